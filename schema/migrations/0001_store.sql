@@ -1,0 +1,125 @@
+-- The store of Headwater. Written by headwater-store alone, read by headwater-query alone.
+--
+-- Exchanges live in time segments: for segment N the tables exchange_N, header_block_N and rollup_N are made from
+-- segment.sql. Retention drops whole segments, so that no row is ever deleted one by one and pages are reused at once.
+-- All times are nanoseconds since the Unix epoch (INTEGER). All TEXT that was captured is redacted before it comes here.
+-- Names follow OpenTelemetry semantic conventions with '.' written as '_'.
+
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,          -- store_tag, key_fingerprint, next_exchange_id, next_connection_id
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- One row for each life of a recorder (or of one replay).
+CREATE TABLE recorder_run (
+    id           INTEGER PRIMARY KEY,
+    source       TEXT NOT NULL,      -- live | replay
+    boot_id      TEXT NOT NULL,
+    pid          INTEGER NOT NULL,
+    version      TEXT NOT NULL,
+    settings     TEXT NOT NULL,      -- JSON: cap, filter, keep_headers; never secrets
+    started_ns   INTEGER NOT NULL,
+    heartbeat_ns INTEGER NOT NULL,   -- last commit; older than 5 s while not stopped means killed
+    stopped_ns   INTEGER,
+    stop_reason  TEXT                -- signal | error | end_of_input | killed (found by the next run)
+);
+
+CREATE TABLE service (
+    id   INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,              -- container | unit | program | host | address
+    name TEXT NOT NULL,
+    port INTEGER NOT NULL,           -- 0 for a caller
+    UNIQUE (name, port, kind)
+);
+
+CREATE TABLE route (
+    id         INTEGER PRIMARY KEY,
+    service_id INTEGER NOT NULL REFERENCES service (id),
+    template   TEXT NOT NULL,        -- http.route, or (other) beyond the cap
+    UNIQUE (service_id, template)
+);
+
+CREATE TABLE process (
+    id              INTEGER PRIMARY KEY,
+    run_id          INTEGER NOT NULL,
+    pid             INTEGER NOT NULL,
+    start_boot_ns   INTEGER NOT NULL,
+    executable_name TEXT NOT NULL,
+    executable_path TEXT,
+    command_line    TEXT,
+    cgroup          TEXT,
+    container_id    TEXT,
+    ancestors       TEXT NOT NULL,   -- pids, nearest first, comma separated
+    service_id      INTEGER NOT NULL,
+    first_seen_ns   INTEGER NOT NULL
+);
+
+CREATE TABLE connection (
+    id               INTEGER PRIMARY KEY,   -- printed as c_…
+    run_id           INTEGER NOT NULL,
+    start_ns         INTEGER NOT NULL,
+    end_ns           INTEGER,
+    close_reason     TEXT NOT NULL,         -- open | fin | client_reset | server_reset | refused | timed_out | unreachable | unknown
+    joined_midstream INTEGER NOT NULL,
+    network_protocol_name TEXT,
+    client_address      TEXT NOT NULL,
+    client_port         INTEGER NOT NULL,
+    client_peer_address TEXT,               -- what the client dialled, where translation made it differ from server_address
+    client_peer_port    INTEGER,
+    client_local        INTEGER NOT NULL,
+    client_netns        INTEGER NOT NULL,
+    client_process_id   INTEGER,
+    client_process_evidence TEXT NOT NULL,  -- none | socket_lock | turn_start | proc
+    client_service_id   INTEGER NOT NULL,
+    server_address      TEXT NOT NULL,
+    server_port         INTEGER NOT NULL,
+    server_peer_address TEXT,               -- whom the server saw, where translation made it differ from client_address
+    server_peer_port    INTEGER,
+    server_local        INTEGER NOT NULL,
+    server_netns        INTEGER NOT NULL,
+    server_process_id   INTEGER,
+    server_process_evidence TEXT NOT NULL,
+    server_service_id   INTEGER NOT NULL,
+    client_bytes     INTEGER NOT NULL,
+    server_bytes     INTEGER NOT NULL,
+    retransmits      INTEGER NOT NULL
+);
+CREATE INDEX connection_failed ON connection (start_ns) WHERE close_reason IN ('refused', 'timed_out', 'unreachable');
+
+CREATE TABLE segment (
+    id                INTEGER PRIMARY KEY,
+    created_ns        INTEGER NOT NULL,
+    closed_ns         INTEGER,              -- NULL for the one being written
+    first_exchange_id INTEGER NOT NULL,
+    min_start_ns      INTEGER,              -- of its exchanges
+    max_start_ns      INTEGER,
+    row_count         INTEGER NOT NULL DEFAULT 0
+);
+
+-- One row for each committed batch: which ids it holds and which times. Ids grow in order of commit, so a time window
+-- becomes a few id ranges without an index on every exchange.
+CREATE TABLE exchange_block (
+    first_id     INTEGER PRIMARY KEY,
+    last_id      INTEGER NOT NULL,
+    segment_id   INTEGER NOT NULL,
+    min_start_ns INTEGER NOT NULL,
+    max_start_ns INTEGER NOT NULL
+);
+
+CREATE TABLE coverage (
+    id      INTEGER PRIMARY KEY,
+    run_id  INTEGER NOT NULL,
+    kind    TEXT NOT NULL,                  -- CoverageKind in snake_case
+    from_ns INTEGER NOT NULL,
+    until_ns INTEGER NOT NULL,
+    count   INTEGER NOT NULL,
+    detail  TEXT
+);
+CREATE INDEX coverage_until ON coverage (until_ns);
+
+-- Files that were replayed, so that the same file twice adds nothing.
+CREATE TABLE replayed_file (
+    sha256      TEXT PRIMARY KEY,
+    run_id      INTEGER NOT NULL,
+    replayed_ns INTEGER NOT NULL
+) WITHOUT ROWID;

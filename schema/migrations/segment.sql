@@ -1,0 +1,67 @@
+-- The tables of one time segment; {N} is its number. Made by headwater-store, dropped whole by retention.
+
+CREATE TABLE exchange_{N} (
+    id                          INTEGER PRIMARY KEY,  -- printed as x_…
+    connection_id               INTEGER NOT NULL,
+    ordinal                     INTEGER NOT NULL,     -- position on its connection, from 0
+    start_ns                    INTEGER NOT NULL,     -- first byte of the request, or of the response when that was not seen
+    request_end_delta_ns        INTEGER,              -- last byte of the request, after start
+    response_start_delta_ns     INTEGER,              -- first byte of the final response, after start
+    response_end_delta_ns       INTEGER,              -- last byte of the response, after start
+    end_delta_ns                INTEGER NOT NULL,     -- when the outcome was decided, after start
+    client_service_id           INTEGER NOT NULL,
+    server_service_id           INTEGER NOT NULL,
+    route_id                    INTEGER,
+    http_request_method         TEXT,
+    target_form                 INTEGER NOT NULL,     -- 0 origin, 1 absolute, 2 authority, 3 asterisk
+    url_scheme                  TEXT,                 -- absolute form only
+    url_authority               TEXT,                 -- absolute and authority forms only
+    url_path                    TEXT,
+    url_query                   TEXT,
+    http_response_status_code   INTEGER,
+    http_response_reason        TEXT,                 -- NULL when it is the registered one
+    request_minor_version       INTEGER,
+    response_minor_version      INTEGER,
+    interim                     TEXT,                 -- 1xx codes, comma separated
+    outcome                     INTEGER NOT NULL,     -- 0 complete 1 open 2 client_gave_up 3 server_reset 4 server_closed
+                                                      -- 5 timed_out 6 truncated 7 malformed 8 request_not_seen
+    error_kind                  INTEGER,              -- NULL when it is no failure, else as rollup_{N}.kind
+    gaps                        INTEGER NOT NULL,     -- bits of headwater_model::Gaps
+    request_header_block_id     INTEGER,
+    request_header_holes        BLOB,
+    response_header_block_id    INTEGER,
+    response_header_holes       BLOB,
+    http_request_header_size    INTEGER,
+    http_request_body_size      INTEGER,
+    http_response_header_size   INTEGER,
+    http_response_body_size     INTEGER,
+    request_thread_id           INTEGER,
+    response_thread_id          INTEGER,
+    thread_evidence             INTEGER               -- request evidence + 4 * response evidence: 0 none 1 socket_lock 2 turn_start 3 proc
+);
+CREATE INDEX exchange_{N}_error ON exchange_{N} (error_kind) WHERE error_kind IS NOT NULL;
+
+-- Header blocks without what varies (headwater_redact::HeaderBlock::template), each stored once for the segment.
+CREATE TABLE header_block_{N} (
+    id       INTEGER PRIMARY KEY,
+    template BLOB NOT NULL
+);
+
+-- Counts for each ten seconds, kept up at ingest. Failed connection attempts (refused, connect timeouts) count here too,
+-- with method '' and no exchange.
+CREATE TABLE rollup_{N} (
+    slot_ns           INTEGER NOT NULL,               -- start of the ten seconds
+    server_service_id INTEGER NOT NULL,
+    client_service_id INTEGER NOT NULL,
+    route_id          INTEGER NOT NULL,               -- 0 when there is none
+    method            TEXT NOT NULL,
+    kind              INTEGER NOT NULL,               -- 0 no failure; 100..599 that status code; 1 reset 2 closed 3 refused
+                                                      -- 4 gave_up 5 timed_out 6 malformed 7 unreachable 8 no failure but open
+    count             INTEGER NOT NULL,
+    first_ns          INTEGER NOT NULL,
+    last_ns           INTEGER NOT NULL,
+    first_exchange_id INTEGER,
+    last_exchange_id  INTEGER,
+    latency_buckets   BLOB NOT NULL,                  -- see headwater_schema::latency
+    PRIMARY KEY (slot_ns, server_service_id, client_service_id, route_id, method, kind)
+) WITHOUT ROWID;

@@ -1,0 +1,91 @@
+//! Connections: two ends, one life.
+
+use std::net::IpAddr;
+
+use crate::{Evidence, ProcessKey, Service};
+
+/// Names a connection while the recorder lives; the store gives it its lasting id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionKey(pub u64);
+
+/// Which end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The end that sent the first SYN or, unseen, the requests.
+    Client,
+    /// The other one.
+    Server,
+}
+
+/// One end of a connection as it sees itself (address translation can make the two ends disagree).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionEnd {
+    /// Its own address.
+    pub address: IpAddr,
+    /// Its own port.
+    pub port: u16,
+    /// The peer's address as this end sees it.
+    pub peer_address: IpAddr,
+    /// The peer's port as this end sees it.
+    pub peer_port: u16,
+    /// Whether the end was seen on this machine.
+    pub local: bool,
+    /// Inode number of its network namespace; 0 when unknown.
+    pub netns: u32,
+    /// The socket cookie; 0 when not local or unknown.
+    pub cookie: u64,
+    /// Its owner, when learned.
+    pub process: Option<ProcessKey>,
+    /// How the owner was learned.
+    pub process_evidence: Evidence,
+    /// The service at this end.
+    pub service: Service,
+}
+
+/// Why a connection ended, in the order of how much it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CloseReason {
+    /// It has not ended.
+    Open,
+    /// FIN in both directions, or from one end and then quiet.
+    Fin,
+    /// RST sent by the client.
+    ClientReset,
+    /// RST sent by the server.
+    ServerReset,
+    /// RST in answer to the SYN.
+    Refused,
+    /// The kernel gave up retransmitting (ETIMEDOUT).
+    TimedOut,
+    /// Network or host unreachable.
+    Unreachable,
+    /// Evicted from the recorder's table or unseen until the recorder stopped.
+    Unknown,
+}
+
+/// A connection. Given to the store once when first needed and again when it changes or ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// Its name in this recorder's life.
+    pub key: ConnectionKey,
+    /// The client's end.
+    pub client: ConnectionEnd,
+    /// The server's end.
+    pub server: ConnectionEnd,
+    /// When its SYN or, unseen, its first packet was seen.
+    pub start_ns: u64,
+    /// When it ended.
+    pub end_ns: Option<u64>,
+    /// Why it ended.
+    pub close_reason: CloseReason,
+    /// Whether the SYN was not seen.
+    pub joined_midstream: bool,
+    /// `network.protocol.name` once recognised: `http`, `tls`, `http2`, else none.
+    pub protocol: Option<&'static str>,
+    /// TCP payload bytes sent by the client so far.
+    pub client_bytes: u64,
+    /// TCP payload bytes sent by the server so far.
+    pub server_bytes: u64,
+    /// Payload retransmissions counted, both directions.
+    pub retransmits: u32,
+}

@@ -1,0 +1,61 @@
+//! What was not seen, when, and why.
+
+use headwater_redact::Text;
+
+/// What kind of limit or loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CoverageKind {
+    /// Records that found the kernel's ring buffer full.
+    RingLost,
+    /// Probe runs skipped by the kernel because the program was already running on that CPU.
+    ProbeRecursion,
+    /// Exchanges dropped because the writer's queue was full.
+    QueueLost,
+    /// Connections dropped from the recorder's table to keep its memory bounded.
+    ConnectionEvicted,
+    /// Heads longer than the cap.
+    HeadCapped,
+    /// Byte sequences that were not what the protocol demands.
+    Malformed,
+    /// Connections joined in the middle.
+    JoinedMidstream,
+    /// Connections whose bytes are TLS: only their TCP life was seen.
+    TlsNotDecoded,
+    /// Connections of HTTP/2: recognised and not decoded.
+    Http2NotDecoded,
+    /// Connections of other protocols: only their TCP life was seen.
+    OtherProtocol,
+    /// Exchanges of Headwater's own MCP traffic, left out.
+    OwnTraffic,
+    /// Exchanges left out by the operator's filter; `detail` is the filter.
+    Filtered,
+    /// The wall clock was set; `count` is the step in milliseconds.
+    ClockStep,
+    /// The machine slept; `count` is for how many milliseconds.
+    Suspended,
+    /// A batch that could not be written (disk full); `count` is rows lost.
+    WriteFailed,
+    /// Rows dropped by retention; `detail` says whether by age or size.
+    Retention,
+    /// Distinct names beyond the cap, counted under `(other)`.
+    NameOverflow,
+    /// Something that this kernel or this user cannot do; `detail` says what and the cure.
+    Unsupported,
+    /// The recorder before this one ended without saying so; `from_ns` is its last sign of life.
+    RecorderKilled,
+}
+
+/// Something not seen during an interval.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coverage {
+    /// What.
+    pub kind: CoverageKind,
+    /// From when.
+    pub from_ns: u64,
+    /// Until when.
+    pub until_ns: u64,
+    /// How much, in the unit that `kind` names.
+    pub count: u64,
+    /// More words, never captured text.
+    pub detail: Option<Text>,
+}

@@ -1,0 +1,18 @@
+//! The nouns on the arrow from assembly (and the recorder's own observations) to the store.
+//!
+//! Owns: `Process`, `Service`, `ConnectionEnd`, `Connection`, `Exchange`, `Coverage` and the enums they are told in.
+//! All captured text in them has a type that only `headwater-redact` builds. Does not: know SQL, JSON, sockets or clocks.
+//! Times are nanoseconds since the Unix epoch, from the boot clock plus the wall-clock offset in force, and named `_ns`.
+#![forbid(unsafe_code)]
+
+mod connection;
+mod coverage;
+mod event;
+mod exchange;
+mod process;
+
+pub use connection::{CloseReason, Connection, ConnectionEnd, ConnectionKey, Side};
+pub use coverage::{Coverage, CoverageKind};
+pub use event::Event;
+pub use exchange::{Evidence, Exchange, ExchangeKey, Gaps, Message, Outcome, Request, Response};
+pub use process::{Process, ProcessKey, Service, ServiceKind};

@@ -1,0 +1,130 @@
+//! `get_exchange`: one exchange in full.
+
+/// One header line as shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderLine {
+    /// Name, case as received. Untrusted.
+    pub name: String,
+    /// Value, redacted. Untrusted.
+    pub value: String,
+    /// Whether part of the value is a hash.
+    pub redacted: bool,
+}
+
+/// One long header value, in pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderPage {
+    /// Name as received. Untrusted.
+    pub name: String,
+    /// request or response.
+    pub of: &'static str,
+    /// The part of the value on this page. Untrusted.
+    pub value: String,
+    /// Where it begins, in bytes.
+    pub offset: u64,
+    /// Length of the whole value in bytes.
+    pub full_bytes: u64,
+}
+
+/// One direction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageDetail {
+    /// `HTTP/1.0` or `HTTP/1.1`.
+    pub version: String,
+    /// Header fields in order.
+    pub headers: Vec<HeaderLine>,
+    /// Bytes of the head.
+    pub header_bytes: u64,
+    /// Bytes of the body on the wire.
+    pub body_bytes: u64,
+    /// First byte.
+    pub first_byte_ns: u64,
+    /// Last byte, when known.
+    pub last_byte_ns: Option<u64>,
+    /// Thread that sent it, when the evidence is good.
+    pub thread_id: Option<u32>,
+    /// none, socket_lock, turn_start, proc.
+    pub thread_evidence: &'static str,
+}
+
+/// One end of the exchange's connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndDetail {
+    /// Service name with port. Untrusted.
+    pub service: String,
+    /// container, unit, program, host or address.
+    pub service_kind: String,
+    /// Address and port.
+    pub address: String,
+    /// Where it saw its peer, when address translation made that differ.
+    pub peer_as_seen: Option<String>,
+    /// Whether this end is on this machine.
+    pub local: bool,
+    /// Network namespace inode.
+    pub netns: u32,
+    /// Process id.
+    pub pid: Option<u32>,
+    /// Executable. Untrusted.
+    pub executable: Option<String>,
+    /// Command line, redacted. Untrusted.
+    pub command_line: Option<String>,
+    /// Cgroup path. Untrusted.
+    pub cgroup: Option<String>,
+    /// Container id.
+    pub container_id: Option<String>,
+    /// none, socket_lock, turn_start, proc.
+    pub process_evidence: String,
+}
+
+/// One exchange in full.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExchangeDetail {
+    /// Printable id.
+    pub id: String,
+    /// Printable connection id.
+    pub connection_id: String,
+    /// Position on the connection, from 0.
+    pub ordinal: u32,
+    /// Method as received. Untrusted.
+    pub method: Option<String>,
+    /// origin, absolute, authority or asterisk.
+    pub target_form: &'static str,
+    /// Target, redacted, put together again. Untrusted.
+    pub target: Option<String>,
+    /// `http.route`, estimated. Untrusted.
+    pub route: Option<String>,
+    /// Status code.
+    pub status_code: Option<u16>,
+    /// Reason phrase when it is not the registered one. Untrusted.
+    pub reason: Option<String>,
+    /// 1xx codes before the final response.
+    pub interim: Vec<u16>,
+    /// Outcome name.
+    pub outcome: &'static str,
+    /// What the outcome means here, in words made by Headwater.
+    pub outcome_explained: String,
+    /// Start.
+    pub start_ns: u64,
+    /// When the outcome was decided.
+    pub end_ns: u64,
+    /// First to last byte of the request.
+    pub request_sent_ns: Option<u64>,
+    /// Last request byte to first response byte.
+    pub wait_ns: Option<u64>,
+    /// First to last byte of the response.
+    pub response_ns: Option<u64>,
+    /// Request.
+    pub request: Option<MessageDetail>,
+    /// Response.
+    pub response: Option<MessageDetail>,
+    /// The calling end.
+    pub client: EndDetail,
+    /// The answering end.
+    pub server: EndDetail,
+    /// Connection: joined_midstream, close reason, bytes.
+    pub connection_close_reason: String,
+    /// Whether the connection was joined in the middle.
+    pub joined_midstream: bool,
+    /// Names of what could not be seen.
+    pub gaps: Vec<&'static str>,
+}

@@ -1,0 +1,27 @@
+//! Read-only questions to the store.
+//!
+//! Owns: the only SQL that reads. Does not: write, render, know JSON, MCP or the terminal. Every answer carries the window
+//! it is about, how far the data reaches, and the coverage of that window, so that "nothing happened" and "nothing could
+//! be seen" are different answers. A query stops when its `CancellationToken` is cancelled (SQLite's progress handler).
+#![forbid(unsafe_code)]
+
+mod answer;
+mod errors;
+mod exchange;
+mod handle;
+mod id;
+mod open;
+mod search;
+mod services;
+mod status;
+mod window;
+
+pub use answer::{Answer, CoverageItem, Emptiness, Recorder, Window};
+pub use errors::{ErrorGroup, ErrorsQuery};
+pub use exchange::{ExchangeDetail, EndDetail, HeaderLine, HeaderPage, MessageDetail};
+pub use handle::{QueryError, Store};
+pub use id::{ConnectionId, ExchangeId};
+pub use search::{ExchangeRow, SearchOrder, SearchQuery};
+pub use services::{ServiceCall, ServicesQuery};
+pub use status::{Status, StoreState};
+pub use window::{TimeArgument, WindowArgument};
