@@ -6,4 +6,6 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod flow;
 pub mod latency;
+pub mod record;

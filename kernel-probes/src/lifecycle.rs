@@ -1,0 +1,129 @@
+//! Where connections begin and end: SYN, first payload, FIN, RST, and a socket's last change of state.
+
+use aya_ebpf::{EbpfContext, helpers::generated::{bpf_ktime_get_boot_ns, bpf_skb_cgroup_id}, programs::{RawTracePointContext, SkBuffContext}};
+use headwater_schema::record::{EndRecord, Header, SocketRecord, VERSION, direction, kind, owned, tcp_flag};
+
+use crate::{
+    flow, owner,
+    packet::{Packet, interface},
+    ring, settings, task,
+};
+
+/// TCP_CLOSE of include/net/tcp_states.h.
+const TCP_CLOSE: i32 = 7;
+/// TCP_LISTEN of the same.
+const TCP_LISTEN: i32 = 10;
+
+/// A SYN, FIN or RST.
+#[inline(always)]
+pub fn boundary(ctx: &SkBuffContext, packet: &Packet) {
+    let what = if packet.flags & tcp_flag::SYN != 0 { kind::SYN } else { kind::CLOSE };
+    report(ctx, packet, what);
+    let opening = packet.flags & (tcp_flag::SYN | tcp_flag::ACK) == tcp_flag::SYN;
+    if opening && packet.direction == direction::EGRESS {
+        // connect() sends the first SYN with the socket's lock held: an owner even for attempts that never carry payload.
+        let lock = task::lock(ctx);
+        if lock == owned::YES {
+            let (tgid, tid) = task::ids();
+            owner::report(ctx, packet, tgid, tid, lock);
+        }
+    }
+}
+
+/// The first payload of a direction. Says whether the record was delivered.
+#[inline(always)]
+pub fn opened(ctx: &SkBuffContext, packet: &Packet) -> bool {
+    report(ctx, packet, kind::OPEN)
+}
+
+#[inline(always)]
+fn report(ctx: &SkBuffContext, packet: &Packet, what: u16) -> bool {
+    let egress = packet.direction == direction::EGRESS;
+    let (mut offset, mut last_ns) = (0, 0);
+    if what == kind::CLOSE
+        && let Some(state) = flow::find(packet.cookie)
+    {
+        let side = if egress { &state.directions[0] } else { &state.directions[1] };
+        offset = side.bytes;
+        last_ns = side.last_ns;
+    }
+    let netns = task::netns(task::socket(ctx));
+    // SAFETY: a helper without side effects on this context.
+    let cgroup_id = unsafe { bpf_skb_cgroup_id(ctx.as_ptr().cast()) };
+    let record = EndRecord {
+        header: Header {
+            kind: what,
+            version: VERSION,
+            length: EndRecord::SIZE as u32,
+            at_ns: packet.at_ns,
+            cookie: packet.cookie,
+        },
+        local: if egress { packet.source } else { packet.destination },
+        remote: if egress { packet.destination } else { packet.source },
+        local_port: if egress { packet.source_port } else { packet.destination_port },
+        remote_port: if egress { packet.destination_port } else { packet.source_port },
+        family: packet.family,
+        direction: packet.direction,
+        flags: packet.flags,
+        ttl: packet.ttl,
+        netns,
+        ifindex: interface(ctx),
+        cgroup_id,
+        seq: packet.seq,
+        ack: packet.ack,
+        offset,
+        last_ns,
+    };
+    let Some(mut entry) = ring::reserve::<EndRecord>() else { return false };
+    // SAFETY: the reserved room is of this type.
+    unsafe { ring::place(&mut entry).write(record) };
+    ring::submit(entry);
+    true
+}
+
+/// `inet_sock_set_state(sk, oldstate, newstate)`.
+#[inline(always)]
+pub fn state_changed(ctx: &RawTracePointContext) {
+    if ctx.arg::<i32>(2) != TCP_CLOSE {
+        return;
+    }
+    let old_state = ctx.arg::<i32>(1);
+    if old_state == TCP_LISTEN {
+        return;
+    }
+    let socket: u64 = ctx.arg(0);
+    let cookie = task::read::<u64>(socket, settings::sock_cookie()).unwrap_or(0);
+    if cookie == 0 {
+        return;
+    }
+    let Some(mut entry) = ring::reserve::<SocketRecord>() else { return };
+    let mut record = SocketRecord {
+        header: Header {
+            kind: kind::SOCKET,
+            version: VERSION,
+            length: SocketRecord::SIZE as u32,
+            // SAFETY: no arguments, no effects.
+            at_ns: unsafe { bpf_ktime_get_boot_ns() },
+            cookie,
+        },
+        error: task::read::<u32>(socket, settings::sock_err()).unwrap_or(0),
+        old_state: old_state as u32,
+        egress_offset: 0,
+        egress_last_ns: 0,
+        ingress_offset: 0,
+        ingress_last_ns: 0,
+        retransmits: 0,
+        reserved: 0,
+    };
+    if let Some(state) = flow::find(cookie) {
+        record.egress_offset = state.directions[0].bytes;
+        record.egress_last_ns = state.directions[0].last_ns;
+        record.ingress_offset = state.directions[1].bytes;
+        record.ingress_last_ns = state.directions[1].last_ns;
+        record.retransmits = state.directions[0].retransmits;
+    }
+    // SAFETY: the reserved room is of this type.
+    unsafe { ring::place(&mut entry).write(record) };
+    ring::submit(entry);
+    flow::forget(cookie);
+}

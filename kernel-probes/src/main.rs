@@ -1,0 +1,70 @@
+//! The eBPF programs: what is hooked, and nothing else.
+//!
+//! Owns: the entry points. Each looks, counts and copies; none changes, delays or drops a packet: the cgroup programs
+//! return `PASS` on every path. No loops without a bound, no locks, the cheapest test first.
+#![no_std]
+#![no_main]
+#![feature(core_intrinsics)]
+#![expect(internal_features, reason = "an atomic addition has no stable name on this target")]
+
+mod counters;
+mod exec;
+mod flow;
+mod lifecycle;
+mod owner;
+mod packet;
+mod ring;
+mod settings;
+mod task;
+mod turn;
+
+use aya_ebpf::{
+    macros::{cgroup_skb, raw_tracepoint},
+    programs::{RawTracePointContext, SkBuffContext},
+};
+use headwater_schema::record::direction;
+
+/// Verdict of a cgroup-skb program: let the packet go on.
+const PASS: i32 = 1;
+
+/// Packets that local sockets send.
+#[cgroup_skb]
+pub fn egress(ctx: SkBuffContext) -> i32 {
+    packet::see(&ctx, direction::EGRESS);
+    PASS
+}
+
+/// Packets that local sockets receive.
+#[cgroup_skb]
+pub fn ingress(ctx: SkBuffContext) -> i32 {
+    // On the loopback device the sender's egress has shown the same packet, with its owner: interface 1 of every
+    // network namespace is that device (LOOPBACK_IFINDEX, include/net/flow.h).
+    if packet::interface(&ctx) != 1 {
+        packet::see(&ctx, direction::INGRESS);
+    }
+    PASS
+}
+
+/// Changes of a socket's state (include/trace/events/sock.h).
+#[raw_tracepoint(tracepoint = "inet_sock_set_state")]
+pub fn inet_sock_set_state(ctx: RawTracePointContext) -> i32 {
+    lifecycle::state_changed(&ctx);
+    0
+}
+
+/// Programs begun (include/trace/events/sched.h).
+#[raw_tracepoint(tracepoint = "sched_process_exec")]
+pub fn sched_process_exec(ctx: RawTracePointContext) -> i32 {
+    exec::begun(&ctx);
+    0
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // Not reached: nothing here panics, and the verifier refuses a program in which this loop could run.
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 4] = *b"GPL\0";

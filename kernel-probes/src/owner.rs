@@ -1,0 +1,50 @@
+//! Who owns a socket: the task that holds its lock while it sends.
+
+use aya_ebpf::{EbpfContext, helpers::generated::bpf_skb_cgroup_id, programs::SkBuffContext};
+use headwater_schema::{
+    flow::FlowState,
+    record::{Header, OwnerRecord, VERSION, kind, owned},
+};
+
+use crate::{packet::Packet, ring, settings, task};
+
+/// Reports the owner when it is certain and not the one reported last. Without knowledge of the lock only the first packet
+/// ever sent is taken as evidence; large responses leave mostly in their peer's process.
+#[inline(always)]
+pub fn learn(ctx: &SkBuffContext, packet: &Packet, state: &mut FlowState, tgid: u32, tid: u32, lock: u8) {
+    let certain = lock == owned::YES && state.owner_tgid != tgid;
+    let likely = lock == owned::UNKNOWN && state.owner_tgid == 0;
+    if tgid != 0 && (certain || likely) && report(ctx, packet, tgid, tid, lock) {
+        state.owner_tgid = tgid;
+    }
+}
+
+/// Writes the record. Says whether it was delivered.
+#[inline(always)]
+pub fn report(ctx: &SkBuffContext, packet: &Packet, tgid: u32, tid: u32, lock: u8) -> bool {
+    let current = task::current();
+    let mut record = OwnerRecord {
+        header: Header {
+            kind: kind::OWNER,
+            version: VERSION,
+            length: OwnerRecord::SIZE as u32,
+            at_ns: packet.at_ns,
+            cookie: packet.cookie,
+        },
+        tgid,
+        tid,
+        start_ns: task::start_ns(current),
+        // SAFETY: a helper without side effects on this context.
+        cgroup_id: unsafe { bpf_skb_cgroup_id(ctx.as_ptr().cast()) },
+        comm: task::read(current, settings::task_comm()).unwrap_or([0; 16]),
+        ancestors: [0; 7],
+        owned: lock,
+        reserved: [0; 3],
+    };
+    task::ancestors(current, &mut record.ancestors);
+    let Some(mut entry) = ring::reserve::<OwnerRecord>() else { return false };
+    // SAFETY: the reserved room is of this type.
+    unsafe { ring::place(&mut entry).write(record) };
+    ring::submit(entry);
+    true
+}

@@ -1,0 +1,160 @@
+//! From a packet to its TCP header: IPv4 with options, IPv6 with extension headers.
+
+use aya_ebpf::{EbpfContext, helpers::generated::{bpf_get_socket_cookie, bpf_ktime_get_boot_ns, bpf_skb_load_bytes}, programs::SkBuffContext};
+use headwater_schema::{flow::counter, record::tcp_flag};
+
+use crate::{counters::count, lifecycle, turn};
+
+const TCP: u8 = 6;
+/// Extension headers looked through before giving up (RFC 8200 section 4.1 recommends at most seven in all).
+const MAX_EXTENSIONS: usize = 7;
+
+/// What the programs need of one TCP packet.
+pub struct Packet {
+    pub at_ns: u64,
+    pub cookie: u64,
+    pub source: [u8; 16],
+    pub destination: [u8; 16],
+    pub source_port: u16,
+    pub destination_port: u16,
+    pub seq: u32,
+    pub ack: u32,
+    pub payload_at: u32,
+    pub payload_length: u32,
+    pub family: u8,
+    pub flags: u8,
+    pub ttl: u8,
+    pub direction: u8,
+}
+
+/// Interface index of a packet.
+#[inline(always)]
+pub fn interface(ctx: &SkBuffContext) -> u32 {
+    // SAFETY: the verifier turns this read of the context into one of the packet's own field.
+    unsafe { (*ctx.skb.skb).ifindex }
+}
+
+/// Copies `N` bytes of the packet at `offset`.
+#[inline(always)]
+pub fn load<const N: usize>(ctx: &SkBuffContext, offset: u32) -> Option<[u8; N]> {
+    let mut bytes = [0u8; N];
+    // SAFETY: the helper checks the packet's bounds and writes exactly N bytes into `bytes`.
+    let result = unsafe { bpf_skb_load_bytes(ctx.as_ptr().cast(), offset, bytes.as_mut_ptr().cast(), N as u32) };
+    if result == 0 { Some(bytes) } else { None }
+}
+
+/// Looks at one packet.
+#[inline(always)]
+pub fn see(ctx: &SkBuffContext, direction: u8) {
+    let Some(packet) = parse(ctx, direction) else { return };
+    count(counter::PACKETS);
+    if packet.flags & (tcp_flag::SYN | tcp_flag::RST) != 0 {
+        lifecycle::boundary(ctx, &packet);
+        return;
+    }
+    if packet.payload_length > 0 {
+        turn::payload(ctx, &packet);
+    }
+    if packet.flags & tcp_flag::FIN != 0 {
+        lifecycle::boundary(ctx, &packet);
+    }
+}
+
+#[inline(always)]
+fn parse(ctx: &SkBuffContext, direction: u8) -> Option<Packet> {
+    let start = load::<20>(ctx, 0)?;
+    let mut packet = Packet {
+        at_ns: 0,
+        cookie: 0,
+        source: [0; 16],
+        destination: [0; 16],
+        source_port: 0,
+        destination_port: 0,
+        seq: 0,
+        ack: 0,
+        payload_at: 0,
+        payload_length: 0,
+        family: start[0] >> 4,
+        flags: 0,
+        ttl: 0,
+        direction,
+    };
+    let tcp_at = if packet.family == 4 { ipv4(&start, &mut packet)? } else { ipv6(ctx, &mut packet)? };
+    let Some(tcp) = load::<20>(ctx, tcp_at) else {
+        count(counter::UNPARSED);
+        return None;
+    };
+    packet.source_port = u16::from_be_bytes([tcp[0], tcp[1]]);
+    packet.destination_port = u16::from_be_bytes([tcp[2], tcp[3]]);
+    packet.seq = u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]);
+    packet.ack = u32::from_be_bytes([tcp[8], tcp[9], tcp[10], tcp[11]]);
+    packet.flags = tcp[13];
+    packet.payload_at = tcp_at + u32::from(tcp[12] >> 4) * 4;
+    // Never from the IP length: packets on the loopback device pass 64 KiB, where that field is 0.
+    packet.payload_length = ctx.len().saturating_sub(packet.payload_at);
+    if packet.payload_length == 0 && packet.flags & (tcp_flag::SYN | tcp_flag::RST | tcp_flag::FIN) == 0 {
+        return None;
+    }
+    // SAFETY: helpers without side effects on this context.
+    unsafe {
+        packet.at_ns = bpf_ktime_get_boot_ns();
+        packet.cookie = bpf_get_socket_cookie(ctx.as_ptr());
+    }
+    Some(packet)
+}
+
+#[inline(always)]
+fn ipv4(start: &[u8; 20], packet: &mut Packet) -> Option<u32> {
+    if start[9] != TCP {
+        return None;
+    }
+    // A fragment after the first has no TCP header (RFC 791: 13 bits of fragment offset).
+    if u16::from_be_bytes([start[6], start[7]]) & 0x1fff != 0 {
+        count(counter::UNPARSED);
+        return None;
+    }
+    packet.ttl = start[8];
+    packet.source[..4].copy_from_slice(&start[12..16]);
+    packet.destination[..4].copy_from_slice(&start[16..20]);
+    Some(u32::from(start[0] & 15) * 4)
+}
+
+#[inline(always)]
+fn ipv6(ctx: &SkBuffContext, packet: &mut Packet) -> Option<u32> {
+    if packet.family != 6 {
+        return None;
+    }
+    let fixed = load::<40>(ctx, 0)?;
+    let mut next = fixed[6];
+    let mut at = 40u32;
+    for _ in 0..MAX_EXTENSIONS {
+        if next == TCP {
+            break;
+        }
+        // Hop-by-hop, routing, destination options, mobility, HIP and shim6 tell their length in eights;
+        // fragment is eight bytes; the authentication header counts in fours (RFC 8200, RFC 4302).
+        let known = matches!(next, 0 | 43 | 44 | 51 | 60 | 135 | 139 | 140);
+        if !known {
+            return None;
+        }
+        let head = load::<4>(ctx, at)?;
+        if next == 44 && u16::from_be_bytes([head[2], head[3]]) & 0xfff8 != 0 {
+            count(counter::UNPARSED);
+            return None;
+        }
+        at += match next {
+            44 => 8,
+            51 => (u32::from(head[1]) + 2) * 4,
+            _ => (u32::from(head[1]) + 1) * 8,
+        };
+        next = head[0];
+    }
+    if next != TCP {
+        count(counter::UNPARSED);
+        return None;
+    }
+    packet.ttl = fixed[7];
+    packet.source.copy_from_slice(&fixed[8..24]);
+    packet.destination.copy_from_slice(&fixed[24..40]);
+    Some(at)
+}

@@ -1,0 +1,221 @@
+//! Copying by turns: when the direction of talk flips, the first bytes of the new turn are copied, up to the cap, and the
+//! rest of the turn is only counted.
+//!
+//! A turn begins with the first payload whose acknowledgement number is later than that of the turn before: the peer has
+//! talked, and been heard, in between. This needs one direction only, so that on the loopback device nothing at all is
+//! done for ingress.
+
+use aya_ebpf::{EbpfContext, helpers::generated::bpf_skb_load_bytes, programs::SkBuffContext};
+use headwater_schema::{
+    flow::{DirectionState, counter, direction_flag},
+    record::{Header, TurnRecord, VERSION, direction, kind, owned},
+};
+
+use crate::{
+    counters::count,
+    flow, lifecycle, owner,
+    packet::{Packet, load},
+    ring, settings, task,
+};
+
+/// Bytes copied of a flow's first turn when it does not look like text: enough to name the protocol.
+const GREETING: u32 = 64;
+
+/// A record with room behind it. The rooms come in a few sizes, since a reservation must be of constant size.
+#[repr(C)]
+struct Roomy<const N: usize> {
+    record: TurnRecord,
+    bytes: [u8; N],
+}
+
+/// Looks at a packet with payload.
+#[inline(always)]
+pub fn payload(ctx: &SkBuffContext, packet: &Packet) {
+    let Some(state) = flow::find_or_make(packet.cookie) else { return };
+    let inbound = packet.direction == direction::INGRESS;
+    let (tgid, tid, lock) = if inbound { (0, 0, owned::NO) } else { sender(ctx) };
+    if !inbound {
+        owner::learn(ctx, packet, state, tgid, tid, lock);
+    }
+    let side = if inbound { &mut state.directions[1] } else { &mut state.directions[0] };
+    let Some(step) = advance(side, packet) else { return };
+    if side.flags & direction_flag::OPENED == 0 && lifecycle::opened(ctx, packet) {
+        side.flags |= direction_flag::OPENED;
+    }
+    let window = window(ctx, packet, side, &step);
+    if window > 0 {
+        let record = TurnRecord {
+            header: Header {
+                kind: kind::TURN,
+                version: VERSION,
+                length: 0,
+                at_ns: packet.at_ns,
+                cookie: packet.cookie,
+            },
+            tgid,
+            tid,
+            offset: step.offset,
+            previous_ns: step.previous_ns,
+            seq: packet.seq,
+            ack: packet.ack,
+            payload_length: packet.payload_length,
+            captured: 0,
+            number: side.records,
+            direction: packet.direction,
+            new_turn: u8::from(step.new_turn),
+            owned: lock,
+            previous_last_chunk: u8::from(step.previous_last_chunk),
+        };
+        side.records = side.records.wrapping_add(1);
+        emit(ctx, packet.payload_at, window, record);
+    }
+    note_tail(ctx, packet, side, &step);
+}
+
+#[inline(always)]
+fn sender(ctx: &SkBuffContext) -> (u32, u32, u8) {
+    let (tgid, tid) = task::ids();
+    (tgid, tid, task::lock(ctx))
+}
+
+/// How a packet moved its direction on.
+struct Step {
+    /// Payload bytes before it.
+    offset: u64,
+    previous_ns: u64,
+    new_turn: bool,
+    first: bool,
+    previous_last_chunk: bool,
+}
+
+/// Moves the direction on by one packet; `None` for bytes seen before and outside the copy window.
+#[inline(always)]
+fn advance(side: &mut DirectionState, packet: &Packet) -> Option<Step> {
+    let first = side.flags & direction_flag::SEEN == 0;
+    if first {
+        side.flags |= direction_flag::SEEN;
+        side.next_seq = packet.seq;
+        side.turn_ack = packet.ack.wrapping_sub(1);
+    }
+    let ahead = packet.seq.wrapping_sub(side.next_seq) as i32;
+    let new_end = ahead.wrapping_add(packet.payload_length as i32);
+    // Two's complement makes this right for packets behind the expected byte too.
+    let offset = side.bytes.wrapping_add(i64::from(ahead) as u64);
+    let step = Step {
+        offset,
+        previous_ns: side.last_ns,
+        new_turn: ahead >= 0 && packet.ack.wrapping_sub(side.turn_ack) as i32 > 0,
+        first,
+        previous_last_chunk: side.flags & direction_flag::LAST_CHUNK != 0,
+    };
+    if new_end <= 0 {
+        // Seen before: a retransmission, or the late half of two packets that changed places. In the copy window it is
+        // copied again, since the reader may lack it; the reader drops what it has.
+        side.retransmits = side.retransmits.wrapping_add(1);
+        let into_turn = packet.seq.wrapping_sub(side.turn_seq);
+        if into_turn >= settings::cap() || side.flags & direction_flag::COPYING == 0 || step.offset > side.bytes {
+            return None;
+        }
+        return Some(step);
+    }
+    side.next_seq = packet.seq.wrapping_add(packet.payload_length);
+    side.bytes = side.bytes.wrapping_add(new_end as u64);
+    side.last_ns = packet.at_ns;
+    if step.new_turn {
+        side.turn_seq = packet.seq;
+        side.turn_ack = packet.ack;
+    }
+    Some(step)
+}
+
+/// How many bytes of the packet lie in the copy window of its turn.
+#[inline(always)]
+fn window(ctx: &SkBuffContext, packet: &Packet, side: &mut DirectionState, step: &Step) -> u32 {
+    if step.new_turn {
+        if looks_like_head(ctx, packet) {
+            side.flags |= direction_flag::COPYING;
+        } else {
+            side.flags &= !direction_flag::COPYING;
+            count(counter::OPAQUE_TURNS);
+        }
+    }
+    if side.flags & direction_flag::COPYING == 0 {
+        return if step.first { smaller(packet.payload_length, GREETING) } else { 0 };
+    }
+    let into_turn = packet.seq.wrapping_sub(side.turn_seq);
+    smaller(settings::cap().saturating_sub(into_turn), packet.payload_length)
+}
+
+#[inline(always)]
+fn smaller(a: u32, b: u32) -> u32 {
+    if a < b { a } else { b }
+}
+
+/// Whether a turn's first bytes could begin an HTTP/1 head or an HTTP/2 preface: a token (RFC 9110 section 5.6.2), after
+/// empty lines perhaps, then what can follow one in a start line.
+#[inline(always)]
+fn looks_like_head(ctx: &SkBuffContext, packet: &Packet) -> bool {
+    if packet.payload_length < 4 {
+        // Too little to judge: somebody writes byte by byte.
+        return true;
+    }
+    let Some(bytes) = load::<4>(ctx, packet.payload_at) else { return false };
+    let first = bytes[0];
+    let token = first.is_ascii_alphanumeric()
+        || matches!(first, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~');
+    (token || first == b'\r' || first == b'\n') && text(bytes[1]) && text(bytes[2]) && text(bytes[3])
+}
+
+#[inline(always)]
+fn text(byte: u8) -> bool {
+    (0x20..0x7f).contains(&byte) || byte == b'\r' || byte == b'\n'
+}
+
+/// Reserves the smallest room that holds `length` bytes, and copies.
+#[inline(always)]
+fn emit(ctx: &SkBuffContext, at: u32, length: u32, record: TurnRecord) {
+    if length <= 128 {
+        copy::<128>(ctx, at, length, record);
+    } else if length <= 256 {
+        copy::<256>(ctx, at, length, record);
+    } else if length <= 512 {
+        copy::<512>(ctx, at, length, record);
+    } else if length <= 1024 {
+        copy::<1024>(ctx, at, length, record);
+    } else if length <= 4096 {
+        copy::<4096>(ctx, at, length, record);
+    } else {
+        copy::<16384>(ctx, at, length, record);
+    }
+}
+
+#[inline(always)]
+fn copy<const N: usize>(ctx: &SkBuffContext, at: u32, length: u32, mut record: TurnRecord) {
+    let Some(mut entry) = ring::reserve::<Roomy<N>>() else { return };
+    // The verifier of Linux 6.1 does not carry a bound over a comparison of another register: the mask states it anew.
+    let bounded = (core::hint::black_box(length).wrapping_sub(1) & (N as u32 - 1)) + 1;
+    let place = ring::place(&mut entry);
+    // SAFETY: `place` is the reserved room of a Roomy<N>; the helper writes at most N bytes into its array.
+    unsafe {
+        let result = bpf_skb_load_bytes(ctx.as_ptr().cast(), at, (&raw mut (*place).bytes).cast(), bounded);
+        record.captured = if result == 0 { bounded } else { 0 };
+        record.header.length = TurnRecord::SIZE as u32 + record.captured;
+        (&raw mut (*place).record).write(record);
+    }
+    ring::submit(entry);
+}
+
+/// Remembers whether the payload so far ends with the last chunk, when that end was not copied.
+#[inline(always)]
+fn note_tail(ctx: &SkBuffContext, packet: &Packet, side: &mut DirectionState, step: &Step) {
+    side.flags &= !direction_flag::LAST_CHUNK;
+    if packet.payload_length < 5 || (step.new_turn && packet.payload_length <= GREETING) {
+        return;
+    }
+    let end = packet.payload_at + packet.payload_length;
+    if let Some(tail) = load::<5>(ctx, end - 5)
+        && tail == *b"0\r\n\r\n"
+    {
+        side.flags |= direction_flag::LAST_CHUNK;
+    }
+}

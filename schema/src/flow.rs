@@ -1,0 +1,85 @@
+//! The state that the probes keep for each socket, and the counters: read by the recorder, written by the probes.
+
+/// One direction of a flow.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DirectionState {
+    /// Payload bytes seen so far, each once, holes included.
+    pub bytes: u64,
+    /// When the last of them passed (boot clock).
+    pub last_ns: u64,
+    /// The sequence number that comes next.
+    pub next_seq: u32,
+    /// The sequence number that the turn began with.
+    pub turn_seq: u32,
+    /// The acknowledgement number of the turn's first packet: a later one means that the peer has talked in between.
+    pub turn_ack: u32,
+    /// `direction_flag` set.
+    pub flags: u32,
+    /// Records emitted.
+    pub records: u32,
+    /// Payload packets whose bytes had all been seen before.
+    pub retransmits: u32,
+}
+
+/// Bits of `DirectionState::flags`.
+pub mod direction_flag {
+    /// A payload packet was seen.
+    pub const SEEN: u32 = 1;
+    /// The turn looks like text and its head is being copied.
+    pub const COPYING: u32 = 1 << 1;
+    /// The payload so far ends with the last chunk, `0 CR LF CR LF`.
+    pub const LAST_CHUNK: u32 = 1 << 2;
+    /// The `OPEN` record was delivered.
+    pub const OPENED: u32 = 1 << 3;
+}
+
+/// One socket.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowState {
+    /// By `record::direction`.
+    pub directions: [DirectionState; 2],
+    /// The process last reported as owner.
+    pub owner_tgid: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+const _: () = assert!(size_of::<DirectionState>() == 40);
+const _: () = assert!(size_of::<FlowState>() == 88);
+
+impl FlowState {
+    /// A flow of which nothing is known.
+    pub const NEW: Self = {
+        let direction = DirectionState {
+            bytes: 0,
+            last_ns: 0,
+            next_seq: 0,
+            turn_seq: 0,
+            turn_ack: 0,
+            flags: 0,
+            records: 0,
+            retransmits: 0,
+        };
+        Self { directions: [direction; 2], owner_tgid: 0, reserved: 0 }
+    };
+}
+
+/// Index of a counter in the probes' `COUNTERS` array. `FIRED` = delivered + `LOST`, exactly.
+pub mod counter {
+    /// Records that the probes wanted to write.
+    pub const FIRED: u32 = 0;
+    /// Of these, records that found the ring buffer full.
+    pub const LOST: u32 = 1;
+    /// TCP packets looked at.
+    pub const PACKETS: u32 = 2;
+    /// Turns of which nothing was copied because they do not look like text.
+    pub const OPAQUE_TURNS: u32 = 3;
+    /// Packets whose headers could not be read (IP fragments after the first, long chains of extension headers).
+    pub const UNPARSED: u32 = 4;
+    /// Flows that found no room in the flow map.
+    pub const FLOW_FULL: u32 = 5;
+    /// How many there are.
+    pub const COUNT: u32 = 6;
+}

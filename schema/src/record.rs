@@ -1,0 +1,316 @@
+//! The records that probes write into the ring buffer, and the recorder reads.
+//!
+//! Owns: their layout. Each begins with `Header`, whose `kind`, `version` and `length` let an older reader skip what it
+//! does not know. Fields are plain integers in host order (kernel and reader are one machine), arrays hold network order
+//! addresses. Decoding copies from a length-checked slice; nothing here is ever cast from bytes.
+//!
+//! Invariant: no implicit padding (the size assertions and the cut-point tests hold that).
+
+/// Version of this layout; a reader refuses records of another.
+pub const VERSION: u16 = 1;
+
+/// What a record tells. The value of `Header::kind`.
+pub mod kind {
+    /// A SYN or SYN-ACK was seen: `EndRecord`. A SYN-ACK carries the listener's cookie.
+    pub const SYN: u16 = 1;
+    /// First payload packet of one direction of a flow: `EndRecord`, before its `TURN`.
+    pub const OPEN: u16 = 2;
+    /// A payload packet inside the copy window of its turn: `TurnRecord` and the copied bytes.
+    pub const TURN: u16 = 3;
+    /// FIN or RST was seen: `EndRecord`. A RST may carry the cookie of a control socket.
+    pub const CLOSE: u16 = 4;
+    /// The owner of a socket was learned or has changed: `OwnerRecord`.
+    pub const OWNER: u16 = 5;
+    /// A socket reached TCP_CLOSE: `SocketRecord`.
+    pub const SOCKET: u16 = 6;
+    /// A process called execve: `ExecRecord`.
+    pub const EXEC: u16 = 7;
+}
+
+/// `direction` of a packet, seen from the socket that the cookie names.
+pub mod direction {
+    /// The socket sent it.
+    pub const EGRESS: u8 = 0;
+    /// The socket received it.
+    pub const INGRESS: u8 = 1;
+}
+
+/// `owned` of a turn or owner: what is known of the socket's lock at that moment.
+pub mod owned {
+    /// Softirq, a timer or somebody else's task sent it.
+    pub const NO: u8 = 0;
+    /// A task held this socket's lock: the current task is its user.
+    pub const YES: u8 = 1;
+    /// The kernel's types are not known, so the lock cannot be read.
+    pub const UNKNOWN: u8 = 2;
+}
+
+/// Flags of TCP (RFC 9293, section 3.1) as they stand in the header.
+pub mod tcp_flag {
+    /// No more data from the sender.
+    pub const FIN: u8 = 0x01;
+    /// Synchronise sequence numbers.
+    pub const SYN: u8 = 0x02;
+    /// Reset the connection.
+    pub const RST: u8 = 0x04;
+    /// The acknowledgement field is significant.
+    pub const ACK: u8 = 0x10;
+}
+
+/// Declares a `repr(C)` record of integers and byte arrays with its size, and its decoding by copying.
+macro_rules! record {
+    ($(#[$meta:meta])* $name:ident, $size:literal { $($(#[$fmeta:meta])* $field:ident : $kind:ty),+ $(,)? }) => {
+        $(#[$meta])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct $name { $($(#[$fmeta])* pub $field: $kind,)+ }
+        const _: () = assert!(size_of::<$name>() == $size);
+        impl $name {
+            /// Bytes of the record.
+            pub const SIZE: usize = $size;
+            /// Copies the record out of the front of `bytes`; `None` when they are too few.
+            pub fn decode(bytes: &[u8]) -> Option<Self> {
+                let mut rest = bytes;
+                $(let $field = <$kind as Field>::take(&mut rest)?;)+
+                Some(Self { $($field,)+ })
+            }
+            /// Writes the record's bytes to `out` and returns how many: for tests and replay of records.
+            pub fn encode(&self, out: &mut [u8]) -> Option<usize> {
+                let mut at = 0;
+                $(at += self.$field.put(out.get_mut(at..)?)?;)+
+                Some(at)
+            }
+        }
+        impl Field for $name {
+            fn take(rest: &mut &[u8]) -> Option<Self> {
+                let value = Self::decode(rest)?;
+                *rest = rest.get(Self::SIZE..)?;
+                Some(value)
+            }
+            fn put(&self, out: &mut [u8]) -> Option<usize> {
+                self.encode(out)
+            }
+        }
+    };
+}
+
+trait Field: Sized {
+    fn take(rest: &mut &[u8]) -> Option<Self>;
+    fn put(&self, out: &mut [u8]) -> Option<usize>;
+}
+
+macro_rules! integer_field {
+    ($($kind:ty),+) => { $(impl Field for $kind {
+        fn take(rest: &mut &[u8]) -> Option<Self> {
+            let (head, tail) = rest.split_first_chunk()?;
+            *rest = tail;
+            Some(Self::from_ne_bytes(*head))
+        }
+        fn put(&self, out: &mut [u8]) -> Option<usize> {
+            let bytes = self.to_ne_bytes();
+            out.get_mut(..bytes.len())?.copy_from_slice(&bytes);
+            Some(bytes.len())
+        }
+    })+ };
+}
+integer_field!(u8, u16, u32, u64, i32);
+
+impl<const N: usize> Field for [u8; N] {
+    fn take(rest: &mut &[u8]) -> Option<Self> {
+        let (head, tail) = rest.split_first_chunk()?;
+        *rest = tail;
+        Some(*head)
+    }
+    fn put(&self, out: &mut [u8]) -> Option<usize> {
+        out.get_mut(..N)?.copy_from_slice(self);
+        Some(N)
+    }
+}
+
+impl<const N: usize> Field for [u32; N] {
+    fn take(rest: &mut &[u8]) -> Option<Self> {
+        let mut all = [0; N];
+        for one in &mut all {
+            *one = u32::take(rest)?;
+        }
+        Some(all)
+    }
+    fn put(&self, out: &mut [u8]) -> Option<usize> {
+        let mut at = 0;
+        for one in self {
+            at += one.put(out.get_mut(at..)?)?;
+        }
+        Some(at)
+    }
+}
+
+record! {
+    /// The front of every record.
+    Header, 24 {
+        /// One of `kind`.
+        kind: u16,
+        /// `VERSION`.
+        version: u16,
+        /// Bytes of the record that mean something, this header included.
+        length: u32,
+        /// Boot clock (CLOCK_BOOTTIME), nanoseconds.
+        at_ns: u64,
+        /// Socket cookie; 0 where there is no socket.
+        cookie: u64,
+    }
+}
+
+record! {
+    /// One end of a connection and the packet that told of it: `SYN`, `OPEN`, `CLOSE`.
+    EndRecord, 104 {
+        /// Front.
+        header: Header,
+        /// Address of the socket; IPv4 in the first four bytes.
+        local: [u8; 16],
+        /// Address of its peer.
+        remote: [u8; 16],
+        /// Port of the socket.
+        local_port: u16,
+        /// Port of its peer.
+        remote_port: u16,
+        /// 4 or 6.
+        family: u8,
+        /// `direction`.
+        direction: u8,
+        /// `tcp_flag` set.
+        flags: u8,
+        /// Time to live or hop limit.
+        ttl: u8,
+        /// Inode of the network namespace; 0 when unknown.
+        netns: u32,
+        /// Interface index.
+        ifindex: u32,
+        /// Id of the socket's cgroup (the inode of its folder); 0 when unknown.
+        cgroup_id: u64,
+        /// Sequence number.
+        seq: u32,
+        /// Acknowledgement number.
+        ack: u32,
+        /// Payload bytes of this direction up to here, `CLOSE` only.
+        offset: u64,
+        /// When the last payload byte of this direction passed, `CLOSE` only; 0 when none did.
+        last_ns: u64,
+    }
+}
+
+record! {
+    /// A payload packet in the copy window of its turn, followed by `captured` bytes.
+    TurnRecord, 72 {
+        /// Front.
+        header: Header,
+        /// Process (thread group) on whose behalf it was sent; egress only, else 0.
+        tgid: u32,
+        /// Thread; egress only, else 0.
+        tid: u32,
+        /// Payload bytes of this direction before this packet, since the flow was first seen.
+        offset: u64,
+        /// When the last payload byte before this packet passed in this direction; 0 when none did.
+        previous_ns: u64,
+        /// Sequence number.
+        seq: u32,
+        /// Acknowledgement number.
+        ack: u32,
+        /// Payload bytes of the packet.
+        payload_length: u32,
+        /// Of these, bytes copied behind this record.
+        captured: u32,
+        /// Records emitted for this direction before this one: a jump tells of loss.
+        number: u32,
+        /// `direction`.
+        direction: u8,
+        /// 1 when the packet begins a turn.
+        new_turn: u8,
+        /// `owned`.
+        owned: u8,
+        /// 1 when the payload before this packet ended with `0 CR LF CR LF`, the last chunk of RFC 9112 section 7.1.
+        previous_last_chunk: u8,
+    }
+}
+
+record! {
+    /// The owner of a socket.
+    OwnerRecord, 96 {
+        /// Front.
+        header: Header,
+        /// Process.
+        tgid: u32,
+        /// Thread.
+        tid: u32,
+        /// Start of the process on the boot clock, nanoseconds; 0 when unknown.
+        start_ns: u64,
+        /// Id of the task's cgroup is not cheap to read; this is the socket's.
+        cgroup_id: u64,
+        /// Short name of the process.
+        comm: [u8; 16],
+        /// Parent, grandparent and so on; 0 ends the list.
+        ancestors: [u32; 7],
+        /// `owned`.
+        owned: u8,
+        /// Zero.
+        reserved: [u8; 3],
+    }
+}
+
+record! {
+    /// A socket reached TCP_CLOSE.
+    SocketRecord, 72 {
+        /// Front.
+        header: Header,
+        /// `sk_err`: the errno that ended it, 0 when none did.
+        error: u32,
+        /// State before (include/net/tcp_states.h).
+        old_state: u32,
+        /// Payload bytes sent.
+        egress_offset: u64,
+        /// When the last of them passed.
+        egress_last_ns: u64,
+        /// Payload bytes received (0 on the loopback device, where the sender's end counts them).
+        ingress_offset: u64,
+        /// When the last of them passed.
+        ingress_last_ns: u64,
+        /// Packets sent again.
+        retransmits: u32,
+        /// Zero.
+        reserved: u32,
+    }
+}
+
+record! {
+    /// A process called execve, followed by `path_length` bytes of the file's path and `arguments_length` bytes of
+    /// NUL-separated arguments.
+    ExecRecord, 96 {
+        /// Front.
+        header: Header,
+        /// Process.
+        tgid: u32,
+        /// User id in the initial namespace.
+        uid: u32,
+        /// Start of the process on the boot clock, nanoseconds.
+        start_ns: u64,
+        /// Bytes of path behind this record.
+        path_length: u32,
+        /// Bytes of arguments behind the path's room (`EXEC_PATH` bytes).
+        arguments_length: u32,
+        /// Short name.
+        comm: [u8; 16],
+        /// Parent, grandparent and so on; 0 ends the list.
+        ancestors: [u32; 7],
+        /// 1 when there were more bytes of arguments than were copied.
+        arguments_cut: u32,
+    }
+}
+
+/// Room for the path behind an `ExecRecord`.
+pub const EXEC_PATH: usize = 256;
+/// Room for the arguments behind that.
+pub const EXEC_ARGUMENTS: usize = 1024;
+/// The largest cap of copied bytes for each turn that the probes take.
+pub const MAX_CAP: u32 = 16384;
+
+#[cfg(test)]
+mod tests;

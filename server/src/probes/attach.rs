@@ -1,0 +1,202 @@
+//! Loading and attaching, and the reader's side of the maps.
+
+use std::fs::File;
+
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{HashMap, MapData, PerCpuArray, RingBuf},
+    programs::{CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, ProgramError, RawTracePoint},
+};
+use headwater_schema::flow::{FlowState, counter};
+
+use super::{Offsets, cgroup_mount};
+
+/// The probe object; its stamp is checked by build.rs.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../kernel-probes/prebuilt/headwater-probes.o"));
+
+/// Why the probes could not be attached, with what helps.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProbeError {
+    /// There is no cgroup v2 tree.
+    #[error("no cgroup v2 tree is mounted; mount one: mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 none /sys/fs/cgroup/unified")]
+    NoCgroup,
+    /// The tree cannot be opened.
+    #[error("the cgroup v2 tree at {path} cannot be opened")]
+    Cgroup {
+        /// Where it is mounted.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The kernel refused the object.
+    #[error("the kernel refused the probe object; `headwater doctor` says what is missing")]
+    Load(#[source] Box<aya::EbpfError>),
+    /// The kernel refused a program.
+    #[error("the kernel refused the probe {program}; `headwater doctor` says what is missing")]
+    Program {
+        /// Which.
+        program: &'static str,
+        /// Why.
+        #[source]
+        source: Box<ProgramError>,
+    },
+    /// Another program holds the cgroup exclusively.
+    #[error("another program is attached to the root cgroup exclusively (without BPF_F_ALLOW_MULTI); `bpftool cgroup show` names it: detach it, or attach it with 'multi'")]
+    Exclusive,
+    /// A map is missing from the object.
+    #[error("the probe object lacks {name}; rebuild it with kernel-probes/rebuild")]
+    Missing {
+        /// Which program or map.
+        name: &'static str,
+    },
+}
+
+/// What the operator may set.
+#[derive(Debug, Clone)]
+pub(crate) struct ProbeSettings {
+    /// Bytes copied of each turn.
+    pub(crate) cap: u32,
+    /// Bytes of the ring buffer, a power of two.
+    pub(crate) ring_bytes: u32,
+    /// For tests and old kernels: behave as if the kernel had no BTF.
+    pub(crate) without_btf: bool,
+}
+
+/// Counts of `headwater_schema::flow::counter`, summed over CPUs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counters(pub(crate) [u64; counter::COUNT as usize]);
+
+impl Counters {
+    /// One of them.
+    pub(crate) fn of(&self, which: u32) -> u64 {
+        self.0.get(which as usize).copied().unwrap_or(0)
+    }
+}
+
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct Flow(FlowState);
+
+#[expect(unsafe_code, reason = "aya's marker for types that may be filled from bytes")]
+// SAFETY: FlowState is repr(C), holds integers only and has no padding (its size assertion), so any bytes are a value.
+unsafe impl aya::Pod for Flow {}
+
+/// Attached probes. Dropping them detaches.
+pub(crate) struct Probes {
+    records: RingBuf<MapData>,
+    counters: PerCpuArray<MapData, u64>,
+    flows: HashMap<MapData, u64, Flow>,
+    /// What could not be attached or known, in words for `coverage`.
+    pub(crate) missing: Vec<&'static str>,
+    _programs: Ebpf,
+}
+
+impl Probes {
+    /// Loads and attaches everything. Optional parts that this kernel refuses are named in `missing`.
+    ///
+    /// # Errors
+    /// `ProbeError`, for what capture cannot do without.
+    pub(crate) fn attach(settings: &ProbeSettings) -> Result<Self, ProbeError> {
+        let offsets = if settings.without_btf { Offsets(Vec::new()) } else { Offsets::of_kernel() };
+        let mut programs = match load(settings, &offsets, true) {
+            Ok(programs) => programs,
+            // Linux before 6.10 or so does not let cgroup programs ask for the task's ids; BTF's offsets serve instead.
+            Err(_) => load(settings, &offsets, false)?,
+        };
+        let mut missing = Vec::new();
+        if !offsets.socket_lock() {
+            missing.push("the kernel has no BTF: owners are strong, not certain, evidence, and sockets that never send stay unowned");
+        }
+        if !offsets.netns() {
+            missing.push("network namespaces cannot be told apart without BTF");
+        }
+        for (program, tells) in [
+            ("inet_sock_set_state", "how sockets ended (time-outs look like silence)"),
+            ("sched_process_exec", "programs that end before they can be looked at in /proc"),
+        ] {
+            if attach_raw(&mut programs, program).is_err() {
+                missing.push(tells);
+            }
+        }
+        let take = |programs: &mut Ebpf, name: &'static str| programs.take_map(name).ok_or(ProbeError::Missing { name });
+        let refused = |name: &'static str| move |_| ProbeError::Missing { name };
+        Ok(Self {
+            records: RingBuf::try_from(take(&mut programs, "RECORDS")?).map_err(refused("RECORDS"))?,
+            counters: PerCpuArray::try_from(take(&mut programs, "COUNTERS")?).map_err(refused("COUNTERS"))?,
+            flows: HashMap::try_from(take(&mut programs, "FLOWS")?).map_err(refused("FLOWS"))?,
+            missing,
+            _programs: programs,
+        })
+    }
+
+    /// Gives every record that is ready to `each`, at most `limit` of them; returns how many.
+    pub(crate) fn drain(&mut self, limit: usize, mut each: impl FnMut(&[u8])) -> usize {
+        let mut count = 0;
+        while count < limit {
+            let Some(record) = self.records.next() else { break };
+            each(&record);
+            count += 1;
+        }
+        count
+    }
+
+    /// The counters now.
+    pub(crate) fn counters(&self) -> Counters {
+        let mut sums = Counters::default();
+        for (index, sum) in (0..).zip(sums.0.iter_mut()) {
+            *sum = self.counters.get(&index, 0).map_or(0, |cpus| cpus.iter().sum());
+        }
+        sums
+    }
+
+    /// What the probes know of a socket now.
+    pub(crate) fn flow(&self, cookie: u64) -> Option<FlowState> {
+        self.flows.get(&cookie, 0).ok().map(|flow| flow.0)
+    }
+}
+
+fn load(settings: &ProbeSettings, offsets: &Offsets, pid_helper: bool) -> Result<Ebpf, ProbeError> {
+    let mount = cgroup_mount().ok_or(ProbeError::NoCgroup)?;
+    let pid_helper = u32::from(pid_helper);
+    let mut loader = EbpfLoader::new();
+    loader.override_global("CAP", &settings.cap, true);
+    loader.override_global("PID_HELPER", &pid_helper, true);
+    for (name, value) in &offsets.0 {
+        loader.override_global(name, value, true);
+    }
+    loader.map_max_entries("RECORDS", settings.ring_bytes);
+    let mut programs = loader.load(OBJECT).map_err(|error| ProbeError::Load(Box::new(error)))?;
+    for (name, kind) in [("egress", CgroupSkbAttachType::Egress), ("ingress", CgroupSkbAttachType::Ingress)] {
+        let refused = |source| ProbeError::Program { program: name, source: Box::new(source) };
+        let program: &mut CgroupSkb =
+            programs.program_mut(name).ok_or(ProbeError::Missing { name })?.try_into().map_err(refused)?;
+        program.load().map_err(refused)?;
+        let root = File::open(&mount).map_err(|source| ProbeError::Cgroup { path: mount.display().to_string(), source })?;
+        // The default mode makes a link, and links coexist with each other and with 'multi' programs.
+        program.attach(root, kind, CgroupAttachMode::default()).map_err(|error| {
+            if is_permission(&error) { ProbeError::Exclusive } else { refused(error) }
+        })?;
+    }
+    Ok(programs)
+}
+
+fn attach_raw(programs: &mut Ebpf, name: &'static str) -> Result<(), ProbeError> {
+    let refused = |source| ProbeError::Program { program: name, source: Box::new(source) };
+    let program: &mut RawTracePoint =
+        programs.program_mut(name).ok_or(ProbeError::Missing { name })?.try_into().map_err(refused)?;
+    program.load().map_err(refused)?;
+    program.attach(name).map_err(refused)?;
+    Ok(())
+}
+
+fn is_permission(error: &ProgramError) -> bool {
+    let mut at: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = at {
+        if error.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied) {
+            return true;
+        }
+        at = error.source();
+    }
+    false
+}
