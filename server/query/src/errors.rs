@@ -1,6 +1,21 @@
 //! `find_errors`: failures grouped by service, route and kind, from the roll-ups.
+//!
+//! Owns: the groups and their ranking, most failures first. Exchanges are read for the examples alone.
 
-use crate::WindowArgument;
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::AssertSqlSafe;
+
+use crate::coverage::Framed;
+use crate::id::ExchangeId;
+use crate::integer::unsigned;
+use crate::names::{ServiceNames, matching, method_and_route, routes};
+use crate::page::Page;
+use crate::recorder::Runs;
+use crate::rollup::{self, Rollup, Selection};
+use crate::segments;
+use crate::snapshot::Snapshot;
+use crate::{Answer, QueryError, WindowArgument, outcome};
 
 /// What to look for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,3 +54,186 @@ pub struct ErrorGroup {
     /// Printable ids of a few, newest first. Empty for connections that were refused.
     pub examples: Vec<String>,
 }
+
+/// Server, route and method.
+type Place = (i64, i64, String);
+
+#[derive(Default)]
+struct Group {
+    count: u64,
+    first_ns: Option<u64>,
+    last_ns: u64,
+    /// Failures by calling service.
+    clients: BTreeMap<i64, u64>,
+    /// Segment, first and last id of the newest ten seconds that have exchanges.
+    newest: Option<(i64, i64, i64)>,
+    /// Ids that the roll-ups name.
+    ids: BTreeSet<i64>,
+}
+
+/// Answers the question.
+pub(crate) async fn answer(
+    snapshot: &mut Snapshot,
+    query: &ErrorsQuery,
+) -> Result<Answer<Vec<ErrorGroup>>, QueryError> {
+    let runs = Runs::load(snapshot).await?;
+    let question = format!(
+        "{:?}",
+        ErrorsQuery {
+            limit: 0,
+            cursor: None,
+            ..query.clone()
+        }
+    );
+    let cursor = query.cursor.as_deref();
+    let page = Page::read(
+        snapshot,
+        &runs,
+        &query.window,
+        query.limit,
+        cursor,
+        &question,
+    )
+    .await?;
+    let servers = match &query.service {
+        Some(service) => Some(matching(snapshot, service).await?),
+        None => None,
+    };
+    let segments = segments::all(snapshot).await?;
+    let selection = Selection {
+        servers,
+        or_clients: false,
+        latency: false,
+    };
+    let mut totals: BTreeMap<Place, u64> = BTreeMap::new();
+    let mut groups: BTreeMap<(Place, i64), Group> = BTreeMap::new();
+    rollup::each(snapshot, &segments, page.window, &selection, |row| {
+        let place = (row.server, row.route, row.method.clone());
+        let total = totals.entry(place.clone()).or_default();
+        *total = total.saturating_add(row.count);
+        let client_error = query.include_client_errors && outcome::is_client_error(row.kind);
+        if outcome::is_error(row.kind) || client_error {
+            groups.entry((place, row.kind)).or_default().add(&row);
+        }
+    })
+    .await?;
+    let mut ranked: Vec<((Place, i64), Group)> = groups.into_iter().collect();
+    ranked.sort_by(|(key, group), (other_key, other)| {
+        (other.count, other.last_ns, key).cmp(&(group.count, group.last_ns, other_key))
+    });
+    let (shown, next_cursor) = page.cut(ranked);
+    let value = rows(snapshot, shown, &totals).await?;
+    let empty = value.is_empty();
+    Framed {
+        value,
+        empty,
+        window: page.window,
+        next_cursor,
+        remarks: Vec::new(),
+    }
+    .finish(snapshot, &runs, &segments)
+    .await
+}
+
+impl Group {
+    fn add(&mut self, row: &Rollup) {
+        self.count = self.count.saturating_add(row.count);
+        self.first_ns = Some(
+            self.first_ns
+                .map_or(row.first_ns, |first| first.min(row.first_ns)),
+        );
+        self.last_ns = self.last_ns.max(row.last_ns);
+        let client = self.clients.entry(row.client).or_default();
+        *client = client.saturating_add(row.count);
+        if let (Some(first), Some(last)) = (row.first_id, row.last_id) {
+            if self.newest.is_none_or(|(.., newest)| newest < last) {
+                self.newest = Some((row.segment, first, last));
+            }
+            self.ids.extend([first, last]);
+            while self.ids.len() > EXAMPLES {
+                self.ids.pop_first();
+            }
+        }
+    }
+
+    /// The service that met most of the failures; of equals the one known first.
+    fn client(&self) -> i64 {
+        let most = self
+            .clients
+            .iter()
+            .max_by_key(|(id, count)| (**count, std::cmp::Reverse(**id)));
+        most.map_or(0, |(id, _)| *id)
+    }
+}
+
+async fn rows(
+    snapshot: &mut Snapshot,
+    shown: Vec<((Place, i64), Group)>,
+    totals: &BTreeMap<Place, u64>,
+) -> Result<Vec<ErrorGroup>, QueryError> {
+    let ids = shown
+        .iter()
+        .flat_map(|(((server, ..), _), group)| [*server, group.client()])
+        .collect();
+    let names = ServiceNames::load(snapshot, ids).await?;
+    let templates = routes(
+        snapshot,
+        shown.iter().map(|(((_, route, _), _), _)| *route).collect(),
+    )
+    .await?;
+    let mut rows = Vec::with_capacity(shown.len());
+    for ((place, kind), group) in shown {
+        let examples = examples(snapshot, &place, kind, &group).await?;
+        let (server, route, method) = &place;
+        rows.push(ErrorGroup {
+            server: names.of(*server).shown,
+            client: names.of(group.client()).shown,
+            route: method_and_route(method, templates.get(route).map(String::as_str)),
+            kind: outcome::failure(kind),
+            count: group.count,
+            of_requests: totals.get(&place).copied().unwrap_or(group.count),
+            first_ns: group.first_ns.unwrap_or(0),
+            last_ns: group.last_ns,
+            examples,
+        });
+    }
+    Ok(rows)
+}
+
+/// The newest exchanges of a group: from the newest ten seconds through the index on failures, and before that the ones
+/// that the roll-ups name.
+async fn examples(
+    snapshot: &mut Snapshot,
+    place: &Place,
+    kind: i64,
+    group: &Group,
+) -> Result<Vec<String>, QueryError> {
+    let Some((segment, first, last)) = group.newest else {
+        return Ok(Vec::new());
+    };
+    let (server, route, method) = place;
+    let sql = format!(
+        "SELECT id FROM exchange_{segment} INDEXED BY exchange_{segment}_error WHERE error_kind = ? \
+         AND id BETWEEN ? AND ? AND server_service_id = ? AND COALESCE(route_id, 0) = ? \
+         AND COALESCE(http_request_method, '') = ? ORDER BY id DESC LIMIT 3"
+    );
+    let found: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
+        .bind(kind)
+        .bind(first)
+        .bind(last)
+        .bind(server)
+        .bind(route)
+        .bind(method)
+        .fetch_all(snapshot.connection())
+        .await?;
+    let all: BTreeSet<i64> = found.into_iter().chain(group.ids.iter().copied()).collect();
+    let tag = snapshot.tag();
+    Ok(all
+        .into_iter()
+        .rev()
+        .take(EXAMPLES)
+        .map(|id| ExchangeId(unsigned(id)).printed(&tag))
+        .collect())
+}
+
+const EXAMPLES: usize = 3;

@@ -1,4 +1,24 @@
 //! `get_exchange`: one exchange in full.
+//!
+//! Owns: the look-up by id, with its three ways to fail. Rows are read in `record` and `end`, words are in `explained`,
+//! long header values in `header`.
+
+mod end;
+mod explained;
+mod header;
+mod record;
+
+use crate::coverage::Framed;
+use crate::id::ExchangeId;
+use crate::integer::{signed, unsigned};
+use crate::recorder::Runs;
+use crate::segments::{self, Segment};
+use crate::snapshot::Snapshot;
+use crate::window::rfc3339;
+use crate::{Answer, QueryError, recorder};
+
+pub(crate) use header::header;
+use record::Record;
 
 /// One header line as shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,4 +147,67 @@ pub struct ExchangeDetail {
     pub joined_midstream: bool,
     /// Names of what could not be seen.
     pub gaps: Vec<&'static str>,
+}
+
+/// Answers the look-up.
+pub(crate) async fn answer(
+    snapshot: &mut Snapshot,
+    id: &str,
+) -> Result<Answer<ExchangeDetail>, QueryError> {
+    let segments = segments::all(snapshot).await?;
+    let record = find(snapshot, &segments, id).await?;
+    let window = record.window();
+    let value = record.detail(snapshot).await?;
+    let runs = Runs::load(snapshot).await?;
+    let framed = Framed {
+        value,
+        empty: false,
+        window,
+        next_cursor: None,
+        remarks: Vec::new(),
+    };
+    let answer = framed.finish(snapshot, &runs, &segments).await?;
+    Ok(Answer {
+        window: None,
+        ..answer
+    })
+}
+
+/// The exchange with a printed id.
+///
+/// # Errors
+/// `Argument`, `Foreign`, `Expired` and `Unknown`, which are four different things to a caller.
+async fn find(
+    snapshot: &mut Snapshot,
+    segments: &[Segment],
+    text: &str,
+) -> Result<Record, QueryError> {
+    let tag = snapshot.tag();
+    let id = ExchangeId::parse("id", &tag, text)?;
+    let number = signed(id.0);
+    if let Some(segment) = segments::holding(segments, number)
+        && let Some(record) = Record::load(snapshot, segment.number, number).await?
+    {
+        return Ok(record);
+    }
+    let next: Option<String> =
+        sqlx::query_scalar("SELECT value FROM meta WHERE key = 'next_exchange_id'")
+            .fetch_optional(snapshot.connection())
+            .await?;
+    let end = segments.last().map_or(0, |last| last.first_id);
+    let end = next
+        .and_then(|next| next.parse::<i64>().ok())
+        .map_or(end, |next| next.max(end));
+    let first_kept = segments.first().map_or(end, |first| first.first_id);
+    let id = id.printed(&tag);
+    if number == 0
+        || unsigned(number) != ExchangeId::parse("id", &tag, &id)?.0
+        || number >= first_kept
+    {
+        return Err(QueryError::Unknown { id });
+    }
+    let oldest = recorder::oldest_ns(snapshot)
+        .await?
+        .map_or_else(|| "now on".to_owned(), rfc3339);
+    Err(QueryError::Expired { id, oldest })
 }

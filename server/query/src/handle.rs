@@ -1,12 +1,22 @@
 //! The reader's handle on a store that may not be there yet.
+//!
+//! Owns: when the file is opened and opened again, and the life of a question: begin a snapshot, work until the answer or
+//! the caller's cancellation, end the snapshot, and try once more when something moved under it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::open::{Opened, open};
+use crate::snapshot::{Attempt, Snapshot};
+use crate::unopened::Unopened;
 use crate::{
-    Answer, ErrorGroup, ErrorsQuery, ExchangeDetail, ExchangeRow, HeaderPage, SearchQuery, ServiceCall, ServicesQuery,
-    Status,
+    Answer, ErrorGroup, ErrorsQuery, ExchangeDetail, ExchangeRow, HeaderPage, SearchQuery,
+    ServiceCall, ServicesQuery, Status, errors, exchange, recorder, search, services, status,
 };
 
 /// Why a question has no answer. The text is made by Headwater: no captured text is in it.
@@ -24,7 +34,9 @@ pub enum QueryError {
     #[error("cancelled")]
     Cancelled,
     /// An id whose rows retention has dropped.
-    #[error("{id} was recorded, and retention has dropped it since; the oldest kept is from {oldest}")]
+    #[error(
+        "{id} was recorded, and retention has dropped it since; the oldest kept is from {oldest}"
+    )]
     Expired {
         /// The id as given (checked to be of id characters).
         id: String,
@@ -55,19 +67,49 @@ pub enum QueryError {
     },
     /// SQLite failed. Opaque to callers; the source is for the log.
     #[error("the store could not be read; the server's log has the reason")]
-    Sql(#[source] sqlx::Error),
+    Sql(#[from] sqlx::Error),
 }
 
 /// A handle on the store at a path. Cheap to clone; opens when first needed, and again when the file appears or is replaced.
 #[derive(Clone)]
 pub struct Store {
-    path: PathBuf,
+    path: Arc<PathBuf>,
+    opened: Arc<Mutex<Option<Arc<Opened>>>>,
+    limit: Duration,
+}
+
+/// Answers a question from a snapshot, on which `$work` runs, with one more attempt where that makes sense.
+macro_rules! ask {
+    ($store:expr, $cancel:expr, $snapshot:ident => $work:expr) => {{
+        let mut attempts = 0;
+        loop {
+            let mut $snapshot = match $store.begin($cancel).await {
+                Ok(snapshot) => snapshot,
+                Err(error) => break Err(error),
+            };
+            let result = tokio::select! {
+                biased;
+                () = $cancel.cancelled() => Err(QueryError::Cancelled),
+                result = $work => result,
+            };
+            attempts += 1;
+            match $store.settle($snapshot, result).await {
+                Attempt::Again(_) if attempts < ATTEMPTS => {}
+                Attempt::Again(error) => break Err(QueryError::Sql(error)),
+                Attempt::Final(result) => break result,
+            }
+        }
+    }};
 }
 
 impl Store {
     /// A handle; nothing is opened yet.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned() }
+        Self {
+            path: Arc::new(path.to_owned()),
+            opened: Arc::default(),
+            limit: LIMIT,
+        }
     }
 
     /// What is recorded. Never fails for want of a store: that is an answer too.
@@ -75,55 +117,161 @@ impl Store {
     /// # Errors
     /// `Cancelled` and `Sql`.
     pub async fn status(&self, cancel: &CancellationToken) -> Result<Answer<Status>, QueryError> {
-        let _ = (&self.path, cancel);
-        todo!()
+        let answer = ask!(self, cancel, snapshot => status::answer(&mut snapshot, &self.path));
+        // Opened anew to learn what is the matter: the error above has it in words only.
+        match (answer, self.current().await) {
+            (Err(QueryError::Store { .. } | QueryError::Sql(_)), Err(problem)) => {
+                Ok(status::without_store(&self.path, &problem))
+            }
+            (answer, _) => answer,
+        }
     }
     /// Who serves and who calls whom.
     ///
     /// # Errors
     /// See `QueryError`.
-    pub async fn services(&self, query: &ServicesQuery, cancel: &CancellationToken) -> Result<Answer<Vec<ServiceCall>>, QueryError> {
-        let _ = (query, cancel);
-        todo!()
+    pub async fn services(
+        &self,
+        query: &ServicesQuery,
+        cancel: &CancellationToken,
+    ) -> Result<Answer<Vec<ServiceCall>>, QueryError> {
+        ask!(self, cancel, snapshot => services::answer(&mut snapshot, query))
     }
     /// Exchanges that match.
     ///
     /// # Errors
     /// See `QueryError`.
-    pub async fn search(&self, query: &SearchQuery, cancel: &CancellationToken) -> Result<Answer<Vec<ExchangeRow>>, QueryError> {
-        let _ = (query, cancel);
-        todo!()
+    pub async fn search(
+        &self,
+        query: &SearchQuery,
+        cancel: &CancellationToken,
+    ) -> Result<Answer<Vec<ExchangeRow>>, QueryError> {
+        ask!(self, cancel, snapshot => search::answer(&mut snapshot, &self.path, query))
     }
     /// One exchange in full, by its printable id.
     ///
     /// # Errors
     /// See `QueryError`.
-    pub async fn exchange(&self, id: &str, cancel: &CancellationToken) -> Result<Answer<ExchangeDetail>, QueryError> {
-        let _ = (id, cancel);
-        todo!()
+    pub async fn exchange(
+        &self,
+        id: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Answer<ExchangeDetail>, QueryError> {
+        ask!(self, cancel, snapshot => exchange::answer(&mut snapshot, id))
     }
     /// One header's whole value, from `offset`, at most `max_bytes` of it; `next_cursor` says where it goes on.
     ///
     /// # Errors
     /// See `QueryError`.
-    pub async fn header(&self, id: &str, header: &str, cursor: Option<&str>, max_bytes: usize, cancel: &CancellationToken) -> Result<Answer<Vec<HeaderPage>>, QueryError> {
-        let _ = (id, header, cursor, max_bytes, cancel);
-        todo!()
+    pub async fn header(
+        &self,
+        id: &str,
+        header: &str,
+        cursor: Option<&str>,
+        max_bytes: usize,
+        cancel: &CancellationToken,
+    ) -> Result<Answer<Vec<HeaderPage>>, QueryError> {
+        ask!(self, cancel, snapshot => exchange::header(&mut snapshot, id, header, cursor, max_bytes))
     }
     /// Failures, grouped.
     ///
     /// # Errors
     /// See `QueryError`.
-    pub async fn errors(&self, query: &ErrorsQuery, cancel: &CancellationToken) -> Result<Answer<Vec<ErrorGroup>>, QueryError> {
-        let _ = (query, cancel);
-        todo!()
+    pub async fn errors(
+        &self,
+        query: &ErrorsQuery,
+        cancel: &CancellationToken,
+    ) -> Result<Answer<Vec<ErrorGroup>>, QueryError> {
+        ask!(self, cancel, snapshot => errors::answer(&mut snapshot, query))
     }
     /// Resolves when the store has a commit newer than `as_of_ns`, or after `timeout`, whichever is first.
     ///
     /// # Errors
     /// `Cancelled` and `Sql`.
-    pub async fn changed(&self, as_of_ns: u64, timeout: std::time::Duration, cancel: &CancellationToken) -> Result<(), QueryError> {
-        let _ = (as_of_ns, timeout, cancel);
-        todo!()
+    pub async fn changed(
+        &self,
+        as_of_ns: u64,
+        timeout: Duration,
+        cancel: &CancellationToken,
+    ) -> Result<(), QueryError> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let last_commit = self.last_commit(cancel).await;
+            match last_commit {
+                Ok(last_commit_ns) if last_commit_ns > as_of_ns => return Ok(()),
+                // No store yet: it may appear.
+                Ok(_) | Err(QueryError::Store { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                return Ok(());
+            }
+            tokio::select! {
+                () = cancel.cancelled() => return Err(QueryError::Cancelled),
+                () = tokio::time::sleep_until(deadline.min(now + POLL)) => {}
+            }
+        }
+    }
+
+    async fn last_commit(&self, cancel: &CancellationToken) -> Result<u64, QueryError> {
+        ask!(self, cancel, snapshot => recorder::last_commit(&mut snapshot))
+    }
+
+    async fn begin(&self, cancel: &CancellationToken) -> Result<Snapshot, QueryError> {
+        let opened = self.current().await?;
+        let first = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(QueryError::Cancelled),
+            snapshot = Snapshot::begin(opened, self.limit, cancel) => snapshot,
+        };
+        match first {
+            Ok(snapshot) => Ok(snapshot),
+            // A new connection of an old pool may need the other mode.
+            Err(error) => {
+                tracing::debug!(%error, "the store is opened again");
+                self.forget().await;
+                Ok(Snapshot::begin(self.current().await?, self.limit, cancel).await?)
+            }
+        }
+    }
+
+    async fn settle<T>(&self, snapshot: Snapshot, result: Result<T, QueryError>) -> Attempt<T> {
+        let opened = Arc::clone(&snapshot.opened);
+        let attempt = snapshot.finish(result).await;
+        // What was read from an immutable file that moved meanwhile may be half old, half new.
+        let moved = opened.still && !opened.is_current(&self.path);
+        match attempt {
+            Attempt::Final(Ok(_)) if moved => Attempt::Again(sqlx::Error::PoolClosed),
+            Attempt::Again(error) => {
+                self.forget().await;
+                Attempt::Again(error)
+            }
+            attempt @ Attempt::Final(_) => attempt,
+        }
+    }
+
+    async fn current(&self) -> Result<Arc<Opened>, Unopened> {
+        let mut opened = self.opened.lock().await;
+        if let Some(opened) = opened
+            .as_ref()
+            .filter(|opened| opened.is_current(&self.path))
+        {
+            return Ok(Arc::clone(opened));
+        }
+        *opened = None;
+        let fresh = Arc::new(open(&self.path).await?);
+        *opened = Some(Arc::clone(&fresh));
+        Ok(fresh)
+    }
+
+    async fn forget(&self) {
+        *self.opened.lock().await = None;
     }
 }
+
+/// How long a question may keep SQLite busy.
+const LIMIT: Duration = Duration::from_secs(10);
+/// How often `changed` looks.
+const POLL: Duration = Duration::from_millis(100);
+const ATTEMPTS: u32 = 3;

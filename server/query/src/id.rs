@@ -1,4 +1,9 @@
 //! Printable ids: `x_` or `c_`, four characters that name the store, then the number in Crockford's base 32.
+//!
+//! Owns: both directions, and the difference between a malformed and a foreign id. Whether the number was ever given out
+//! is for the store to say. No text of the caller's is echoed unless it consists of id characters.
+
+use crate::QueryError;
 
 /// An exchange's id in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -7,3 +12,154 @@ pub struct ExchangeId(pub u64);
 /// A connection's id in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionId(pub u64);
+
+impl ExchangeId {
+    /// As printed by the store named `tag`.
+    pub fn printed(self, tag: &str) -> String {
+        format!("x_{tag}{}", digits(self.0))
+    }
+
+    /// Reads a printed id of the store named `tag`; `argument` is what the caller calls it.
+    ///
+    /// # Errors
+    /// `Argument` when it has not the form of one, `Foreign` when another store printed it.
+    pub fn parse(argument: &'static str, tag: &str, text: &str) -> Result<Self, QueryError> {
+        let malformed = |problem: &str| QueryError::Argument {
+            argument,
+            problem: format!(
+                "{problem}; an exchange's id looks like x_{tag}{}",
+                digits(1234)
+            ),
+        };
+        let normal: String = text.trim().chars().map(normalise).collect();
+        if normal.len() > LONGEST {
+            return Err(malformed("this is too long"));
+        }
+        let Some(body) = normal.strip_prefix("x_") else {
+            let connection = normal.starts_with("c_");
+            return Err(malformed(if connection {
+                "this is a connection's id"
+            } else {
+                "this is no id"
+            }));
+        };
+        if !body.bytes().all(|byte| ALPHABET.contains(&byte)) || body.len() <= TAG_LENGTH {
+            return Err(malformed("this is no id"));
+        }
+        let (of, number) = body.split_at(TAG_LENGTH);
+        if !of.chars().eq(tag.chars().map(normalise)) {
+            return Err(QueryError::Foreign {
+                id: normal,
+                prefix: format!("x_{tag}"),
+            });
+        }
+        value(number)
+            .map(Self)
+            .ok_or_else(|| malformed("its number is too large"))
+    }
+}
+
+impl ConnectionId {
+    /// As printed by the store named `tag`.
+    pub fn printed(self, tag: &str) -> String {
+        format!("c_{tag}{}", digits(self.0))
+    }
+}
+
+fn digits(mut number: u64) -> String {
+    let mut reversed = Vec::new();
+    loop {
+        let digit = usize::try_from(number % 32).unwrap_or(0);
+        reversed.push(char::from(ALPHABET.get(digit).copied().unwrap_or(b'0')));
+        number /= 32;
+        if number == 0 {
+            return reversed.into_iter().rev().collect();
+        }
+    }
+}
+
+fn value(digits: &str) -> Option<u64> {
+    digits.bytes().try_fold(0_u64, |sum, byte| {
+        let digit = ALPHABET.iter().position(|candidate| *candidate == byte)?;
+        sum.checked_mul(32)?.checked_add(u64::try_from(digit).ok()?)
+    })
+}
+
+/// Crockford's tolerance: any case, and letters that look like digits.
+fn normalise(character: char) -> char {
+    match character.to_ascii_lowercase() {
+        'o' => '0',
+        'i' | 'l' => '1',
+        other => other,
+    }
+}
+
+/// <https://www.crockford.com/base32.html>, lower case.
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+const TAG_LENGTH: usize = 4;
+const LONGEST: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_and_reads_back() {
+        for number in [0, 1, 31, 32, 1024, 0x7fff_ffff_ffff_ffff, u64::MAX] {
+            let printed = ExchangeId(number).printed("k7q2");
+            assert_eq!(
+                ExchangeId::parse("id", "k7q2", &printed).unwrap(),
+                ExchangeId(number)
+            );
+            let shouted = printed.to_ascii_uppercase();
+            assert_eq!(
+                ExchangeId::parse("id", "k7q2", &shouted).unwrap(),
+                ExchangeId(number)
+            );
+        }
+        assert_eq!(ExchangeId(0).printed("k7q2"), "x_k7q20");
+        assert_eq!(ConnectionId(33).printed("k7q2"), "c_k7q211");
+        assert_eq!(
+            ExchangeId::parse("id", "k7q2", "x_k7q2oL").unwrap(),
+            ExchangeId(1)
+        );
+    }
+
+    #[test]
+    fn malformed_and_foreign_are_told_apart() {
+        for text in [
+            "",
+            "x_",
+            "x_k7q2",
+            "c_k7q21",
+            "1234",
+            "x_k7q2u",
+            "x_k7q2'; drop",
+            "x_k7q2zzzzzzzzzzzzzz",
+        ] {
+            let error = ExchangeId::parse("id", "k7q2", text).unwrap_err();
+            assert!(
+                matches!(error, QueryError::Argument { argument: "id", .. }),
+                "{text}: {error}"
+            );
+            assert!(error.to_string().contains("x_k7q2"), "{error}");
+            assert!(
+                text.len() < 8 || !error.to_string().contains(text),
+                "{error}"
+            );
+        }
+        let error = ExchangeId::parse("id", "k7q2", "x_aaaa1").unwrap_err();
+        assert!(
+            matches!(error, QueryError::Foreign { ref prefix, .. } if prefix == "x_k7q2"),
+            "{error}"
+        );
+        let long = format!("x_k7q2{}", "1".repeat(60));
+        assert!(
+            ExchangeId::parse("id", "k7q2", &long)
+                .unwrap_err()
+                .to_string()
+                .len()
+                < 120
+        );
+    }
+}

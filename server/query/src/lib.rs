@@ -6,19 +6,32 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod coverage;
+mod cursor;
 mod errors;
 mod exchange;
+mod explanation;
 mod handle;
 mod id;
+mod integer;
+mod names;
 mod open;
+mod outcome;
+mod page;
+mod quantile;
+mod recorder;
+mod rollup;
 mod search;
+mod segments;
 mod services;
+mod snapshot;
 mod status;
+mod unopened;
 mod window;
 
 pub use answer::{Answer, CoverageItem, Emptiness, Recorder, Window};
 pub use errors::{ErrorGroup, ErrorsQuery};
-pub use exchange::{ExchangeDetail, EndDetail, HeaderLine, HeaderPage, MessageDetail};
+pub use exchange::{EndDetail, ExchangeDetail, HeaderLine, HeaderPage, MessageDetail};
 pub use handle::{QueryError, Store};
 pub use id::{ConnectionId, ExchangeId};
 pub use search::{ExchangeRow, SearchOrder, SearchQuery};

@@ -1,6 +1,33 @@
 //! `search_exchanges`: rows by time, service, peer, method, path, status, header, latency, outcome.
+//!
+//! Owns: the question, the page and its cursor. Conditions are in `filter` and `header`, the order of rows in `scan`.
 
-use crate::WindowArgument;
+mod filter;
+mod header;
+mod pattern;
+mod scan;
+mod secret;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use sqlx::{AssertSqlSafe, Row};
+
+use crate::answer::Window;
+use crate::coverage::Framed;
+use crate::cursor;
+use crate::id::ExchangeId;
+use crate::integer::{narrow, signed, unsigned};
+use crate::names::{ServiceNames, json_list};
+use crate::recorder::Runs;
+use crate::segments::{self, Segment};
+use crate::snapshot::Snapshot;
+use crate::window::rfc3339;
+use crate::{Answer, CoverageItem, QueryError, WindowArgument, outcome};
+
+use filter::Filter;
+use header::HeaderFilter;
+use scan::{Place, Scan};
 
 /// Which rows come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -73,3 +100,181 @@ pub struct ExchangeRow {
     /// Names of what could not be seen of it.
     pub gaps: Vec<&'static str>,
 }
+
+/// Answers a search.
+pub(crate) async fn answer(
+    snapshot: &mut Snapshot,
+    store: &Path,
+    query: &SearchQuery,
+) -> Result<Answer<Vec<ExchangeRow>>, QueryError> {
+    let limit = checked_limit(query.limit)?;
+    let runs = Runs::load(snapshot).await?;
+    let reference = runs.reference(snapshot).await?;
+    let question = question(query);
+    let (window, behind) = match &query.cursor {
+        None => (query.window.resolve(reference)?, None),
+        Some(text) => {
+            let [since_ns, length_ns, key, id] = cursor::decode(question, text)?;
+            (
+                Window::from_cursor(since_ns, length_ns)?,
+                Some((signed(key), signed(id))),
+            )
+        }
+    };
+    let secrets = filter::secrets(snapshot, store, query);
+    let forms = query
+        .header_value
+        .as_deref()
+        .map_or_else(Vec::new, |value| secrets.header_forms(value));
+    let mut remarks = Vec::new();
+    if query.header_value.is_some() {
+        remarks.extend(secrets.remark(window));
+    }
+    let filter = Filter::read(snapshot, query, &secrets).await?;
+    let segments = segments::all(snapshot).await?;
+    let mut scan = Scan {
+        order: query.order,
+        window,
+        headers: HeaderFilter::new(query, forms),
+        behind,
+        want: limit + 1,
+        best: BTreeSet::new(),
+        limited_to_ns: None,
+        filter,
+    };
+    if !scan.filter.nothing {
+        let chunks = segments::chunks(snapshot, &segments, window, CHUNK_SHIFT).await?;
+        scan.run(snapshot, &chunks).await?;
+    }
+    remarks.extend(scan.limited_to_ns.map(|to_ns| scan_limited(window, to_ns)));
+    let mut places: Vec<Place> = scan.best.into_iter().rev().collect();
+    let more = places.len() > limit;
+    places.truncate(limit);
+    let next_cursor = places.last().filter(|_| more).map(|last| {
+        let length_ns = window.until_ns - window.since_ns;
+        cursor::encode(
+            question,
+            [
+                window.since_ns,
+                length_ns,
+                unsigned(last.key),
+                unsigned(last.id),
+            ],
+        )
+    });
+    let value = rows(snapshot, &segments, &places).await?;
+    let empty = value.is_empty();
+    Framed {
+        value,
+        empty,
+        window,
+        next_cursor,
+        remarks,
+    }
+    .finish(snapshot, &runs, &segments)
+    .await
+}
+
+/// The number of rows asked for.
+///
+/// # Errors
+/// `Argument` when it is not 1 to 200.
+pub(crate) fn checked_limit(limit: u32) -> Result<usize, QueryError> {
+    usize::try_from(limit)
+        .ok()
+        .filter(|limit| (1..=200).contains(limit))
+        .ok_or_else(|| QueryError::Argument {
+            argument: "limit",
+            problem: "give a number from 1 to 200".to_owned(),
+        })
+}
+
+fn question(query: &SearchQuery) -> u32 {
+    cursor::question(&format!(
+        "{:?}",
+        SearchQuery {
+            limit: 0,
+            cursor: None,
+            ..query.clone()
+        }
+    ))
+}
+
+fn scan_limited(window: Window, to_ns: i64) -> CoverageItem {
+    CoverageItem {
+        kind: "scan_limited".to_owned(),
+        from_ns: window.since_ns,
+        until_ns: unsigned(to_ns),
+        count: 1,
+        explanation: format!(
+            "The window holds more than two million exchanges: only those since about {} were compared for the slowest. \
+             Take a shorter window to see the others.",
+            rfc3339(unsigned(to_ns))
+        ),
+    }
+}
+
+async fn rows(
+    snapshot: &mut Snapshot,
+    segments: &[Segment],
+    places: &[Place],
+) -> Result<Vec<ExchangeRow>, QueryError> {
+    let mut found = BTreeMap::new();
+    for segment in segments {
+        let ids: Vec<i64> = places
+            .iter()
+            .filter(|place| place.segment == segment.number)
+            .map(|place| place.id)
+            .collect();
+        if ids.is_empty() {
+            continue;
+        }
+        let sql = format!(
+            "SELECT e.id, e.client_service_id, e.server_service_id, e.start_ns, {LATENCY}, e.outcome, {PATH}, \
+             e.http_request_method, e.http_response_status_code, e.http_response_body_size, e.gaps \
+             FROM exchange_{} e WHERE e.id IN (SELECT value FROM json_each(?))",
+            segment.number
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(json_list(ids))
+            .fetch_all(snapshot.connection())
+            .await?;
+        for row in rows {
+            found.insert(row.try_get::<i64, _>(0)?, row);
+        }
+    }
+    let mut services = BTreeSet::new();
+    for row in found.values() {
+        services.extend([row.try_get::<i64, _>(1)?, row.try_get(2)?]);
+    }
+    let names = ServiceNames::load(snapshot, services).await?;
+    let tag = snapshot.tag();
+    let in_order = places.iter().filter_map(|place| found.get(&place.id));
+    in_order
+        .map(|row| {
+            let outcome: i64 = row.try_get(5)?;
+            let latency: i64 = row.try_get(4)?;
+            Ok(ExchangeRow {
+                id: ExchangeId(unsigned(row.try_get(0)?)).printed(&tag),
+                start_ns: unsigned(row.try_get(3)?),
+                client: names.of(row.try_get(1)?).shown,
+                server: names.of(row.try_get(2)?).shown,
+                method: row.try_get(7)?,
+                path: row.try_get(6)?,
+                status_code: row.try_get::<Option<i64>, _>(8)?.map(narrow),
+                latency_ns: (outcome != REQUEST_NOT_SEEN).then(|| unsigned(latency)),
+                outcome: outcome::name(outcome),
+                response_body_bytes: row.try_get::<Option<i64>, _>(9)?.map(unsigned),
+                gaps: outcome::gaps(row.try_get(10)?),
+            })
+        })
+        .collect()
+}
+
+/// First request byte to last response byte, or to the end as far as known.
+const LATENCY: &str = "COALESCE(e.response_end_delta_ns, e.end_delta_ns)";
+/// The path; of CONNECT, whose target has none, the authority.
+const PATH: &str = "CASE e.target_form WHEN 2 THEN e.url_authority ELSE e.url_path END";
+const REQUEST_NOT_SEEN: i64 = 8;
+/// Chunks of at least 8,192 ids.
+const CHUNK_SHIFT: u32 = 13;

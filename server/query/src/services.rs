@@ -1,6 +1,22 @@
 //! `list_services`: who serves and who calls whom, from the roll-ups.
+//!
+//! Owns: the groups and their ranking, most requests first. Does not read exchanges but one for each row shown, whose
+//! connection tells an address and a process.
 
-use crate::WindowArgument;
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::{AssertSqlSafe, Row};
+
+use crate::coverage::Framed;
+use crate::integer::narrow;
+use crate::names::{ServiceNames, matching, method_and_route, routes, with_port};
+use crate::page::Page;
+use crate::quantile::Latencies;
+use crate::recorder::Runs;
+use crate::rollup::{self, Rollup, Selection};
+use crate::segments;
+use crate::snapshot::Snapshot;
+use crate::{Answer, QueryError, WindowArgument, outcome};
 
 /// What to list.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -48,4 +64,164 @@ pub struct ServiceCall {
     pub p99_ns: Option<u64>,
     /// Last seen.
     pub last_ns: u64,
+}
+
+/// Server, client, route and method; the latter two only when listed by route.
+type Key = (i64, i64, i64, String);
+
+#[derive(Default)]
+struct Group {
+    requests: u64,
+    errors: u64,
+    client_errors: u64,
+    last_ns: u64,
+    /// Segment and id of the newest exchange.
+    newest: Option<(i64, i64)>,
+    latencies: Latencies,
+}
+
+/// Answers the question.
+pub(crate) async fn answer(
+    snapshot: &mut Snapshot,
+    query: &ServicesQuery,
+) -> Result<Answer<Vec<ServiceCall>>, QueryError> {
+    let runs = Runs::load(snapshot).await?;
+    let question = format!(
+        "{:?}",
+        ServicesQuery {
+            limit: 0,
+            cursor: None,
+            ..query.clone()
+        }
+    );
+    let cursor = query.cursor.as_deref();
+    let page = Page::read(
+        snapshot,
+        &runs,
+        &query.window,
+        query.limit,
+        cursor,
+        &question,
+    )
+    .await?;
+    let servers = match &query.service {
+        Some(service) => Some(matching(snapshot, service).await?),
+        None => None,
+    };
+    let segments = segments::all(snapshot).await?;
+    let selection = Selection {
+        servers,
+        or_clients: true,
+        latency: true,
+    };
+    let mut groups: BTreeMap<Key, Group> = BTreeMap::new();
+    rollup::each(snapshot, &segments, page.window, &selection, |row| {
+        let (route, method) = if query.by_route {
+            (row.route, row.method.clone())
+        } else {
+            (0, String::new())
+        };
+        groups
+            .entry((row.server, row.client, route, method))
+            .or_default()
+            .add(&row);
+    })
+    .await?;
+    let mut ranked: Vec<(Key, Group)> = groups.into_iter().collect();
+    ranked.sort_by(|(key, group), (other_key, other)| {
+        (other.requests, key).cmp(&(group.requests, other_key))
+    });
+    let (shown, next_cursor) = page.cut(ranked);
+    let value = rows(snapshot, shown, query.by_route).await?;
+    let empty = value.is_empty();
+    Framed {
+        value,
+        empty,
+        window: page.window,
+        next_cursor,
+        remarks: Vec::new(),
+    }
+    .finish(snapshot, &runs, &segments)
+    .await
+}
+
+impl Group {
+    fn add(&mut self, row: &Rollup) {
+        self.requests = self.requests.saturating_add(row.count);
+        if outcome::is_error(row.kind) {
+            self.errors = self.errors.saturating_add(row.count);
+        }
+        if outcome::is_client_error(row.kind) {
+            self.client_errors = self.client_errors.saturating_add(row.count);
+        }
+        self.last_ns = self.last_ns.max(row.last_ns);
+        if let Some(id) = row.last_id {
+            self.newest = self.newest.max(Some((row.segment, id)));
+        }
+        self.latencies.add(&row.latency);
+    }
+}
+
+async fn rows(
+    snapshot: &mut Snapshot,
+    shown: Vec<(Key, Group)>,
+    by_route: bool,
+) -> Result<Vec<ServiceCall>, QueryError> {
+    let ids: BTreeSet<i64> = shown
+        .iter()
+        .flat_map(|((server, client, ..), _)| [*server, *client])
+        .collect();
+    let names = ServiceNames::load(snapshot, ids).await?;
+    let templates = routes(
+        snapshot,
+        shown.iter().map(|((_, _, route, _), _)| *route).collect(),
+    )
+    .await?;
+    let mut rows = Vec::with_capacity(shown.len());
+    for ((server, client, route, method), group) in shown {
+        let (address, pid) = match group.newest {
+            Some((segment, id)) => server_end(snapshot, segment, id).await?,
+            None => (None, None),
+        };
+        let (server, client) = (names.of(server), names.of(client));
+        let template = templates.get(&route).map(String::as_str);
+        rows.push(ServiceCall {
+            server: server.shown,
+            server_kind: server.kind,
+            client: client.shown,
+            client_kind: client.kind,
+            address,
+            pid,
+            route: by_route.then(|| method_and_route(&method, template)),
+            requests: group.requests,
+            errors: group.errors,
+            client_errors: group.client_errors,
+            p50_ns: group.latencies.quantile(50),
+            p95_ns: group.latencies.quantile(95),
+            p99_ns: group.latencies.quantile(99),
+            last_ns: group.last_ns,
+        });
+    }
+    Ok(rows)
+}
+
+/// The address and process that one exchange reached.
+async fn server_end(
+    snapshot: &mut Snapshot,
+    segment: i64,
+    id: i64,
+) -> Result<(Option<String>, Option<u32>), QueryError> {
+    let sql = format!(
+        "SELECT c.server_address, c.server_port, p.pid FROM exchange_{segment} e \
+         JOIN connection c ON c.id = e.connection_id LEFT JOIN process p ON p.id = c.server_process_id WHERE e.id = ?"
+    );
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .bind(id)
+        .fetch_optional(snapshot.connection())
+        .await?;
+    let Some(row) = row else {
+        return Ok((None, None));
+    };
+    let address = with_port(row.try_get(0)?, narrow(row.try_get(1)?));
+    Ok((Some(address), row.try_get::<Option<i64>, _>(2)?.map(narrow)))
 }

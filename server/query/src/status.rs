@@ -1,4 +1,22 @@
 //! `status`: what is recorded, since when, until when, how much, what was lost.
+//!
+//! Owns: the answer when there is no store. Invariant: every count is read from a few rows, whatever the store's size.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Row};
+
+use crate::answer::Emptiness;
+use crate::coverage::Framed;
+use crate::integer::unsigned;
+use crate::open::beside;
+use crate::recorder::{self, Runs};
+use crate::segments::{self, Segment};
+use crate::snapshot::Snapshot;
+use crate::unopened::Unopened;
+use crate::{Answer, QueryError, Recorder};
 
 /// Whether there is a store, and what to do when there is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,4 +66,150 @@ pub struct Status {
     pub source: Option<String>,
     /// Settings of that recorder: cap, filter, kept headers (JSON text written by the recorder).
     pub settings: Option<String>,
+}
+
+/// The answer when the store cannot be read.
+pub(crate) fn without_store(path: &Path, problem: &Unopened) -> Answer<Status> {
+    if let Unopened::Failed(error) = problem {
+        tracing::warn!(%error, "the store cannot be opened");
+    }
+    let now_ns = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_nanos();
+    Answer {
+        value: Status {
+            path: path.display().to_string(),
+            state: problem.state(),
+            cure: Some(format!("{} {}", problem.why(), problem.cure())),
+            now_ns: u64::try_from(now_ns).unwrap_or(u64::MAX),
+            oldest_ns: None,
+            newest_ns: None,
+            exchanges: 0,
+            connections: 0,
+            services: 0,
+            store_bytes: bytes(path),
+            recorder_started_ns: None,
+            recorder_version: None,
+            source: None,
+            settings: None,
+        },
+        window: None,
+        as_of_ns: 0,
+        recorder: Recorder::Never,
+        coverage: Vec::new(),
+        emptiness: Some(Emptiness::NotSeen { why: problem.why() }),
+        next_cursor: None,
+    }
+}
+
+/// The answer from a store.
+pub(crate) async fn answer(
+    snapshot: &mut Snapshot,
+    path: &Path,
+) -> Result<Answer<Status>, QueryError> {
+    let runs = Runs::load(snapshot).await?;
+    let segments = segments::all(snapshot).await?;
+    let counts = sqlx::query(
+        "SELECT (SELECT COALESCE(MAX(id), 0) FROM connection), (SELECT COALESCE(MIN(id), 1) FROM connection), \
+         (SELECT COUNT(*) FROM service)",
+    )
+    .fetch_one(snapshot.connection())
+    .await?;
+    let newest_run = sqlx::query(
+        "SELECT started_ns, version, source, settings FROM recorder_run ORDER BY source = 'live' DESC, id DESC LIMIT 1",
+    )
+    .fetch_optional(snapshot.connection())
+    .await?;
+    let run = newest_run.as_ref();
+    let (last, first): (i64, i64) = (counts.try_get(0)?, counts.try_get(1)?);
+    let older = snapshot.opened.older;
+    let value = Status {
+        path: path.display().to_string(),
+        state: if older {
+            StoreState::Older
+        } else {
+            StoreState::Readable
+        },
+        cure: cure(older, &runs),
+        now_ns: snapshot.now_ns,
+        oldest_ns: recorder::oldest_ns(snapshot).await?,
+        newest_ns: recorder::newest_ns(snapshot).await?,
+        exchanges: exchanges(snapshot, &segments).await?,
+        connections: unsigned(last - first + 1),
+        services: unsigned(counts.try_get(2)?),
+        store_bytes: bytes(path),
+        recorder_started_ns: column::<i64>(run, 0)?.map(unsigned),
+        recorder_version: column(run, 1)?,
+        source: column(run, 2)?,
+        settings: column(run, 3)?,
+    };
+    let window = recorder::everything(snapshot, &runs).await?;
+    let empty = value.exchanges == 0;
+    Framed {
+        value,
+        empty,
+        window,
+        next_cursor: None,
+        remarks: Vec::new(),
+    }
+    .finish(snapshot, &runs, &segments)
+    .await
+}
+
+fn column<'r, T>(row: Option<&'r SqliteRow>, index: usize) -> Result<Option<T>, QueryError>
+where
+    T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
+{
+    Ok(row.map(|row| row.try_get(index)).transpose()?)
+}
+
+fn cure(older: bool, runs: &Runs) -> Option<String> {
+    if older {
+        return Some(
+            "An older recorder wrote this store; restart it after the update and it migrates it."
+                .to_owned(),
+        );
+    }
+    match runs.recorder() {
+        Recorder::Running => None,
+        Recorder::Stopped { .. } => {
+            Some("The recorder stopped. Start it again: sudo headwater record (or up).".to_owned())
+        }
+        Recorder::Killed { .. } => Some(
+            "The recorder was killed or crashed. Start it again: sudo headwater record (or up)."
+                .to_owned(),
+        ),
+        Recorder::Never if runs.replay_only() => None,
+        Recorder::Never => {
+            Some("Nothing was recorded yet: sudo headwater record (or up).".to_owned())
+        }
+    }
+}
+
+/// Exchanges kept: counted by the writer, and for the segment being written from its ids.
+async fn exchanges(snapshot: &mut Snapshot, segments: &[Segment]) -> Result<u64, QueryError> {
+    let mut sum = 0_u64;
+    for segment in segments {
+        let mut rows = segment.row_count;
+        if !segment.closed {
+            // Two statements in one: SQLite finds either end at once, and both together only by a scan.
+            let sql = format!(
+                "SELECT (SELECT MAX(id) FROM exchange_{0}) - (SELECT MIN(id) FROM exchange_{0}) + 1",
+                segment.number
+            );
+            let span: Option<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
+                .fetch_one(snapshot.connection())
+                .await?;
+            rows = rows.max(span.map_or(0, unsigned));
+        }
+        sum = sum.saturating_add(rows);
+    }
+    Ok(sum)
+}
+
+/// The store's file and its write-ahead log.
+fn bytes(path: &Path) -> u64 {
+    let length = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    length(path).saturating_add(length(&beside(path, "-wal")))
 }

@@ -1,0 +1,149 @@
+//! What could not be seen in a window, told in words, worst first.
+//!
+//! Owns: the explanation and the cure of every kind of coverage, the frame of every answer, and the decision between
+//! "nothing happened" and "nothing could be seen". Words come from `explanation`.
+
+use std::collections::BTreeMap;
+
+use sqlx::Row;
+
+use crate::answer::{Emptiness, Window};
+use crate::integer::{signed, unsigned};
+use crate::recorder::Runs;
+use crate::segments::{self, Segment};
+use crate::snapshot::Snapshot;
+use crate::window::rfc3339;
+use crate::{Answer, CoverageItem, QueryError, explanation};
+
+/// An answer's value with all that its frame is made from.
+pub(crate) struct Framed<T> {
+    pub(crate) value: T,
+    pub(crate) empty: bool,
+    pub(crate) window: Window,
+    pub(crate) next_cursor: Option<String>,
+    /// What the question itself could not look at.
+    pub(crate) remarks: Vec<CoverageItem>,
+}
+
+impl<T> Framed<T> {
+    /// Reads the coverage of the window and puts the answer together.
+    pub(crate) async fn finish(
+        self,
+        snapshot: &mut Snapshot,
+        runs: &Runs,
+        segments: &[Segment],
+    ) -> Result<Answer<T>, QueryError> {
+        let mut coverage = load(snapshot, self.window).await?;
+        coverage.extend(runs.silence(self.window));
+        coverage.extend(self.remarks);
+        coverage.sort_by_key(|item| (explanation::rank(&item.kind), item.from_ns));
+        let emptiness = if self.empty {
+            Some(emptiness(snapshot, runs, segments, self.window, &coverage).await?)
+        } else {
+            None
+        };
+        Ok(Answer {
+            value: self.value,
+            window: Some(self.window),
+            as_of_ns: runs.as_of_ns(),
+            recorder: runs.recorder(),
+            coverage,
+            emptiness,
+            next_cursor: self.next_cursor,
+        })
+    }
+}
+
+/// The stored coverage of a window, merged.
+async fn load(snapshot: &mut Snapshot, window: Window) -> Result<Vec<CoverageItem>, QueryError> {
+    let rows = sqlx::query(
+        "SELECT kind, detail, MIN(from_ns), MAX(until_ns), SUM(count) FROM coverage \
+         WHERE until_ns >= ?1 AND from_ns <= ?2 GROUP BY kind, detail ORDER BY kind, 4 DESC LIMIT 500",
+    )
+    .bind(signed(window.since_ns))
+    .bind(signed(window.until_ns))
+    .fetch_all(snapshot.connection())
+    .await?;
+    let mut merged: BTreeMap<(String, Option<String>), CoverageItem> = BTreeMap::new();
+    for row in rows {
+        let kind: String = row.try_get(0)?;
+        let detail: Option<String> = row.try_get(1)?;
+        let item = CoverageItem {
+            kind: kind.clone(),
+            from_ns: unsigned(row.try_get(2)?).max(window.since_ns),
+            until_ns: unsigned(row.try_get(3)?).min(window.until_ns),
+            count: unsigned(row.try_get(4)?),
+            explanation: String::new(),
+        };
+        let detail = detail.filter(|_| explanation::tells_detail(&kind));
+        merged
+            .entry((kind, detail))
+            .and_modify(|sum| {
+                sum.from_ns = sum.from_ns.min(item.from_ns);
+                sum.until_ns = sum.until_ns.max(item.until_ns);
+                sum.count = sum.count.saturating_add(item.count);
+            })
+            .or_insert(item);
+    }
+    let explained = merged.into_iter().map(|((_, detail), mut item)| {
+        item.explanation = explanation::of(&item, detail.as_deref());
+        item
+    });
+    Ok(explained.collect())
+}
+
+async fn emptiness(
+    snapshot: &mut Snapshot,
+    runs: &Runs,
+    segments: &[Segment],
+    window: Window,
+    coverage: &[CoverageItem],
+) -> Result<Emptiness, QueryError> {
+    let reasons: Vec<&str> = coverage
+        .iter()
+        .filter(|item| explanation::hides_exchanges(&item.kind))
+        .map(|item| item.explanation.as_str())
+        .take(4)
+        .collect();
+    if !reasons.is_empty() {
+        return Ok(Emptiness::NotSeen {
+            why: reasons.join(" "),
+        });
+    }
+    let in_window = segments::count(snapshot, segments, window).await?;
+    if in_window == 0 && runs.replay_only() {
+        let reach = reach(segments);
+        return Ok(Emptiness::NotSeen {
+            why: format!(
+                "This store holds replayed captures only, and none of them reaches into the window. {reach}"
+            ),
+        });
+    }
+    if in_window == 0 && segments.is_empty() && runs.as_of_ns() == 0 {
+        return Ok(Emptiness::NotSeen {
+            why: "Nothing was recorded in this store yet.".to_owned(),
+        });
+    }
+    Ok(Emptiness::NothingMatched { in_window })
+}
+
+fn reach(segments: &[Segment]) -> String {
+    let oldest = segments
+        .iter()
+        .filter_map(|segment| segment.min_start_ns)
+        .min();
+    let newest = segments
+        .iter()
+        .filter_map(|segment| segment.max_start_ns)
+        .max();
+    match (oldest, newest) {
+        (Some(oldest), Some(newest)) => {
+            format!(
+                "They reach from {} to {}.",
+                rfc3339(unsigned(oldest)),
+                rfc3339(unsigned(newest))
+            )
+        }
+        _ => "They hold no exchange.".to_owned(),
+    }
+}

@@ -1,0 +1,143 @@
+//! The two ends of an exchange's connection.
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::EndDetail;
+use crate::QueryError;
+use crate::integer::narrow;
+use crate::names::{ServiceNames, with_port};
+use crate::snapshot::Snapshot;
+
+/// Both ends, and what the connection says of itself.
+pub(super) struct Ends {
+    pub(super) client: EndDetail,
+    pub(super) server: EndDetail,
+    pub(super) close_reason: String,
+    pub(super) joined_midstream: bool,
+}
+
+/// Reads them. `services` stand in when the connection's row is gone.
+pub(super) async fn load(
+    snapshot: &mut Snapshot,
+    connection: i64,
+    services: (i64, i64),
+) -> Result<Ends, QueryError> {
+    let row = sqlx::query("SELECT * FROM connection WHERE id = ?")
+        .bind(connection)
+        .fetch_optional(snapshot.connection())
+        .await?;
+    let names = ServiceNames::load(snapshot, [services.0, services.1].into()).await?;
+    let (mut client, mut server) = (unknown(), unknown());
+    let (mut close_reason, mut joined_midstream) = ("unknown".to_owned(), false);
+    if let Some(row) = row {
+        client = end(&row, &CLIENT)?;
+        server = end(&row, &SERVER)?;
+        process(snapshot, &row, CLIENT.process_id, &mut client).await?;
+        process(snapshot, &row, SERVER.process_id, &mut server).await?;
+        close_reason = row.try_get("close_reason")?;
+        joined_midstream = row.try_get("joined_midstream")?;
+    }
+    for (end, service) in [(&mut client, services.0), (&mut server, services.1)] {
+        let name = names.of(service);
+        (end.service, end.service_kind) = (name.shown, name.kind);
+    }
+    Ok(Ends {
+        client,
+        server,
+        close_reason,
+        joined_midstream,
+    })
+}
+
+/// Names of one end's columns.
+struct Columns {
+    address: &'static str,
+    port: &'static str,
+    peer_address: &'static str,
+    peer_port: &'static str,
+    local: &'static str,
+    netns: &'static str,
+    process_id: &'static str,
+    evidence: &'static str,
+}
+
+const CLIENT: Columns = Columns {
+    address: "client_address",
+    port: "client_port",
+    peer_address: "client_peer_address",
+    peer_port: "client_peer_port",
+    local: "client_local",
+    netns: "client_netns",
+    process_id: "client_process_id",
+    evidence: "client_process_evidence",
+};
+const SERVER: Columns = Columns {
+    address: "server_address",
+    port: "server_port",
+    peer_address: "server_peer_address",
+    peer_port: "server_peer_port",
+    local: "server_local",
+    netns: "server_netns",
+    process_id: "server_process_id",
+    evidence: "server_process_evidence",
+};
+
+fn end(row: &SqliteRow, columns: &Columns) -> Result<EndDetail, QueryError> {
+    let peer: Option<&str> = row.try_get(columns.peer_address)?;
+    let peer_port: Option<i64> = row.try_get(columns.peer_port)?;
+    Ok(EndDetail {
+        address: with_port(
+            row.try_get(columns.address)?,
+            narrow(row.try_get(columns.port)?),
+        ),
+        peer_as_seen: peer.map(|peer| with_port(peer, narrow(peer_port.unwrap_or(0)))),
+        local: row.try_get(columns.local)?,
+        netns: narrow(row.try_get(columns.netns)?),
+        process_evidence: row.try_get(columns.evidence)?,
+        ..unknown()
+    })
+}
+
+async fn process(
+    snapshot: &mut Snapshot,
+    connection: &SqliteRow,
+    column: &str,
+    end: &mut EndDetail,
+) -> Result<(), QueryError> {
+    let Some(id): Option<i64> = connection.try_get(column)? else {
+        return Ok(());
+    };
+    let row = sqlx::query(
+        "SELECT pid, executable_name, executable_path, command_line, cgroup, container_id FROM process WHERE id = ?",
+    )
+    .bind(id)
+    .fetch_optional(snapshot.connection())
+    .await?;
+    if let Some(row) = row {
+        let name: String = row.try_get(1)?;
+        end.pid = Some(narrow(row.try_get(0)?));
+        end.executable = Some(row.try_get::<Option<String>, _>(2)?.unwrap_or(name));
+        end.command_line = row.try_get(3)?;
+        end.cgroup = row.try_get(4)?;
+        end.container_id = row.try_get(5)?;
+    }
+    Ok(())
+}
+
+fn unknown() -> EndDetail {
+    EndDetail {
+        service: String::new(),
+        service_kind: String::new(),
+        address: "unknown".to_owned(),
+        peer_as_seen: None,
+        local: false,
+        netns: 0,
+        pid: None,
+        executable: None,
+        command_line: None,
+        cgroup: None,
+        container_id: None,
+        process_evidence: "none".to_owned(),
+    }
+}

@@ -1,0 +1,142 @@
+//! The words for each kind of coverage: what it means for an answer, and the cure where there is one.
+//!
+//! Owns: words, their order from worst to mildest, and which kinds can hide an exchange. Kinds are those of
+//! `headwater_model::CoverageKind` in snake case, and the ones that are derived when an answer is made.
+
+use crate::CoverageItem;
+use crate::window::rfc3339;
+
+/// Worst first.
+pub(crate) fn rank(kind: &str) -> usize {
+    ORDER
+        .iter()
+        .position(|known| *known == kind)
+        .unwrap_or(ORDER.len())
+}
+
+/// Whether exchanges may have happened and not be in the store.
+pub(crate) fn hides_exchanges(kind: &str) -> bool {
+    matches!(
+        kind,
+        "not_recorded"
+            | "recorder_killed"
+            | "write_failed"
+            | "ring_lost"
+            | "queue_lost"
+            | "probe_recursion"
+            | "connection_evicted"
+            | "retention"
+            | "filtered"
+            | "malformed"
+            | "tls_not_decoded"
+            | "http2_not_decoded"
+            | "key_unavailable"
+    )
+}
+
+/// Whether the stored detail of this kind says something that sums up.
+pub(crate) fn tells_detail(kind: &str) -> bool {
+    matches!(kind, "unsupported" | "filtered" | "retention")
+}
+
+/// The sentence for an item.
+pub(crate) fn of(item: &CoverageItem, detail: Option<&str>) -> String {
+    let count = item.count;
+    let mut words = match item.kind.as_str() {
+        "ring_lost" => format!(
+            "{count} records found the kernel's ring buffer full and were lost: exchanges may be missing or incomplete. \
+             A larger ring or a less busy machine helps."
+        ),
+        "probe_recursion" => format!("{count} packets met a busy probe and were not looked at."),
+        "queue_lost" => format!(
+            "{count} exchanges were dropped because the store's writer fell behind; a faster disk or a filter helps."
+        ),
+        "connection_evicted" => {
+            format!(
+                "{count} connections were dropped from the recorder's full table; their exchanges may be missing."
+            )
+        }
+        "head_capped" => format!(
+            "{count} heads were longer than the copy cap and were cut; a larger cap shows them."
+        ),
+        "malformed" => {
+            format!("{count} byte sequences were not what HTTP demands and could not be read.")
+        }
+        "joined_midstream" => {
+            format!(
+                "{count} connections were joined in the middle: what they carried before was not seen."
+            )
+        }
+        "tls_not_decoded" => {
+            format!("{count} connections were TLS: their exchanges could not be read.")
+        }
+        "http2_not_decoded" => format!("{count} connections were HTTP/2, which is not decoded."),
+        "other_protocol" => format!("{count} connections spoke another protocol than HTTP."),
+        "own_traffic" => format!("{count} exchanges of Headwater's own MCP traffic were left out."),
+        "filtered" => format!("{count} exchanges were left out by the operator's filter."),
+        "clock_step" => format!(
+            "The wall clock was set, by {count} ms in all: times before and after do not compare."
+        ),
+        "suspended" => format!("The machine slept for {count} ms in all."),
+        "write_failed" => {
+            format!(
+                "{count} rows could not be written, most likely for a full disk: free some space."
+            )
+        }
+        "retention" => format!(
+            "{count} rows of this window were dropped by retention; raise its limits to keep more."
+        ),
+        "name_overflow" => {
+            format!("{count} distinct names were beyond the cap and are counted under (other).")
+        }
+        "unsupported" => {
+            "This kernel or this user cannot see everything; `headwater doctor` has the details."
+                .to_owned()
+        }
+        "recorder_killed" => format!(
+            "A recorder was killed or crashed at {} without saying so: up to a second before that may be missing.",
+            rfc3339(item.from_ns)
+        ),
+        _ => format!("{count} of a kind of loss that this program does not know; update it."),
+    };
+    if let Some(detail) = detail.map(plain).filter(|detail| !detail.is_empty()) {
+        words.push_str(" (");
+        words.push_str(&detail);
+        words.push(')');
+    }
+    words
+}
+
+/// The recorder's own words, kept short and on one line.
+fn plain(detail: &str) -> String {
+    detail
+        .chars()
+        .filter(|character| matches!(character, ' '..='~'))
+        .take(200)
+        .collect()
+}
+
+const ORDER: [&str; 22] = [
+    "not_recorded",
+    "recorder_killed",
+    "write_failed",
+    "ring_lost",
+    "queue_lost",
+    "probe_recursion",
+    "connection_evicted",
+    "retention",
+    "filtered",
+    "scan_limited",
+    "key_unavailable",
+    "tls_not_decoded",
+    "http2_not_decoded",
+    "malformed",
+    "head_capped",
+    "joined_midstream",
+    "unsupported",
+    "name_overflow",
+    "clock_step",
+    "suspended",
+    "other_protocol",
+    "own_traffic",
+];

@@ -1,0 +1,77 @@
+//! The numbers that the schema gives to outcomes, failures, gaps and evidence, and their names.
+
+/// Outcome names in the order of `exchange_N.outcome`.
+pub(crate) const OUTCOMES: [&str; 9] = [
+    "complete",
+    "open",
+    "client_gave_up",
+    "server_reset",
+    "server_closed",
+    "timed_out",
+    "truncated",
+    "malformed",
+    "request_not_seen",
+];
+
+/// Name of an outcome.
+pub(crate) fn name(outcome: i64) -> &'static str {
+    usize::try_from(outcome)
+        .ok()
+        .and_then(|outcome| OUTCOMES.get(outcome))
+        .copied()
+        .unwrap_or("unknown")
+}
+
+/// Name of a kind of failure, as grouped by `find_errors`.
+pub(crate) fn failure(kind: i64) -> String {
+    match kind {
+        1 => "reset".to_owned(),
+        2 => "closed".to_owned(),
+        3 => "refused".to_owned(),
+        4 => "gave_up".to_owned(),
+        5 => "timed_out".to_owned(),
+        6 => "malformed".to_owned(),
+        7 => "unreachable".to_owned(),
+        status => format!("status {status}"),
+    }
+}
+
+/// Whether a kind counts as an error of the server's or the network's.
+pub(crate) fn is_error(kind: i64) -> bool {
+    matches!(kind, 1..=7 | 500..)
+}
+
+/// Whether a kind is a response 400 to 499.
+pub(crate) fn is_client_error(kind: i64) -> bool {
+    matches!(kind, 400..=499)
+}
+
+/// Names of the bits of `exchange_N.gaps`, in order.
+pub(crate) fn gaps(bits: i64) -> Vec<&'static str> {
+    GAPS.into_iter()
+        .enumerate()
+        .filter(|(bit, _)| bits >> bit & 1 == 1)
+        .map(|(_, name)| name)
+        .collect()
+}
+
+/// Names of evidence in the order of the schema.
+pub(crate) fn evidence(number: i64) -> &'static str {
+    match number & 3 {
+        1 => "socket_lock",
+        2 => "turn_start",
+        3 => "proc",
+        _ => "none",
+    }
+}
+
+const GAPS: [&str; 8] = [
+    "request_head_cut",
+    "response_head_cut",
+    "records_lost",
+    "behind_body_not_seen",
+    "end_inferred",
+    "joined_midstream",
+    "trailers_not_seen",
+    "capture_hole",
+];

@@ -1,0 +1,191 @@
+//! The scan of a search: chunk by chunk, the best rows so far in a small ordered set.
+//!
+//! Owns: the order of rows. Newest is by (start, id), slowest by (latency, id), both descending: a row keeps its place
+//! whatever is committed meanwhile, so a page that begins behind another's last row neither repeats nor skips one.
+
+use std::collections::BTreeSet;
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::LATENCY;
+use super::filter::{Filter, Value, bound};
+use super::header::HeaderFilter;
+use crate::answer::Window;
+use crate::integer::signed;
+use crate::segments::Chunk;
+use crate::snapshot::Snapshot;
+use crate::{QueryError, SearchOrder};
+
+/// Where a row stands: the greatest comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    /// Start or latency.
+    pub(crate) key: i64,
+    pub(crate) id: i64,
+    pub(crate) segment: i64,
+}
+
+/// A search under way.
+pub(crate) struct Scan {
+    pub(crate) order: SearchOrder,
+    pub(crate) window: Window,
+    pub(crate) filter: Filter,
+    pub(crate) headers: Option<HeaderFilter>,
+    /// Key and id of the last row shown.
+    pub(crate) behind: Option<(i64, i64)>,
+    /// How many rows are wanted.
+    pub(crate) want: usize,
+    pub(crate) best: BTreeSet<Place>,
+    /// Start of the earliest data looked at, when that is not all.
+    pub(crate) limited_to_ns: Option<i64>,
+}
+
+impl Scan {
+    /// Looks through `chunks`, which are ordered by their latest start.
+    pub(crate) async fn run(
+        &mut self,
+        snapshot: &mut Snapshot,
+        chunks: &[Chunk],
+    ) -> Result<(), QueryError> {
+        let mut looked_at = 0_u64;
+        for chunk in chunks {
+            let newest = self.order == SearchOrder::Newest;
+            if newest && self.floor().is_some_and(|floor| floor > chunk.max_start_ns) {
+                break;
+            }
+            if newest && self.behind.is_some_and(|(key, _)| chunk.min_start_ns > key) {
+                continue;
+            }
+            if !newest && looked_at >= SCAN_LIMIT {
+                self.limited_to_ns = Some(chunk.max_start_ns);
+                break;
+            }
+            looked_at = looked_at.saturating_add(chunk.ids);
+            if self.headers.is_some() {
+                self.chunk_by_rendering(snapshot, chunk).await?;
+            } else {
+                let rows = bound(
+                    self.sql(chunk, ""),
+                    &self.values(chunk, chunk.first_id, None),
+                )
+                .fetch_all(snapshot.connection())
+                .await?;
+                self.keep(chunk, &rows)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn chunk_by_rendering(
+        &mut self,
+        snapshot: &mut Snapshot,
+        chunk: &Chunk,
+    ) -> Result<(), QueryError> {
+        let mut first_id = chunk.first_id;
+        loop {
+            let Some(headers) = &self.headers else {
+                return Ok(());
+            };
+            let lacking = headers.lacking(chunk.segment);
+            let rows = bound(
+                self.sql(chunk, HEADERS),
+                &self.values(chunk, first_id, Some(lacking)),
+            )
+            .fetch_all(snapshot.connection())
+            .await?;
+            let full = rows.len() >= BATCH;
+            let last_id: Option<i64> = rows.last().map(|row| row.try_get(0)).transpose()?;
+            let Some(headers) = &mut self.headers else {
+                return Ok(());
+            };
+            let matching = headers.matches(snapshot, chunk.segment, rows).await?;
+            self.keep(chunk, &matching)?;
+            match last_id {
+                Some(last_id) if full && last_id < chunk.last_id => first_id = last_id + 1,
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    fn keep(&mut self, chunk: &Chunk, rows: &[SqliteRow]) -> Result<(), QueryError> {
+        for row in rows {
+            self.best.insert(Place {
+                id: row.try_get(0)?,
+                key: row.try_get(1)?,
+                segment: chunk.segment,
+            });
+            if self.best.len() > self.want {
+                self.best.pop_first();
+            }
+        }
+        Ok(())
+    }
+
+    /// The least key that still matters once enough rows are there.
+    fn floor(&self) -> Option<i64> {
+        (self.best.len() >= self.want).then(|| self.best.first().map(|place| place.key))?
+    }
+
+    fn key(&self) -> &'static str {
+        match self.order {
+            SearchOrder::Newest => "e.start_ns",
+            SearchOrder::Slowest => LATENCY,
+        }
+    }
+
+    /// With `headers` the rows come by id, to be rendered in batches; without, the best come first.
+    fn sql(&self, chunk: &Chunk, headers: &str) -> String {
+        let (key, segment, filter) = (self.key(), chunk.segment, self.filter.sql());
+        let columns = if headers.is_empty() { "" } else { BLOCKS };
+        let order = if headers.is_empty() {
+            format!("{key} DESC, e.id DESC")
+        } else {
+            "e.id".to_owned()
+        };
+        let behind = if self.behind.is_some() {
+            format!(" AND ({key}, e.id) < (?, ?)")
+        } else {
+            String::new()
+        };
+        let latency_known = if self.order == SearchOrder::Slowest {
+            " AND e.outcome <> 8"
+        } else {
+            ""
+        };
+        format!(
+            "SELECT e.id, {key}{columns} FROM exchange_{segment} e WHERE e.id BETWEEN ? AND ? \
+             AND e.start_ns BETWEEN ? AND ? AND {key} >= ?{behind}{latency_known}{filter}{headers} \
+             ORDER BY {order} LIMIT ?"
+        )
+    }
+
+    fn values(&self, chunk: &Chunk, first_id: i64, lacking: Option<String>) -> Vec<Value> {
+        let mut values = vec![
+            Value::Integer(first_id),
+            Value::Integer(chunk.last_id),
+            Value::Integer(signed(self.window.since_ns)),
+            Value::Integer(signed(self.window.until_ns)),
+            Value::Integer(self.floor().unwrap_or(0)),
+        ];
+        if let Some((key, id)) = self.behind {
+            values.extend([Value::Integer(key), Value::Integer(id)]);
+        }
+        values.extend(self.filter.values().iter().cloned());
+        let limit = if lacking.is_some() { BATCH } else { self.want };
+        if let Some(lacking) = lacking {
+            values.extend([Value::Text(lacking.clone()), Value::Text(lacking)]);
+        }
+        values.push(Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)));
+        values
+    }
+}
+
+const BLOCKS: &str = ", e.request_header_block_id, e.request_header_holes, e.response_header_block_id, \
+                      e.response_header_holes";
+const HEADERS: &str = " AND (e.request_header_block_id NOT IN (SELECT value FROM json_each(?)) \
+                       OR e.response_header_block_id NOT IN (SELECT value FROM json_each(?)))";
+/// Rows rendered at a time.
+const BATCH: usize = 1_000;
+/// The slowest are looked for among so many of the latest exchanges of the window.
+const SCAN_LIMIT: u64 = 2_000_000;

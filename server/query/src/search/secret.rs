@@ -1,0 +1,100 @@
+//! A plain secret in a filter is compared in the form that the store has of it.
+//!
+//! Owns: reading the key beside the store, and refusing one that the store's hashes were not made with. The secret itself
+//! goes nowhere else: not into SQL text, errors or logs.
+
+use std::path::Path;
+
+use headwater_redact::{Key, Policy, Redactor};
+
+use crate::CoverageItem;
+use crate::answer::Window;
+
+/// Turns plain text into the store's form of it, when the key can be read.
+pub(crate) struct Secrets {
+    key: Option<Key>,
+    /// The key was needed and is not there.
+    pub(crate) unavailable: bool,
+}
+
+impl Secrets {
+    /// For questions without any secret.
+    pub(crate) fn none() -> Self {
+        Self {
+            key: None,
+            unavailable: false,
+        }
+    }
+
+    /// Reads the key beside `store`, whose hashes were made with the key of that `fingerprint`.
+    pub(crate) fn load(store: &Path, fingerprint: Option<&str>) -> Self {
+        let key = Key::load(&store.with_extension("key")).ok().filter(|key| {
+            let own: String = key
+                .fingerprint()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            fingerprint == Some(own.as_str())
+        });
+        Self {
+            unavailable: key.is_none(),
+            key,
+        }
+    }
+
+    /// The texts to look for in a header value that is shown: as given, and hashed.
+    pub(crate) fn header_forms(&self, text: &str) -> Vec<String> {
+        let mut forms = vec![text.to_owned()];
+        let Some(key) = &self.key else { return forms };
+        let redactor = Redactor::new(key, &Policy::default());
+        let trimmed = text.trim();
+        let bare = trimmed.split_once(' ').map(|(_, rest)| rest.trim());
+        for value in [Some(trimmed), bare]
+            .into_iter()
+            .flatten()
+            .filter(|value| !value.is_empty())
+        {
+            forms.push(redactor.hash_of(value.as_bytes()));
+        }
+        forms
+    }
+
+    /// A path filter with its token-shaped segments as they are stored, when that differs.
+    pub(crate) fn redacted_path(&self, text: &str) -> Option<String> {
+        let key = self.key.as_ref()?;
+        let mut redactor = Redactor::new(key, &Policy::default());
+        let (exact, path) = text
+            .strip_prefix('=')
+            .map_or(("", text), |rest| ("=", rest));
+        let segments: Vec<String> = path
+            .split('/')
+            .map(|segment| {
+                if segment.is_empty() || segment.contains(['*', '?', '#']) {
+                    return segment.to_owned();
+                }
+                let target = redactor.target(b"GET", format!("/{segment}").as_bytes());
+                target
+                    .path()
+                    .strip_prefix('/')
+                    .unwrap_or(segment)
+                    .to_owned()
+            })
+            .collect();
+        let redacted = segments.join("/");
+        (redacted != path).then(|| format!("{exact}{redacted}"))
+    }
+
+    /// What to say when values could only be compared as they stand.
+    pub(crate) fn remark(&self, window: Window) -> Option<CoverageItem> {
+        self.unavailable.then(|| CoverageItem {
+            kind: "key_unavailable".to_owned(),
+            from_ns: window.since_ns,
+            until_ns: window.until_ns,
+            count: 1,
+            explanation: "The key beside the store cannot be read or is not the one its hashes were made with, so \
+                          header_value was compared as text only: a plain secret cannot match its hash. Read the store \
+                          as a member of its group, with its .key file beside it."
+                .to_owned(),
+        })
+    }
+}

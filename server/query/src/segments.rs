@@ -1,0 +1,156 @@
+//! Time segments, and which ids of them a window can hold.
+//!
+//! Owns: the way from a window to ranges of ids. Ids grow in order of commit, so each committed batch (`exchange_block`)
+//! names the times it holds; batches are put together to chunks, so that a store of many small ones stays cheap to read.
+
+use sqlx::Row;
+
+use crate::QueryError;
+use crate::answer::Window;
+use crate::integer::{signed, unsigned};
+use crate::snapshot::Snapshot;
+
+/// A time segment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Segment {
+    /// The N of `exchange_N`.
+    pub(crate) number: i64,
+    pub(crate) first_id: i64,
+    /// The first id behind it.
+    pub(crate) end_id: i64,
+    pub(crate) closed: bool,
+    pub(crate) min_start_ns: Option<i64>,
+    pub(crate) max_start_ns: Option<i64>,
+    pub(crate) row_count: u64,
+}
+
+/// A range of ids within one segment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Chunk {
+    pub(crate) segment: i64,
+    pub(crate) first_id: i64,
+    pub(crate) last_id: i64,
+    pub(crate) min_start_ns: i64,
+    pub(crate) max_start_ns: i64,
+    /// How many ids its blocks hold.
+    pub(crate) ids: u64,
+}
+
+/// All segments, oldest first.
+pub(crate) async fn all(snapshot: &mut Snapshot) -> Result<Vec<Segment>, QueryError> {
+    let rows = sqlx::query(
+        "SELECT id, first_exchange_id, closed_ns IS NOT NULL, min_start_ns, max_start_ns, row_count \
+         FROM segment ORDER BY first_exchange_id, id",
+    )
+    .fetch_all(snapshot.connection())
+    .await?;
+    let mut segments: Vec<Segment> = Vec::with_capacity(rows.len());
+    for row in rows {
+        let first_id = row.try_get(1)?;
+        if let Some(before) = segments.last_mut() {
+            before.end_id = first_id;
+        }
+        segments.push(Segment {
+            number: row.try_get(0)?,
+            first_id,
+            end_id: i64::MAX,
+            closed: row.try_get(2)?,
+            min_start_ns: row.try_get(3)?,
+            max_start_ns: row.try_get(4)?,
+            row_count: unsigned(row.try_get(5)?),
+        });
+    }
+    Ok(segments)
+}
+
+/// The segment that holds an id, when it is kept.
+pub(crate) fn holding(segments: &[Segment], id: i64) -> Option<&Segment> {
+    segments
+        .iter()
+        .rev()
+        .find(|segment| segment.first_id <= id && id < segment.end_id)
+}
+
+/// The chunks that can hold exchanges of the window, latest first. `shift` sets how many ids a chunk has at least.
+pub(crate) async fn chunks(
+    snapshot: &mut Snapshot,
+    segments: &[Segment],
+    window: Window,
+    shift: u32,
+) -> Result<Vec<Chunk>, QueryError> {
+    let (since_ns, until_ns) = (signed(window.since_ns), signed(window.until_ns));
+    let mut chunks = Vec::new();
+    for segment in segments
+        .iter()
+        .filter(|segment| segment.may_hold(since_ns, until_ns))
+    {
+        let rows = sqlx::query(
+            "SELECT MIN(first_id), MAX(last_id), MIN(min_start_ns), MAX(max_start_ns), SUM(last_id - first_id + 1) \
+             FROM exchange_block WHERE first_id >= ?1 AND first_id < ?2 AND segment_id = ?3 AND max_start_ns >= ?4 AND min_start_ns <= ?5 \
+             GROUP BY first_id >> ?6",
+        )
+        .bind(segment.first_id)
+        .bind(segment.end_id)
+        .bind(segment.number)
+        .bind(since_ns)
+        .bind(until_ns)
+        .bind(i64::from(shift))
+        .fetch_all(snapshot.connection())
+        .await?;
+        for row in rows {
+            chunks.push(Chunk {
+                segment: segment.number,
+                first_id: row.try_get(0)?,
+                last_id: row.try_get(1)?,
+                min_start_ns: row.try_get(2)?,
+                max_start_ns: row.try_get(3)?,
+                ids: unsigned(row.try_get(4)?),
+            });
+        }
+    }
+    chunks.sort_by_key(|chunk| std::cmp::Reverse((chunk.max_start_ns, chunk.first_id)));
+    Ok(chunks)
+}
+
+/// How many exchanges of any kind the window holds.
+pub(crate) async fn count(
+    snapshot: &mut Snapshot,
+    segments: &[Segment],
+    window: Window,
+) -> Result<u64, QueryError> {
+    let (since_ns, until_ns) = (signed(window.since_ns), signed(window.until_ns));
+    let mut sum = 0_u64;
+    for chunk in chunks(snapshot, segments, window, 12).await? {
+        let sql = format!(
+            "SELECT COUNT(*) FROM exchange_{} WHERE id BETWEEN ? AND ? AND start_ns BETWEEN ? AND ?",
+            chunk.segment
+        );
+        let inside = chunk.min_start_ns >= since_ns && chunk.max_start_ns <= until_ns;
+        // Ids are given out without holes within a block.
+        if inside && chunk.ids > EXACT {
+            sum = sum.saturating_add(chunk.ids);
+            continue;
+        }
+        let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+            .bind(chunk.first_id)
+            .bind(chunk.last_id)
+            .bind(since_ns)
+            .bind(until_ns)
+            .fetch_one(snapshot.connection())
+            .await?;
+        sum = sum.saturating_add(unsigned(count));
+    }
+    Ok(sum)
+}
+
+impl Segment {
+    fn may_hold(&self, since_ns: i64, until_ns: i64) -> bool {
+        // The open segment's row may lag behind its blocks.
+        !self.closed
+            || self.min_start_ns.is_none_or(|min| min <= until_ns)
+                && self.max_start_ns.is_none_or(|max| max >= since_ns)
+    }
+}
+
+/// Chunks up to this size are counted row by row.
+const EXACT: u64 = 4_096;
