@@ -2,6 +2,29 @@
 //!
 //! The template holds names (case as received, in order) and the values that rarely change; `holes` holds the rest
 //! (hashes, dates, lengths), in order. Ten thousand requests of one client then share one template row.
+//!
+//! ```text
+//! template  = *field
+//! field     = name-length name-bytes part-count *part       ; numbers are LEB128 varints
+//! part      = 0                                             ; a hole
+//!           / length bytes                                  ; readable text, length > 0
+//! holes     = *hole                                         ; in the order of the template's marks
+//! hole      = 0 length bytes                                ; readable text
+//!           / 1 number                                      ; decimal
+//!           / 2 seconds                                     ; IMF-fixdate, seconds since 1970
+//!           / 3 count *hole                                 ; a value of several holes, none of this kind
+//!           / (16 + scheme) 8*8hash length                  ; digest, scheme as its place in the list
+//! ```
+//!
+//! Readable text is printable ASCII without braces; the reader refuses any other.
+
+mod encode;
+mod render;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use encode::{Scratch, encode};
+pub use render::render_headers;
 
 /// One message's header block, redacted, split into the part that repeats and the part that does not.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,8 +62,11 @@ pub struct HeaderValue {
     pub redacted: bool,
 }
 
-/// The fields of a stored header block, in the order received. Damaged input gives the fields up to the damage.
-pub fn render_headers(template: &[u8], holes: &[u8]) -> Vec<HeaderField> {
-    let _ = (template, holes);
-    todo!()
+/// Kinds of hole. Stored: append only, below `DIGEST`.
+mod kind {
+    pub(super) const TEXT: u8 = 0;
+    pub(super) const NUMBER: u8 = 1;
+    pub(super) const DATE: u8 = 2;
+    pub(super) const SEVERAL: u8 = 3;
+    pub(super) const DIGEST: u8 = 16;
 }

@@ -7,14 +7,32 @@
 //!
 //! Invariant: one value has one hash in every carrier (percent-decoded, unquoted, scheme stripped, members of lists
 //! and pairs hashed singly), so that equal values join without being readable.
+//!
+//! Invariant: readable text is printable ASCII without braces, so that nothing captured can imitate a hash.
+//!
+//! How a value travels: a *carrier* (`headers`, `target`, `command_line`) takes the text apart by its grammar
+//! (`fields`, `url`, `words`), `policy` and `shape` say which pieces may be read, `plain` brings the others to the
+//! one form that is hashed, `hash` hashes them, and a `sink` writes both kinds down.
 #![forbid(unsafe_code)]
+#![deny(clippy::indexing_slicing)]
 
+mod command_line;
+mod date;
+mod fields;
+mod hash;
 mod headers;
 mod key;
+mod plain;
 mod policy;
+mod printable;
 mod redactor;
+mod secret_name;
 mod shape;
+mod sink;
+mod target;
 mod text;
+mod url;
+mod words;
 
 pub use headers::{HeaderBlock, HeaderField, HeaderValue, render_headers};
 pub use key::{Key, KeyError};

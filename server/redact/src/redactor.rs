@@ -1,51 +1,78 @@
 //! The one place where captured bytes become storable text.
+//!
+//! Owns the keyed state, the table of header rules and buffers. Refuses nothing: any bytes come out, redacted.
 
-use crate::{CommandLine, HeaderBlock, Key, Policy, Target, Text};
+use crate::hash::{Hasher, write_hex};
+use crate::headers::{Scratch, encode};
+use crate::plain::plain;
+use crate::policy::HeaderRules;
+use crate::sink::TextSink;
+use crate::{
+    CommandLine, HeaderBlock, Key, Policy, Target, Text, command_line, target, url, words,
+};
 
-/// Redacts with one key and one policy. Not `Sync`: one for each thread that redacts.
+/// Redacts with one key and one policy. Has buffers of its own: one for each thread that redacts.
 pub struct Redactor {
-    _todo: (),
+    hasher: Hasher,
+    rules: HeaderRules,
+    scratch: Scratch,
 }
 
 impl Redactor {
     /// A redactor for `key`, keeping readable what the built-in lists and `policy` allow.
     pub fn new(key: &Key, policy: &Policy) -> Self {
-        let _ = (key, policy);
-        todo!()
+        Self {
+            hasher: Hasher::new(key),
+            rules: HeaderRules::new(policy),
+            scratch: Scratch::default(),
+        }
     }
     /// Redacts a header block, given as (name, value) pairs in wire order, into `out` (cleared first; its buffers are reused).
-    pub fn headers<'a>(&mut self, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>, out: &mut HeaderBlock) {
-        let _ = (fields.count(), out);
-        todo!()
+    pub fn headers<'a>(
+        &mut self,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        out: &mut HeaderBlock,
+    ) {
+        out.template.clear();
+        out.holes.clear();
+        for field in fields {
+            encode(&self.hasher, &self.rules, field, &mut self.scratch, out);
+        }
     }
     /// Redacts a request target. `method` decides between the authority form and the others.
     pub fn target(&mut self, method: &[u8], target: &[u8]) -> Target {
-        let _ = (method, target);
-        todo!()
+        target::target(&self.hasher, method, target)
     }
     /// Redacts a host name with optional port: labels shaped like tokens are hashed.
     pub fn host(&mut self, host: &[u8]) -> Text {
-        let _ = host;
-        todo!()
+        let mut text = TextSink::with_capacity(host.len());
+        url::authority(&self.hasher, host, &mut text);
+        Text(text.into_string())
     }
     /// Redacts a file-system or cgroup path: segments shaped like tokens are hashed, container ids (64 hex) excepted.
     pub fn file_path(&mut self, path: &[u8]) -> Text {
-        let _ = path;
-        todo!()
+        let mut text = TextSink::with_capacity(path.len());
+        url::file_path(&self.hasher, path, &mut text);
+        Text(text.into_string())
     }
     /// Redacts free text of small size, such as a reason phrase or a process name: words shaped like tokens are hashed.
     pub fn phrase(&mut self, phrase: &[u8]) -> Text {
-        let _ = phrase;
-        todo!()
+        let mut text = TextSink::with_capacity(phrase.len());
+        words::words(&self.hasher, phrase, &mut text);
+        Text(text.into_string())
     }
     /// Redacts a command line given as NUL-separated arguments.
     pub fn command_line(&mut self, arguments: &[u8]) -> CommandLine {
-        let _ = arguments;
-        todo!()
+        CommandLine(command_line::command_line(
+            &self.hasher,
+            &self.rules,
+            arguments,
+        ))
     }
     /// The printable hash of a plain value as it would stand in the store: what an investigator's value is compared by.
     pub fn hash_of(&self, value: &[u8]) -> String {
-        let _ = value;
-        todo!()
+        let mut digits = Vec::with_capacity(16);
+        write_hex(&self.hasher.hash(&plain(value).bytes), &mut digits);
+        digits.into_iter().map(char::from).collect()
     }
 }

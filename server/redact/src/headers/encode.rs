@@ -1,0 +1,156 @@
+//! Writes a header block as template and holes. Redacts nothing itself: `fields` writes to the sink here.
+
+use super::{HeaderBlock, kind};
+use crate::fields;
+use crate::hash::{Digest, Hasher};
+use crate::policy::{HeaderRules, Rule};
+use crate::printable;
+use crate::sink::{Sink, TextSink, redact};
+
+/// Buffers kept from block to block.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    /// Parts of the field being written.
+    parts: Vec<u8>,
+    /// Readable text that may still grow.
+    text: Vec<u8>,
+}
+
+/// Appends one field to the block.
+pub(crate) fn encode(
+    hasher: &Hasher,
+    rules: &HeaderRules,
+    (name, value): (&[u8], &[u8]),
+    scratch: &mut Scratch,
+    out: &mut HeaderBlock,
+) {
+    let rule = rules.of(name);
+    if rule == Rule::Unknown && !fields::is_readable_name(name) {
+        // The template knows names as text only.
+        let mut text = TextSink::default();
+        redact(hasher, name, &mut text);
+        write_bytes(text.into_string().as_bytes(), &mut out.template);
+    } else {
+        scratch.text.clear();
+        printable::extend(&mut scratch.text, name);
+        write_bytes(&scratch.text, &mut out.template);
+    }
+    let varying = rule.is_varying() || value.len() > LONGEST_INLINE;
+    let mut sink = FieldSink::new(scratch, out, varying);
+    fields::value(hasher, rule, value, &mut sink);
+    sink.end_value();
+}
+
+/// Collects the parts of one field.
+struct FieldSink<'a> {
+    scratch: &'a mut Scratch,
+    out: &'a mut HeaderBlock,
+    count: u64,
+    /// All parts go to the holes, and the template has one mark for them.
+    varying: bool,
+}
+
+impl<'a> FieldSink<'a> {
+    fn new(scratch: &'a mut Scratch, out: &'a mut HeaderBlock, varying: bool) -> Self {
+        scratch.parts.clear();
+        scratch.text.clear();
+        Self {
+            scratch,
+            out,
+            count: 0,
+            varying,
+        }
+    }
+    fn end_value(mut self) {
+        self.flush();
+        let parts = &self.scratch.parts;
+        if !self.varying {
+            write_number(self.count, &mut self.out.template);
+            self.out.template.extend_from_slice(parts);
+            return;
+        }
+        self.out.template.extend_from_slice(&[1, HOLE]);
+        if self.count != 1 {
+            self.out.holes.push(kind::SEVERAL);
+            write_number(self.count, &mut self.out.holes);
+        }
+        self.out.holes.extend_from_slice(parts);
+    }
+    /// Ends a readable part.
+    fn flush(&mut self) {
+        if self.scratch.text.is_empty() {
+            return;
+        }
+        self.count += 1;
+        if self.varying {
+            self.scratch.parts.push(kind::TEXT);
+        }
+        write_bytes(&self.scratch.text, &mut self.scratch.parts);
+        self.scratch.text.clear();
+    }
+    /// Begins a hole: where its bytes go.
+    fn hole(&mut self, kind: u8) -> &mut Vec<u8> {
+        self.flush();
+        self.count += 1;
+        let holes = if self.varying {
+            &mut self.scratch.parts
+        } else {
+            self.scratch.parts.push(HOLE);
+            &mut self.out.holes
+        };
+        holes.push(kind);
+        holes
+    }
+}
+
+impl Sink for FieldSink<'_> {
+    fn literal(&mut self, raw: &[u8]) {
+        printable::extend(&mut self.scratch.text, raw);
+    }
+    fn varying(&mut self, raw: &[u8]) {
+        if self.varying || raw.is_empty() {
+            return self.literal(raw);
+        }
+        self.flush();
+        printable::extend(&mut self.scratch.text, raw);
+        self.scratch.parts.push(HOLE);
+        self.count += 1;
+        self.out.holes.push(kind::TEXT);
+        write_bytes(&self.scratch.text, &mut self.out.holes);
+        self.scratch.text.clear();
+    }
+    fn digest(&mut self, digest: &Digest) {
+        let holes = self.hole(kind::DIGEST.saturating_add(digest.scheme.index()));
+        holes.extend_from_slice(&digest.hash);
+        write_number(digest.length, holes);
+    }
+    fn number(&mut self, number: u64) {
+        write_number(number, self.hole(kind::NUMBER));
+    }
+    fn date(&mut self, seconds: u64) {
+        write_number(seconds, self.hole(kind::DATE));
+    }
+}
+
+fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    write_number(u64::try_from(bytes.len()).unwrap_or(u64::MAX), out);
+    out.extend_from_slice(bytes);
+}
+
+/// LEB128: seven bits a byte, low bits first, the top bit set on all but the last.
+fn write_number(number: u64, out: &mut Vec<u8>) {
+    let mut rest = number;
+    loop {
+        let [low, ..] = rest.to_le_bytes();
+        rest >>= 7;
+        if rest == 0 {
+            return out.push(low & 0x7f);
+        }
+        out.push(low | 0x80);
+    }
+}
+
+/// A part that is a hole.
+const HOLE: u8 = 0;
+/// A longer value would make a template of its own for each message.
+const LONGEST_INLINE: usize = 256;

@@ -1,0 +1,194 @@
+//! Round trips of the encoding, what goes where, and damaged input.
+
+use super::{HeaderBlock, HeaderField, render_headers};
+use crate::{Key, Policy, Redactor};
+
+fn block(fields: &[(&str, &str)]) -> HeaderBlock {
+    let policy = Policy {
+        keep_headers: vec!["X-Request-Id".into()],
+    };
+    let mut out = HeaderBlock::default();
+    let fields = fields
+        .iter()
+        .map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+    Redactor::new(&Key([3; 32]), &policy).headers(fields, &mut out);
+    out
+}
+
+fn rendered(block: &HeaderBlock) -> Vec<(String, String)> {
+    let show = |field: HeaderField| (field.name, field.value.text);
+    render_headers(&block.template, &block.holes)
+        .into_iter()
+        .map(show)
+        .collect()
+}
+
+const HARMLESS: &[(&str, &str)] = &[
+    ("Host", "example.com:8080"),
+    (
+        "User-Agent",
+        "Mozilla/5.0 (X11; Linux x86_64; rv:109.0) Gecko/20100101 Firefox/115.0",
+    ),
+    (
+        "accept",
+        "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    ),
+    ("Accept-Language", "en-US,en;q=0.5"),
+    ("Accept-Encoding", "gzip, deflate, br"),
+    ("Connection", "keep-alive"),
+    ("Keep-Alive", "timeout=5, max=100"),
+    ("Content-Type", "text/html; charset=utf-8"),
+    ("Content-Length", "1234"),
+    ("content-length", "007"),
+    ("Date", "Sun, 06 Nov 1994 08:49:37 GMT"),
+    ("Last-Modified", "Sunday, 06-Nov-94 08:49:37 GMT"),
+    ("Expires", "-1"),
+    ("ETag", "W/\"65b1c2d0-267\""),
+    ("Server", "nginx/1.22.1"),
+    (
+        "Cache-Control",
+        "public, max-age=31536000, no-cache=\"Set-Cookie\"",
+    ),
+    ("Vary", "Accept-Encoding, Cookie, Authorization"),
+    (
+        "Strict-Transport-Security",
+        "max-age=63072000; includeSubDomains",
+    ),
+    (
+        "Location",
+        "https://example.com/users/42/edit?page=2&sort=name",
+    ),
+    (
+        "Link",
+        "<https://example.com/list?page=3>; rel=\"next\", </a>; rel=\"last\"",
+    ),
+    ("Range", "bytes=0-499,1000-"),
+    ("Content-Range", "bytes 0-499/1234"),
+    (
+        "Sec-CH-UA",
+        "\"Chromium\";v=\"120\", \"Not?A_Brand\";v=\"8\"",
+    ),
+    ("Server-Timing", "db;dur=53.2, cache;desc=\"read\";dur=23"),
+    ("Alt-Svc", "h3=\":443\"; ma=86400"),
+    ("Access-Control-Allow-Origin", "*"),
+    ("X-Request-Id", "whatever it is, q7Zk0xYbT2mN9vLsR4cWd8"),
+    ("X-Empty", ""),
+    ("", "nameless"),
+];
+
+#[test]
+fn harmless_fields_come_back_as_they_were() {
+    let block = block(HARMLESS);
+    let fields = render_headers(block.template(), block.holes());
+    for (field, (name, value)) in fields.iter().zip(HARMLESS) {
+        if !name.is_empty() {
+            assert_eq!(
+                (&*field.name, &*field.value.text, field.value.redacted),
+                (*name, *value, false)
+            );
+        }
+    }
+    assert_eq!(fields.len(), HARMLESS.len());
+}
+
+#[test]
+fn what_varies_leaves_the_template_alone() {
+    let long = "x".repeat(300);
+    let message = |variant: &str, date: &str, length: &str| {
+        block(&[
+            ("Host", "h"),
+            ("Date", date),
+            ("Content-Length", length),
+            ("ETag", variant),
+            ("Referer", variant),
+            ("Authorization", variant),
+            ("X-Unknown", variant),
+            ("Server", &format!("{long}{variant}")),
+            (
+                "Set-Cookie",
+                &format!("sid={variant}; Path=/; Expires={date}"),
+            ),
+            (
+                "Content-Type",
+                &format!("multipart/form-data; boundary={variant}q7Zk0xYbT2mN9vLsR4cWd8"),
+            ),
+        ])
+    };
+    let one = message("abc", "Sun, 06 Nov 1994 08:49:37 GMT", "1");
+    let two = message("/x/y", "Thu, 01 Jan 1970 00:00:00 GMT", "99999");
+    assert_eq!(one.template(), two.template());
+    assert_ne!(one.holes(), two.holes());
+}
+
+#[test]
+fn a_typical_block_is_small() {
+    let block = block(&[
+        ("Server", "nginx"),
+        ("Date", "Sun, 06 Nov 1994 08:49:37 GMT"),
+        ("Content-Length", "1234"),
+        ("Authorization", "Bearer abc"),
+    ]);
+    // A kind and five bytes, a kind and two, a kind and nine.
+    assert!(block.holes().len() <= 19, "{}", block.holes().len());
+}
+
+#[test]
+fn buffers_are_reused_and_cleared() {
+    let mut redactor = Redactor::new(&Key([3; 32]), &Policy::default());
+    let mut out = HeaderBlock::default();
+    for _ in 0..2 {
+        redactor.headers([(&b"X-A"[..], &b"secret"[..])].into_iter(), &mut out);
+        assert_eq!(rendered(&out).len(), 1);
+    }
+    redactor.headers(std::iter::empty(), &mut out);
+    assert_eq!(out, HeaderBlock::default());
+}
+
+#[test]
+fn damage_gives_the_fields_up_to_it() {
+    let whole = block(HARMLESS);
+    let fields = rendered(&whole);
+    for cut in 0..whole.template.len() {
+        let some = render_headers(&whole.template[..cut], &whole.holes);
+        assert!(some.len() < fields.len());
+        assert!(
+            some.iter()
+                .zip(&fields)
+                .all(|(field, (name, _))| field.name == *name)
+        );
+    }
+    for cut in 0..whole.holes.len() {
+        assert!(render_headers(&whole.template, &whole.holes[..cut]).len() < fields.len());
+    }
+    // Text that the writer would not have left readable.
+    assert!(render_headers(b"\x01a\x01\x03{h}", b"").is_empty());
+    assert!(render_headers(b"\x01a\x01\x02\xff\xff", b"").is_empty());
+    // A length beyond the end, a count beyond reason, a number beyond 64 bits, a hole of several in several.
+    assert!(render_headers(b"\x01a\x01\x7f", b"").is_empty());
+    assert!(render_headers(b"\x01a\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x00", &[0; 64]).is_empty());
+    assert!(render_headers(&[0xff; 32], b"").is_empty());
+    assert!(render_headers(b"\x01a\x01\x00", b"\x03\x01\x03\x01\x01\x05").is_empty());
+}
+
+#[test]
+fn random_bytes_never_panic() {
+    let mut state = 0x0123_4567_89ab_cdef_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    };
+    let whole = block(HARMLESS);
+    for _ in 0..20_000 {
+        let template: Vec<u8> = (0..next() % 40).map(|_| next() % 24).collect();
+        let holes: Vec<u8> = (0..next() % 60).map(|_| next()).collect();
+        for field in render_headers(&template, &holes) {
+            assert!(field.value.text.is_ascii());
+        }
+        let mut damaged = whole.template.clone();
+        let at = usize::from(next()) * 7 % damaged.len();
+        damaged[at] = next();
+        render_headers(&damaged, &whole.holes);
+    }
+}

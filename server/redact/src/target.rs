@@ -1,0 +1,126 @@
+//! Request targets (RFC 9112, section 3.2): form, scheme, authority, path, query and the estimated route.
+//!
+//! Fragments are dropped: a client that sends one breaks the rules, and what it holds is the page's own. Any text gives
+//! a target; what follows no form is taken as a path.
+
+use crate::hash::Hasher;
+use crate::shape::{is_date, is_uuid};
+use crate::sink::{Sink, TextSink};
+use crate::url::{self, split};
+use crate::{Target, TargetForm};
+
+/// Redacts a request target.
+pub(crate) fn target(hasher: &Hasher, method: &[u8], raw: &[u8]) -> Target {
+    if method == b"CONNECT" {
+        let mut authority = TextSink::with_capacity(raw.len());
+        url::authority(hasher, raw, &mut authority);
+        return empty(TargetForm::Authority, None, Some(authority.into_string()));
+    }
+    if raw == b"*" {
+        let mut asterisk = empty(TargetForm::Asterisk, None, None);
+        "*".clone_into(&mut asterisk.path);
+        "*".clone_into(&mut asterisk.route);
+        return asterisk;
+    }
+    let (raw, _) = split(raw, b'#');
+    let Some((scheme, rest)) = absolute(raw) else {
+        return with_path(hasher, empty(TargetForm::Origin, None, None), raw);
+    };
+    let end = rest
+        .iter()
+        .position(|byte| matches!(byte, b'/' | b'?'))
+        .unwrap_or(rest.len());
+    let (host, rest) = rest.split_at_checked(end).unwrap_or((rest, b""));
+    let mut authority = TextSink::with_capacity(host.len());
+    url::authority(hasher, host, &mut authority);
+    with_path(
+        hasher,
+        empty(TargetForm::Absolute, scheme, Some(authority.into_string())),
+        rest,
+    )
+}
+
+fn empty(form: TargetForm, scheme: Option<&'static str>, authority: Option<String>) -> Target {
+    Target {
+        form,
+        scheme,
+        authority,
+        path: String::new(),
+        query: None,
+        route: String::new(),
+    }
+}
+
+/// A known scheme, and what follows `://`.
+fn absolute(raw: &[u8]) -> Option<(Option<&'static str>, &[u8])> {
+    if raw.first() == Some(&b'/') {
+        return None;
+    }
+    let (scheme, rest) = split(raw, b':');
+    let rest = rest?.strip_prefix(b"//")?;
+    let is_scheme = scheme
+        .iter()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
+    let known = ["http", "https"]
+        .into_iter()
+        .find(|known| known.as_bytes().eq_ignore_ascii_case(scheme));
+    (is_scheme && !scheme.is_empty()).then_some((known, rest))
+}
+
+fn with_path(hasher: &Hasher, mut target: Target, raw: &[u8]) -> Target {
+    let (path, query) = split(raw, b'?');
+    // An absolute target without a path asks for the root.
+    let path = if path.is_empty() { b"/" } else { path };
+    let mut text = TextSink::with_capacity(path.len());
+    let mut route = TextSink::with_capacity(path.len());
+    for (at, segment) in path.split(|byte| *byte == b'/').enumerate() {
+        if at > 0 {
+            text.literal(b"/");
+        }
+        let digests = text.digests();
+        url::segment(hasher, segment, &mut text);
+        route_segment(at, segment, text.digests() > digests, &mut route);
+    }
+    target.path = text.into_string();
+    target.route = route.into_string();
+    target.query = query.map(|pairs| {
+        let mut text = TextSink::with_capacity(pairs.len());
+        url::query(hasher, pairs, &mut text);
+        text.into_string()
+    });
+    target
+}
+
+fn route_segment(at: usize, segment: &[u8], hashed: bool, route: &mut TextSink) {
+    // The first piece is what stands before the first slash: nothing.
+    if at > MOST_SEGMENTS + 1 {
+        return;
+    }
+    if at > 0 {
+        route.literal(b"/");
+    }
+    let (name, parameters) = split(segment, b';');
+    // A hash in the parameters says nothing about the name.
+    let variable =
+        is_variable(name) || (hashed && (parameters.is_none() || crate::shape::is_token(name)));
+    if at > MOST_SEGMENTS {
+        route.mark("…");
+    } else if variable {
+        route.mark("{}");
+    } else {
+        route.literal(name);
+    }
+}
+
+/// Numbers, hexadecimal numbers, UUIDs and dates.
+fn is_variable(name: &[u8]) -> bool {
+    let digit = name.iter().any(u8::is_ascii_digit);
+    digit
+        && (name.iter().all(u8::is_ascii_digit)
+            || (name.len() >= 8 && name.iter().all(u8::is_ascii_hexdigit))
+            || is_uuid(name)
+            || is_date(name))
+}
+
+/// Segments of a route; deeper ones are one `…`.
+const MOST_SEGMENTS: usize = 16;
