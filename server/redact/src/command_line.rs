@@ -10,7 +10,7 @@ use crate::hash::Hasher;
 use crate::policy::{HeaderRules, Rule};
 use crate::sink::{Sink, TextSink, redact};
 use crate::url::{self, split};
-use crate::words::{has_scheme, odd_word, secret_pair};
+use crate::words::{has_scheme, odd_word, secret_pair, words};
 
 mod options;
 mod shell;
@@ -56,7 +56,7 @@ impl Line<'_> {
         let is_option =
             matches!(raw, [b'-', first, ..] if first.is_ascii_alphabetic() || *first == b'-');
         if awaited != Takes::Nothing && !is_option {
-            self.taken(awaited, raw);
+            self.taken(awaited, raw, depth);
             return Takes::Nothing;
         }
         if !is_option {
@@ -68,7 +68,7 @@ impl Line<'_> {
             if value.is_empty() {
                 return takes;
             }
-            self.taken(takes, value);
+            self.taken(takes, value, depth);
             return Takes::Nothing;
         }
         let (name, value) = split(raw, b'=');
@@ -81,27 +81,28 @@ impl Line<'_> {
             Some(value) if takes != Takes::Nothing => {
                 url::name(self.hasher, name, &mut self.out);
                 self.out.literal(b"=");
-                self.taken(takes, value);
+                self.taken(takes, value, depth);
             }
             None if takes != Takes::Nothing => {
                 url::name(self.hasher, name, &mut self.out);
                 return takes;
             }
             // Perhaps a secret that begins with a dash.
-            _ if awaited != Takes::Nothing => self.taken(awaited, raw),
+            _ if awaited != Takes::Nothing => self.taken(awaited, raw, depth),
             _ => self.operand(raw, depth),
         }
         Takes::Nothing
     }
 
     /// The value of an option that takes something.
-    fn taken(&mut self, takes: Takes, raw: &[u8]) {
+    fn taken(&mut self, takes: Takes, raw: &[u8], depth: u8) {
         let (hasher, out) = (self.hasher, &mut self.out);
         match takes {
             Takes::Body => body(hasher, raw, out),
             Takes::Cookie => fields::value(hasher, Rule::Cookie, raw, out),
             Takes::Header => header(hasher, self.rules, raw, out),
             Takes::Nothing => out.literal(raw),
+            Takes::Script => self.script(raw, depth),
             Takes::Secret => redact(hasher, raw, out),
             Takes::UserAndPassword => url::user_and_password(hasher, raw, out),
         }
@@ -109,9 +110,10 @@ impl Line<'_> {
 
     /// An argument that belongs to no option.
     fn operand(&mut self, raw: &[u8], depth: u8) {
-        if depth < DEEPEST && raw.iter().any(u8::is_ascii_whitespace) {
-            let words = shell::words(raw);
-            return self.arguments(words.iter().map(Vec::as_slice), depth + 1);
+        // `PASSWORD=two words` is one setting, unless a shell was told to read it.
+        let spaced = raw.iter().any(u8::is_ascii_whitespace);
+        if spaced && !secret_pair(raw).is_some_and(|(name, ..)| is_option_name(name)) {
+            return self.script(raw, depth);
         }
         if secret_pair(raw).is_some() || raw.contains(&b'?') {
             return self.setting(raw);
@@ -130,6 +132,16 @@ impl Line<'_> {
             rest = after;
         }
         self.setting(rest);
+    }
+
+    /// Words that are arguments in turn.
+    fn script(&mut self, raw: &[u8], depth: u8) {
+        if depth < DEEPEST {
+            let words = shell::words(raw);
+            self.arguments(words.iter().map(Vec::as_slice), depth + 1);
+        } else {
+            words(self.hasher, raw, &mut self.out);
+        }
     }
 
     /// `name=value`, `name:value`, a URL, a path or a word.
@@ -177,9 +189,9 @@ fn body(hasher: &Hasher, raw: &[u8], out: &mut dyn Sink) {
             .iter()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
     if is_form {
-        url::query(hasher, raw, out)
+        url::query(hasher, raw, out);
     } else {
-        redact(hasher, raw, out)
+        redact(hasher, raw, out);
     }
 }
 

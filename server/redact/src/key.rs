@@ -75,6 +75,10 @@ impl Key {
             found: content.len(),
         })
     }
+    /// A key from bytes that the caller has: those of a test, or of a store whose key is kept elsewhere.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
     /// Eight bytes that name the key without giving it away: stored beside the data.
     pub fn fingerprint(&self) -> [u8; 8] {
         let whole = Sha256::new()
@@ -124,9 +128,10 @@ fn write_draft(draft: &Path, key: &[u8; 32]) -> std::io::Result<()> {
         .open(draft)?;
     // The umask may have taken bits away.
     file.set_permissions(Permissions::from_mode(MODE))?;
-    let mut text: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-    text.push('\n');
-    file.write_all(text.as_bytes())?;
+    let mut text = Vec::with_capacity(65);
+    crate::hash::write_hex(key, &mut text);
+    text.push(b'\n');
+    file.write_all(&text)?;
     file.sync_all()
 }
 

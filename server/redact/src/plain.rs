@@ -19,12 +19,11 @@ pub(crate) struct Plain<'a> {
 /// Brings a value to its plain form.
 pub(crate) fn plain(raw: &[u8]) -> Plain<'_> {
     let mut scheme = Scheme::NONE;
-    let mut bytes = match percent_decoded(raw) {
-        Cow::Borrowed(bytes) => Cow::Borrowed(strip(bytes, &mut scheme)),
-        Cow::Owned(bytes) => Cow::Owned(strip(&bytes, &mut scheme).to_vec()),
-    };
-    if bytes.contains(&b'\\') && was_quoted(raw) {
-        bytes = Cow::Owned(without_escapes(&bytes));
+    let mut bytes = stripped(percent_decoded(raw), &mut scheme);
+    // A quoted string with quoted pairs: rare, and each turn leaves fewer backslashes.
+    while let Some(inner) = unquoted(&bytes) {
+        let unescaped = without_escapes(inner);
+        bytes = Cow::Owned(strip(&percent_decoded(&unescaped), &mut scheme).to_vec());
     }
     if scheme == Scheme::NONE && is_jwt(&bytes) {
         scheme = Scheme::JWT;
@@ -32,11 +31,21 @@ pub(crate) fn plain(raw: &[u8]) -> Plain<'_> {
     Plain { scheme, bytes }
 }
 
-/// Takes white space, quotes and listed schemes off the ends until none is left.
+fn stripped<'a>(bytes: Cow<'a, [u8]>, scheme: &mut Scheme) -> Cow<'a, [u8]> {
+    match bytes {
+        Cow::Borrowed(bytes) => Cow::Borrowed(strip(bytes, scheme)),
+        Cow::Owned(bytes) => Cow::Owned(strip(&bytes, scheme).to_vec()),
+    }
+}
+
+/// Takes white space, quotes and listed schemes off the ends until none is left, or quoted pairs are to be undone.
 fn strip<'a>(bytes: &'a [u8], scheme: &mut Scheme) -> &'a [u8] {
     let mut rest = bytes.trim_ascii();
     loop {
         if let Some(inner) = unquoted(rest) {
+            if inner.contains(&b'\\') {
+                return rest;
+            }
             rest = inner.trim_ascii();
         } else if let Some((found, credential)) = split_scheme(rest) {
             *scheme = found;
@@ -62,10 +71,6 @@ fn unquoted(value: &[u8]) -> Option<&[u8]> {
     }
 }
 
-fn was_quoted(raw: &[u8]) -> bool {
-    raw.contains(&b'"')
-}
-
 /// Undoes the quoted pairs of a quoted string (RFC 9110, section 5.6.4).
 fn without_escapes(value: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(value.len());
@@ -82,7 +87,7 @@ fn without_escapes(value: &[u8]) -> Vec<u8> {
 
 /// Three base64url parts of which the first begins a JSON object.
 fn is_jwt(value: &[u8]) -> bool {
-    value.starts_with(b"eyJ") && value.iter().filter(|byte| **byte == b'.').count() >= 2
+    value.starts_with(b"eyJ") && value.split(|byte| *byte == b'.').nth(2).is_some()
 }
 
 /// Decodes `%XX`, also the ones that decoding brings about, in one pass.

@@ -10,6 +10,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use crate::shape::is_token;
 
 mod lists;
+mod pairs;
 
 /// The operator's choices on top of the built-in allow-lists.
 #[derive(Debug, Clone, Default)]
@@ -128,12 +129,12 @@ impl Hasher for Fnv {
 
 /// Whether a query value may be read: a listed name and a value without room for a secret.
 pub(crate) fn is_harmless_query(name: &[u8], value: &[u8]) -> bool {
-    is_listed(lists::QUERY, name) && is_short_word(value)
+    is_listed(pairs::QUERY, name) && is_short_word(value)
 }
 
 /// Whether a cookie value may be read.
 pub(crate) fn is_harmless_cookie(name: &[u8], value: &[u8]) -> bool {
-    is_listed(lists::COOKIES, name) && is_short_word(value)
+    is_listed(pairs::COOKIES, name) && is_short_word(value)
 }
 
 fn is_listed(list: &[&str], name: &[u8]) -> bool {

@@ -15,19 +15,16 @@ pub(crate) fn url(hasher: &Hasher, raw: &[u8], out: &mut dyn Sink) {
     let (before, query_part) = split(before, b'?');
     if let Some((scheme, rest)) = split_scheme(before) {
         name(hasher, scheme, out);
-        match rest.strip_prefix(b"//") {
-            Some(rest) => {
-                out.literal(b"://");
-                authority_and_path(hasher, rest, out);
-            }
+        if let Some(rest) = rest.strip_prefix(b"//") {
+            out.literal(b"://");
+            authority_and_path(hasher, rest, out);
+        } else {
             // `about:blank` is Fetch's word for "no referrer"; other opaque URLs are data.
-            None => {
-                out.literal(b":");
-                if scheme.eq_ignore_ascii_case(b"about") {
-                    path(hasher, rest, out)
-                } else {
-                    redact(hasher, rest, out)
-                }
+            out.literal(b":");
+            if scheme.eq_ignore_ascii_case(b"about") {
+                path(hasher, rest, out);
+            } else {
+                redact(hasher, rest, out);
             }
         }
     } else if let Some(rest) = before.strip_prefix(b"//") {
@@ -96,9 +93,9 @@ pub(crate) fn host(hasher: &Hasher, raw: &[u8], out: &mut dyn Sink) {
             .all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'));
         out.literal(b"[");
         if plain {
-            out.literal(address)
+            out.literal(address);
         } else {
-            redact(hasher, address, out)
+            redact(hasher, address, out);
         }
         out.literal(b"]");
         return match port.strip_prefix(b":") {
@@ -106,7 +103,7 @@ pub(crate) fn host(hasher: &Hasher, raw: &[u8], out: &mut dyn Sink) {
             None => redact(hasher, port, out),
         };
     }
-    let bare_v6 = raw.iter().filter(|byte| **byte == b':').count() > 1
+    let bare_v6 = raw.split(|byte| *byte == b':').nth(2).is_some()
         && raw
             .iter()
             .all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'));
@@ -133,9 +130,9 @@ fn port_number(hasher: &Hasher, raw: &[u8], out: &mut dyn Sink) {
     out.literal(b":");
     let plain = raw.len() <= 5 && raw.iter().all(u8::is_ascii_digit);
     if plain {
-        out.literal(raw)
+        out.literal(raw);
     } else {
-        redact(hasher, raw, out)
+        redact(hasher, raw, out);
     }
 }
 
@@ -202,9 +199,9 @@ fn pair(hasher: &Hasher, raw: &[u8], out: &mut dyn Sink) {
             name(hasher, key, out);
             out.literal(b"=");
             if is_harmless_query(key, value) {
-                out.literal(value)
+                out.literal(value);
             } else {
-                redact(hasher, value, out)
+                redact(hasher, value, out);
             }
         }
         (word, None) if is_flag(word) => out.literal(word),
@@ -223,18 +220,18 @@ fn is_flag(word: &[u8]) -> bool {
 /// A name: readable unless it is too long for one or token-shaped.
 pub(crate) fn name(hasher: &Hasher, raw: &[u8], out: &mut dyn Sink) {
     if raw.len() > LONGEST_NAME {
-        redact(hasher, raw, out)
+        redact(hasher, raw, out);
     } else {
-        word(hasher, raw, out)
+        word(hasher, raw, out);
     }
 }
 
 /// A word: readable unless it is token-shaped.
 pub(crate) fn word(hasher: &Hasher, raw: &[u8], out: &mut dyn Sink) {
     if is_token(raw) {
-        redact(hasher, raw, out)
+        redact(hasher, raw, out);
     } else {
-        out.literal(raw)
+        out.literal(raw);
     }
 }
 

@@ -35,9 +35,9 @@ pub(crate) fn words(hasher: &Hasher, raw: &[u8], out: &mut dyn Sink) {
             (word, tail)
         };
         if expected {
-            redact(hasher, word, out)
+            redact(hasher, word, out);
         } else {
-            odd_word(hasher, word, out)
+            odd_word(hasher, word, out);
         }
         expected = false;
         readable = tail;

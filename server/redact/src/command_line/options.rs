@@ -13,6 +13,8 @@ pub(super) enum Takes {
     Header,
     /// Nothing that needs care.
     Nothing,
+    /// What a shell is to read.
+    Script,
     /// A secret as a whole.
     Secret,
     /// `user:password`.
@@ -83,11 +85,9 @@ impl Program {
             b"-H" | b"--header" | b"--headers" | b"--proxy-header" | b"--add-header" => {
                 return Takes::Header;
             }
-            b"-u" | b"--user" | b"--proxy-user" | b"-U"
-                if self == Self::Curl || name == b"--proxy-user" =>
-            {
-                return Takes::UserAndPassword;
-            }
+            b"-c" | b"-ec" | b"-lc" | b"-xc" => return Takes::Script,
+            b"--proxy-user" => return Takes::UserAndPassword,
+            b"-u" | b"-U" | b"--user" if self == Self::Curl => return Takes::UserAndPassword,
             b"-a" | b"--auth" if self == Self::Httpie => return Takes::UserAndPassword,
             b"-b" | b"--cookie" if self == Self::Curl => return Takes::Cookie,
             b"--cookie" => return Takes::Cookie,

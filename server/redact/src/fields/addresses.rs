@@ -77,7 +77,8 @@ fn split_port(raw: &[u8]) -> (&[u8], Option<&[u8]>) {
 
 fn unquoted(value: &[u8]) -> &[u8] {
     match value {
-        [b'"', inner @ .., b'"'] => inner,
+        // A quoted pair is left to the hash, which undoes it.
+        [b'"', inner @ .., b'"'] if !inner.contains(&b'\\') => inner,
         _ => value,
     }
 }

@@ -39,9 +39,9 @@ fn pair(hasher: &Hasher, raw: &[u8], out: &mut dyn Sink) {
     url::name(hasher, name, out);
     out.literal(b"=");
     if is_harmless_cookie(name, value) {
-        out.literal(value)
+        out.literal(value);
     } else {
-        redact(hasher, value, out)
+        redact(hasher, value, out);
     }
 }
 
@@ -52,9 +52,9 @@ fn attribute(hasher: &Hasher, raw: &[u8], out: &mut dyn Sink) {
     let Some(value) = value else {
         let flag = is("secure") || is("httponly") || is("partitioned");
         return if flag {
-            out.literal(name)
+            out.literal(name);
         } else {
-            redact(hasher, raw, out)
+            redact(hasher, raw, out);
         };
     };
     url::name(hasher, name, out);

@@ -13,7 +13,7 @@ use crate::url;
 pub(super) fn credentials(hasher: &Hasher, raw: &[u8], out: &mut dyn Sink) {
     match split_scheme(raw) {
         Some((scheme, rest)) if scheme.is_single() || !is_parameter(rest) => {
-            single(hasher, scheme, rest, out)
+            single(hasher, scheme, rest, out);
         }
         Some((scheme, rest)) => {
             out.literal(scheme.name().as_bytes());
@@ -25,9 +25,9 @@ pub(super) fn credentials(hasher: &Hasher, raw: &[u8], out: &mut dyn Sink) {
                 redact(hasher, word, out);
                 out.literal(b" ");
                 if is_parameter(rest) {
-                    parameters(hasher, Scheme::NONE, rest, out)
+                    parameters(hasher, Scheme::NONE, rest, out);
                 } else {
-                    redact(hasher, rest, out)
+                    redact(hasher, rest, out);
                 }
             }
             (word, None) => redact(hasher, word, out),

@@ -189,6 +189,6 @@ fn random_bytes_never_panic() {
         let mut damaged = whole.template.clone();
         let at = usize::from(next()) * 7 % damaged.len();
         damaged[at] = next();
-        render_headers(&damaged, &whole.holes);
+        assert!(render_headers(&damaged, &whole.holes).len() <= damaged.len());
     }
 }
