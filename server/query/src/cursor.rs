@@ -53,8 +53,7 @@ pub(crate) fn question(text: &str) -> u32 {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
-    let [a, b, c, d, e, f, g, h] = hash.to_le_bytes();
-    u32::from_le_bytes([a ^ e, b ^ f, c ^ g, d ^ h])
+    u32::try_from((hash ^ hash >> 32) & u64::from(u32::MAX)).unwrap_or(0)
 }
 
 /// The error for a cursor that is not one.

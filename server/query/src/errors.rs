@@ -213,7 +213,7 @@ async fn examples(
     };
     let (server, route, method) = place;
     let sql = format!(
-        "SELECT id FROM exchange_{segment} INDEXED BY exchange_{segment}_error WHERE error_kind = ? \
+        "SELECT id FROM exchange_{segment} WHERE error_kind = ? \
          AND id BETWEEN ? AND ? AND server_service_id = ? AND COALESCE(route_id, 0) = ? \
          AND COALESCE(http_request_method, '') = ? ORDER BY id DESC LIMIT 3"
     );

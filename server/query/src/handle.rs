@@ -112,6 +112,12 @@ impl Store {
         }
     }
 
+    /// The same handle with another limit on how long a question may take (10 s unless told).
+    #[must_use]
+    pub fn with_time_limit(self, limit: Duration) -> Self {
+        Self { limit, ..self }
+    }
+
     /// What is recorded. Never fails for want of a store: that is an answer too.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 //! all POSIX locks of the process on it. Surprising: the reader's own `readonly_shm` is not used, because SQLite shares
 //! that state with a writer in the same process.
 
+use std::fmt::Write;
 use std::fs::Metadata;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
@@ -75,7 +76,7 @@ pub(crate) async fn open(path: &Path) -> Result<Opened, Unopened> {
 async fn read_facts(path: &Path, still: bool, stamp: Stamp) -> Result<Opened, Unopened> {
     let pool = SqlitePoolOptions::new()
         .max_connections(CONNECTIONS)
-        .idle_timeout(Some(Duration::from_secs(60)))
+        .idle_timeout(Some(Duration::from_mins(1)))
         .acquire_timeout(Duration::from_secs(10))
         .test_before_acquire(false)
         .connect_lazy_with(options(path, still));
@@ -126,11 +127,11 @@ fn options(path: &Path, still: bool) -> SqliteConnectOptions {
     // Written as a URI, so that no path is taken for one, and percent-encoded byte by byte.
     let mut uri = String::from("file:");
     for byte in path.as_os_str().as_bytes() {
-        match byte {
-            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
-                uri.push(char::from(*byte))
-            }
-            other => uri.push_str(&format!("%{other:02X}")),
+        if byte.is_ascii_alphanumeric() || b"/.-_".contains(byte) {
+            uri.push(char::from(*byte));
+        } else {
+            // Writing to a String does not fail.
+            let _ = write!(uri, "%{byte:02X}");
         }
     }
     uri.push_str(if still {

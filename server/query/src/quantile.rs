@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use headwater_schema::latency::{BUCKETS, middle_of};
+use headwater_schema::latency::{decode, middle_of};
 
 /// A histogram being merged.
 #[derive(Debug, Clone, Default)]
@@ -14,13 +14,7 @@ pub(crate) struct Latencies {
 impl Latencies {
     /// Adds an encoded histogram; what is damaged of it is left out.
     pub(crate) fn add(&mut self, encoded: &[u8]) {
-        let mut rest = encoded;
-        let mut bucket = 0_u16;
-        while let (Some(distance), Some(count)) = (leb128(&mut rest), leb128(&mut rest)) {
-            bucket = bucket.saturating_add(u16::try_from(distance).unwrap_or(u16::MAX));
-            if usize::from(bucket) >= BUCKETS {
-                return;
-            }
+        for (bucket, count) in decode(encoded) {
             let sum = self.counts.entry(bucket).or_default();
             *sum = sum.saturating_add(count);
             self.sum = self.sum.saturating_add(count);
@@ -36,19 +30,6 @@ impl Latencies {
             (seen >= rank).then(|| middle_of(*bucket))
         })
     }
-}
-
-fn leb128(rest: &mut &[u8]) -> Option<u64> {
-    let mut value = 0_u64;
-    for shift in (0..64).step_by(7) {
-        let (byte, tail) = rest.split_first()?;
-        *rest = tail;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

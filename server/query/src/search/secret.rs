@@ -29,11 +29,7 @@ impl Secrets {
     /// Reads the key beside `store`, whose hashes were made with the key of that `fingerprint`.
     pub(crate) fn load(store: &Path, fingerprint: Option<&str>) -> Self {
         let key = Key::load(&store.with_extension("key")).ok().filter(|key| {
-            let own: String = key
-                .fingerprint()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
+            let own = format!("{:016x}", u64::from_be_bytes(key.fingerprint()));
             fingerprint == Some(own.as_str())
         });
         Self {
@@ -45,16 +41,10 @@ impl Secrets {
     /// The texts to look for in a header value that is shown: as given, and hashed.
     pub(crate) fn header_forms(&self, text: &str) -> Vec<String> {
         let mut forms = vec![text.to_owned()];
-        let Some(key) = &self.key else { return forms };
-        let redactor = Redactor::new(key, &Policy::default());
-        let trimmed = text.trim();
-        let bare = trimmed.split_once(' ').map(|(_, rest)| rest.trim());
-        for value in [Some(trimmed), bare]
-            .into_iter()
-            .flatten()
-            .filter(|value| !value.is_empty())
-        {
-            forms.push(redactor.hash_of(value.as_bytes()));
+        if let Some(key) = &self.key {
+            let redactor = Redactor::new(key, &Policy::default());
+            // As it stands within `{scheme:hash:length}`.
+            forms.push(format!(":{}:", redactor.hash_of(text.trim().as_bytes())));
         }
         forms
     }

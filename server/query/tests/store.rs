@@ -1,0 +1,57 @@
+//! Every question, asked of stores that are made with plain SQL from the schema's own files.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a fixture that cannot be made fails the test"
+)]
+
+#[path = "store/coverage.rs"]
+mod coverage;
+#[path = "store/fixture.rs"]
+mod fixture;
+#[path = "store/lists.rs"]
+mod lists;
+#[path = "store/lookup.rs"]
+mod lookup;
+#[path = "store/opening.rs"]
+mod opening;
+#[path = "store/paging.rs"]
+mod paging;
+#[path = "store/search.rs"]
+mod search;
+
+use headwater_query::{Answer, SearchQuery, Store, TimeArgument, WindowArgument};
+use tokio_util::sync::CancellationToken;
+
+/// The last hour.
+fn hour() -> WindowArgument {
+    WindowArgument {
+        since: Some(TimeArgument("-1h".to_owned())),
+        until: None,
+    }
+}
+
+fn never() -> CancellationToken {
+    CancellationToken::new()
+}
+
+fn search_all() -> SearchQuery {
+    SearchQuery {
+        window: hour(),
+        limit: 200,
+        ..SearchQuery::default()
+    }
+}
+
+/// Paths found, in order.
+async fn paths(store: &Store, query: &SearchQuery) -> Vec<String> {
+    let answer = store.search(query, &never()).await.unwrap();
+    paths_of(&answer)
+}
+
+fn paths_of(answer: &Answer<Vec<headwater_query::ExchangeRow>>) -> Vec<String> {
+    answer
+        .value
+        .iter()
+        .filter_map(|row| row.path.clone())
+        .collect()
+}
