@@ -45,8 +45,11 @@ pub(crate) fn parse(value: &[u8]) -> Option<u64> {
     if hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    let seconds = days * DAY + hour * 3_600 + minute * 60 + second;
-    (written(seconds).as_bytes() == value).then_some(seconds)
+    // A day that its month does not have, or another weekday, would be written differently.
+    let (_, _, day) = civil(days);
+    let weekday = entry(WEEKDAYS, (days + 4) % 7);
+    let round_trips = two(*d1, *d2) == Some(day) && value.starts_with(weekday.as_bytes());
+    round_trips.then_some(days * DAY + hour * 3_600 + minute * 60 + second)
 }
 
 /// The IMF-fixdate of a time. Times after the year 9999 are written with more digits.

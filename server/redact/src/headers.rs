@@ -20,6 +20,7 @@
 
 mod encode;
 mod render;
+mod seen;
 #[cfg(test)]
 mod tests;
 

@@ -5,7 +5,10 @@
 
 /// Whether the value that goes with `name` is to be hashed whatever it looks like.
 pub(crate) fn is_secret_name(name: &[u8]) -> bool {
-    PARTS.iter().any(|part| contains(name, part.as_bytes())) || words(name).any(is_secret_word)
+    // The shortest part and the shortest word.
+    name.len() >= 2
+        && (PARTS.iter().any(|part| contains(name, part.as_bytes()))
+            || words(name).any(is_secret_word))
 }
 
 fn contains(name: &[u8], part: &[u8]) -> bool {

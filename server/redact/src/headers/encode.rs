@@ -1,5 +1,6 @@
 //! Writes a header block as template and holes. Redacts nothing itself: `fields` writes to the sink here.
 
+use super::seen::Seen;
 use super::{HeaderBlock, kind};
 use crate::fields;
 use crate::hash::{Digest, Hasher};
@@ -14,6 +15,7 @@ pub(crate) struct Scratch {
     parts: Vec<u8>,
     /// Readable text that may still grow.
     text: Vec<u8>,
+    seen: Seen,
 }
 
 /// Appends one field to the block.
@@ -24,7 +26,11 @@ pub(crate) fn encode(
     scratch: &mut Scratch,
     out: &mut HeaderBlock,
 ) {
+    if let Some(written) = scratch.seen.find(name, value) {
+        return out.template.extend_from_slice(written);
+    }
     let rule = rules.of(name);
+    let (template_start, holes_start) = (out.template.len(), out.holes.len());
     if rule == Rule::Unknown && !fields::is_readable_name(name) {
         // The template knows names as text only.
         let mut text = TextSink::default();
@@ -39,6 +45,10 @@ pub(crate) fn encode(
     let mut sink = FieldSink::new(scratch, out, varying);
     fields::value(hasher, rule, value, &mut sink);
     sink.end_value();
+    let readable = rule != Rule::Unknown && !varying && out.holes.len() == holes_start;
+    if readable && let Some(written) = out.template.get(template_start..) {
+        scratch.seen.remember(name, value, written);
+    }
 }
 
 /// Collects the parts of one field.

@@ -192,3 +192,26 @@ fn random_bytes_never_panic() {
         assert!(render_headers(&damaged, &whole.holes).len() <= damaged.len());
     }
 }
+
+#[test]
+fn a_field_seen_before_is_written_alike() {
+    let mut redactor = Redactor::new(&Key([3; 32]), &Policy::default());
+    let mut out = HeaderBlock::default();
+    let fresh = block(&HARMLESS[..26]);
+    for _ in 0..3 {
+        let fields = HARMLESS[..26]
+            .iter()
+            .map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        redactor.headers(fields, &mut out);
+        assert_eq!(out, fresh);
+    }
+    // More fields than there are places, each twice.
+    for number in 0..2_000 {
+        let value = format!("agent/{}", number / 2);
+        redactor.headers(
+            [(&b"User-Agent"[..], value.as_bytes())].into_iter(),
+            &mut out,
+        );
+        assert_eq!(rendered(&out), [("User-Agent".to_owned(), value)]);
+    }
+}

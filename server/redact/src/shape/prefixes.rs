@@ -7,6 +7,9 @@
 pub(super) fn has_known(piece: &[u8]) -> bool {
     let mut rest = piece;
     loop {
+        if rest.len() < SHORTEST {
+            return false;
+        }
         if begins_with_known(rest) {
             return true;
         }
@@ -68,6 +71,8 @@ fn is_aws_id(rest: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }
 
+/// `eyJ` and what a strong prefix needs behind it.
+const SHORTEST: usize = 3 + STRONG_BYTES;
 const STRONG_BYTES: usize = 12;
 const WEAK_RUN: usize = 16;
 
