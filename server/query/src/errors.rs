@@ -9,7 +9,7 @@ use sqlx::AssertSqlSafe;
 use crate::coverage::Framed;
 use crate::id::ExchangeId;
 use crate::integer::unsigned;
-use crate::names::{ServiceNames, matching, method_and_route, routes};
+use crate::names::{ServiceNames, filtered, method_and_route, routes};
 use crate::page::Page;
 use crate::recorder::Runs;
 use crate::rollup::{self, Rollup, Selection};
@@ -95,10 +95,7 @@ pub(crate) async fn answer(
         &question,
     )
     .await?;
-    let servers = match &query.service {
-        Some(service) => Some(matching(snapshot, service).await?),
-        None => None,
-    };
+    let servers = filtered(snapshot, query.service.as_deref()).await?;
     let segments = segments::all(snapshot).await?;
     let selection = Selection {
         servers,

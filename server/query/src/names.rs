@@ -76,6 +76,17 @@ pub(crate) async fn matching(
     Ok(like.into_iter().collect())
 }
 
+/// The services of an optional filter.
+pub(crate) async fn filtered(
+    snapshot: &mut Snapshot,
+    text: Option<&str>,
+) -> Result<Option<BTreeSet<i64>>, QueryError> {
+    match text {
+        Some(text) => Ok(Some(matching(snapshot, text).await?)),
+        None => Ok(None),
+    }
+}
+
 /// Templates of `ids`.
 pub(crate) async fn routes(
     snapshot: &mut Snapshot,

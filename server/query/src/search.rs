@@ -22,7 +22,7 @@ use crate::names::{ServiceNames, json_list};
 use crate::recorder::Runs;
 use crate::segments::{self, Segment};
 use crate::snapshot::Snapshot;
-use crate::window::rfc3339;
+use crate::window::{Reference, rfc3339};
 use crate::{Answer, CoverageItem, QueryError, WindowArgument, outcome};
 
 use filter::Filter;
@@ -111,16 +111,7 @@ pub(crate) async fn answer(
     let runs = Runs::load(snapshot).await?;
     let reference = runs.reference(snapshot).await?;
     let question = question(query);
-    let (window, behind) = match &query.cursor {
-        None => (query.window.resolve(reference)?, None),
-        Some(text) => {
-            let [since_ns, length_ns, key, id] = cursor::decode(question, text)?;
-            (
-                Window::from_cursor(since_ns, length_ns)?,
-                Some((signed(key), signed(id))),
-            )
-        }
-    };
+    let (window, behind) = begin(query, question, reference)?;
     let secrets = filter::secrets(snapshot, store, query);
     let forms = query
         .header_value
@@ -173,6 +164,20 @@ pub(crate) async fn answer(
     }
     .finish(snapshot, &runs, &segments)
     .await
+}
+
+/// The window, and key and id of the last row of the page before.
+fn begin(
+    query: &SearchQuery,
+    question: u32,
+    reference: Reference,
+) -> Result<(Window, Option<(i64, i64)>), QueryError> {
+    let Some(text) = &query.cursor else {
+        return Ok((query.window.resolve(reference)?, None));
+    };
+    let [since_ns, length_ns, key, id] = cursor::decode(question, text)?;
+    let window = Window::from_cursor(since_ns, length_ns)?;
+    Ok((window, Some((signed(key), signed(id)))))
 }
 
 /// The number of rows asked for.

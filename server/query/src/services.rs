@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use crate::coverage::Framed;
 use crate::integer::narrow;
-use crate::names::{ServiceNames, matching, method_and_route, routes, with_port};
+use crate::names::{ServiceNames, filtered, method_and_route, routes, with_port};
 use crate::page::Page;
 use crate::quantile::Latencies;
 use crate::recorder::Runs;
@@ -104,10 +104,7 @@ pub(crate) async fn answer(
         &question,
     )
     .await?;
-    let servers = match &query.service {
-        Some(service) => Some(matching(snapshot, service).await?),
-        None => None,
-    };
+    let servers = filtered(snapshot, query.service.as_deref()).await?;
     let segments = segments::all(snapshot).await?;
     let selection = Selection {
         servers,

@@ -4,10 +4,16 @@
     reason = "a fixture that cannot be made fails the test"
 )]
 
+#[path = "store/arguments.rs"]
+mod arguments;
 #[path = "store/coverage.rs"]
 mod coverage;
 #[path = "store/fixture.rs"]
 mod fixture;
+#[path = "store/header.rs"]
+mod header;
+#[path = "store/limits.rs"]
+mod limits;
 #[path = "store/lists.rs"]
 mod lists;
 #[path = "store/lookup.rs"]
@@ -16,8 +22,12 @@ mod lookup;
 mod opening;
 #[path = "store/paging.rs"]
 mod paging;
+#[path = "store/row.rs"]
+mod row;
 #[path = "store/search.rs"]
 mod search;
+#[path = "store/tables.rs"]
+mod tables;
 
 use headwater_query::{Answer, SearchQuery, Store, TimeArgument, WindowArgument};
 use tokio_util::sync::CancellationToken;

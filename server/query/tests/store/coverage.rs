@@ -1,3 +1,5 @@
+//! What every answer says of what could not be seen.
+
 use std::time::{Duration, Instant};
 
 use headwater_query::{Emptiness, ErrorsQuery, Recorder, SearchQuery, ServicesQuery};

@@ -7,6 +7,11 @@ use headwater_query::Store;
 use headwater_redact::{HeaderBlock, Key, Policy, Redactor};
 use rusqlite::{Connection, params};
 
+use crate::tables::SEGMENT;
+
+pub(crate) use crate::row::Row;
+pub(crate) use crate::tables::{MIGRATION, migrated};
+
 pub(crate) const SECOND: i64 = 1_000_000_000;
 pub(crate) const TAG: &str = "k7q2";
 
@@ -22,37 +27,6 @@ pub(crate) struct Fixture {
     pub(crate) segment: i64,
 }
 
-/// One exchange to write; what is not said is unremarkable.
-pub(crate) struct Row<'a> {
-    pub(crate) start_ns: i64,
-    pub(crate) latency_ns: i64,
-    pub(crate) method: &'a str,
-    pub(crate) path: &'a str,
-    pub(crate) status: Option<i64>,
-    pub(crate) outcome: i64,
-    pub(crate) connection: i64,
-    pub(crate) client: i64,
-    pub(crate) server: i64,
-    pub(crate) request: &'a [(&'a str, &'a str)],
-}
-
-impl Default for Row<'_> {
-    fn default() -> Self {
-        Self {
-            start_ns: 0,
-            latency_ns: 5_000_000,
-            method: "GET",
-            path: "/",
-            status: Some(200),
-            outcome: 0,
-            connection: 1,
-            client: 2,
-            server: 1,
-            request: &[],
-        }
-    }
-}
-
 pub(crate) fn now_ns() -> i64 {
     i64::try_from(
         SystemTime::now()
@@ -62,9 +36,6 @@ pub(crate) fn now_ns() -> i64 {
     )
     .unwrap()
 }
-
-pub(crate) const MIGRATION: &str = include_str!("../../../../schema/migrations/0001_store.sql");
-const SEGMENT: &str = include_str!("../../../../schema/migrations/segment.sql");
 
 impl Fixture {
     /// Two services, two connections, one segment, and a recorder that runs.
@@ -317,18 +288,4 @@ impl Fixture {
         assert!(!Path::new(&format!("{}-wal", self.path.display())).exists());
         (self.folder, self.path)
     }
-}
-
-/// What sqlx leaves behind after a migration.
-pub(crate) fn migrated(writer: &Connection, version: i64) {
-    writer
-        .execute_batch(
-            "CREATE TABLE IF NOT EXISTS _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, \
-             installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, checksum BLOB NOT NULL, \
-             execution_time BIGINT NOT NULL)",
-        )
-        .unwrap();
-    let sql = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-               VALUES (?, 'store', 1, x'00', 1)";
-    writer.execute(sql, [version]).unwrap();
 }

@@ -1,3 +1,5 @@
+//! The ranked lists made from roll-ups.
+
 use headwater_query::{ErrorsQuery, ServicesQuery};
 
 use crate::fixture::{Fixture, Row, SECOND};

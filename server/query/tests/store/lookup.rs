@@ -1,3 +1,5 @@
+//! Look-ups by id.
+
 use headwater_query::{Emptiness, QueryError};
 
 use crate::fixture::{Fixture, Row, SECOND};

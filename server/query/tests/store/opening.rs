@@ -1,3 +1,5 @@
+//! Opening: what is no store, who may read, and what happens around it meanwhile.
+
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 

@@ -1,3 +1,5 @@
+//! Pages, while rows come in and segments go.
+
 use std::collections::BTreeSet;
 
 use headwater_query::{ErrorsQuery, SearchOrder, SearchQuery, ServicesQuery};

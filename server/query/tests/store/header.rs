@@ -1,0 +1,81 @@
+//! Conditions on headers, with and without the key beside the store.
+
+use headwater_query::SearchQuery;
+
+use crate::search::{SECRET, check, filled, some};
+use crate::{never, search_all};
+
+#[tokio::test]
+async fn headers_by_name_and_by_plain_secret() {
+    let fixture = filled();
+    let all = search_all();
+    let cases = [
+        (
+            SearchQuery {
+                header_name: some("x-api-key"),
+                ..all.clone()
+            },
+            vec!["/items/2"],
+        ),
+        (
+            SearchQuery {
+                header_name: some("host"),
+                ..all.clone()
+            },
+            vec!["/items/2", "/items/1"],
+        ),
+        (
+            SearchQuery {
+                header_name: some("absent"),
+                ..all.clone()
+            },
+            vec![],
+        ),
+        (
+            SearchQuery {
+                header_value: some("text/html"),
+                ..all.clone()
+            },
+            vec!["/items/1"],
+        ),
+        (
+            SearchQuery {
+                header_value: some(SECRET),
+                ..all.clone()
+            },
+            vec!["/items/2"],
+        ),
+        (
+            SearchQuery {
+                header_name: some("host"),
+                header_value: some(SECRET),
+                ..all.clone()
+            },
+            vec![],
+        ),
+        (
+            SearchQuery {
+                header_name: some("X-API-KEY"),
+                header_value: some(SECRET),
+                ..all.clone()
+            },
+            vec!["/items/2"],
+        ),
+    ];
+    for (query, expected) in cases {
+        check(&fixture, query, &expected).await;
+    }
+    std::fs::remove_file(fixture.path.with_extension("key")).unwrap();
+    let query = SearchQuery {
+        header_value: some(SECRET),
+        ..all
+    };
+    let answer = fixture.store().search(&query, &never()).await.unwrap();
+    assert!(answer.value.is_empty());
+    let told = format!("{answer:?}");
+    assert!(
+        told.contains("key_unavailable") && told.contains("NotSeen"),
+        "{told}"
+    );
+    assert!(!told.contains(SECRET));
+}
