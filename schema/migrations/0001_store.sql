@@ -93,11 +93,14 @@ CREATE TABLE segment (
     first_exchange_id INTEGER NOT NULL,
     min_start_ns      INTEGER,              -- of its exchanges
     max_start_ns      INTEGER,
-    row_count         INTEGER NOT NULL DEFAULT 0
+    row_count         INTEGER NOT NULL DEFAULT 0,
+    -- For retention alone: which connections no later segment can refer to.
+    first_connection_id INTEGER NOT NULL DEFAULT 0,
+    live_connections    TEXT                -- JSON list of older ones that lived on when this segment began
 );
 
--- One row for each committed batch: which ids it holds and which times. Ids grow in order of commit, so a time window
--- becomes a few id ranges without an index on every exchange.
+-- One row for each committed batch, or for a few small ones in a row: which ids they hold and which times. Ids grow in
+-- order of commit, so a time window becomes a few id ranges without an index on every exchange.
 CREATE TABLE exchange_block (
     first_id     INTEGER PRIMARY KEY,
     last_id      INTEGER NOT NULL,

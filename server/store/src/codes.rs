@@ -1,0 +1,135 @@
+//! The words and numbers that the schema gives to the model's enums. Written to disk: append only.
+
+use headwater_model::{CloseReason, CoverageKind, Evidence, Outcome, ServiceKind};
+use headwater_redact::TargetForm;
+
+/// `connection.close_reason`.
+pub(crate) fn close_reason(reason: CloseReason) -> &'static str {
+    match reason {
+        CloseReason::Open => "open",
+        CloseReason::Fin => "fin",
+        CloseReason::ClientReset => "client_reset",
+        CloseReason::ServerReset => "server_reset",
+        CloseReason::Refused => "refused",
+        CloseReason::TimedOut => "timed_out",
+        CloseReason::Unreachable => "unreachable",
+        CloseReason::Unknown => "unknown",
+    }
+}
+
+/// `coverage.kind`.
+pub(crate) fn coverage_kind(kind: CoverageKind) -> &'static str {
+    match kind {
+        CoverageKind::RingLost => "ring_lost",
+        CoverageKind::ProbeRecursion => "probe_recursion",
+        CoverageKind::QueueLost => "queue_lost",
+        CoverageKind::ConnectionEvicted => "connection_evicted",
+        CoverageKind::HeadCapped => "head_capped",
+        CoverageKind::Malformed => "malformed",
+        CoverageKind::JoinedMidstream => "joined_midstream",
+        CoverageKind::TlsNotDecoded => "tls_not_decoded",
+        CoverageKind::Http2NotDecoded => "http2_not_decoded",
+        CoverageKind::OtherProtocol => "other_protocol",
+        CoverageKind::OwnTraffic => "own_traffic",
+        CoverageKind::Filtered => "filtered",
+        CoverageKind::ClockStep => "clock_step",
+        CoverageKind::Suspended => "suspended",
+        CoverageKind::WriteFailed => "write_failed",
+        CoverageKind::Retention => "retention",
+        CoverageKind::NameOverflow => "name_overflow",
+        CoverageKind::Unsupported => "unsupported",
+        CoverageKind::RecorderKilled => "recorder_killed",
+    }
+}
+
+/// `connection.*_process_evidence`.
+pub(crate) fn evidence_name(evidence: Evidence) -> &'static str {
+    match evidence {
+        Evidence::None => "none",
+        Evidence::SocketLock => "socket_lock",
+        Evidence::TurnStart => "turn_start",
+        Evidence::Proc => "proc",
+    }
+}
+
+/// Two bits of `exchange_N.thread_evidence`.
+pub(crate) fn evidence_bits(evidence: Evidence) -> i64 {
+    match evidence {
+        Evidence::None => 0,
+        Evidence::SocketLock => 1,
+        Evidence::TurnStart => 2,
+        Evidence::Proc => 3,
+    }
+}
+
+/// `exchange_N.outcome`.
+pub(crate) fn outcome(outcome: Outcome) -> i64 {
+    match outcome {
+        Outcome::Complete => 0,
+        Outcome::Open => 1,
+        Outcome::ClientGaveUp => 2,
+        Outcome::ServerReset => 3,
+        Outcome::ServerClosed => 4,
+        Outcome::TimedOut => 5,
+        Outcome::Truncated => TRUNCATED,
+        Outcome::Malformed => 7,
+        Outcome::RequestNotSeen => 8,
+    }
+}
+
+/// `service.kind`.
+pub(crate) fn service_kind(kind: ServiceKind) -> &'static str {
+    match kind {
+        ServiceKind::Container => "container",
+        ServiceKind::Unit => "unit",
+        ServiceKind::Program => "program",
+        ServiceKind::Host => "host",
+        ServiceKind::Address => "address",
+    }
+}
+
+/// `exchange_N.target_form`.
+pub(crate) fn target_form(form: TargetForm) -> i64 {
+    match form {
+        TargetForm::Origin => 0,
+        TargetForm::Absolute => 1,
+        TargetForm::Authority => 2,
+        TargetForm::Asterisk => 3,
+    }
+}
+
+/// `rollup_N.kind` of an exchange. `exchange_N.error_kind` is the same, but NULL for `NO_FAILURE` and `OPEN`.
+pub(crate) fn kind(outcome: Outcome, status_code: Option<u16>) -> u16 {
+    match (outcome, status_code) {
+        (_, Some(status)) if status >= 400 => status,
+        (Outcome::ServerReset, _) => 1,
+        (Outcome::ServerClosed, _) => 2,
+        (Outcome::ClientGaveUp, _) => 4,
+        (Outcome::TimedOut, _) => TIMED_OUT,
+        (Outcome::Malformed, _) => 6,
+        (Outcome::Open, _) => OPEN,
+        (Outcome::Complete | Outcome::Truncated | Outcome::RequestNotSeen, _) => NO_FAILURE,
+    }
+}
+
+/// `rollup_N.kind` of a connection on which nothing was exchanged; `None` when it is no failure.
+pub(crate) fn connection_kind(reason: CloseReason) -> Option<u16> {
+    match reason {
+        CloseReason::Refused => Some(3),
+        CloseReason::TimedOut => Some(TIMED_OUT),
+        CloseReason::Unreachable => Some(7),
+        CloseReason::Open
+        | CloseReason::Fin
+        | CloseReason::ClientReset
+        | CloseReason::ServerReset
+        | CloseReason::Unknown => None,
+    }
+}
+
+/// `exchange_N.outcome` of an exchange whose end was lost.
+pub(crate) const TRUNCATED: i64 = 6;
+/// `rollup_N.kind` of what went well.
+pub(crate) const NO_FAILURE: u16 = 0;
+/// `rollup_N.kind` of what has not ended.
+pub(crate) const OPEN: u16 = 8;
+const TIMED_OUT: u16 = 5;

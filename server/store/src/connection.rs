@@ -1,0 +1,140 @@
+//! Rows of connections.
+//!
+//! Owns: one row for each, rewritten when it changes, and the roll-up of attempts on which nothing was exchanged.
+
+use std::net::IpAddr;
+
+use headwater_model::{CloseReason, Connection, ConnectionEnd};
+
+use crate::codes::{close_reason, connection_kind, evidence_name};
+use crate::integer::signed;
+use crate::rollup::{Key, slot_of};
+use crate::state::State;
+use crate::statements::{Binder, Statements};
+
+/// A connection that has a row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KnownConnection {
+    pub(crate) id: i64,
+    pub(crate) client_service: i64,
+    pub(crate) server_service: i64,
+    pub(crate) has_exchanges: bool,
+    has_ended: bool,
+    is_counted: bool,
+}
+
+impl State {
+    /// Stores a connection, or what has changed of it.
+    pub(crate) fn connection(
+        &mut self,
+        statements: &mut Statements<'_>,
+        connection: &Connection,
+    ) -> rusqlite::Result<()> {
+        let before = self.connections.get(connection.key);
+        let names = &mut self.names;
+        let client_service = names.service(statements.connection, &connection.client.service)?;
+        let server_service = names.service(statements.connection, &connection.server.service)?;
+        let mut known = before.unwrap_or(KnownConnection {
+            id: self.ids.connection,
+            client_service,
+            server_service,
+            has_exchanges: false,
+            has_ended: false,
+            is_counted: false,
+        });
+        (known.client_service, known.server_service) = (client_service, server_service);
+        self.write_connection(statements, connection, known, before.is_none())?;
+        if before.is_none() {
+            self.ids.connection += 1;
+        }
+        self.count_failure(connection, &mut known);
+        let ended = connection.close_reason != CloseReason::Open && !known.has_ended;
+        if ended {
+            known.has_ended = true;
+            self.ended.push_back((connection.key, self.batch));
+        }
+        // Beyond the cap a connection has its row, and its exchanges are counted as not stored.
+        if before.is_some() || self.connections.len() < MOST_CONNECTIONS {
+            self.connections.set(connection.key, known);
+        }
+        Ok(())
+    }
+
+    fn write_connection(
+        &mut self,
+        statements: &mut Statements<'_>,
+        connection: &Connection,
+        known: KnownConnection,
+        is_new: bool,
+    ) -> rusqlite::Result<()> {
+        let (client, server) = (&connection.client, &connection.server);
+        let statement = if is_new {
+            &mut statements.insert_connection
+        } else {
+            &mut statements.update_connection
+        };
+        let mut row = Binder::new(statement);
+        row.put(known.id)?;
+        row.put(self.run_id)?;
+        row.put(signed(connection.start_ns))?;
+        row.put(connection.end_ns.map(signed))?;
+        row.put(close_reason(connection.close_reason))?;
+        row.put(connection.joined_midstream)?;
+        row.put(connection.protocol)?;
+        self.put_end(&mut row, client, server, known.client_service)?;
+        self.put_end(&mut row, server, client, known.server_service)?;
+        row.put(signed(connection.client_bytes))?;
+        row.put(signed(connection.server_bytes))?;
+        row.put(connection.retransmits)?;
+        row.run()?;
+        Ok(())
+    }
+
+    fn put_end(
+        &mut self,
+        row: &mut Binder<'_, '_>,
+        end: &ConnectionEnd,
+        other: &ConnectionEnd,
+        service: i64,
+    ) -> rusqlite::Result<()> {
+        let translated =
+            end.local && (end.peer_address, end.peer_port) != (other.address, other.port);
+        row.put(printed(end.address))?;
+        row.put(end.port)?;
+        row.put(translated.then(|| printed(end.peer_address)))?;
+        row.put(translated.then_some(end.peer_port))?;
+        row.put(end.local)?;
+        row.put(end.netns)?;
+        row.put(self.process_id(end.process))?;
+        row.put(evidence_name(end.process_evidence))?;
+        row.put(service)
+    }
+
+    /// An attempt that came to nothing is counted once.
+    fn count_failure(&mut self, connection: &Connection, known: &mut KnownConnection) {
+        let Some(kind) = connection_kind(connection.close_reason) else {
+            return;
+        };
+        if known.is_counted || known.has_exchanges {
+            return;
+        }
+        known.is_counted = true;
+        let key = Key {
+            segment: self.segment.id,
+            slot_ns: slot_of(connection.start_ns),
+            server: known.server_service,
+            client: known.client_service,
+            route: 0,
+            method: 0,
+            kind,
+        };
+        self.rollups
+            .add(key, signed(connection.start_ns), None, None);
+    }
+}
+
+fn printed(address: IpAddr) -> String {
+    address.to_string()
+}
+
+const MOST_CONNECTIONS: usize = 65_536;

@@ -1,0 +1,280 @@
+//! Rows of exchanges.
+//!
+//! Owns: one row for each exchange, given when it ends or, before, as open and then again. An open one beyond the cap of
+//! those remembered is not stored until it ends, so there are never two rows.
+
+use headwater_model::{Exchange, Message, Outcome, Request};
+use headwater_redact::Target;
+
+use crate::codes::{self, evidence_bits, target_form};
+use crate::connection::KnownConnection;
+use crate::integer::signed;
+use crate::reason::registered;
+use crate::rollup::{Key, slot_of};
+use crate::state::State;
+use crate::statements::{Binder, Statements, insert_header_block, update_exchange};
+
+/// An exchange that was stored before its end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OpenExchange {
+    pub(crate) id: i64,
+    /// Where it is counted, and in which segment it is.
+    pub(crate) key: Key,
+}
+
+/// What of a row is not in the exchange itself.
+struct Place {
+    id: i64,
+    connection: KnownConnection,
+    route: Option<i64>,
+    kind: u16,
+    start_ns: u64,
+    /// Ids of the header blocks.
+    blocks: (Option<i64>, Option<i64>),
+}
+
+impl State {
+    /// Stores an exchange, or what has become of it.
+    pub(crate) fn exchange(
+        &mut self,
+        statements: &mut Statements<'_>,
+        exchange: &Exchange,
+    ) -> rusqlite::Result<()> {
+        let start_ns = start_of(exchange);
+        let Some(connection) = self.connections.get(exchange.connection) else {
+            self.orphans = (self.orphans.0 + 1, start_ns);
+            return Ok(());
+        };
+        let is_open = exchange.outcome == Outcome::Open;
+        let before = if self.open.len() == 0 {
+            None
+        } else {
+            self.open.get(exchange.key)
+        };
+        if is_open && before.is_none() && self.open.len() >= MOST_OPEN {
+            return Ok(());
+        }
+        if !connection.has_exchanges {
+            let mut connection = connection;
+            connection.has_exchanges = true;
+            self.connections.set(exchange.connection, connection);
+        }
+        let segment = before.map_or(self.segment.id, |open| open.key.segment);
+        let place = self.place(statements, exchange, connection, before, segment)?;
+        let key = self.key(exchange, &place, segment);
+        match before {
+            None => {
+                write(
+                    Binder::new(&mut statements.insert_exchange),
+                    exchange,
+                    &place,
+                )?;
+                self.ids.exchange += 1;
+                self.segment.add(place.id, signed(start_ns));
+            }
+            Some(open) => {
+                let sql = update_exchange(segment);
+                let mut update = statements.connection.prepare_cached(&sql)?;
+                write(Binder::new(&mut update), exchange, &place)?;
+                self.rollups.subtract(open.key);
+            }
+        }
+        self.rollups.add(
+            key,
+            signed(start_ns),
+            Some(place.id),
+            latency(exchange, start_ns),
+        );
+        if is_open {
+            self.open
+                .set(exchange.key, OpenExchange { id: place.id, key });
+        } else if before.is_some() {
+            self.open.remove(exchange.key);
+        }
+        Ok(())
+    }
+
+    fn place(
+        &mut self,
+        statements: &mut Statements<'_>,
+        exchange: &Exchange,
+        connection: KnownConnection,
+        before: Option<OpenExchange>,
+        segment: i64,
+    ) -> rusqlite::Result<Place> {
+        let route = match exchange
+            .request
+            .as_ref()
+            .map(|request| request.target.route())
+        {
+            None | Some("") => None,
+            Some(route) => Some(self.names.route(
+                statements.connection,
+                connection.server_service,
+                route,
+            )?),
+        };
+        let request = exchange.request.as_ref().map(|request| &request.message);
+        let response = exchange.response.as_ref().map(|response| &response.message);
+        let blocks = (
+            self.block(statements, request, segment)?,
+            self.block(statements, response, segment)?,
+        );
+        let status_code = exchange
+            .response
+            .as_ref()
+            .map(|response| response.status_code);
+        Ok(Place {
+            id: before.map_or(self.ids.exchange, |open| open.id),
+            connection,
+            route,
+            kind: codes::kind(exchange.outcome, status_code),
+            start_ns: start_of(exchange),
+            blocks,
+        })
+    }
+
+    /// The id of a message's header block in a segment.
+    fn block(
+        &mut self,
+        statements: &mut Statements<'_>,
+        message: Option<&Message>,
+        segment: i64,
+    ) -> rusqlite::Result<Option<i64>> {
+        let Some(message) = message else {
+            return Ok(None);
+        };
+        let template = message.headers.template();
+        if segment == self.segment.id {
+            let insert = &mut statements.insert_header_block;
+            return self.templates.id(insert, template).map(Some);
+        }
+        // An exchange of a closed segment ends: rare enough to store the block without looking for an equal one.
+        let sql = insert_header_block(segment);
+        let mut insert = statements.connection.prepare_cached(&sql)?;
+        insert.execute((None::<i64>, template))?;
+        Ok(Some(statements.connection.last_insert_rowid()))
+    }
+
+    fn key(&mut self, exchange: &Exchange, place: &Place, segment: i64) -> Key {
+        let method = exchange
+            .request
+            .as_ref()
+            .map_or("", |request| request.method.as_str());
+        Key {
+            segment,
+            slot_ns: slot_of(place.start_ns),
+            server: place.connection.server_service,
+            client: place.connection.client_service,
+            route: place.route.unwrap_or(0),
+            method: self.names.method(method),
+            kind: place.kind,
+        }
+    }
+}
+
+fn write(mut row: Binder<'_, '_>, exchange: &Exchange, place: &Place) -> rusqlite::Result<()> {
+    let request = exchange.request.as_ref();
+    let response = exchange.response.as_ref();
+    let (sent, answered) = (
+        request.map(|request| &request.message),
+        response.map(|response| &response.message),
+    );
+    let after =
+        |at_ns: Option<u64>| at_ns.map(|at_ns| signed(at_ns.saturating_sub(place.start_ns)));
+    row.put(place.id)?;
+    row.put(place.connection.id)?;
+    row.put(exchange.ordinal)?;
+    row.put(signed(place.start_ns))?;
+    row.put(after(sent.and_then(|message| message.last_byte_ns)))?;
+    row.put(after(answered.map(|message| message.first_byte_ns)))?;
+    row.put(after(answered.and_then(|message| message.last_byte_ns)))?;
+    row.put(after(Some(exchange.end_ns)))?;
+    row.put(place.connection.client_service)?;
+    row.put(place.connection.server_service)?;
+    row.put(place.route)?;
+    put_target(&mut row, request)?;
+    row.put(response.map(|response| response.status_code))?;
+    row.put(
+        response
+            .map(|response| response.reason.as_str())
+            .filter(|reason| {
+                response.and_then(|response| registered(response.status_code)) != Some(*reason)
+            }),
+    )?;
+    row.put(sent.map(|message| message.minor_version))?;
+    row.put(answered.map(|message| message.minor_version))?;
+    row.put((!exchange.interim.is_empty()).then(|| interim(exchange)))?;
+    row.put(codes::outcome(exchange.outcome))?;
+    let is_failure = place.kind != codes::NO_FAILURE && place.kind != codes::OPEN;
+    row.put(is_failure.then_some(place.kind))?;
+    row.put(exchange.gaps.0)?;
+    row.put(place.blocks.0)?;
+    row.put(
+        sent.map(|message| message.headers.holes())
+            .filter(|holes| !holes.is_empty()),
+    )?;
+    row.put(place.blocks.1)?;
+    row.put(
+        answered
+            .map(|message| message.headers.holes())
+            .filter(|holes| !holes.is_empty()),
+    )?;
+    for message in [sent, answered] {
+        row.put(message.map(|message| signed(message.header_bytes)))?;
+        row.put(message.map(|message| signed(message.body_bytes)))?;
+    }
+    row.put(sent.and_then(|message| message.thread_id))?;
+    row.put(answered.and_then(|message| message.thread_id))?;
+    row.put(thread_evidence(sent, answered))?;
+    row.run()?;
+    Ok(())
+}
+
+fn put_target(row: &mut Binder<'_, '_>, request: Option<&Request>) -> rusqlite::Result<()> {
+    let target = request.map(|request| &request.target);
+    row.put(request.map(|request| request.method.as_str()))?;
+    row.put(target.map_or(0, |target| target_form(target.form())))?;
+    row.put(target.and_then(Target::scheme))?;
+    row.put(target.and_then(Target::authority))?;
+    row.put(target.map(Target::path))?;
+    row.put(target.and_then(Target::query))
+}
+
+/// `None` where neither thread is known.
+fn thread_evidence(sent: Option<&Message>, answered: Option<&Message>) -> Option<i64> {
+    let bits = |message: Option<&Message>| {
+        message.map_or(0, |message| evidence_bits(message.thread_evidence))
+    };
+    let both = bits(sent) + 4 * bits(answered);
+    (both != 0).then_some(both)
+}
+
+fn interim(exchange: &Exchange) -> String {
+    let codes: Vec<String> = exchange.interim.iter().map(ToString::to_string).collect();
+    codes.join(",")
+}
+
+fn start_of(exchange: &Exchange) -> u64 {
+    let request = exchange
+        .request
+        .as_ref()
+        .map(|request| request.message.first_byte_ns);
+    let response = exchange
+        .response
+        .as_ref()
+        .map(|response| response.message.first_byte_ns);
+    request.or(response).unwrap_or(exchange.end_ns)
+}
+
+/// From the first byte of the request to the last of the response, or to when the outcome was decided.
+fn latency(exchange: &Exchange, start_ns: u64) -> Option<u64> {
+    if matches!(exchange.outcome, Outcome::Open | Outcome::RequestNotSeen) {
+        return None;
+    }
+    let response = exchange.response.as_ref();
+    let end_ns = response.and_then(|response| response.message.last_byte_ns);
+    Some(end_ns.unwrap_or(exchange.end_ns).saturating_sub(start_ns))
+}
+
+const MOST_OPEN: usize = 16_384;

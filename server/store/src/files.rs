@@ -1,0 +1,138 @@
+//! The store's folder and files: modes, group, and the lock that keeps a second writer out.
+//!
+//! Owns: folder `0750`, files `0640`, never readable by the world. SQLite gives `-wal` and `-shm` the mode and owner of
+//! the database. Invariant: the database itself is opened by SQLite alone, since closing any other descriptor of it would
+//! drop SQLite's locks; so the lock of the writer is on a file of its own, held by the kernel until the process ends.
+
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use crate::OpenError;
+
+/// Held while a writer lives.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+/// Makes the folder, when there is none, and takes the lock.
+pub(crate) fn claim(path: &Path, group: Option<u32>) -> Result<Lock, OpenError> {
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        make_folder(folder, group)?;
+    }
+    let lock = lock(path)?;
+    give(&beside(path, "-lock"), group)?;
+    Ok(lock)
+}
+
+/// Makes the database file, empty, when there is none. Gives it, and what stands beside it, mode and group.
+pub(crate) fn make_database(path: &Path, group: Option<u32>) -> Result<(), OpenError> {
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(FILE_MODE)
+        .open(path);
+    match made {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(source) => return Err(failed(path, "making the file", source)),
+    }
+    give(path, group)?;
+    for suffix in ["-wal", "-shm"] {
+        give(&beside(path, suffix), group)?;
+    }
+    Ok(())
+}
+
+/// A file of the store's beside the database.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn make_folder(folder: &Path, group: Option<u32>) -> Result<(), OpenError> {
+    if folder.is_dir() {
+        // Somebody's choice, or a system folder: its mode is not ours to change.
+        return Ok(());
+    }
+    if let Some(above) = folder.parent() {
+        std::fs::create_dir_all(above)
+            .map_err(|error| failed(above, "making the folder", error))?;
+    }
+    match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            return Err(failed(folder, "making the folder", error));
+        }
+        _ => {}
+    }
+    if let Some(group) = group {
+        chown(folder, None, Some(group))
+            .map_err(|error| failed(folder, "changing the group", error))?;
+    }
+    // After the group: chown may clear bits, and the umask may have.
+    std::fs::set_permissions(folder, Permissions::from_mode(FOLDER_MODE))
+        .map_err(|error| failed(folder, "changing the mode", error))
+}
+
+fn give(path: &Path, group: Option<u32>) -> Result<(), OpenError> {
+    let metadata = match std::fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(path, "looking at it", error)),
+    };
+    if let Some(group) = group.filter(|group| *group != metadata.gid()) {
+        chown(path, None, Some(group))
+            .map_err(|error| failed(path, "changing the group", error))?;
+    }
+    if metadata.mode() & 0o7777 != FILE_MODE {
+        std::fs::set_permissions(path, Permissions::from_mode(FILE_MODE))
+            .map_err(|error| failed(path, "changing the mode", error))?;
+    }
+    Ok(())
+}
+
+fn lock(path: &Path) -> Result<Lock, OpenError> {
+    let name = beside(path, "-lock");
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(FILE_MODE)
+        .open(&name)
+        .map_err(|error| failed(&name, "opening the lock", error))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            // Who holds it is a help, not a condition.
+            let read = file.read_to_string(&mut text);
+            return Err(OpenError::Locked {
+                path: path.to_owned(),
+                pid: read.ok().and_then(|_| text.trim().parse().ok()),
+            });
+        }
+        Err(TryLockError::Error(error)) => return Err(failed(&name, "locking", error)),
+    }
+    file.set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .map_err(|error| failed(&name, "writing the lock", error))?;
+    Ok(Lock { _file: file })
+}
+
+fn failed(path: &Path, action: &'static str, source: std::io::Error) -> OpenError {
+    OpenError::Files {
+        path: path.to_owned(),
+        action,
+        source,
+    }
+}
+
+const FOLDER_MODE: u32 = 0o750;
+const FILE_MODE: u32 = 0o640;

@@ -1,0 +1,83 @@
+//! Rows of processes.
+
+use headwater_model::{Process, ProcessKey};
+use rusqlite::{Connection, params};
+
+use crate::integer::signed;
+use crate::state::State;
+
+/// A process that has a row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KnownProcess {
+    pub(crate) id: i64,
+    /// The batch in which it was last asked for.
+    pub(crate) batch: u64,
+}
+
+impl State {
+    /// Stores a process; one that is known keeps its first row.
+    pub(crate) fn process(
+        &mut self,
+        connection: &Connection,
+        process: &Process,
+    ) -> rusqlite::Result<()> {
+        if self.process_id(Some(process.key)).is_some() {
+            return Ok(());
+        }
+        let service = self.names.service(connection, &process.service)?;
+        let id = self.ids.process;
+        let ancestors: Vec<String> = process.ancestors.iter().map(ToString::to_string).collect();
+        connection
+            .prepare_cached(
+                "INSERT INTO process (id, run_id, pid, start_boot_ns, executable_name, executable_path, command_line, \
+                 cgroup, container_id, ancestors, service_id, first_seen_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            )?
+            .execute(params![
+                id,
+                self.run_id,
+                process.key.pid,
+                signed(process.key.start_boot_ns),
+                process.executable_name.as_str(),
+                process.executable_path.as_ref().map(|path| path.as_str()),
+                process.command_line.as_ref().map(|line| line.as_str()),
+                process.cgroup.as_ref().map(|path| path.as_str()),
+                process.container_id,
+                ancestors.join(","),
+                service,
+                signed(self.now_ns),
+            ])?;
+        self.ids.process += 1;
+        let batch = self.batch;
+        self.processes.set(process.key, KnownProcess { id, batch });
+        Ok(())
+    }
+
+    /// The row of a process, when it has one.
+    pub(crate) fn process_id(&mut self, key: Option<ProcessKey>) -> Option<i64> {
+        let known = self.processes.get(key?)?;
+        if known.batch != self.batch {
+            let batch = self.batch;
+            self.processes.set(key?, KnownProcess { batch, ..known });
+        }
+        Some(known.id)
+    }
+
+    /// Forgets the processes not asked for longest, when there are too many. Their rows stay.
+    pub(crate) fn forget_processes(&mut self) {
+        if self.processes.len() <= MOST_PROCESSES {
+            return;
+        }
+        let mut batches: Vec<u64> = self.processes.values().map(|known| known.batch).collect();
+        let middle = batches.len() / 2;
+        let (_, median, _) = batches.select_nth_unstable(middle);
+        let median = *median;
+        let mut room = MOST_PROCESSES / 2;
+        self.processes.forget(|_, known| {
+            let keep = known.batch > median || (known.batch == median && room > 0);
+            room = room.saturating_sub(usize::from(keep));
+            keep
+        });
+    }
+}
+
+const MOST_PROCESSES: usize = 16_384;

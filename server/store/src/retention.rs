@@ -1,0 +1,245 @@
+//! Dropping what is too old or too much, a whole segment at a time.
+//!
+//! Owns: the limits. A segment's age is that of its closing, not of its exchanges, so a replayed old capture is kept. Pages
+//! of a dropped segment are used again by the next ones, which bounds the file. What is not in segments follows: connections
+//! that no kept segment can refer to, processes and names that nothing refers to, coverage and runs past the age.
+
+use headwater_model::CoverageKind;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::coverage::Unseen;
+use crate::integer::{signed, unsigned};
+use crate::state::State;
+use crate::{WriteError, Writer};
+
+/// What retention did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Retained {
+    /// Segments dropped.
+    pub segments: u64,
+    /// Exchanges dropped with them.
+    pub exchanges: u64,
+    /// Bytes of the file that are in use.
+    pub used_bytes: u64,
+}
+
+/// A closed segment.
+struct Closed {
+    id: i64,
+    closed_ns: u64,
+    span_ns: Option<(u64, u64)>,
+    rows: u64,
+}
+
+impl Writer {
+    /// Drops what the limits do not allow. To be called between batches, every few seconds; one call drops a few segments
+    /// at most, so that it does not hold up the recorder.
+    ///
+    /// # Errors
+    /// When the store cannot be written any more.
+    pub fn retain(&mut self, now_ns: u64) -> Result<Retained, WriteError> {
+        let mut retained = Retained::default();
+        if self.has_batch() {
+            self.commit(now_ns)?;
+        }
+        if self.has_batch() {
+            return Ok(retained);
+        }
+        self.roll_if_large(now_ns)?;
+        let before = self.used_bytes()?;
+        for _ in 0..MOST_DROPPED {
+            let Some((segment, why)) = self.overdue(now_ns)? else {
+                break;
+            };
+            let result = self.in_transaction(|connection, state| {
+                drop_segment(connection, state, &segment, why, now_ns)
+            });
+            if !self.passing(result)? {
+                break;
+            }
+            self.state.forget_segments(segment.id + 1);
+            retained.segments += 1;
+            retained.exchanges += segment.rows;
+        }
+        if retained.segments > 0 {
+            let cutoff_ns = signed(now_ns.saturating_sub(nanoseconds(self.options.max_age)));
+            let result = self.in_transaction(|connection, state| {
+                drop_old_rows(connection, state, cutoff_ns)?;
+                drop_unused(connection, state)
+            });
+            self.passing(result)?;
+        }
+        retained.used_bytes = self.used_bytes()?;
+        // What was freed is not to hide how the segment grows.
+        let freed = before.saturating_sub(retained.used_bytes);
+        self.segment_begun_bytes = self
+            .segment_begun_bytes
+            .map(|begun| begun.saturating_sub(freed));
+        Ok(retained)
+    }
+
+    /// The oldest closed segment, when it has to go, and why.
+    fn overdue(&self, now_ns: u64) -> rusqlite::Result<Option<(Closed, &'static str)>> {
+        let oldest = self
+            .connection
+            .prepare_cached(
+                "SELECT id, closed_ns, min_start_ns, max_start_ns, row_count FROM segment \
+                 WHERE closed_ns IS NOT NULL ORDER BY id LIMIT 1",
+            )?
+            .query_row([], |row| {
+                let span: (Option<i64>, Option<i64>) = (row.get(2)?, row.get(3)?);
+                Ok(Closed {
+                    id: row.get(0)?,
+                    closed_ns: unsigned(row.get(1)?),
+                    span_ns: span.0.map(unsigned).zip(span.1.map(unsigned)),
+                    rows: unsigned(row.get(4)?),
+                })
+            })
+            .optional()?;
+        let Some(oldest) = oldest else {
+            return Ok(None);
+        };
+        let max_age = nanoseconds(self.options.max_age);
+        if now_ns.saturating_sub(oldest.closed_ns) > max_age {
+            return Ok(Some((oldest, "age")));
+        }
+        // What comes before the next look has to find room, too.
+        let limit = self.options.max_bytes - 2 * self.segment_bytes();
+        Ok((self.used_bytes()? > limit).then_some((oldest, "size")))
+    }
+
+    /// Segments are small against the limit, so that dropping one is not dropping all.
+    fn roll_if_large(&mut self, now_ns: u64) -> Result<(), WriteError> {
+        let used_bytes = self.used_bytes()?;
+        let begun = *self.segment_begun_bytes.get_or_insert(used_bytes);
+        let has_grown = used_bytes.saturating_sub(begun) > self.segment_bytes();
+        if has_grown && self.state.segment.rows > 0 && self.roll(now_ns)? {
+            self.segment_begun_bytes = Some(used_bytes);
+        }
+        Ok(())
+    }
+
+    fn segment_bytes(&self) -> u64 {
+        self.options.max_bytes / SEGMENTS
+    }
+
+    fn used_bytes(&self) -> rusqlite::Result<u64> {
+        let number = |pragma: &str| {
+            let value: rusqlite::Result<i64> =
+                self.connection
+                    .pragma_query_value(None, pragma, |row| row.get(0));
+            value.map(unsigned)
+        };
+        let pages = number("page_count")?.saturating_sub(number("freelist_count")?);
+        Ok(pages.saturating_mul(number("page_size")?))
+    }
+}
+
+fn drop_segment(
+    connection: &Connection,
+    state: &mut State,
+    segment: &Closed,
+    why: &'static str,
+    now_ns: u64,
+) -> rusqlite::Result<()> {
+    let id = segment.id;
+    connection.execute_batch(&format!(
+        "DROP TABLE IF EXISTS exchange_{id}; DROP TABLE IF EXISTS header_block_{id}; DROP TABLE IF EXISTS rollup_{id};"
+    ))?;
+    connection.execute("DELETE FROM exchange_block WHERE segment_id = ?", [id])?;
+    connection.execute("DELETE FROM segment WHERE id = ?", [id])?;
+    connection.execute(
+        "DELETE FROM connection WHERE id < (SELECT first_connection_id FROM segment ORDER BY id LIMIT 1) \
+         AND id NOT IN (SELECT value FROM json_each((SELECT live_connections FROM segment ORDER BY id LIMIT 1)))",
+        [],
+    )?;
+    if segment.rows == 0 {
+        return Ok(());
+    }
+    let (from_ns, until_ns) = segment.span_ns.unwrap_or((now_ns, now_ns));
+    let unseen = Unseen {
+        kind: CoverageKind::Retention,
+        from_ns,
+        until_ns,
+        count: segment.rows,
+        detail: Some(why),
+    };
+    state.coverage.write(connection, state.run_id, unseen)
+}
+
+/// Coverage of live runs has the clock's times; that of a replay has the capture's and goes with its run.
+fn drop_old_rows(
+    connection: &Connection,
+    state: &mut State,
+    cutoff_ns: i64,
+) -> rusqlite::Result<()> {
+    connection.execute(
+        "DELETE FROM coverage WHERE run_id IN (SELECT id FROM recorder_run WHERE heartbeat_ns < ?1) \
+         OR (until_ns < ?1 AND run_id IN (SELECT id FROM recorder_run WHERE source = 'live'))",
+        [cutoff_ns],
+    )?;
+    connection.execute(
+        "DELETE FROM replayed_file WHERE run_id IN (SELECT id FROM recorder_run WHERE heartbeat_ns < ?)",
+        [cutoff_ns],
+    )?;
+    connection.execute(
+        "DELETE FROM recorder_run WHERE heartbeat_ns < ? AND id <> ? \
+         AND id NOT IN (SELECT run_id FROM process UNION ALL SELECT run_id FROM coverage)",
+        params![cutoff_ns, state.run_id],
+    )?;
+    Ok(())
+}
+
+/// Processes, routes and services that nothing refers to, when there are many. This reads a lot, and is done rarely.
+fn drop_unused(connection: &Connection, state: &mut State) -> rusqlite::Result<()> {
+    if state.processes_since_prune() >= MANY_PROCESSES {
+        let known: Vec<String> = state
+            .processes
+            .values()
+            .map(|known| known.id.to_string())
+            .collect();
+        connection.execute(
+            "DELETE FROM process WHERE id NOT IN (SELECT value FROM json_each(?)) \
+             AND id NOT IN (SELECT client_process_id FROM connection WHERE client_process_id IS NOT NULL) \
+             AND id NOT IN (SELECT server_process_id FROM connection WHERE server_process_id IS NOT NULL)",
+            [format!("[{}]", known.join(","))],
+        )?;
+        state.processes_pruned();
+    }
+    if !state.names.is_nearly_full() {
+        return Ok(());
+    }
+    connection.execute_batch(
+        "CREATE TEMP TABLE used (service_id INTEGER, route_id INTEGER); \
+         INSERT INTO used SELECT DISTINCT client_service_id, NULL FROM connection; \
+         INSERT INTO used SELECT DISTINCT server_service_id, NULL FROM connection; \
+         INSERT INTO used SELECT DISTINCT service_id, NULL FROM process;",
+    )?;
+    let segments = connection
+        .prepare("SELECT id FROM segment")?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<i64>>>()?;
+    for id in segments {
+        connection.execute_batch(&format!(
+            "INSERT INTO used SELECT DISTINCT server_service_id, route_id FROM rollup_{id}; \
+             INSERT INTO used SELECT DISTINCT client_service_id, NULL FROM rollup_{id};"
+        ))?;
+    }
+    connection.execute_batch(
+        "DELETE FROM route WHERE id NOT IN (SELECT route_id FROM used WHERE route_id IS NOT NULL); \
+         DELETE FROM service WHERE id NOT IN (SELECT service_id FROM used WHERE service_id IS NOT NULL) \
+         AND id NOT IN (SELECT service_id FROM route); DROP TABLE used;",
+    )?;
+    state.names.load(connection)
+}
+
+fn nanoseconds(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The limit of size is that of so many segments.
+const SEGMENTS: u64 = 16;
+/// In one call.
+const MOST_DROPPED: usize = 4;
+/// Processes are looked through when there are so many new ones.
+const MANY_PROCESSES: i64 = 20_000;

@@ -1,0 +1,172 @@
+//! The time segment being written, and the blocks of ids within it.
+//!
+//! Owns: making a segment's tables, closing it, and `exchange_block`. Invariant: a segment is closed and the next one made
+//! between batches, in a transaction of its own, so a batch never lies in two.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::integer::{signed, unsigned};
+
+/// The segment being written. What it counts is that of committed batches after a `load`, and of the batch too before.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Segment {
+    pub(crate) id: i64,
+    pub(crate) created_ns: u64,
+    pub(crate) rows: u64,
+    span_ns: Option<(i64, i64)>,
+    block: Option<Block>,
+    /// Whether the block has changed in this batch.
+    is_block_new: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Block {
+    first_id: i64,
+    last_id: i64,
+    span_ns: (i64, i64),
+}
+
+/// What the next segment begins with.
+#[derive(Debug)]
+pub(crate) struct Beginning {
+    pub(crate) now_ns: u64,
+    pub(crate) exchange_id: i64,
+    pub(crate) connection_id: i64,
+    /// Connections that may still be referred to.
+    pub(crate) live_connections: Vec<i64>,
+}
+
+impl Segment {
+    /// The segment that is being written, or a first one.
+    pub(crate) fn load(connection: &Connection, beginning: &Beginning) -> rusqlite::Result<Self> {
+        let open = connection
+            .query_row(
+                "SELECT id, created_ns FROM segment WHERE closed_ns IS NULL ORDER BY id DESC LIMIT 1",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .optional()?;
+        let Some((id, created_ns)) = open else {
+            return Self::make(connection, beginning);
+        };
+        let (rows, min_ns, max_ns): (i64, Option<i64>, Option<i64>) = connection.query_row(
+            "SELECT COALESCE(SUM(last_id - first_id + 1), 0), MIN(min_start_ns), MAX(max_start_ns) \
+             FROM exchange_block WHERE segment_id = ?",
+            [id],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )?;
+        Ok(Self {
+            id,
+            created_ns: unsigned(created_ns),
+            rows: unsigned(rows),
+            span_ns: min_ns.zip(max_ns),
+            ..Self::default()
+        })
+    }
+
+    /// Closes this segment and makes the next one.
+    pub(crate) fn roll(
+        &mut self,
+        connection: &Connection,
+        beginning: &Beginning,
+    ) -> rusqlite::Result<()> {
+        self.sum_up(connection)?;
+        connection.execute(
+            "UPDATE segment SET closed_ns = ? WHERE id = ?",
+            params![signed(beginning.now_ns), self.id],
+        )?;
+        *self = Self::make(connection, beginning)?;
+        Ok(())
+    }
+
+    /// Brings the segment's own row up to date.
+    pub(crate) fn sum_up(&self, connection: &Connection) -> rusqlite::Result<()> {
+        connection.execute(
+            "UPDATE segment SET min_start_ns = ?, max_start_ns = ?, row_count = ? WHERE id = ?",
+            params![
+                self.span_ns.map(|span| span.0),
+                self.span_ns.map(|span| span.1),
+                signed(self.rows),
+                self.id
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// An exchange is new in the batch.
+    pub(crate) fn add(&mut self, id: i64, start_ns: i64) {
+        self.rows += 1;
+        self.span_ns = Some(widened(self.span_ns, start_ns));
+        let span_ns = widened(self.block.map(|block| block.span_ns), start_ns);
+        let first_id = self.block.map_or(id, |block| block.first_id);
+        self.block = Some(Block {
+            first_id,
+            last_id: id,
+            span_ns,
+        });
+        self.is_block_new = true;
+    }
+
+    /// Writes the block that the batch belongs to.
+    pub(crate) fn write_block(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let Some(block) = self.block.filter(|_| self.is_block_new) else {
+            return Ok(());
+        };
+        connection
+            .prepare_cached("REPLACE INTO exchange_block VALUES (?, ?, ?, ?, ?)")?
+            .execute(params![
+                block.first_id,
+                block.last_id,
+                self.id,
+                block.span_ns.0,
+                block.span_ns.1
+            ])?;
+        Ok(())
+    }
+
+    /// The batch is committed: the next one shares its block only if both are small and close in time.
+    pub(crate) fn confirm(&mut self) {
+        self.is_block_new = false;
+        self.block = self.block.filter(|block| {
+            block.last_id - block.first_id < SMALL_BLOCK
+                && block.span_ns.1 - block.span_ns.0 < SHORT_BLOCK_NS
+        });
+    }
+
+    fn make(connection: &Connection, beginning: &Beginning) -> rusqlite::Result<Self> {
+        let live: Vec<String> = beginning
+            .live_connections
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        connection.execute(
+            "INSERT INTO segment (created_ns, first_exchange_id, first_connection_id, live_connections) \
+             VALUES (?, ?, ?, ?)",
+            params![
+                signed(beginning.now_ns),
+                beginning.exchange_id,
+                beginning.connection_id,
+                format!("[{}]", live.join(","))
+            ],
+        )?;
+        let id = connection.last_insert_rowid();
+        connection.execute_batch(&TABLES.replace("{N}", &id.to_string()))?;
+        Ok(Self {
+            id,
+            created_ns: beginning.now_ns,
+            ..Self::default()
+        })
+    }
+}
+
+fn widened(span_ns: Option<(i64, i64)>, at_ns: i64) -> (i64, i64) {
+    span_ns.map_or((at_ns, at_ns), |span| {
+        (span.0.min(at_ns), span.1.max(at_ns))
+    })
+}
+
+const TABLES: &str = include_str!("../../../schema/migrations/segment.sql");
+/// Blocks of fewer exchanges take in the next batch.
+const SMALL_BLOCK: i64 = 1_024;
+/// Unless they reach over so long a time.
+const SHORT_BLOCK_NS: i64 = 10_000_000_000;

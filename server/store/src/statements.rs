@@ -1,0 +1,157 @@
+//! The statements that a batch needs for nearly every row, held while its events are applied.
+//!
+//! Owns: their SQL. Surprising: the exchange is bound with the same numbers for the insert and the update.
+
+use rusqlite::{CachedStatement, Connection, ToSql};
+
+/// Held statements.
+pub(crate) struct Statements<'c> {
+    /// For everything that is asked for now and then.
+    pub(crate) connection: &'c Connection,
+    pub(crate) insert_exchange: CachedStatement<'c>,
+    pub(crate) insert_header_block: CachedStatement<'c>,
+    pub(crate) insert_connection: CachedStatement<'c>,
+    pub(crate) update_connection: CachedStatement<'c>,
+}
+
+impl<'c> Statements<'c> {
+    /// Prepares them for a segment, or takes them from the cache.
+    pub(crate) fn prepare(connection: &'c Connection, segment: i64) -> rusqlite::Result<Self> {
+        let prepare = |sql: &str| connection.prepare_cached(sql);
+        Ok(Self {
+            connection,
+            insert_exchange: prepare(&format!(
+                "INSERT INTO exchange_{segment} VALUES ({})",
+                marks(EXCHANGE_COLUMNS.len())
+            ))?,
+            insert_header_block: prepare(&insert_header_block(segment))?,
+            insert_connection: prepare(&format!(
+                "INSERT INTO connection VALUES ({})",
+                marks(CONNECTION_COLUMNS.len())
+            ))?,
+            update_connection: prepare(&update("connection", CONNECTION_COLUMNS))?,
+        })
+    }
+}
+
+/// Stores a header block.
+pub(crate) fn insert_header_block(segment: i64) -> String {
+    format!("INSERT INTO header_block_{segment} VALUES (?, ?)")
+}
+
+/// Overwrites an exchange, bound like its insert.
+pub(crate) fn update_exchange(segment: i64) -> String {
+    update(&format!("exchange_{segment}"), EXCHANGE_COLUMNS)
+}
+
+/// Binds values from left to right.
+pub(crate) struct Binder<'s, 'c> {
+    statement: &'s mut CachedStatement<'c>,
+    next: usize,
+}
+
+impl<'s, 'c> Binder<'s, 'c> {
+    /// Begins at the first.
+    pub(crate) fn new(statement: &'s mut CachedStatement<'c>) -> Self {
+        Self { statement, next: 1 }
+    }
+    /// Binds the next value.
+    pub(crate) fn put(&mut self, value: impl ToSql) -> rusqlite::Result<()> {
+        self.statement.raw_bind_parameter(self.next, value)?;
+        self.next += 1;
+        Ok(())
+    }
+    /// Runs the statement.
+    pub(crate) fn run(self) -> rusqlite::Result<usize> {
+        self.statement.raw_execute()
+    }
+}
+
+fn marks(count: usize) -> String {
+    let marks: Vec<&str> = std::iter::repeat_n("?", count).collect();
+    marks.join(", ")
+}
+
+fn update(table: &str, columns: &[&str]) -> String {
+    let assignments: Vec<String> = columns
+        .iter()
+        .zip(1_u32..)
+        .skip(1)
+        .map(|(column, number)| format!("{column} = ?{number}"))
+        .collect();
+    format!(
+        "UPDATE {table} SET {} WHERE id = ?1",
+        assignments.join(", ")
+    )
+}
+
+/// As in `segment.sql`.
+const EXCHANGE_COLUMNS: &[&str] = &[
+    "id",
+    "connection_id",
+    "ordinal",
+    "start_ns",
+    "request_end_delta_ns",
+    "response_start_delta_ns",
+    "response_end_delta_ns",
+    "end_delta_ns",
+    "client_service_id",
+    "server_service_id",
+    "route_id",
+    "http_request_method",
+    "target_form",
+    "url_scheme",
+    "url_authority",
+    "url_path",
+    "url_query",
+    "http_response_status_code",
+    "http_response_reason",
+    "request_minor_version",
+    "response_minor_version",
+    "interim",
+    "outcome",
+    "error_kind",
+    "gaps",
+    "request_header_block_id",
+    "request_header_holes",
+    "response_header_block_id",
+    "response_header_holes",
+    "http_request_header_size",
+    "http_request_body_size",
+    "http_response_header_size",
+    "http_response_body_size",
+    "request_thread_id",
+    "response_thread_id",
+    "thread_evidence",
+];
+/// As in `0001_store.sql`.
+const CONNECTION_COLUMNS: &[&str] = &[
+    "id",
+    "run_id",
+    "start_ns",
+    "end_ns",
+    "close_reason",
+    "joined_midstream",
+    "network_protocol_name",
+    "client_address",
+    "client_port",
+    "client_peer_address",
+    "client_peer_port",
+    "client_local",
+    "client_netns",
+    "client_process_id",
+    "client_process_evidence",
+    "client_service_id",
+    "server_address",
+    "server_port",
+    "server_peer_address",
+    "server_peer_port",
+    "server_local",
+    "server_netns",
+    "server_process_id",
+    "server_process_evidence",
+    "server_service_id",
+    "client_bytes",
+    "server_bytes",
+    "retransmits",
+];

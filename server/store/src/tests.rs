@@ -1,0 +1,6 @@
+//! Batches, restarts, roll-ups, caps and failures, on a fresh store each.
+
+mod fixture;
+mod limits;
+mod rows;
+mod runs;

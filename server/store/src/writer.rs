@@ -1,0 +1,399 @@
+//! The writer: opening, batches, closing.
+//!
+//! Owns: the transaction, and what happens when it fails. A batch that cannot be committed, for want of room or by an I/O
+//! error, is rolled back whole: its exchanges are counted and told in coverage once writing works again, and what later rows
+//! refer to (connections, processes, coverage itself) is written with the next batch. The recorder goes on.
+//!
+//! Invariant: a reader sees whole batches, and nothing of a batch before `commit` has returned.
+
+use std::time::Duration;
+
+use headwater_model::{CoverageKind, Event};
+use rusqlite::Connection;
+
+use crate::coverage::Unseen;
+use crate::error::is_passing;
+use crate::files::{self, Lock};
+use crate::options::{Options, StopReason};
+use crate::run::{self, Identity};
+use crate::state::State;
+use crate::statements::Statements;
+use crate::{OpenError, WriteError, log, migrate};
+
+/// The only writer of a store.
+#[derive(Debug)]
+pub struct Writer {
+    pub(crate) connection: Connection,
+    pub(crate) options: Options,
+    pub(crate) state: State,
+    tag: String,
+    batch: Batch,
+    /// When something was last written, and whether the log was moved since.
+    wrote_ns: u64,
+    is_tidy: bool,
+    /// Bytes in use when retention first saw the segment.
+    pub(crate) segment_begun_bytes: Option<u64>,
+    _lock: Lock,
+}
+
+/// The open batch.
+#[derive(Debug, Default)]
+struct Batch {
+    has_begun: bool,
+    /// It was rolled back; what is applied until the commit is lost as well.
+    has_failed: bool,
+    exchanges: u64,
+    /// What must not be lost with it.
+    carried: Vec<Event>,
+    /// How many found no room there.
+    not_carried: u64,
+    /// Rows lost and not yet told, and since when.
+    lost: Option<(u64, u64)>,
+    /// Of these, the ones since the last commit.
+    newly_lost: u64,
+}
+
+/// What a commit did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Committed {
+    /// Exchanges stored or updated by this batch.
+    pub exchanges: u64,
+    /// Rows of this batch that could not be stored, and are told in coverage as soon as there is room for that.
+    pub lost: u64,
+}
+
+impl Writer {
+    /// Opens the store for writing, making it or bringing its schema up to date as needed.
+    ///
+    /// # Errors
+    /// See `OpenError`: among others when another recorder writes to it, or a newer program made it.
+    pub fn open(options: Options, now_ns: u64) -> Result<Self, OpenError> {
+        let path = &options.path;
+        let lock = files::claim(path, options.group)?;
+        files::make_database(path, options.group)?;
+        migrate::migrate(path, options.page_bytes)?;
+        let sqlite = |error: rusqlite::Error| OpenError::Sqlite {
+            path: path.clone(),
+            source: error.into(),
+        };
+        let mut connection = log::connect(path, options.cache_bytes).map_err(sqlite)?;
+        let given = hexadecimal(options.key_fingerprint);
+        let transaction = connection.transaction().map_err(sqlite)?;
+        let identity = Identity::load(&transaction, &given).map_err(sqlite)?;
+        if identity.key_fingerprint != given {
+            return Err(OpenError::OtherKey {
+                path: path.clone(),
+                found: identity.key_fingerprint,
+                given,
+            });
+        }
+        let run_id = run::begin(&transaction, &options, now_ns).map_err(sqlite)?;
+        let state = State::load(&transaction, run_id, identity.ids, now_ns).map_err(sqlite)?;
+        transaction.commit().map_err(sqlite)?;
+        // SQLite has made the log's files by now.
+        files::make_database(path, options.group)?;
+        Ok(Self {
+            connection,
+            state,
+            tag: identity.tag,
+            batch: Batch::default(),
+            wrote_ns: now_ns,
+            is_tidy: false,
+            segment_begun_bytes: None,
+            _lock: lock,
+            options,
+        })
+    }
+
+    /// The four characters that name this store in printable ids.
+    pub fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    /// Puts one event into the open batch.
+    ///
+    /// # Errors
+    /// When the store cannot be written any more. A full disk is no error: see `Committed::lost`.
+    pub fn apply(&mut self, event: &Event) -> Result<(), WriteError> {
+        self.apply_all([event])
+    }
+
+    /// Puts events into the open batch; many at a time cost less than one by one.
+    ///
+    /// # Errors
+    /// As `apply`.
+    pub fn apply_all<'e>(
+        &mut self,
+        events: impl IntoIterator<Item = &'e Event>,
+    ) -> Result<(), WriteError> {
+        let mut events = events.into_iter();
+        if !self.batch.has_failed {
+            let result = self.begin().and_then(|()| {
+                let Self {
+                    connection,
+                    state,
+                    batch,
+                    ..
+                } = self;
+                write(connection, state, batch, &mut events)
+            });
+            result.or_else(|error| self.fail(error))?;
+        }
+        for event in events {
+            self.batch.keep(event);
+        }
+        Ok(())
+    }
+
+    /// Commits the batch and says that the recorder is alive. Cheap when nothing happened.
+    ///
+    /// # Errors
+    /// As `apply`.
+    pub fn commit(&mut self, now_ns: u64) -> Result<Committed, WriteError> {
+        self.batch.has_failed = false;
+        let has_news =
+            self.batch.has_begun || self.batch.lost.is_some() || !self.batch.carried.is_empty();
+        if !has_news && now_ns.saturating_sub(self.state.now_ns) < HEARTBEAT_NS {
+            return Ok(Committed::default());
+        }
+        let mut committed = Committed {
+            exchanges: self.batch.exchanges,
+            lost: 0,
+        };
+        match self.try_commit(now_ns) {
+            Ok(()) => {
+                committed.lost = self.batch.newly_lost;
+                self.confirm(now_ns);
+            }
+            Err(error) => {
+                self.fail(error)?;
+                self.batch.has_failed = false;
+                committed.exchanges = 0;
+                committed.lost = std::mem::take(&mut self.batch.newly_lost);
+            }
+        }
+        if has_news {
+            self.roll_if_due(now_ns)?;
+            (self.wrote_ns, self.is_tidy) = (now_ns, false);
+        } else if !self.is_tidy && now_ns.saturating_sub(self.wrote_ns) > QUIET_NS {
+            self.is_tidy = self.passing(log::tidy(&self.connection, &self.options.path))?;
+        }
+        Ok(committed)
+    }
+
+    /// Whether a file of that hash was replayed into this store.
+    ///
+    /// # Errors
+    /// As `apply`.
+    pub fn is_replayed(&self, sha256: &str) -> Result<bool, WriteError> {
+        Ok(run::is_replayed(&self.connection, sha256)?)
+    }
+
+    /// Says, with the open batch, that a file of that hash was replayed.
+    ///
+    /// # Errors
+    /// As `apply`, and when there is no room: a replay that is not noted must be said to have failed.
+    pub fn mark_replayed(&mut self, sha256: &str, now_ns: u64) -> Result<(), WriteError> {
+        self.begin()?;
+        let run_id = self.state.run_id;
+        Ok(run::mark_replayed(
+            &self.connection,
+            run_id,
+            sha256,
+            now_ns,
+        )?)
+    }
+
+    /// Commits, notes why the run ends, and leaves the store so that any reader of the group can open it.
+    ///
+    /// # Errors
+    /// As `apply`.
+    pub fn close(mut self, now_ns: u64, reason: StopReason) -> Result<Committed, WriteError> {
+        let committed = self.commit(now_ns)?;
+        let ended = self.in_transaction(|connection, state| {
+            state.segment.sum_up(connection)?;
+            run::end(connection, state.run_id, now_ns, reason)
+        });
+        self.passing(ended)?;
+        let emptied = log::empty(&self.connection);
+        self.passing(emptied)?;
+        self.connection.close().map_err(|(_, error)| error)?;
+        Ok(committed)
+    }
+
+    /// Begins a transaction, unless one is open, with what the one before failed to write.
+    fn begin(&mut self) -> rusqlite::Result<()> {
+        if self.batch.has_begun {
+            return Ok(());
+        }
+        self.connection
+            .prepare_cached("BEGIN IMMEDIATE")?
+            .execute([])?;
+        self.batch.has_begun = true;
+        let carried = std::mem::take(&mut self.batch.carried);
+        if carried.is_empty() {
+            return Ok(());
+        }
+        let Self {
+            connection,
+            state,
+            batch,
+            ..
+        } = self;
+        let mut events = carried.iter();
+        let result = write(connection, state, batch, &mut events);
+        for event in events {
+            self.batch.keep(event);
+        }
+        result
+    }
+
+    fn try_commit(&mut self, now_ns: u64) -> rusqlite::Result<()> {
+        self.begin()?;
+        if let Some((count, from_ns)) = self.batch.lost.filter(|(count, _)| *count > 0) {
+            let unseen = Unseen {
+                kind: CoverageKind::WriteFailed,
+                from_ns,
+                until_ns: now_ns,
+                count,
+                detail: None,
+            };
+            let run_id = self.state.run_id;
+            self.state
+                .coverage
+                .write(&self.connection, run_id, unseen)?;
+        }
+        self.state.finish(&self.connection)?;
+        run::heartbeat(&self.connection, self.state.run_id, now_ns)?;
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        Ok(())
+    }
+
+    fn confirm(&mut self, now_ns: u64) {
+        self.state.now_ns = now_ns;
+        self.state.confirm();
+        self.batch = Batch::default();
+    }
+
+    /// Rolls the batch back and counts it as lost, or says that the store is beyond help.
+    fn fail(&mut self, error: rusqlite::Error) -> Result<(), WriteError> {
+        if !self.connection.is_autocommit() {
+            // SQLite has rolled back by itself after some errors; after the others this does not need room.
+            self.connection.execute_batch("ROLLBACK")?;
+        }
+        if !is_passing(&error) {
+            return Err(error.into());
+        }
+        let exchanges = std::mem::take(&mut self.batch.exchanges);
+        let others = std::mem::take(&mut self.batch.not_carried);
+        tracing::warn!(%error, exchanges, others, "a batch could not be written");
+        self.batch.lose(exchanges + others, self.state.now_ns);
+        self.batch.has_begun = false;
+        self.batch.has_failed = true;
+        Ok(self.state.restore(&self.connection)?)
+    }
+
+    fn roll_if_due(&mut self, now_ns: u64) -> Result<(), WriteError> {
+        let segment = &self.state.segment;
+        let age = Duration::from_nanos(now_ns.saturating_sub(segment.created_ns));
+        let is_old = age >= self.options.segment_age && segment.rows > 0;
+        if is_old || segment.rows >= self.options.segment_rows {
+            self.roll(now_ns)?;
+        }
+        Ok(())
+    }
+
+    /// Begins the next segment. Without room for it, the old one goes on.
+    pub(crate) fn roll(&mut self, now_ns: u64) -> Result<bool, WriteError> {
+        self.segment_begun_bytes = None;
+        let result = self.in_transaction(|connection, state| state.roll(connection, now_ns));
+        self.passing(result)
+    }
+
+    /// Does something in a transaction of its own; afterwards the state is as committed, or as it was.
+    pub(crate) fn in_transaction(
+        &mut self,
+        work: impl FnOnce(&Connection, &mut State) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<()> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        let result = work(&self.connection, &mut self.state)
+            .and_then(|()| self.connection.execute_batch("COMMIT"));
+        if result.is_ok() {
+            self.state.confirm();
+            return Ok(());
+        }
+        if !self.connection.is_autocommit() {
+            self.connection.execute_batch("ROLLBACK")?;
+        }
+        self.state.restore(&self.connection)?;
+        result
+    }
+
+    /// Turns an error that passes by itself into `false`.
+    pub(crate) fn passing(&self, result: rusqlite::Result<()>) -> Result<bool, WriteError> {
+        match result {
+            Ok(()) => Ok(true),
+            Err(error) if is_passing(&error) => {
+                tracing::warn!(%error, path = %self.options.path.display(), "put off for later");
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether a batch is open.
+    pub(crate) fn has_batch(&self) -> bool {
+        self.batch.has_begun
+    }
+}
+
+impl Batch {
+    /// What must outlive a failure of the batch, and what is counted in it.
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::Exchange(_) => self.exchanges += 1,
+            _ if self.carried.len() < MOST_CARRIED => self.carried.push(event.clone()),
+            _ => self.not_carried += 1,
+        }
+    }
+
+    /// The batch has failed already.
+    fn keep(&mut self, event: &Event) {
+        if matches!(event, Event::Exchange(_)) {
+            self.lose(1, 0);
+        } else {
+            self.note(event);
+        }
+    }
+
+    fn lose(&mut self, exchanges: u64, since_ns: u64) {
+        let (before, from_ns) = self.lost.unwrap_or((0, since_ns));
+        self.newly_lost += exchanges;
+        self.lost = Some((before.saturating_add(exchanges), from_ns));
+    }
+}
+
+fn write<'e>(
+    connection: &Connection,
+    state: &mut State,
+    batch: &mut Batch,
+    events: &mut impl Iterator<Item = &'e Event>,
+) -> rusqlite::Result<()> {
+    let mut statements = Statements::prepare(connection, state.segment.id)?;
+    for event in events {
+        batch.note(event);
+        state.apply(&mut statements, event)?;
+    }
+    Ok(())
+}
+
+fn hexadecimal(bytes: [u8; 8]) -> String {
+    format!("{:016x}", u64::from_be_bytes(bytes))
+}
+
+/// Without news the recorder says that it is alive so often: readers take five seconds of silence for its death.
+const HEARTBEAT_NS: u64 = 1_000_000_000;
+/// After so long without news the log is moved into the file.
+const QUIET_NS: u64 = 2_000_000_000;
+/// Connections, processes and coverage kept of batches that failed.
+const MOST_CARRIED: usize = 4_096;
