@@ -237,6 +237,7 @@ fn connection(redactor: &mut Redactor) -> Event {
 
 fn exchange(redactor: &mut Redactor, number: u64) -> Exchange {
     let start_ns = START + number * 20_000 + number % 7 * 321;
+    let is_missing = number.is_multiple_of(100);
     let mut message = |fields: &[(&str, &str)], from_ns: u64| {
         let mut headers = HeaderBlock::default();
         let fields = fields
@@ -287,12 +288,8 @@ fn exchange(redactor: &mut Redactor, number: u64) -> Exchange {
         }),
         response: Some(Response {
             message: response,
-            status_code: if number % 100 == 0 { 404 } else { 200 },
-            reason: redactor.phrase(if number % 100 == 0 {
-                b"Not Found"
-            } else {
-                b"OK"
-            }),
+            status_code: if is_missing { 404 } else { 200 },
+            reason: redactor.phrase(b"OK"),
         }),
         interim: Vec::new(),
         outcome: Outcome::Complete,

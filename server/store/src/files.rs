@@ -30,6 +30,28 @@ pub(crate) fn claim(path: &Path, group: Option<u32>) -> Result<Lock, OpenError> 
     Ok(lock)
 }
 
+/// Makes the folder of the store at `path`, when there is none, as the store would: for what stands beside it.
+///
+/// # Errors
+/// `OpenError::Files`.
+pub fn prepare_folder(path: &Path, group: Option<u32>) -> Result<(), OpenError> {
+    match path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        Some(folder) => make_folder(folder, group),
+        None => Ok(()),
+    }
+}
+
+/// Gives a file that stands beside a store the mode and group of the store's own.
+///
+/// # Errors
+/// `OpenError::Files`.
+pub fn give_to_group(file: &Path, group: Option<u32>) -> Result<(), OpenError> {
+    give(file, group)
+}
+
 /// Makes the database file, empty, when there is none. Gives it, and what stands beside it, mode and group.
 pub(crate) fn make_database(path: &Path, group: Option<u32>) -> Result<(), OpenError> {
     let made = OpenOptions::new()

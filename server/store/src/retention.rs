@@ -24,7 +24,7 @@ pub struct Retained {
 }
 
 /// A closed segment.
-struct Closed {
+struct ClosedSegment {
     id: i64,
     closed_ns: u64,
     span_ns: Option<(u64, u64)>,
@@ -79,7 +79,7 @@ impl Writer {
     }
 
     /// The oldest closed segment, when it has to go, and why.
-    fn overdue(&self, now_ns: u64) -> rusqlite::Result<Option<(Closed, &'static str)>> {
+    fn overdue(&self, now_ns: u64) -> rusqlite::Result<Option<(ClosedSegment, &'static str)>> {
         let oldest = self
             .connection
             .prepare_cached(
@@ -88,7 +88,7 @@ impl Writer {
             )?
             .query_row([], |row| {
                 let span: (Option<i64>, Option<i64>) = (row.get(2)?, row.get(3)?);
-                Ok(Closed {
+                Ok(ClosedSegment {
                     id: row.get(0)?,
                     closed_ns: unsigned(row.get(1)?),
                     span_ns: span.0.map(unsigned).zip(span.1.map(unsigned)),
@@ -138,7 +138,7 @@ impl Writer {
 fn drop_segment(
     connection: &Connection,
     state: &mut State,
-    segment: &Closed,
+    segment: &ClosedSegment,
     why: &'static str,
     now_ns: u64,
 ) -> rusqlite::Result<()> {

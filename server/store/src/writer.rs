@@ -1,6 +1,6 @@
 //! The writer: opening, batches, closing.
 //!
-//! Owns: the transaction, and what happens when it fails. A batch that cannot be committed, for want of room or by an I/O
+//! Owns: when a batch begins and ends, and the heartbeat. A batch that cannot be committed, for want of room or by an I/O
 //! error, is rolled back whole: its exchanges are counted and told in coverage once writing works again, and what later rows
 //! refer to (connections, processes, coverage itself) is written with the next batch. The recorder goes on.
 //!
@@ -8,16 +8,14 @@
 
 use std::time::Duration;
 
-use headwater_model::{CoverageKind, Event};
+use headwater_model::Event;
 use rusqlite::Connection;
 
-use crate::coverage::Unseen;
-use crate::error::is_passing;
+use crate::batch::{Batch, write};
 use crate::files::{self, Lock};
 use crate::options::{Options, StopReason};
 use crate::run::{self, Identity};
 use crate::state::State;
-use crate::statements::Statements;
 use crate::{OpenError, WriteError, log, migrate};
 
 /// The only writer of a store.
@@ -27,30 +25,13 @@ pub struct Writer {
     pub(crate) options: Options,
     pub(crate) state: State,
     tag: String,
-    batch: Batch,
+    pub(crate) batch: Batch,
     /// When something was last written, and whether the log was moved since.
     wrote_ns: u64,
     is_tidy: bool,
     /// Bytes in use when retention first saw the segment.
     pub(crate) segment_begun_bytes: Option<u64>,
     _lock: Lock,
-}
-
-/// The open batch.
-#[derive(Debug, Default)]
-struct Batch {
-    has_begun: bool,
-    /// It was rolled back; what is applied until the commit is lost as well.
-    has_failed: bool,
-    exchanges: u64,
-    /// What must not be lost with it.
-    carried: Vec<Event>,
-    /// How many found no room there.
-    not_carried: u64,
-    /// Rows lost and not yet told, and since when.
-    lost: Option<(u64, u64)>,
-    /// Of these, the ones since the last commit.
-    newly_lost: u64,
 }
 
 /// What a commit did.
@@ -221,78 +202,6 @@ impl Writer {
         Ok(committed)
     }
 
-    /// Begins a transaction, unless one is open, with what the one before failed to write.
-    fn begin(&mut self) -> rusqlite::Result<()> {
-        if self.batch.has_begun {
-            return Ok(());
-        }
-        self.connection
-            .prepare_cached("BEGIN IMMEDIATE")?
-            .execute([])?;
-        self.batch.has_begun = true;
-        let carried = std::mem::take(&mut self.batch.carried);
-        if carried.is_empty() {
-            return Ok(());
-        }
-        let Self {
-            connection,
-            state,
-            batch,
-            ..
-        } = self;
-        let mut events = carried.iter();
-        let result = write(connection, state, batch, &mut events);
-        for event in events {
-            self.batch.keep(event);
-        }
-        result
-    }
-
-    fn try_commit(&mut self, now_ns: u64) -> rusqlite::Result<()> {
-        self.begin()?;
-        if let Some((count, from_ns)) = self.batch.lost.filter(|(count, _)| *count > 0) {
-            let unseen = Unseen {
-                kind: CoverageKind::WriteFailed,
-                from_ns,
-                until_ns: now_ns,
-                count,
-                detail: None,
-            };
-            let run_id = self.state.run_id;
-            self.state
-                .coverage
-                .write(&self.connection, run_id, unseen)?;
-        }
-        self.state.finish(&self.connection)?;
-        run::heartbeat(&self.connection, self.state.run_id, now_ns)?;
-        self.connection.prepare_cached("COMMIT")?.execute([])?;
-        Ok(())
-    }
-
-    fn confirm(&mut self, now_ns: u64) {
-        self.state.now_ns = now_ns;
-        self.state.confirm();
-        self.batch = Batch::default();
-    }
-
-    /// Rolls the batch back and counts it as lost, or says that the store is beyond help.
-    fn fail(&mut self, error: rusqlite::Error) -> Result<(), WriteError> {
-        if !self.connection.is_autocommit() {
-            // SQLite has rolled back by itself after some errors; after the others this does not need room.
-            self.connection.execute_batch("ROLLBACK")?;
-        }
-        if !is_passing(&error) {
-            return Err(error.into());
-        }
-        let exchanges = std::mem::take(&mut self.batch.exchanges);
-        let others = std::mem::take(&mut self.batch.not_carried);
-        tracing::warn!(%error, exchanges, others, "a batch could not be written");
-        self.batch.lose(exchanges + others, self.state.now_ns);
-        self.batch.has_begun = false;
-        self.batch.has_failed = true;
-        Ok(self.state.restore(&self.connection)?)
-    }
-
     fn roll_if_due(&mut self, now_ns: u64) -> Result<(), WriteError> {
         let segment = &self.state.segment;
         let age = Duration::from_nanos(now_ns.saturating_sub(segment.created_ns));
@@ -310,81 +219,10 @@ impl Writer {
         self.passing(result)
     }
 
-    /// Does something in a transaction of its own; afterwards the state is as committed, or as it was.
-    pub(crate) fn in_transaction(
-        &mut self,
-        work: impl FnOnce(&Connection, &mut State) -> rusqlite::Result<()>,
-    ) -> rusqlite::Result<()> {
-        self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let result = work(&self.connection, &mut self.state)
-            .and_then(|()| self.connection.execute_batch("COMMIT"));
-        if result.is_ok() {
-            self.state.confirm();
-            return Ok(());
-        }
-        if !self.connection.is_autocommit() {
-            self.connection.execute_batch("ROLLBACK")?;
-        }
-        self.state.restore(&self.connection)?;
-        result
-    }
-
-    /// Turns an error that passes by itself into `false`.
-    pub(crate) fn passing(&self, result: rusqlite::Result<()>) -> Result<bool, WriteError> {
-        match result {
-            Ok(()) => Ok(true),
-            Err(error) if is_passing(&error) => {
-                tracing::warn!(%error, path = %self.options.path.display(), "put off for later");
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
     /// Whether a batch is open.
     pub(crate) fn has_batch(&self) -> bool {
         self.batch.has_begun
     }
-}
-
-impl Batch {
-    /// What must outlive a failure of the batch, and what is counted in it.
-    fn note(&mut self, event: &Event) {
-        match event {
-            Event::Exchange(_) => self.exchanges += 1,
-            _ if self.carried.len() < MOST_CARRIED => self.carried.push(event.clone()),
-            _ => self.not_carried += 1,
-        }
-    }
-
-    /// The batch has failed already.
-    fn keep(&mut self, event: &Event) {
-        if matches!(event, Event::Exchange(_)) {
-            self.lose(1, 0);
-        } else {
-            self.note(event);
-        }
-    }
-
-    fn lose(&mut self, exchanges: u64, since_ns: u64) {
-        let (before, from_ns) = self.lost.unwrap_or((0, since_ns));
-        self.newly_lost += exchanges;
-        self.lost = Some((before.saturating_add(exchanges), from_ns));
-    }
-}
-
-fn write<'e>(
-    connection: &Connection,
-    state: &mut State,
-    batch: &mut Batch,
-    events: &mut impl Iterator<Item = &'e Event>,
-) -> rusqlite::Result<()> {
-    let mut statements = Statements::prepare(connection, state.segment.id)?;
-    for event in events {
-        batch.note(event);
-        state.apply(&mut statements, event)?;
-    }
-    Ok(())
 }
 
 fn hexadecimal(bytes: [u8; 8]) -> String {
@@ -395,5 +233,3 @@ fn hexadecimal(bytes: [u8; 8]) -> String {
 const HEARTBEAT_NS: u64 = 1_000_000_000;
 /// After so long without news the log is moved into the file.
 const QUIET_NS: u64 = 2_000_000_000;
-/// Connections, processes and coverage kept of batches that failed.
-const MOST_CARRIED: usize = 4_096;
