@@ -1,1 +1,32 @@
-//! mcp
+//! The Model Context Protocol server, and the tools that it shares with the command line.
+//!
+//! Owns: what each tool is called, takes and gives; the budget of answers; the escaping of captured text; the transports.
+//! Sees `headwater-query` and nothing before it: no SQL, no aya. A tool is one file under `tools`; from its declarations
+//! come the input schema, the output schema, the checks of arguments and the options of the command line.
+//!
+//! Invariant: captured text stands only in fields and columns declared untrusted, escaped and capped, and in the text form
+//! only inside the answer's one boundary, whose mark is random.
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod budget;
+mod escape;
+mod frame;
+mod http;
+mod output;
+mod schema;
+mod server;
+mod stdio;
+mod structured;
+mod terminal;
+mod text;
+mod tools;
+
+pub use arguments::{Arguments, Kind, Parameter};
+pub use escape::plain;
+pub use http::{HttpOptions, ServeError, serve_http};
+pub use output::Output;
+pub use stdio::serve_stdio;
+pub use structured::structured;
+pub use terminal::terminal;
+pub use tools::{Asking, Tool, ToolError, tools_markdown};

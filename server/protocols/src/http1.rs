@@ -1,1 +1,146 @@
-//! HTTP/1.x: message framing of both directions of one connection, and the pairing of requests with responses.
+//! HTTP/1.x (RFC 9112) as a passive observer sees it: message framing of both directions of one connection, and the
+//! pairing of requests with responses.
+//!
+//! Owns: where heads and bodies begin and end, which response belongs to which request, how an exchange ended, and what
+//! of it could not be seen. Refuses: to keep a byte of a body or a head (the [`Observer`] gets each head borrowed, once,
+//! and makes of it what it may keep), to hold a clock, and to judge: what a server would reject is reported and
+//! followed as far as it can be.
+//!
+//! **Invariant**: each exchange is handed over by [`Observer::exchange`] exactly once. **Invariant**: what is held for a
+//! connection is bounded by its [`Limits`], whatever the bytes are.
+//!
+//! The surprising part is that an observer does not see everything. Each direction is a stream of *turns*; the first
+//! bytes of a turn are there and the rest is only counted ([`Connection::skipped`]). Where counting is not enough (a
+//! chunked body in uncopied bytes) the end is inferred from what follows, and the exchange says so in its [`Gaps`].
+//! A replayed capture has no turns and no uncopied bytes; then every end is found by framing, to the byte.
+
+mod adrift;
+mod chunked;
+mod connection;
+mod endings;
+mod exchange;
+mod exchanges;
+mod fields;
+mod framing;
+mod head;
+mod heads;
+mod lane;
+mod messages;
+mod skips;
+mod start_line;
+
+pub use connection::Connection;
+pub use exchange::{Exchange, Gaps, Interim, OpenExchange, Outcome, RequestPart, ResponsePart};
+pub use fields::{FieldIter, Fields};
+pub use head::{RequestHead, ResponseHead};
+
+/// What becomes of the things that a [`Connection`] finds.
+pub trait Observer {
+    /// What is kept of a request's head.
+    type Request;
+    /// What is kept of a response's head.
+    type Response;
+
+    /// A request's head is there: called once for each request, whether its exchange is ever completed or not.
+    fn request(&mut self, head: &RequestHead<'_>) -> Self::Request;
+    /// A final response's head is there (interim responses only leave their status in [`Exchange::interim`]).
+    fn response(&mut self, head: &ResponseHead<'_>) -> Self::Response;
+    /// An exchange is over. Nothing about it changes afterwards.
+    fn exchange(&mut self, exchange: Exchange<Self::Request, Self::Response>);
+    /// Something in `direction` was not as HTTP wants it. To be counted: the connection goes on as well as it can.
+    fn malformed(&mut self, direction: Direction, element: MalformedElement);
+}
+
+/// Which way bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From client to server: requests.
+    ToServer,
+    /// From server to client: responses.
+    ToClient,
+}
+
+/// Why bytes that passed are not here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Skip {
+    /// Counted in the kernel, beyond the cap of a turn.
+    NotCopied,
+    /// Their records were lost on the way from the kernel ([`Gaps::RECORDS_LOST`]).
+    RecordsLost,
+    /// Missing in the capture itself: snap length, missing packets ([`Gaps::CAPTURE_HOLE`]).
+    CaptureHole,
+}
+
+/// What is known of the last bytes of a [`Connection::skipped`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Tail {
+    /// Nothing, or that they are not the ones below.
+    Unknown,
+    /// They are `0\r\n\r\n`: the last chunk without trailers (RFC 9112, 7.1).
+    LastChunk,
+}
+
+/// How a direction, or the sight of it, ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum End {
+    /// The sender of this direction will send no more. The other direction goes on.
+    Fin,
+    /// The sender of this direction reset the connection.
+    Reset,
+    /// TCP gave up.
+    TimedOut,
+    /// The observer stops looking, for its own reasons.
+    Evicted,
+}
+
+/// Whether a direction carries HTTP/1.x.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// No head was seen yet, and none was ruled out.
+    Unknown,
+    /// A head was seen.
+    Yes,
+    /// It cannot be HTTP/1.x. Whatever follows is ignored: there is no use in copying it.
+    No,
+    /// It was HTTP/1.x until an upgrade or a tunnel took over (RFC 9110, 7.8 and 9.3.6). What follows is ignored.
+    Upgraded,
+}
+
+/// The element of a message that was not as HTTP wants it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MalformedElement {
+    /// Bytes that are no request line where one was due (RFC 9112, 3).
+    RequestLine,
+    /// Bytes that are no status line where one was due (RFC 9112, 4).
+    StatusLine,
+    /// A field line without a name, or with one that is no token; the line is left out (RFC 9112, 5).
+    FieldName,
+    /// A field value with control bytes; it is handed out as received (RFC 9110, 5.5).
+    FieldValue,
+    /// Content-Length values that are no number or contradict each other (RFC 9112, 6.3).
+    ContentLength,
+    /// A Transfer-Encoding that cannot frame its message (RFC 9112, 6.1).
+    TransferEncoding,
+    /// A chunk size that is no number or above 64 bits (RFC 9112, 7.1).
+    ChunkSize,
+    /// No line end behind the data of a chunk (RFC 9112, 7.1).
+    ChunkEnd,
+}
+
+/// Bounds of what one connection may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a head; what lies beyond is not looked at, and the head counts as cut.
+    pub max_head_bytes: usize,
+    /// Requests that wait for their response; further ones are handed over at once as [`Outcome::Truncated`].
+    pub max_pipelined: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_head_bytes: 64 * 1024,
+            max_pipelined: 128,
+        }
+    }
+}

@@ -37,4 +37,4 @@ pub use id::{ConnectionId, ExchangeId};
 pub use search::{ExchangeRow, SearchOrder, SearchQuery};
 pub use services::{ServiceCall, ServicesQuery};
 pub use status::{Status, StoreState};
-pub use window::{TimeArgument, WindowArgument};
+pub use window::{TimeArgument, WindowArgument, rfc3339};

@@ -64,6 +64,8 @@ pub struct SearchQuery {
     pub outcome: Option<String>,
     /// Exchanges of this process or its descendants only.
     pub process_tree: Option<u32>,
+    /// Exchanges of processes in this cgroup or below it; with `process_tree`, either is enough.
+    pub cgroup: Option<String>,
     /// Order.
     pub order: SearchOrder,
     /// At most this many rows (1 to 200).

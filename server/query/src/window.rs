@@ -137,7 +137,7 @@ fn absolute_ns(text: &str) -> Option<u64> {
 }
 
 /// A time as Headwater writes it: UTC, milliseconds.
-pub(crate) fn rfc3339(ns: u64) -> String {
+pub fn rfc3339(ns: u64) -> String {
     let milliseconds = signed(ns / 1_000_000);
     Timestamp::from_millisecond(milliseconds)
         .map_or_else(|_| format!("{ns} ns"), |time| format!("{time:.3}"))

@@ -66,8 +66,8 @@ impl Filter {
         if let Some(outcome) = &query.outcome {
             filter.outcome(outcome)?;
         }
-        if let Some(pid) = query.process_tree {
-            filter.process_tree(snapshot, pid).await?;
+        if query.process_tree.is_some() || query.cgroup.is_some() {
+            filter.caused_by(snapshot, query).await?;
         }
         if let Some(after) = &query.after {
             let after = ExchangeId::parse("after", &snapshot.tag(), after)?;
@@ -160,11 +160,18 @@ impl Filter {
         Ok(())
     }
 
-    async fn process_tree(&mut self, snapshot: &mut Snapshot, pid: u32) -> Result<(), QueryError> {
+    /// Exchanges of a process tree, or of a cgroup and those below it: either is enough.
+    async fn caused_by(
+        &mut self,
+        snapshot: &mut Snapshot,
+        query: &SearchQuery,
+    ) -> Result<(), QueryError> {
         let ids: Vec<i64> = sqlx::query_scalar(
-            "SELECT id FROM process WHERE pid = ?1 OR instr(',' || replace(ancestors, ' ', '') || ',', ',' || ?1 || ',') > 0",
+            "SELECT id FROM process WHERE pid = ?1 OR instr(',' || replace(ancestors, ' ', '') || ',', ',' || ?1 || ',') > 0 \
+             OR cgroup = ?2 OR substr(cgroup, 1, length(?2) + 1) = ?2 || '/'",
         )
-        .bind(i64::from(pid))
+        .bind(query.process_tree.map(i64::from))
+        .bind(query.cgroup.as_deref())
         .fetch_all(snapshot.connection())
         .await?;
         self.nothing |= ids.is_empty();

@@ -1,0 +1,73 @@
+//! What time alone brings: bodies that were only counted, exchanges that stay open, flows that belong to nothing.
+
+use headwater_protocols::http1;
+
+use super::{Assembly, Passed};
+use crate::{Identities, Way, stream::Missing};
+
+/// An exchange open for longer is given out as such, so that it can be seen while it lasts.
+const SHOWN_AFTER_NS: u64 = 500_000_000;
+/// Open conversations looked at in one tick.
+const MAX_LOOKS: usize = 1024;
+/// Flows without a conversation are forgotten after this.
+const STRAY_NS: u64 = 10_000_000_000;
+
+impl<I: Identities> Assembly<I> {
+    /// Looks at conversations that wait. `look` tells what has passed at a socket, each way, without a record having been
+    /// written: the bytes of a turn beyond its cap.
+    pub fn tick(&mut self, now_ns: u64, mut look: impl FnMut(u64, Way) -> Option<Passed>) {
+        self.table.forget_strays(now_ns.saturating_sub(STRAY_NS));
+        let mut looks = 0;
+        for place in self.table.in_use() {
+            let Some(conversation) = self.table.get_mut(place) else { continue };
+            if !conversation.has_open() {
+                if !conversation.announced && now_ns.saturating_sub(conversation.start_ns) > SHOWN_AFTER_NS {
+                    self.announce(place, true);
+                }
+                continue;
+            }
+            looks += 1;
+            if looks > MAX_LOOKS {
+                break;
+            }
+            self.look(place, &mut look);
+            self.show_open(place, now_ns);
+        }
+    }
+
+    fn look(&mut self, place: usize, look: &mut impl FnMut(u64, Way) -> Option<Passed>) {
+        let Some(conversation) = self.table.get_mut(place) else { return };
+        for sender in 0..2 {
+            let own = conversation.parties.get(sender).and_then(|party| party.cookie);
+            let peer = conversation.parties.get(1 - sender).and_then(|party| party.cookie);
+            let passed = match (own, peer) {
+                (Some(cookie), _) => look(cookie, Way::Egress),
+                (None, Some(cookie)) => look(cookie, Way::Ingress),
+                (None, None) => None,
+            };
+            let before = conversation.looked.get_mut(sender).and_then(|looked| std::mem::replace(looked, passed));
+            if let Some(before) = before.filter(|before| before.bytes > conversation.passed(sender)) {
+                let why = Missing::NotCopied { last_chunk: before.last_chunk };
+                conversation.advance(sender, before.bytes, before.last_ns, why, &mut self.heads);
+            }
+        }
+        self.deliver(place);
+    }
+
+    fn show_open(&mut self, place: usize, now_ns: u64) {
+        let Some(conversation) = self.table.get_mut(place) else { return };
+        let due: Vec<_> = conversation
+            .open_exchanges(now_ns)
+            .into_iter()
+            .filter(|open| {
+                let begun = open.request.as_ref().map(|part| part.first_byte_ns).or(open.response.as_ref().map(|part| part.first_byte_ns));
+                let shown = conversation.provisional.iter().any(|(ordinal, _)| *ordinal == open.ordinal);
+                !shown && begun.is_some_and(|begun| now_ns.saturating_sub(begun) > SHOWN_AFTER_NS)
+            })
+            .collect();
+        for open in due {
+            debug_assert!(matches!(open.outcome, http1::Outcome::Open), "an exchange that ended is not open");
+            self.give(place, open);
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! One connection in the making: its two parties, their streams, and the parser that reads both.
+//!
+//! Owns: who is client, which source each direction's bytes are taken from, the outcome of the connection, and the
+//! translation of what the parser found into the model. Does not know the table or other conversations.
+
+use std::net::SocketAddr;
+
+use headwater_model::{
+    CloseReason, Connection, ConnectionEnd, ConnectionKey, Evidence, Exchange, ExchangeKey, Gaps, Message, Request,
+    Response, Service, ServiceKind,
+};
+use headwater_protocols::http1;
+use headwater_redact::{Redactor, Text};
+
+use crate::{
+    Identity, Passed,
+    heads::{Answered, Asked, Heads, untag},
+    stream::{Missing, Piece, Stream, Stretch},
+};
+
+/// The parser with what this crate makes of heads.
+type Parser = http1::Connection<Heads>;
+/// What it finds.
+pub(crate) type Parsed = http1::Exchange<Box<Asked>, Box<Answered>>;
+
+/// One party.
+pub(crate) struct Party {
+    /// Its socket, when it is on this machine.
+    pub(crate) cookie: Option<u64>,
+    /// Its address as it sees itself, or as its peer sees it when it is remote.
+    pub(crate) address: SocketAddr,
+    /// Its peer as it sees it.
+    pub(crate) peer: SocketAddr,
+    pub(crate) netns: u32,
+    pub(crate) identity: Option<Identity>,
+    /// Its FIN was seen.
+    pub(crate) finished: bool,
+    /// Payload bytes it sent, as far as told.
+    pub(crate) bytes: u64,
+    pub(crate) retransmits: u32,
+}
+
+impl Party {
+    pub(crate) fn new(cookie: Option<u64>, address: SocketAddr, peer: SocketAddr, netns: u32) -> Self {
+        Self { cookie, address, peer, netns, identity: None, finished: false, bytes: 0, retransmits: 0 }
+    }
+}
+
+/// How far a conversation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// A SYN was sent, and no answer was seen.
+    Attempt,
+    /// It carries payload, or could.
+    Established,
+}
+
+/// One connection.
+pub(crate) struct Conversation {
+    pub(crate) key: ConnectionKey,
+    pub(crate) generation: u64,
+    pub(crate) parties: [Party; 2],
+    /// Which party is the client, once known.
+    pub(crate) client: Option<usize>,
+    pub(crate) phase: Phase,
+    pub(crate) start_ns: u64,
+    pub(crate) last_ns: u64,
+    pub(crate) end_ns: Option<u64>,
+    pub(crate) close_reason: CloseReason,
+    pub(crate) joined_midstream: bool,
+    /// Whether sockets are sockets of this machine.
+    pub(crate) live: bool,
+    /// Whether its packets pass the loopback device, so that both ends are in one namespace.
+    pub(crate) loopback: bool,
+    pub(crate) protocol: Option<&'static str>,
+    /// The host of the first request.
+    pub(crate) host: Option<Text>,
+    /// Whether the store has it, and whether it changed since.
+    pub(crate) announced: bool,
+    pub(crate) changed: bool,
+    /// For the table's choice of what to evict.
+    pub(crate) used: bool,
+    /// Open exchanges that the store has: ordinal and key.
+    pub(crate) provisional: Vec<(u32, ExchangeKey)>,
+    /// What the last tick saw pass at each party's socket. Applied at the next one: by then every record of those bytes
+    /// has been read from the ring buffer, so that nothing copied is taken for not copied.
+    pub(crate) looked: [Option<Passed>; 2],
+    streams: [Stream; 2],
+    parser: Parser,
+}
+
+impl Conversation {
+    pub(crate) fn new(key: ConnectionKey, parties: [Party; 2], at_ns: u64, joined_midstream: bool, limits: http1::Limits) -> Self {
+        Self {
+            key,
+            generation: 0,
+            parties,
+            client: None,
+            phase: Phase::Established,
+            start_ns: at_ns,
+            last_ns: at_ns,
+            end_ns: None,
+            close_reason: CloseReason::Open,
+            joined_midstream,
+            live: true,
+            loopback: false,
+            protocol: None,
+            host: None,
+            announced: false,
+            changed: true,
+            used: true,
+            provisional: Vec::new(),
+            looked: [None, None],
+            streams: [Stream::default(), Stream::default()],
+            parser: Parser::new(limits, joined_midstream),
+        }
+    }
+
+    /// Whether both ends are on this machine.
+    pub(crate) fn both_local(&self) -> bool {
+        self.parties.iter().all(|party| party.cookie.is_some())
+    }
+
+    /// Whether one of the ends is Headwater itself.
+    pub(crate) fn own(&self) -> bool {
+        self.parties.iter().any(|party| party.identity.as_ref().is_some_and(|identity| identity.own))
+    }
+
+    /// Takes a packet that `party` sent.
+    pub(crate) fn payload(&mut self, party: usize, piece: &Piece<'_>, heads: &mut Heads) {
+        self.used = true;
+        self.phase = Phase::Established;
+        self.last_ns = self.last_ns.max(piece.at_ns);
+        if self.client.is_none() {
+            self.judge_roles(party, piece.bytes);
+        }
+        if self.protocol.is_none() {
+            self.judge_protocol(party, piece.bytes);
+        }
+        self.with_stream(party, heads, |stream, give| stream.take(piece, give));
+        self.note_bytes(party);
+    }
+
+    /// All of `party`'s bytes before `offset` have passed.
+    pub(crate) fn advance(&mut self, party: usize, offset: u64, at_ns: u64, why: Missing, heads: &mut Heads) {
+        let at_ns = if at_ns == 0 { self.last_ns } else { at_ns };
+        self.with_stream(party, heads, |stream, give| stream.advance(offset, at_ns, why, give));
+        self.note_bytes(party);
+    }
+
+    /// The peer of `party` has acknowledged `offset` bytes (capture files only).
+    pub(crate) fn acknowledged(&mut self, party: usize, offset: u64, heads: &mut Heads) {
+        self.with_stream(party, heads, |stream, give| stream.acknowledged(offset, give));
+    }
+
+    /// `party` has ended its direction, or the connection.
+    pub(crate) fn end(&mut self, party: usize, at_ns: u64, how: http1::End, heads: &mut Heads) {
+        let Some(direction) = self.direction(party) else { return };
+        self.parser.end(direction, at_ns, how, heads);
+    }
+
+    /// Bytes of `party` that were delivered or counted.
+    pub(crate) fn passed(&self, party: usize) -> u64 {
+        self.streams.get(party).map_or(0, Stream::passed)
+    }
+
+    /// Whether the parser waits for something.
+    pub(crate) fn has_open(&self) -> bool {
+        self.parser.open().next().is_some()
+    }
+
+    fn note_bytes(&mut self, party: usize) {
+        let passed = self.passed(party);
+        let repeats = self.streams.get(party).map_or(0, |stream| stream.repeats);
+        if let Some(party) = self.parties.get_mut(party) {
+            party.bytes = party.bytes.max(passed);
+            party.retransmits = party.retransmits.max(repeats);
+        }
+    }
+
+    fn with_stream(
+        &mut self,
+        party: usize,
+        heads: &mut Heads,
+        act: impl FnOnce(&mut Stream, &mut dyn FnMut(Stretch<'_>)),
+    ) {
+        let Some(direction) = self.direction(party) else { return };
+        let live = self.live;
+        let (Some(stream), parser) = (self.streams.get_mut(party), &mut self.parser) else { return };
+        act(stream, &mut |stretch| match stretch {
+            Stretch::Bytes { at_ns, tag, data } => parser.bytes(direction, at_ns, tag, data, heads),
+            Stretch::Turn => parser.turn(direction),
+            Stretch::Hole { at_ns, length, why } => {
+                let (why, tail) = match why {
+                    Missing::NotCopied { last_chunk: true } => (http1::Skip::NotCopied, http1::Tail::LastChunk),
+                    Missing::NotCopied { last_chunk: false } => (http1::Skip::NotCopied, http1::Tail::Unknown),
+                    Missing::Lost if live => (http1::Skip::RecordsLost, http1::Tail::Unknown),
+                    Missing::Lost => (http1::Skip::CaptureHole, http1::Tail::Unknown),
+                };
+                parser.skipped(direction, at_ns, length, why, tail, heads);
+            }
+        });
+    }
+
+    fn direction(&self, party: usize) -> Option<http1::Direction> {
+        let client = self.client?;
+        Some(if client == party { http1::Direction::ToServer } else { http1::Direction::ToClient })
+    }
+
+    /// Without a SYN, what is said tells who speaks: a status line comes from a server, all else from a client.
+    fn judge_roles(&mut self, party: usize, bytes: &[u8]) {
+        let server = bytes.starts_with(b"HTTP/");
+        self.client = Some(if server { 1 - party } else { party });
+        self.changed = true;
+    }
+
+    fn judge_protocol(&mut self, party: usize, bytes: &[u8]) {
+        let protocol = match bytes {
+            // A TLS record of type handshake to application data, version 3.x (RFC 8446 section 5.1).
+            [0x14..=0x17, 3, 0..=4, ..] => Some("tls"),
+            _ if bytes.starts_with(b"PRI * HTTP/2.0") => Some("http2"),
+            _ => self.direction(party).and_then(|direction| match self.parser.is_http(direction) {
+                http1::Verdict::Yes | http1::Verdict::Upgraded => Some("http"),
+                http1::Verdict::No | http1::Verdict::Unknown => None,
+            }),
+        };
+        self.changed |= protocol.is_some();
+        self.protocol = protocol;
+    }
+
+    /// The connection as the store wants it.
+    pub(crate) fn connection(&self, redactor: &mut Redactor) -> Connection {
+        let client = self.client.unwrap_or(0);
+        let [a, b] = &self.parties;
+        let (client, server) = if client == 0 { (a, b) } else { (b, a) };
+        Connection {
+            key: self.key,
+            client: self.connection_end(client, server, false, redactor),
+            server: self.connection_end(server, client, true, redactor),
+            start_ns: self.start_ns,
+            end_ns: self.end_ns,
+            close_reason: self.close_reason,
+            joined_midstream: self.joined_midstream,
+            protocol: self.protocol.or_else(|| self.host.is_some().then_some("http")),
+            client_bytes: client.bytes,
+            server_bytes: server.bytes,
+            retransmits: client.retransmits.saturating_add(server.retransmits),
+        }
+    }
+
+    fn connection_end(&self, party: &Party, other: &Party, serves: bool, redactor: &mut Redactor) -> ConnectionEnd {
+        // A remote party's own view is not known; its peer's is the best there is.
+        let (address, peer) = if party.cookie.is_some() { (party.address, party.peer) } else { (other.peer, other.address) };
+        let port = serves.then_some(address.port());
+        let service = match &party.identity {
+            Some(identity) => Service { port, ..identity.service.clone() },
+            None => match self.host.as_ref().filter(|_| serves && !(self.live && party.cookie.is_some())) {
+                Some(host) => Service { kind: ServiceKind::Host, name: host.clone(), port },
+                None => Service { kind: ServiceKind::Address, name: redactor.host(address.ip().to_string().as_bytes()), port },
+            },
+        };
+        ConnectionEnd {
+            address: address.ip(),
+            port: address.port(),
+            peer_address: peer.ip(),
+            peer_port: peer.port(),
+            local: self.live && party.cookie.is_some(),
+            netns: party.netns,
+            cookie: party.cookie.filter(|_| self.live).unwrap_or(0),
+            process: party.identity.as_ref().map(|identity| identity.key),
+            process_evidence: party.identity.as_ref().map_or(Evidence::None, |identity| identity.evidence),
+            service,
+        }
+    }
+
+    /// Exchanges that the parser holds open, with what is known so far.
+    pub(crate) fn open_exchanges(&self, now_ns: u64) -> Vec<Parsed> {
+        self.parser.open().map(|open| snapshot(&open, now_ns)).collect()
+    }
+
+    /// Translates an exchange into the model's words.
+    pub(crate) fn exchange(&self, key: ExchangeKey, exchange: Parsed) -> Exchange {
+        let mut gaps = Gaps(exchange.gaps.0);
+        if self.joined_midstream {
+            gaps = gaps.with(Gaps::JOINED_MIDSTREAM);
+        }
+        Exchange {
+            key,
+            connection: self.key,
+            request: exchange.request.map(|part| {
+                let head = *part.value;
+                let mut message = Message {
+                    headers: head.headers,
+                    minor_version: head.minor_version,
+                    header_bytes: part.header_bytes,
+                    body_bytes: part.body_bytes,
+                    first_byte_ns: part.first_byte_ns,
+                    last_byte_ns: part.last_byte_ns,
+                    thread_id: None,
+                    thread_evidence: Evidence::None,
+                };
+                untag(part.first_tag, &mut message);
+                Request { message, method: head.method, target: head.target, host: head.host }
+            }),
+            response: exchange.response.map(|part| {
+                let head = *part.value;
+                let mut message = Message {
+                    headers: head.headers,
+                    minor_version: head.minor_version,
+                    header_bytes: part.header_bytes,
+                    body_bytes: part.body_bytes,
+                    first_byte_ns: part.first_byte_ns,
+                    last_byte_ns: part.last_byte_ns,
+                    thread_id: None,
+                    thread_evidence: Evidence::None,
+                };
+                untag(part.first_tag, &mut message);
+                Response { message, status_code: head.status_code, reason: head.reason }
+            }),
+            interim: exchange.interim.as_slice().to_vec(),
+            outcome: crate::heads::outcome(exchange.outcome),
+            end_ns: exchange.end_ns,
+            gaps,
+            ordinal: exchange.ordinal,
+        }
+    }
+}
+
+/// An open exchange as it stands.
+fn snapshot(open: &http1::OpenExchange<'_, Box<Asked>, Box<Answered>>, now_ns: u64) -> Parsed {
+    http1::Exchange {
+        ordinal: open.ordinal,
+        request: open.request.cloned(),
+        response: open.response.cloned(),
+        interim: open.interim,
+        outcome: http1::Outcome::Open,
+        end_ns: now_ns,
+        gaps: open.gaps,
+    }
+}

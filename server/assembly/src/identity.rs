@@ -1,0 +1,43 @@
+//! Who is at an end: asked of somebody who may look into `/proc`, which this crate may not.
+
+use std::net::SocketAddr;
+
+use headwater_model::{Evidence, Process, ProcessKey, Service};
+
+use crate::Owner;
+
+/// A process behind an end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The process.
+    pub key: ProcessKey,
+    /// Its service, without a port.
+    pub service: Service,
+    /// How it was found.
+    pub evidence: Evidence,
+    /// Whether it is Headwater itself, whose own traffic is left out.
+    pub own: bool,
+    /// Set the first time that this process is named.
+    pub news: Option<Box<Process>>,
+}
+
+/// Answers questions about processes.
+pub trait Identities {
+    /// The process that the kernel named as a socket's owner.
+    fn owner(&mut self, owner: &Owner) -> Option<Identity>;
+    /// The process that listens at an address of a namespace, for connections whose server never sent anything.
+    fn listener(&mut self, netns: u32, local: SocketAddr) -> Option<Identity>;
+}
+
+/// For capture files: nobody is known.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoIdentities;
+
+impl Identities for NoIdentities {
+    fn owner(&mut self, _: &Owner) -> Option<Identity> {
+        None
+    }
+    fn listener(&mut self, _: u32, _: SocketAddr) -> Option<Identity> {
+        None
+    }
+}

@@ -1,0 +1,145 @@
+//! What comes in: the same for live records and for packets of a capture file.
+//!
+//! Times are nanoseconds since the epoch. A cookie names a socket; a capture file has none, so its reader makes one up for
+//! each sender of each connection, and reports everything as that sender's egress.
+
+use std::net::SocketAddr;
+
+/// Which way a packet went, seen from the socket that the cookie names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// The socket sent it.
+    Egress,
+    /// The socket received it.
+    Ingress,
+}
+
+/// The flags that matter here (RFC 9293 section 3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TcpFlags {
+    /// SYN
+    pub syn: bool,
+    /// ACK
+    pub ack: bool,
+    /// FIN
+    pub fin: bool,
+    /// RST
+    pub rst: bool,
+}
+
+/// One end of a connection, and the packet that told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    /// When.
+    pub at_ns: u64,
+    /// The socket. A SYN-ACK carries the listener's, a RST perhaps one of the kernel's own.
+    pub cookie: u64,
+    /// The socket's address.
+    pub local: SocketAddr,
+    /// Its peer's.
+    pub remote: SocketAddr,
+    /// Which way the packet went.
+    pub way: Way,
+    /// Its flags.
+    pub flags: TcpFlags,
+    /// Inode of the network namespace; 0 when unknown.
+    pub netns: u32,
+    /// Whether the packet is on the loopback device, where both ends are in one namespace.
+    pub loopback: bool,
+    /// Payload bytes of this direction before the packet's end (FIN and RST).
+    pub offset: u64,
+    /// When the last of them passed; 0 when none did.
+    pub last_ns: u64,
+}
+
+/// Payload, or the first part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn<'a> {
+    /// When.
+    pub at_ns: u64,
+    /// The socket.
+    pub cookie: u64,
+    /// Which way.
+    pub way: Way,
+    /// The thread that sent it; 0 when unknown.
+    pub thread_id: u32,
+    /// Whether a task held the socket's lock; `None` when the kernel does not tell.
+    pub owned: Option<bool>,
+    /// Payload bytes of this direction before this packet.
+    pub offset: u64,
+    /// When the last of those passed; 0 when there were none.
+    pub previous_ns: u64,
+    /// Whether those end with the last chunk of a chunked body.
+    pub previous_last_chunk: bool,
+    /// Sequence number.
+    pub seq: u32,
+    /// Acknowledgement number.
+    pub ack: u32,
+    /// Payload bytes of the packet.
+    pub payload_length: u32,
+    /// Records of this direction before this one; `None` for capture files.
+    pub number: Option<u32>,
+    /// Whether a new turn begins; `None` for capture files, which hold every byte.
+    pub new_turn: Option<bool>,
+    /// The first bytes of the payload: all of it in capture files with a large snap length.
+    pub bytes: &'a [u8],
+}
+
+/// The owner of a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// When learned.
+    pub at_ns: u64,
+    /// The socket.
+    pub cookie: u64,
+    /// Process id.
+    pub pid: u32,
+    /// Its start on the boot clock; 0 when unknown.
+    pub start_boot_ns: u64,
+    /// Cgroup id of the socket.
+    pub cgroup_id: u64,
+    /// The kernel's short name of the process.
+    pub comm: [u8; 16],
+    /// Parent, grandparent and so on; 0 ends the list.
+    pub ancestors: [u32; 7],
+    /// Whether the socket's lock proves it.
+    pub certain: bool,
+}
+
+/// A socket's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SocketEnd {
+    /// When.
+    pub at_ns: u64,
+    /// The socket.
+    pub cookie: u64,
+    /// The errno that ended it; 0 when none did.
+    pub error: u32,
+    /// Payload bytes sent.
+    pub sent: u64,
+    /// When the last of them passed.
+    pub sent_last_ns: u64,
+    /// Payload bytes received; 0 on the loopback device.
+    pub received: u64,
+    /// When the last of them passed.
+    pub received_last_ns: u64,
+    /// Packets sent again.
+    pub retransmits: u32,
+}
+
+/// One thing seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input<'a> {
+    /// FIN or RST.
+    Close(End),
+    /// The first payload of a direction; its `Turn` follows.
+    Open(End),
+    /// An owner.
+    Owner(Owner),
+    /// The end of a socket.
+    Socket(SocketEnd),
+    /// SYN or SYN-ACK.
+    Syn(End),
+    /// Payload.
+    Turn(Turn<'a>),
+}

@@ -1,0 +1,206 @@
+//! The order of bytes in one direction.
+//!
+//! Owns: what was delivered to the parser so far, and a small store of pieces that came too early. Says of each stretch
+//! whether it is bytes, or was not copied, or is lost. Does not parse.
+//!
+//! Invariant: what is held is bounded by `MAX_HELD_BYTES` and `MAX_HELD_PIECES`; over it the gap is given up as lost.
+
+/// Most bytes held for one direction while a gap is open. Two directions make 64 KiB a connection at most.
+const MAX_HELD_BYTES: usize = 32 << 10;
+/// Most pieces held.
+const MAX_HELD_PIECES: usize = 32;
+
+/// Why bytes are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// The probes counted them without copying: they lie beyond the cap of their turn.
+    NotCopied {
+        /// Whether they end with the last chunk of a chunked body.
+        last_chunk: bool,
+    },
+    /// They should be here and are not.
+    Lost,
+}
+
+/// A stretch of the stream, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stretch<'a> {
+    /// Bytes.
+    Bytes {
+        /// When they passed.
+        at_ns: u64,
+        /// The caller's tag of the packet.
+        tag: u64,
+        /// What they are.
+        data: &'a [u8],
+    },
+    /// A hole.
+    Hole {
+        /// When the last of it passed, as far as known.
+        at_ns: u64,
+        /// How many.
+        length: u64,
+        /// Why.
+        why: Missing,
+    },
+    /// The peer has talked and been heard: what follows begins a turn.
+    Turn,
+}
+
+/// A packet's payload as it comes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Piece<'a> {
+    pub(crate) at_ns: u64,
+    pub(crate) tag: u64,
+    pub(crate) offset: u64,
+    pub(crate) payload_length: u32,
+    pub(crate) number: Option<u32>,
+    pub(crate) new_turn: Option<bool>,
+    pub(crate) previous_ns: u64,
+    pub(crate) previous_last_chunk: bool,
+    pub(crate) bytes: &'a [u8],
+}
+
+struct Held {
+    at_ns: u64,
+    tag: u64,
+    offset: u64,
+    payload_length: u32,
+    bytes: Box<[u8]>,
+}
+
+/// One direction.
+#[derive(Default)]
+pub(crate) struct Stream {
+    /// Bytes delivered or given up.
+    at: u64,
+    /// The next record's number.
+    number: u32,
+    begun: bool,
+    held: Vec<Held>,
+    held_bytes: usize,
+    /// Payload packets that brought nothing new.
+    pub(crate) repeats: u32,
+}
+
+impl Stream {
+    /// Bytes that passed, as far as known.
+    pub(crate) fn passed(&self) -> u64 {
+        self.at
+    }
+
+    /// Takes one packet and gives what is in order now.
+    pub(crate) fn take(&mut self, piece: &Piece<'_>, give: &mut dyn FnMut(Stretch<'_>)) {
+        if !self.begun {
+            self.begun = true;
+            self.at = piece.offset;
+            self.number = piece.number.unwrap_or(0);
+        }
+        let lost_records = piece.number.is_some_and(|number| number != self.number);
+        self.number = piece.number.map_or(0, |number| number.wrapping_add(1));
+        let end = piece.offset.wrapping_add(u64::from(piece.payload_length));
+        if end <= self.at {
+            self.repeats = self.repeats.saturating_add(1);
+            return;
+        }
+        if piece.offset > self.at {
+            match piece.new_turn {
+                // The rest of the turn before was not copied; unless records are missing, that is all there is to the gap.
+                Some(true) => {
+                    self.release(true, give);
+                    let why = if lost_records { Missing::Lost } else { Missing::NotCopied { last_chunk: piece.previous_last_chunk } };
+                    self.hole_to(piece.offset, piece.previous_ns, why, give);
+                }
+                Some(false) if lost_records => self.hole_to(piece.offset, piece.previous_ns, Missing::Lost, give),
+                // Packets that changed places, or a capture file with a hole: wait.
+                Some(false) | None => return self.hold(piece, give),
+            }
+        }
+        if piece.new_turn == Some(true) {
+            give(Stretch::Turn);
+        }
+        self.deliver(piece.at_ns, piece.tag, piece.offset, piece.payload_length, piece.bytes, give);
+        self.release(false, give);
+    }
+
+    /// All bytes before `offset` have passed, the last of them at `at_ns`: what was not delivered never will be.
+    pub(crate) fn advance(&mut self, offset: u64, at_ns: u64, why: Missing, give: &mut dyn FnMut(Stretch<'_>)) {
+        if !self.begun {
+            self.begun = true;
+            self.at = offset;
+            return;
+        }
+        if !self.held.is_empty() {
+            self.release(true, give);
+        }
+        self.hole_to(offset, at_ns, why, give);
+    }
+
+    /// Gives up the gaps that the peer has acknowledged up to `offset`: it has the bytes, the capture has not.
+    pub(crate) fn acknowledged(&mut self, offset: u64, give: &mut dyn FnMut(Stretch<'_>)) {
+        while let Some(first) = self.held.iter().map(|held| held.offset).min() {
+            if first > offset {
+                return;
+            }
+            self.hole_to(first, 0, Missing::Lost, give);
+            self.release(false, give);
+        }
+    }
+
+    fn hole_to(&mut self, offset: u64, at_ns: u64, why: Missing, give: &mut dyn FnMut(Stretch<'_>)) {
+        if let Some(length) = offset.checked_sub(self.at).filter(|length| *length > 0) {
+            self.at = offset;
+            give(Stretch::Hole { at_ns, length, why });
+        }
+    }
+
+    fn deliver(&mut self, at_ns: u64, tag: u64, offset: u64, payload_length: u32, bytes: &[u8], give: &mut dyn FnMut(Stretch<'_>)) {
+        let known = usize::try_from(self.at.saturating_sub(offset)).unwrap_or(usize::MAX);
+        if let Some(fresh) = bytes.get(known..).filter(|fresh| !fresh.is_empty()) {
+            self.at = offset + bytes.len() as u64;
+            give(Stretch::Bytes { at_ns, tag, data: fresh });
+        }
+        let end = offset + u64::from(payload_length);
+        if end > self.at {
+            let length = end - self.at;
+            self.at = end;
+            give(Stretch::Hole { at_ns, length, why: Missing::NotCopied { last_chunk: false } });
+        }
+    }
+
+    fn hold(&mut self, piece: &Piece<'_>, give: &mut dyn FnMut(Stretch<'_>)) {
+        self.held_bytes += piece.bytes.len();
+        self.held.push(Held {
+            at_ns: piece.at_ns,
+            tag: piece.tag,
+            offset: piece.offset,
+            payload_length: piece.payload_length,
+            bytes: piece.bytes.into(),
+        });
+        while self.held_bytes > MAX_HELD_BYTES || self.held.len() > MAX_HELD_PIECES {
+            let Some(first) = self.held.iter().map(|held| held.offset).min() else { return };
+            self.hole_to(first, 0, Missing::Lost, give);
+            self.release(false, give);
+        }
+    }
+
+    /// Delivers what is held and in order now; with `all`, gaps are given up until nothing is held.
+    fn release(&mut self, all: bool, give: &mut dyn FnMut(Stretch<'_>)) {
+        while let Some((index, first)) = self.held.iter().enumerate().min_by_key(|(_, held)| held.offset).map(|(i, h)| (i, h.offset)) {
+            if first > self.at {
+                if !all {
+                    return;
+                }
+                self.hole_to(first, 0, Missing::Lost, give);
+            }
+            let held = self.held.swap_remove(index);
+            self.held_bytes -= held.bytes.len();
+            if held.offset + u64::from(held.payload_length) > self.at {
+                self.deliver(held.at_ns, held.tag, held.offset, held.payload_length, &held.bytes, give);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

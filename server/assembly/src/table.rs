@@ -1,0 +1,119 @@
+//! The table of conversations: bounded, found by socket and by addresses.
+//!
+//! Owns: places and their generations, the map from cookies to flows, the map from addresses (within one network namespace)
+//! to conversations, and the choice of what to evict. Does not look inside a conversation beyond when it was last used.
+
+use std::{collections::HashMap, net::SocketAddr};
+
+use crate::{End, Identity, conversation::Conversation};
+
+/// What is known of one socket.
+#[derive(Default)]
+pub(crate) struct Flow {
+    /// Its addresses, once seen.
+    pub(crate) end: Option<End>,
+    /// Its owner, once learned.
+    pub(crate) identity: Option<Identity>,
+    /// Its conversation and its party there.
+    pub(crate) place: Option<(usize, usize)>,
+    /// When it was last heard of.
+    pub(crate) at_ns: u64,
+}
+
+/// Addresses as one end sees them, in one namespace.
+pub(crate) type Addresses = (u32, SocketAddr, SocketAddr);
+
+/// All conversations.
+pub(crate) struct Table {
+    places: Vec<Option<Conversation>>,
+    free: Vec<usize>,
+    generations: u64,
+    hand: usize,
+    limit: usize,
+    pub(crate) flows: HashMap<u64, Flow>,
+    pub(crate) by_addresses: HashMap<Addresses, (usize, usize)>,
+}
+
+impl Table {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            places: Vec::new(),
+            free: Vec::new(),
+            generations: 0,
+            hand: 0,
+            limit,
+            flows: HashMap::new(),
+            by_addresses: HashMap::new(),
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    /// Whether a conversation more needs one less.
+    pub(crate) fn is_full(&self) -> bool {
+        self.len() >= self.limit
+    }
+
+    pub(crate) fn get_mut(&mut self, place: usize) -> Option<&mut Conversation> {
+        self.places.get_mut(place)?.as_mut()
+    }
+
+    /// The places in use.
+    pub(crate) fn in_use(&self) -> Vec<usize> {
+        self.places.iter().enumerate().filter(|(_, slot)| slot.is_some()).map(|(place, _)| place).collect()
+    }
+
+    /// Puts a conversation in and gives it its generation.
+    pub(crate) fn insert(&mut self, mut conversation: Conversation) -> usize {
+        self.generations += 1;
+        conversation.generation = self.generations;
+        if let Some(place) = self.free.pop()
+            && let Some(slot) = self.places.get_mut(place)
+        {
+            *slot = Some(conversation);
+            return place;
+        }
+        self.places.push(Some(conversation));
+        self.places.len() - 1
+    }
+
+    /// Takes a conversation out, with all that leads to it.
+    pub(crate) fn remove(&mut self, place: usize) -> Option<Conversation> {
+        let conversation = self.places.get_mut(place)?.take()?;
+        self.free.push(place);
+        for party in &conversation.parties {
+            if let Some(cookie) = party.cookie {
+                self.flows.remove(&cookie);
+            }
+            let addresses = (party.netns, party.address, party.peer);
+            if self.by_addresses.get(&addresses).is_some_and(|(at, _)| *at == place) {
+                self.by_addresses.remove(&addresses);
+            }
+        }
+        Some(conversation)
+    }
+
+    /// The place of a conversation that has not been used for a while: a clock hand passes and spares, once, whatever was
+    /// used since it last came by.
+    pub(crate) fn victim(&mut self) -> Option<usize> {
+        for _ in 0..self.places.len().saturating_mul(2) {
+            self.hand = (self.hand + 1) % self.places.len().max(1);
+            let hand = self.hand;
+            if let Some(conversation) = self.get_mut(hand) {
+                if !conversation.used {
+                    return Some(hand);
+                }
+                conversation.used = false;
+            }
+        }
+        None
+    }
+
+    /// Drops flows that belong to no conversation and were last heard of before `before_ns`.
+    pub(crate) fn forget_strays(&mut self, before_ns: u64) {
+        self.flows.retain(|_, flow| flow.place.is_some() || flow.at_ns >= before_ns);
+    }
+}

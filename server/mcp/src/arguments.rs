@@ -1,0 +1,220 @@
+//! Arguments: declared once for each tool, checked by hand, all mistakes told at once.
+
+use serde_json::{Map, Value};
+
+/// What a parameter takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// One of these words; the first is the default unless the parameter is required.
+    Choice(&'static [&'static str]),
+    /// True or false.
+    Flag,
+    /// A whole number in a range, with a default.
+    Integer {
+        /// Least.
+        min: u64,
+        /// Most.
+        max: u64,
+        /// When absent.
+        default: u64,
+    },
+    /// A number of at least 0.
+    Number,
+    /// Text of at most 1,024 bytes.
+    Text,
+}
+
+/// One parameter of a tool.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Parameter {
+    /// Its name, `snake_case`; the command line writes it with dashes.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// Whether it must be there.
+    pub required: bool,
+    /// What it is, in one line.
+    pub description: &'static str,
+}
+
+const MAX_TEXT: usize = 1024;
+
+impl Parameter {
+    pub(crate) const fn text(name: &'static str, description: &'static str) -> Self {
+        Self { name, kind: Kind::Text, required: false, description }
+    }
+}
+
+/// The parameters that more than one tool has, in one place so that they are the same everywhere.
+pub(crate) mod common {
+    use super::{Kind, Parameter};
+
+    pub(crate) const SINCE: Parameter =
+        Parameter::text("since", "Start: RFC 3339 or relative (-15m, -2h, -7d). Default: 15 minutes before the end of what is stored");
+    pub(crate) const UNTIL: Parameter = Parameter::text("until", "End, like since. Default: now");
+    pub(crate) const SERVICE: Parameter = Parameter::text("service", "Answering service: part of its name, or exactly name:port");
+    pub(crate) const CURSOR: Parameter = Parameter::text("cursor", "next_cursor of the page before, with the same other arguments");
+    pub(crate) const LIMIT: Parameter = Parameter {
+        name: "limit",
+        kind: Kind::Integer { min: 1, max: 200, default: 20 },
+        required: false,
+        description: "Rows at most; fewer when max_tokens is reached",
+    };
+    pub(crate) const DETAIL: Parameter = Parameter {
+        name: "detail",
+        kind: Kind::Choice(&["concise", "detailed"]),
+        required: false,
+        description: "detailed adds columns",
+    };
+    pub(crate) const MAX_TOKENS: Parameter = Parameter {
+        name: "max_tokens",
+        kind: Kind::Integer { min: 200, max: 8000, default: 2000 },
+        required: false,
+        description: "Budget of the answer",
+    };
+    pub(crate) const ID: Parameter = Parameter { name: "id", kind: Kind::Text, required: true, description: "Exchange id, x_…" };
+}
+
+/// Arguments that were checked against their parameters.
+#[derive(Debug, Clone, Default)]
+pub struct Arguments(Map<String, Value>);
+
+impl Arguments {
+    /// Checks `given` and tells every mistake, or gives the arguments.
+    ///
+    /// # Errors
+    /// One text that names each mistake and what would be right.
+    pub fn check(parameters: &[Parameter], given: Map<String, Value>) -> Result<Self, String> {
+        let mut mistakes = Vec::new();
+        for (name, value) in &given {
+            match parameters.iter().find(|parameter| parameter.name == name) {
+                Some(parameter) => mistakes.extend(mistake(parameter, value)),
+                None => mistakes.push(unknown(parameters, name)),
+            }
+        }
+        for parameter in parameters.iter().filter(|parameter| parameter.required) {
+            if given.get(parameter.name).is_none_or(Value::is_null) {
+                mistakes.push(format!("{} is missing: {}", parameter.name, parameter.description));
+            }
+        }
+        if mistakes.is_empty() { Ok(Self(given)) } else { Err(mistakes.join(". ")) }
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        self.0.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        self.0.get(name).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    pub(crate) fn number(&self, name: &str) -> Option<f64> {
+        self.0.get(name).and_then(Value::as_f64)
+    }
+
+    /// The number given, or the parameter's default.
+    pub(crate) fn integer(&self, parameter: &Parameter) -> u64 {
+        let default = if let Kind::Integer { default, .. } = parameter.kind { default } else { 0 };
+        self.0.get(parameter.name).and_then(Value::as_u64).unwrap_or(default)
+    }
+
+    pub(crate) fn is_detailed(&self) -> bool {
+        self.text(common::DETAIL.name).as_deref() == Some("detailed")
+    }
+
+    pub(crate) fn limit(&self) -> u32 {
+        u32::try_from(self.integer(&common::LIMIT)).unwrap_or(20)
+    }
+
+    pub(crate) fn max_tokens(&self) -> usize {
+        usize::try_from(self.integer(&common::MAX_TOKENS)).unwrap_or(2000)
+    }
+}
+
+fn mistake(parameter: &Parameter, value: &Value) -> Option<String> {
+    let name = parameter.name;
+    if value.is_null() {
+        return None;
+    }
+    match parameter.kind {
+        Kind::Choice(words) => {
+            let good = value.as_str().is_some_and(|word| words.contains(&word));
+            (!good).then(|| format!("{name} must be one of {}", words.join(", ")))
+        }
+        Kind::Flag => (!value.is_boolean()).then(|| format!("{name} must be true or false")),
+        Kind::Integer { min, max, .. } => {
+            let good = value.as_u64().is_some_and(|number| (min..=max).contains(&number));
+            (!good).then(|| format!("{name} must be a whole number from {min} to {max}"))
+        }
+        Kind::Number => {
+            let good = value.as_f64().is_some_and(|number| number >= 0.0 && number.is_finite());
+            (!good).then(|| format!("{name} must be a number of at least 0"))
+        }
+        Kind::Text => match value.as_str() {
+            Some(text) if text.len() <= MAX_TEXT => None,
+            Some(_) => Some(format!("{name} must have at most {MAX_TEXT} bytes")),
+            None => Some(format!("{name} must be a string")),
+        },
+    }
+}
+
+fn unknown(parameters: &[Parameter], name: &str) -> String {
+    let known: Vec<_> = parameters.iter().map(|parameter| parameter.name).collect();
+    let nearest = known.iter().min_by_key(|other| distance(name, other)).filter(|other| distance(name, other) <= 4);
+    let hint = nearest.map_or_else(|| ".".to_owned(), |nearest| format!("; did you mean {nearest}?"));
+    // The name is the caller's own, yet it may be anything: only words are said back.
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    let said = if name.len() <= 40 && name.bytes().all(word) { name } else { "(unprintable)" };
+    format!("there is no argument {said}{hint} The arguments are {}", known.join(", "))
+}
+
+/// Edit distance (Levenshtein), for suggestions.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(40).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().take(40).enumerate() {
+        let mut before = i;
+        let mut left = i + 1;
+        for (y, cell) in b.iter().zip(row.iter_mut().skip(1)) {
+            let above = *cell;
+            let here = (before + usize::from(x != *y)).min(above + 1).min(left + 1);
+            before = above;
+            left = here;
+            *cell = here;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{common::*, *};
+
+    #[test]
+    fn every_mistake_is_told() {
+        let given = json!({ "sinc": "-1h", "limit": 0, "detail": "verbose", "max_tokens": "2000" });
+        let Value::Object(given) = given else { unreachable!() };
+        let told = Arguments::check(&[SINCE, LIMIT, DETAIL, MAX_TOKENS, ID], given).unwrap_err();
+        for part in [
+            "did you mean since?",
+            "limit must be a whole number from 1 to 200",
+            "one of concise, detailed",
+            "max_tokens must be",
+            "id is missing",
+        ] {
+            assert!(told.contains(part), "{part} in {told}");
+        }
+    }
+
+    #[test]
+    fn distances() {
+        for (a, b, expected) in [("since", "since", 0), ("sinc", "since", 1), ("", "abc", 3), ("kitten", "sitting", 3)] {
+            assert_eq!(distance(a, b), expected, "{a} {b}");
+        }
+    }
+}

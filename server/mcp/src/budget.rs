@@ -1,0 +1,92 @@
+//! Keeping an answer within its budget of tokens.
+//!
+//! Owns: the estimate (by bytes, on the safe side) and what gives way first: the explanations of coverage, then rows, which
+//! the next page begins with. Each of the two forms fits by itself, since a host reads one or the other.
+
+use crate::{Output, structured::structured, text::text};
+
+/// Bytes of an answer for each token, on the safe side: ids, times and hashes are worth less than prose.
+const BYTES_FOR_TEN_TOKENS: usize = 23;
+/// Rounds before giving up and cutting what is there.
+const ROUNDS: u32 = 5;
+
+/// Tokens that a text takes at most.
+pub(crate) fn tokens(bytes: usize) -> usize {
+    bytes * 10 / BYTES_FOR_TEN_TOKENS + 1
+}
+
+/// How an answer of a list came out.
+pub(crate) enum Fit {
+    /// It fits.
+    Done(Box<Output>),
+    /// It does not: ask again for so many rows.
+    Again(u32),
+}
+
+/// The search for the number of rows that fit.
+pub(crate) struct Fitting {
+    budget: usize,
+    round: u32,
+}
+
+impl Fitting {
+    pub(crate) fn new(max_tokens: usize) -> Self {
+        Self { budget: max_tokens, round: 0 }
+    }
+
+    /// Looks at an answer.
+    pub(crate) fn judge(&mut self, mut output: Output) -> Fit {
+        self.round += 1;
+        while size(&output) > self.budget && output.frame.explained && output.frame.shrink() {}
+        let rows = output.tables.first().map_or(0, |table| table.rows.len());
+        let over = size(&output);
+        if over <= self.budget || rows == 0 {
+            return Fit::Done(Box::new(squeeze(output, self.budget)));
+        }
+        let bare = size(&Output { tables: Vec::new(), ..output.clone() });
+        let room = self.budget.saturating_sub(bare);
+        let each = over.saturating_sub(bare).div_ceil(rows).max(1);
+        let fitting = (room / each).min(rows - 1).max(1);
+        if self.round > ROUNDS || (rows == 1 && fitting == 1) {
+            return Fit::Done(Box::new(squeeze(output, self.budget)));
+        }
+        Fit::Again(u32::try_from(fitting).unwrap_or(1))
+    }
+}
+
+/// Cuts what an answer without pages can do without: rows of its tables from the end, coverage, notes.
+pub(crate) fn squeeze(mut output: Output, budget: usize) -> Output {
+    let mut cut = 0;
+    while size(&output) > budget {
+        if output.frame.shrink() {
+            continue;
+        }
+        let longest = output.tables.iter_mut().filter(|table| table.rows.len() > usize::from(table.name.is_empty())).max_by_key(|table| table.rows.len());
+        match longest {
+            Some(table) => {
+                table.rows.pop();
+                cut += 1;
+            }
+            None if output.notes.len() > usize::from(cut > 0) => {
+                output.notes.pop();
+            }
+            None => match output.facts.iter().rposition(|(fact, _)| fact.path != "id") {
+                Some(at) => {
+                    output.facts.remove(at);
+                    cut += 1;
+                }
+                None => break,
+            },
+        }
+        if cut == 1 && output.notes.is_empty() {
+            output.notes.push("cut to fit: raise max_tokens for the rest".to_owned());
+        }
+    }
+    output
+}
+
+/// Tokens of the larger of the two forms.
+pub(crate) fn size(output: &Output) -> usize {
+    let structured = structured(output).to_string().len();
+    tokens(structured.max(text(output).len()))
+}

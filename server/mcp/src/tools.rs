@@ -1,0 +1,185 @@
+//! The tools: one file each, and this list of them.
+
+mod find_errors;
+mod get_exchange;
+mod list_services;
+mod search_exchanges;
+mod status;
+
+use std::fmt::Write as _;
+
+use headwater_query::{QueryError, Store, TimeArgument, WindowArgument};
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Arguments, Output, Parameter,
+    output::{FactSpec, TableSpec},
+    schema,
+};
+
+/// A tool's declaration.
+pub(crate) struct Declaration {
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) description: &'static str,
+    pub(crate) parameters: &'static [Parameter],
+    pub(crate) facts: &'static [FactSpec],
+    pub(crate) tables: &'static [TableSpec],
+}
+
+/// Why a tool gives no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolError {
+    /// The caller went away.
+    #[error("cancelled")]
+    Cancelled,
+    /// The caller can mend it; the text says how.
+    #[error("{0}")]
+    Steer(String),
+    /// The caller cannot; the reason is in the log.
+    #[error("the store could not be read; the server's log has the reason")]
+    Internal,
+}
+
+impl From<QueryError> for ToolError {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Cancelled => Self::Cancelled,
+            QueryError::Sql(source) => {
+                tracing::error!(error = %source, "a query failed");
+                Self::Internal
+            }
+            other => Self::Steer(other.to_string()),
+        }
+    }
+}
+
+/// What a tool is given besides its arguments.
+pub struct Asking<'a> {
+    /// The store.
+    pub store: &'a Store,
+    /// Cancelled when the caller goes away.
+    pub cancel: &'a CancellationToken,
+    /// Called with elapsed and total seconds while a tool waits.
+    pub progress: &'a (dyn Fn(u64, u64) + Send + Sync),
+}
+
+/// A tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tool {
+    /// `find_errors`
+    FindErrors,
+    /// `get_exchange`
+    GetExchange,
+    /// `list_services`
+    ListServices,
+    /// `search_exchanges`
+    SearchExchanges,
+    /// `status`
+    Status,
+}
+
+impl Tool {
+    /// All of them, in the order of their names.
+    pub const ALL: [Self; 5] = [Self::FindErrors, Self::GetExchange, Self::ListServices, Self::SearchExchanges, Self::Status];
+
+    pub(crate) fn declaration(self) -> &'static Declaration {
+        match self {
+            Self::FindErrors => &find_errors::DECLARATION,
+            Self::GetExchange => &get_exchange::DECLARATION,
+            Self::ListServices => &list_services::DECLARATION,
+            Self::SearchExchanges => &search_exchanges::DECLARATION,
+            Self::Status => &status::DECLARATION,
+        }
+    }
+
+    /// The tool of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|tool| tool.name() == name)
+    }
+
+    /// Its name, `verb_noun`.
+    pub fn name(self) -> &'static str {
+        self.declaration().name
+    }
+
+    /// Its description, for models and `--help`.
+    pub fn description(self) -> &'static str {
+        self.declaration().description
+    }
+
+    /// Its parameters.
+    pub fn parameters(self) -> &'static [Parameter] {
+        self.declaration().parameters
+    }
+
+    /// Its title.
+    pub fn title(self) -> &'static str {
+        self.declaration().title
+    }
+
+    /// Its input schema.
+    pub fn input_schema(self) -> Map<String, Value> {
+        schema::input(self.declaration().parameters)
+    }
+
+    /// Its output schema.
+    pub fn output_schema(self) -> Map<String, Value> {
+        schema::output(self.declaration().facts, self.declaration().tables)
+    }
+
+    /// Checks the arguments and answers.
+    ///
+    /// # Errors
+    /// See `ToolError`.
+    pub async fn answer(self, given: Map<String, Value>, asking: &Asking<'_>) -> Result<Output, ToolError> {
+        let arguments = Arguments::check(self.parameters(), given).map_err(ToolError::Steer)?;
+        match self {
+            Self::FindErrors => find_errors::answer(&arguments, asking).await,
+            Self::GetExchange => get_exchange::answer(&arguments, asking).await,
+            Self::ListServices => list_services::answer(&arguments, asking).await,
+            Self::SearchExchanges => search_exchanges::answer(&arguments, asking).await,
+            Self::Status => status::answer(&arguments, asking).await,
+        }
+    }
+}
+
+/// The window that the arguments name.
+pub(crate) fn window(arguments: &Arguments) -> WindowArgument {
+    WindowArgument { since: arguments.text("since").map(TimeArgument), until: arguments.text("until").map(TimeArgument) }
+}
+
+/// Milliseconds with three digits.
+pub(crate) fn milliseconds(ns: Option<u64>) -> Value {
+    ns.map_or(Value::Null, |ns| {
+        #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+        let rounded = (ns as f64 / 1000.0).round() / 1000.0;
+        Value::from(rounded)
+    })
+}
+
+/// The documentation of all tools, generated from their declarations.
+pub fn tools_markdown() -> String {
+    let mut out = String::from("# Tools\n\nGenerated from the declarations in `server/mcp/src/tools`; a test fails when it is stale.\n\
+        Each tool is also a subcommand: `search_exchanges` is `headwater search-exchanges`, `max_tokens` is `--max-tokens`.\n");
+    for tool in Tool::ALL {
+        let _ = write!(out, "\n## {}\n\n{}\n\n| argument | takes | meaning |\n|---|---|---|\n", tool.name(), tool.description());
+        for parameter in tool.parameters() {
+            let takes = match parameter.kind {
+                crate::Kind::Choice(words) => words.join(", "),
+                crate::Kind::Flag => "true or false".to_owned(),
+                crate::Kind::Integer { min, max, default } => format!("{min} to {max}, default {default}"),
+                crate::Kind::Number => "number".to_owned(),
+                crate::Kind::Text => if parameter.required { "text, required" } else { "text" }.to_owned(),
+            };
+            let _ = writeln!(out, "| `{}` | {takes} | {} |", parameter.name, parameter.description);
+        }
+        for table in tool.declaration().tables {
+            let columns: Vec<_> = table.columns.iter().map(|column| format!("`{}`{}", column.name, if column.untrusted { " (captured)" } else { "" })).collect();
+            let name = if table.name.is_empty() { "Columns".to_owned() } else { format!("Columns of `{}`", table.name) };
+            let _ = write!(out, "\n{name}: {}.\n", columns.join(", "));
+        }
+    }
+    out
+}

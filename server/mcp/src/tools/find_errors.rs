@@ -1,0 +1,79 @@
+//! `find_errors`: failures grouped by service, route and kind.
+
+use headwater_query::{ErrorGroup, ErrorsQuery, rfc3339};
+use serde_json::Value;
+
+use super::{Asking, Declaration, ToolError, window};
+use crate::{
+    Arguments, Kind, Output, Parameter,
+    arguments::common::{CURSOR, DETAIL, LIMIT, MAX_TOKENS, SERVICE, SINCE, UNTIL},
+    budget::{Fit, Fitting},
+    escape::cell,
+    output::{Table, TableSpec, captured_column, column, detailed},
+};
+
+const ONLY_SERVER: Parameter = Parameter { name: "without_client_errors", kind: Kind::Flag, required: false, description: "Leave out responses 400 to 499" };
+
+pub(super) static DECLARATION: Declaration = Declaration {
+    name: "find_errors",
+    title: "Failures, grouped",
+    description: "Failures in a window grouped by service, route and kind: HTTP status 4xx and 5xx, reset, closed, refused, gave_up, \
+        timed_out, malformed, unreachable, each with counts, first and last time, and example ids for get_exchange. Use it first \
+        when something is broken. Connections that were refused have no exchange and so no example.",
+    parameters: &[SINCE, UNTIL, SERVICE, ONLY_SERVER, LIMIT, CURSOR, DETAIL, MAX_TOKENS],
+    facts: &[],
+    tables: &[TABLE],
+};
+
+const TABLE: TableSpec = TableSpec {
+    name: "",
+    columns: &[
+        captured_column("server"),
+        captured_column("route"),
+        column("kind"),
+        column("count"),
+        column("of_requests"),
+        column("first"),
+        column("last"),
+        column("examples"),
+        detailed(captured_column("client")),
+    ],
+};
+
+pub(super) async fn answer(arguments: &Arguments, asking: &Asking<'_>) -> Result<Output, ToolError> {
+    let mut query = ErrorsQuery {
+        window: window(arguments),
+        service: arguments.text("service"),
+        include_client_errors: !arguments.flag("without_client_errors"),
+        limit: arguments.limit(),
+        cursor: arguments.text("cursor"),
+    };
+    let mut fitting = Fitting::new(arguments.max_tokens());
+    loop {
+        let answer = asking.store.errors(&query, asking.cancel).await?;
+        let mut output = Output::framed(&answer, "Try a longer window (since) or without service; list_services shows what was served.");
+        let mut table = Table::new(&TABLE, arguments.is_detailed());
+        for group in &answer.value {
+            table.push(&TABLE, row(group));
+        }
+        output.tables.push(table);
+        match fitting.judge(output) {
+            Fit::Done(output) => return Ok(*output),
+            Fit::Again(limit) => query.limit = limit,
+        }
+    }
+}
+
+fn row(group: &ErrorGroup) -> Vec<Value> {
+    vec![
+        cell(&group.server).into(),
+        cell(&group.route).into(),
+        group.kind.as_str().into(),
+        group.count.into(),
+        group.of_requests.into(),
+        rfc3339(group.first_ns).into(),
+        rfc3339(group.last_ns).into(),
+        group.examples.clone().into(),
+        cell(&group.client).into(),
+    ]
+}

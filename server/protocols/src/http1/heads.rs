@@ -1,0 +1,226 @@
+//! Heads as they come, in one piece or several, whole or cut.
+//!
+//! Owns: collecting a head, and what to make of bytes that are none. Refuses: to buffer anything but the beginning of a
+//! head, up to its limit; what a head begins is in `messages`.
+
+use super::connection::{Phase, Piece};
+use super::fields::head_end;
+use super::framing::{self, Framing, Method};
+use super::head::{self, Reading, RequestHead, ResponseHead};
+use super::lane::{Began, State};
+use super::{
+    Connection, Direction, Gaps, MalformedElement, Observer, Outcome, RequestPart, ResponsePart,
+};
+
+/// While a head is shorter than this, each piece is checked for not being one. Later the check costs too much for what it
+/// saves; a head that is none is then found at its end, or at the limit.
+const CHECKED_BYTES: usize = 256;
+
+/// Memory for a head that came in pieces is kept for the next one up to this size.
+const KEPT_BYTES: usize = 4096;
+
+enum Came {
+    Whole(usize),
+    Partial,
+    Malformed(MalformedElement),
+}
+
+impl<O: Observer> Connection<O> {
+    /// Takes some of `data` where a head is due, and says how much.
+    pub(super) fn head(&mut self, piece: Piece, data: &[u8], observer: &mut O) -> usize {
+        let Piece { direction, began } = piece;
+        if !self.lane(direction).partial.is_empty() {
+            return self.head_goes_on(direction, data, observer);
+        }
+        // RFC 9112, 2.2: empty lines before a request line are ignored.
+        let empty = data
+            .iter()
+            .take_while(|byte| matches!(byte, b'\r' | b'\n'))
+            .count();
+        if empty > 0 {
+            return empty;
+        }
+        let window = data.get(..self.limits.max_head_bytes).unwrap_or(data);
+        match self.whole_head(direction, began, window, observer) {
+            Came::Whole(length) => length,
+            Came::Partial if window.len() == self.limits.max_head_bytes => {
+                self.cut_head(direction, began, window, Some(Gaps::default()), observer);
+                window.len()
+            }
+            Came::Partial => {
+                let lane = self.lane(direction);
+                lane.partial.extend_from_slice(data);
+                lane.searched = 0;
+                lane.began = began;
+                data.len()
+            }
+            Came::Malformed(element) => {
+                self.malformed_head(direction, element, began.at_ns, observer);
+                data.len()
+            }
+        }
+    }
+
+    fn head_goes_on(&mut self, direction: Direction, data: &[u8], observer: &mut O) -> usize {
+        let max = self.limits.max_head_bytes;
+        let lane = self.lane(direction);
+        let (began, searched, at_ns) = (lane.began, lane.searched, lane.last_ns);
+        let mut partial = std::mem::take(&mut lane.partial);
+        let before = partial.len();
+        let added = data.get(..max.saturating_sub(before)).unwrap_or(data);
+        partial.extend_from_slice(added);
+        let used = match head_end(&partial, searched) {
+            Some(end) => match self.whole_head(
+                direction,
+                began,
+                partial.get(..end).unwrap_or_default(),
+                observer,
+            ) {
+                Came::Whole(_) => end.saturating_sub(before),
+                Came::Partial | Came::Malformed(_) => {
+                    self.malformed_head(direction, start_line_of(direction), at_ns, observer);
+                    data.len()
+                }
+            },
+            None if partial.len() >= max => {
+                self.cut_head(direction, began, &partial, Some(Gaps::default()), observer);
+                added.len()
+            }
+            None if partial.len() <= CHECKED_BYTES && head::is_hopeless(direction, &partial) => {
+                self.malformed_head(direction, start_line_of(direction), at_ns, observer);
+                data.len()
+            }
+            None => {
+                let lane = self.lane(direction);
+                // The empty line may have begun in the last two bytes.
+                lane.searched = partial.len().saturating_sub(2);
+                lane.partial = partial;
+                return data.len();
+            }
+        };
+        if partial.capacity() <= KEPT_BYTES && self.phase == Phase::Open {
+            partial.clear();
+            self.lane(direction).partial = partial;
+        }
+        used
+    }
+
+    fn whole_head(
+        &mut self,
+        direction: Direction,
+        began: Began,
+        bytes: &[u8],
+        observer: &mut O,
+    ) -> Came {
+        let mut room = head::room();
+        let (length, flaw) = match direction {
+            Direction::ToServer => match head::request(bytes, &mut room) {
+                Reading::Whole { head, length, flaw } => {
+                    self.begin_request(began, &head, length, Gaps::default(), observer);
+                    (length, flaw)
+                }
+                Reading::Partial => return Came::Partial,
+                Reading::Malformed(element) => return Came::Malformed(element),
+            },
+            Direction::ToClient => match head::response(bytes, &mut room) {
+                Reading::Whole { head, length, flaw } => {
+                    self.begin_response(began, &head, length, Gaps::default(), observer);
+                    (length, flaw)
+                }
+                Reading::Partial => return Came::Partial,
+                Reading::Malformed(element) => return Came::Malformed(element),
+            },
+        };
+        if let Some(element) = flaw {
+            observer.malformed(direction, element);
+        }
+        Came::Whole(length)
+    }
+
+    /// Shows what there is of a head of which no more will be seen. `unseen` are the gaps that this makes besides the cut
+    /// itself; `None` when nothing was there to be seen, because the stream ended.
+    pub(super) fn cut_head(
+        &mut self,
+        direction: Direction,
+        began: Began,
+        bytes: &[u8],
+        unseen: Option<Gaps>,
+        observer: &mut O,
+    ) {
+        let gaps = |cut: Gaps| unseen.map_or(Gaps::default(), |gaps| gaps.with(cut));
+        let shown = match direction {
+            Direction::ToServer => head::cut_request(bytes).map(|head| {
+                self.begin_request(
+                    began,
+                    &head,
+                    bytes.len(),
+                    gaps(Gaps::REQUEST_HEAD_CUT),
+                    observer,
+                )
+            }),
+            Direction::ToClient => head::cut_response(bytes).map(|head| {
+                self.begin_response(
+                    began,
+                    &head,
+                    bytes.len(),
+                    gaps(Gaps::RESPONSE_HEAD_CUT),
+                    observer,
+                )
+            }),
+        };
+        if shown.is_some() {
+            return;
+        }
+        match unseen {
+            // Too little of it came to say anything: as if none of it had.
+            Some(unseen) if head_may_begin(direction, bytes) => {
+                self.lane(direction).state = State::NOWHERE;
+                self.lose_place(direction, unseen);
+            }
+            None if head_may_begin(direction, bytes) => {}
+            _ => self.malformed_head(direction, start_line_of(direction), began.at_ns, observer),
+        }
+    }
+
+    /// Bytes that are no head where one was due.
+    pub(super) fn malformed_head(
+        &mut self,
+        direction: Direction,
+        element: MalformedElement,
+        at_ns: u64,
+        observer: &mut O,
+    ) {
+        self.lane(direction).state = State::NOWHERE;
+        if !self.head_seen() {
+            if !self.joined_midstream {
+                self.leave(Phase::NotHttp);
+            }
+            return;
+        }
+        observer.malformed(direction, element);
+        match direction {
+            Direction::ToServer if self.exchanges.has_room(self.limits.max_pipelined) => {
+                self.exchanges.begin_malformed();
+            }
+            Direction::ToServer => {}
+            Direction::ToClient => {
+                if let Some(ordinal) = self.exchanges.awaiting().map(|exchange| exchange.ordinal) {
+                    self.exchanges
+                        .finish(ordinal, Outcome::Malformed, at_ns, observer);
+                }
+                self.lose_place(direction, Gaps::default());
+            }
+        }
+    }
+}
+
+fn head_may_begin(direction: Direction, bytes: &[u8]) -> bool {
+    super::start_line::may_begin(direction, bytes) && !bytes.contains(&b'\n')
+}
+
+fn start_line_of(direction: Direction) -> MalformedElement {
+    match direction {
+        Direction::ToServer => MalformedElement::RequestLine,
+        Direction::ToClient => MalformedElement::StatusLine,
+    }
+}

@@ -1,0 +1,123 @@
+//! The command line: what can be said, and where it goes.
+//!
+//! Owns: the words of `--help`, exit codes, and the collecting of all configuration mistakes before anything starts. Does
+//! not do the work of a subcommand: each has a file of its own.
+
+mod doctor;
+mod exit;
+mod output;
+mod privilege;
+mod record;
+mod replay;
+mod run;
+mod serve;
+mod settings;
+mod tools;
+mod up;
+
+use std::path::PathBuf;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub(crate) use exit::Exit;
+
+const ABOUT: &str = "Ask a Linux machine what its programs said to each other.
+
+eBPF probes read IP, TCP and HTTP header bytes where they cross sockets; a recorder writes connections and exchanges to \
+SQLite; MCP servers and the subcommands named like their tools answer questions about them. Bodies are not kept, secrets \
+become keyed hashes before anything is written.";
+
+const EXAMPLES: &str = "Examples:
+  sudo headwater up                         record this machine and serve MCP on 127.0.0.1:7171
+  sudo headwater record                     record only
+  headwater mcp                             MCP over stdio, for an IDE or an agent
+  sudo headwater run -- npm test            what did my command cause on the wire?
+  headwater replay capture.pcapng           the same from a capture file, no privileges
+  headwater find-errors --since -1h         failures of the last hour, grouped
+  headwater search-exchanges --status 5xx   the newest server errors
+  headwater doctor                          what this kernel and this user can do
+
+Exit codes: 0 done; 1 failed; 64 wrong usage or configuration; 66 no such input; 69 something needed is not there;
+73 the store cannot be made or written; 77 no permission. `run` passes on its command's code (128+n for signal n).";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "headwater", version, about = "Ask a Linux machine what its programs said to each other", long_about = ABOUT, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    /// The store [default: /var/lib/headwater/headwater.db where it exists or for root, else ~/.local/share/headwater/headwater.db]
+    #[arg(long, global = true, env = "HEADWATER_DB", value_name = "PATH")]
+    db: Option<PathBuf>,
+    /// Say more on standard error: -v for information, -vv for debugging
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Record this machine's traffic into the store (needs root or CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON)
+    Record(record::RecordArguments),
+    /// Serve MCP over stdio, for an IDE or an agent; needs no privileges
+    Mcp,
+    /// Serve MCP over Streamable HTTP at /mcp; needs no privileges
+    Serve(serve::ServeArguments),
+    /// Record and serve together, as two processes; the server runs as the user who called sudo
+    Up(up::UpArguments),
+    /// Run a command and tell what it and its children caused on the wire
+    Run(run::RunArguments),
+    /// Read capture files (pcap, pcapng) into the store; needs no privileges
+    Replay(replay::ReplayArguments),
+    /// Tell what this kernel and this user can do, what will be missing and why, and what mends it
+    Doctor(doctor::DoctorArguments),
+    #[command(flatten)]
+    Tool(tools::Tool),
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Joins a cgroup, becomes a user, and becomes the command: how `run` starts it
+    #[command(name = run::TRAMPOLINE, hide = true)]
+    Become(run::BecomeArguments),
+}
+
+/// Parses the command line and does what it says.
+pub(crate) fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, all else is wrong usage; clap knows which stream each belongs to.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+        }
+    };
+    start_log(cli.verbose);
+    match cli.command {
+        Command::Record(arguments) => record::record(cli.db.as_deref(), &arguments),
+        Command::Mcp => serve::stdio(cli.db.as_deref()),
+        Command::Serve(arguments) => serve::http(cli.db.as_deref(), &arguments),
+        Command::Up(arguments) => up::up(cli.db.as_deref(), &arguments),
+        Command::Run(arguments) => run::run(cli.db.as_deref(), &arguments),
+        Command::Replay(arguments) => replay::replay(cli.db.as_deref(), &arguments),
+        Command::Doctor(arguments) => doctor::doctor(cli.db.as_deref(), &arguments),
+        Command::Tool(tool) => tools::answer(cli.db.as_deref(), tool),
+        Command::Completions { shell } => {
+            let mut command = Cli::command();
+            clap_complete::generate(shell, &mut command, "headwater", &mut std::io::stdout());
+            Exit::Done
+        }
+        Command::Become(arguments) => run::become_command(&arguments),
+    }
+}
+
+/// The log goes to standard error: standard output belongs to answers and to the stdio transport.
+fn start_log(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("HEADWATER_LOG").unwrap_or_else(|_| level.into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}

@@ -1,0 +1,149 @@
+//! `record`: the privileged recorder.
+
+use std::path::Path;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{
+    Exit,
+    output::{say, say_error},
+    privilege::missing_capabilities,
+    settings::session_settings,
+};
+use crate::record::{Session, SessionError, SessionSettings};
+
+/// What is recorded, and how much of it is kept. Values are text so that all mistakes can be told at once.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RecordArguments {
+    /// Bytes copied of each turn of talk: heads longer than this are cut. 8 KiB is what common servers accept as one
+    /// header line, so that nearly every head is whole; more costs copying wherever bodies follow heads
+    #[arg(long, default_value = "8KiB", value_name = "SIZE")]
+    pub(super) cap: String,
+    /// Size of the ring buffer between kernel and recorder, a power of two
+    #[arg(long, default_value = "8MiB", value_name = "SIZE")]
+    pub(super) ring_size: String,
+    /// Exchanges older than this are dropped
+    #[arg(long, default_value = "7d", value_name = "DURATION")]
+    pub(super) max_age: String,
+    /// The oldest exchanges are dropped when the store grows beyond this
+    #[arg(long, default_value = "1GiB", value_name = "SIZE")]
+    pub(super) max_size: String,
+    /// Who may read the store besides its owner [default: under sudo the caller's group, else `headwater` where it exists]
+    #[arg(long, value_name = "GROUP")]
+    pub(super) group: Option<String>,
+    /// Keep values of this header readable (repeatable); all values that are not known to be harmless are hashed
+    #[arg(long, value_name = "NAME")]
+    pub(super) keep_header: Vec<String>,
+    /// Record only connections whose server has this port (repeatable)
+    #[arg(long, value_name = "PORT")]
+    pub(super) only_port: Vec<String>,
+    /// Do not record connections whose server has this port (repeatable)
+    #[arg(long, value_name = "PORT")]
+    pub(super) except_port: Vec<String>,
+    /// Behave as on a kernel without type information (for tests)
+    #[arg(long, hide = true)]
+    pub(super) without_btf: bool,
+    /// Rest so many milliseconds between drains (for tests of overload)
+    #[arg(long, hide = true, default_value_t = 0)]
+    pub(super) slow_reader_ms: u64,
+}
+
+/// Records until SIGINT or SIGTERM.
+pub(super) fn record(db: Option<&Path>, arguments: &RecordArguments) -> Exit {
+    let settings = match checked(db, arguments) {
+        Ok(settings) => settings,
+        Err(exit) => return exit,
+    };
+    let session = match start(&settings) {
+        Ok(session) => session,
+        Err(exit) => return exit,
+    };
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Exit::Failed };
+    let broken = runtime.block_on(until_told_to_stop(&session));
+    stop(session, broken)
+}
+
+/// The settings, after every mistake and everything missing was said.
+pub(super) fn checked(db: Option<&Path>, arguments: &RecordArguments) -> Result<SessionSettings, Exit> {
+    let settings = session_settings(db, arguments).map_err(|mistakes| {
+        mistakes.iter().for_each(|mistake| say(mistake));
+        Exit::Usage
+    });
+    let missing = missing_capabilities();
+    if !missing.is_empty() {
+        say(&format!(
+            "recording needs {}, which this user does not have. Run it with sudo, or give the program the capabilities: \
+             sudo setcap cap_bpf,cap_net_admin,cap_perfmon,cap_dac_read_search,cap_sys_ptrace+ep \"$(command -v headwater)\"",
+            missing.join(", ")
+        ));
+        return Err(settings.err().unwrap_or(Exit::Permission));
+    }
+    settings
+}
+
+/// Starts a session and says that it did, and what it cannot see.
+pub(super) fn start(settings: &SessionSettings) -> Result<Session, Exit> {
+    let session = Session::start(settings).map_err(|error| {
+        say_error(&error);
+        match error {
+            SessionError::Probes(_) => Exit::Unavailable,
+            SessionError::Store(_) | SessionError::Key(_) => Exit::Store,
+        }
+    })?;
+    say(&format!("recording into {} (probes attached)", settings.store.display()));
+    say("cannot see: what is inside TLS, HTTP/2 and other protocols (their connections are recorded), UDP, Unix sockets");
+    for words in &session.missing {
+        say(&format!("cannot see: {words}"));
+    }
+    Ok(session)
+}
+
+/// Waits for SIGINT or SIGTERM. Says whether the session broke instead.
+pub(super) async fn until_told_to_stop(session: &Session) -> bool {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        return true;
+    };
+    let mut pulse = tokio::time::interval(std::time::Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => return false,
+            _ = terminate.recv() => return false,
+            _ = pulse.tick() => if session.is_broken() { return true },
+        }
+    }
+}
+
+/// Ends a session and says how it went.
+pub(super) fn stop(session: Session, broken: bool) -> Exit {
+    let totals = session.stop();
+    match totals {
+        Some(totals) if !broken => {
+            say(&format!("stopped: {} records fired, {} delivered, {} lost", totals.fired, totals.delivered, totals.lost));
+            Exit::Done
+        }
+        _ => {
+            say("the recorder broke; what was committed is safe. Its log above has the reason");
+            Exit::Failed
+        }
+    }
+}
+
+impl RecordArguments {
+    /// The defaults, for a replay: nothing is probed.
+    pub(super) fn for_replay(keep_header: &[String], group: Option<&str>) -> Self {
+        Self {
+            cap: "8KiB".to_owned(),
+            ring_size: "8MiB".to_owned(),
+            // A capture may be old: its age is no reason to drop it again at once.
+            max_age: "5200w".to_owned(),
+            max_size: "64GiB".to_owned(),
+            group: group.map(str::to_owned),
+            keep_header: keep_header.to_vec(),
+            only_port: Vec::new(),
+            except_port: Vec::new(),
+            without_btf: false,
+            slow_reader_ms: 0,
+        }
+    }
+}

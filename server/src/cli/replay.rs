@@ -1,0 +1,198 @@
+//! `replay FILE…`: capture files into the store.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use headwater_assembly::{Assembly, Limits, NoIdentities};
+use headwater_model::{Coverage, CoverageKind, Event};
+use headwater_redact::{Key, Policy, Redactor};
+use headwater_store::{Source, StopReason, Writer};
+use indicatif::{ProgressBar, ProgressStyle};
+use sha2::{Digest, Sha256};
+
+use super::{Exit, output::{say, say_error}, settings::session_settings};
+use crate::{
+    clock::now_ns,
+    record::{apply, open_store},
+    replay::{CaptureReader, Frame, Tracker, take_apart},
+};
+
+/// Files larger than this get a progress bar.
+const LONG: u64 = 8 << 20;
+/// Rows in one transaction.
+const COMMIT_ROWS: usize = 20_000;
+
+/// Capture files.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ReplayArguments {
+    /// Capture files: pcap or pcapng with Ethernet, Linux cooked, raw IP or loopback frames
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Keep values of this header readable (repeatable)
+    #[arg(long, value_name = "NAME")]
+    keep_header: Vec<String>,
+    /// Who may read the store besides its owner
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
+}
+
+/// What one file held.
+#[derive(Debug, Default, Clone, Copy)]
+struct Held {
+    packets: u64,
+    segments: u64,
+    fragments: u64,
+    unknown_links: u64,
+    exchanges: u64,
+}
+
+/// Replays files in the order given.
+pub(super) fn replay(db: Option<&Path>, arguments: &ReplayArguments) -> Exit {
+    let settings = match session_settings(db, &super::record::RecordArguments::for_replay(&arguments.keep_header, arguments.group.as_deref())) {
+        Ok(settings) => settings,
+        Err(mistakes) => {
+            mistakes.iter().for_each(|mistake| say(mistake));
+            return Exit::Usage;
+        }
+    };
+    let (mut writer, key) = match open_store(&settings, Source::Replay) {
+        Ok(opened) => opened,
+        Err(error) => {
+            say_error(&error);
+            return Exit::Store;
+        }
+    };
+    let policy = Policy { keep_headers: settings.keep_headers.clone() };
+    let mut worst = Exit::Done;
+    for file in &arguments.files {
+        match replay_file(file, &mut writer, &key, &policy) {
+            Ok(Some((held, damage))) => report(file, &held, damage),
+            Ok(None) => say(&format!("{}: replayed before; nothing added", file.display())),
+            Err(exit) => worst = exit,
+        }
+    }
+    if let Err(error) = writer.close(now_ns(), StopReason::EndOfInput) {
+        say_error(&error);
+        return Exit::Store;
+    }
+    worst
+}
+
+fn report(file: &Path, held: &Held, damage: Option<&str>) {
+    let mut text = format!("{}: {} packets, {} TCP segments, {} exchanges", file.display(), held.packets, held.segments, held.exchanges);
+    if held.fragments > 0 {
+        text.push_str(&format!("; {} IP fragments not put together", held.fragments));
+    }
+    if held.unknown_links > 0 {
+        text.push_str(&format!("; {} frames of a link type that is not read", held.unknown_links));
+    }
+    if let Some(damage) = damage {
+        text.push_str(&format!("; {damage}"));
+    }
+    say(&text);
+}
+
+/// Replays one file; `None` when the store has it already.
+fn replay_file(file: &Path, writer: &mut Writer, key: &Key, policy: &Policy) -> Result<Option<(Held, Option<&'static str>)>, Exit> {
+    let no_input = |error: &(dyn std::error::Error + 'static)| {
+        say_error(error);
+        Exit::NoInput
+    };
+    let (digest, size) = hash(file).map_err(|error| {
+        say(&format!("{}: {error}", file.display()));
+        Exit::NoInput
+    })?;
+    let store = |error: &(dyn std::error::Error + 'static)| {
+        say_error(error);
+        Exit::Store
+    };
+    if writer.is_replayed(&digest).map_err(|error| store(&error))? {
+        return Ok(None);
+    }
+    let mut reader = CaptureReader::open(file).map_err(|error| no_input(&error))?;
+    let bar = progress(size);
+    let mut assembly = Assembly::new(Limits { live: false, ..Limits::default() }, Redactor::new(key, policy), NoIdentities);
+    let mut tracker = Tracker::default();
+    let (mut held, mut rows) = (Held::default(), 0);
+    let (mut first_ns, mut last_ns) = (u64::MAX, 0);
+    reader.packets(|packet, consumed| {
+        held.packets += 1;
+        first_ns = first_ns.min(packet.at_ns);
+        last_ns = last_ns.max(packet.at_ns);
+        match take_apart(packet.link, packet.bytes, packet.length) {
+            Frame::Segment(segment) => {
+                held.segments += 1;
+                tracker.take(packet.at_ns, &segment, &mut assembly);
+            }
+            Frame::Fragment => held.fragments += 1,
+            Frame::UnknownLink => held.unknown_links += 1,
+            Frame::Other => {}
+        }
+        let events: Vec<Event> = assembly.events().collect();
+        rows += events.len();
+        apply(writer, events);
+        if rows >= COMMIT_ROWS {
+            rows = 0;
+            commit(writer);
+            bar.set_position(consumed);
+        }
+    });
+    let damage = reader.damage;
+    assembly.finish_all(last_ns);
+    let tally = assembly.tally();
+    held.exchanges = tally.exchanges;
+    let mut events: Vec<Event> = assembly.events().collect();
+    let from_ns = first_ns.min(last_ns);
+    for (kind, count) in [
+        (CoverageKind::JoinedMidstream, tally.midstream),
+        (CoverageKind::TlsNotDecoded, tally.tls),
+        (CoverageKind::Http2NotDecoded, tally.http2),
+        (CoverageKind::OtherProtocol, tally.other),
+        (CoverageKind::Malformed, tally.malformed + held.fragments),
+        (CoverageKind::HeadCapped, tally.heads_cut),
+        (CoverageKind::ConnectionEvicted, tally.evicted),
+    ] {
+        if count > 0 {
+            events.push(Event::Coverage(Coverage { kind, from_ns, until_ns: last_ns, count, detail: None }));
+        }
+    }
+    apply(writer, events);
+    writer.mark_replayed(&digest, now_ns()).map_err(|error| store(&error))?;
+    commit(writer);
+    bar.finish_and_clear();
+    Ok(Some((held, damage)))
+}
+
+fn commit(writer: &mut Writer) {
+    if let Err(error) = writer.commit(now_ns()) {
+        say_error(&error);
+    }
+}
+
+fn hash(file: &Path) -> std::io::Result<(String, u64)> {
+    let mut hasher = Sha256::new();
+    let size = std::io::copy(&mut std::fs::File::open(file)?, &mut HashWriter(&mut hasher))?;
+    let digest = hasher.finalize();
+    Ok((digest.iter().map(|byte| format!("{byte:02x}")).collect(), size))
+}
+
+/// Lets `io::copy` feed a hash.
+struct HashWriter<'a>(&'a mut Sha256);
+
+impl std::io::Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn progress(size: u64) -> ProgressBar {
+    if size < LONG {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {eta}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(size).with_style(style)
+}

@@ -1,0 +1,174 @@
+//! `run -- CMD…`: what CMD and its children cause on the wire.
+//!
+//! Owns: starting the command as the user who called sudo, in a cgroup of its own where that can be made, with terminal,
+//! signals and standard streams untouched; waiting; the summary. A child that leaves the process tree still has the
+//! cgroup, or is handed to this process, which asks the kernel to be the one that orphans are given to.
+
+mod cgroup;
+mod summary;
+mod wait;
+
+use std::{
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use clap::Args;
+use headwater_query::{Recorder, Store, StoreState};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Exit,
+    output::say,
+    privilege::{caller, home_of},
+    record::{self, RecordArguments},
+};
+use crate::{clock::now_ns, paths::store_to_read, record::Session};
+
+pub(super) const TRAMPOLINE: &str = "become-command";
+
+/// The command, and what to do with the summary.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RunArguments {
+    /// Write the summary as JSON to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    #[command(flatten)]
+    record: RecordArguments,
+    /// The command and its arguments
+    #[arg(required = true, last = true, value_name = "CMD")]
+    command: Vec<std::ffi::OsString>,
+}
+
+/// What the trampoline is told.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct BecomeArguments {
+    #[arg(long)]
+    cgroup: Option<PathBuf>,
+    #[arg(long)]
+    uid: Option<u32>,
+    #[arg(long)]
+    gid: Option<u32>,
+    #[arg(required = true, last = true)]
+    command: Vec<std::ffi::OsString>,
+}
+
+/// Joins the cgroup, becomes the user, becomes the command. Returns only when that failed: 127 for a command that is not
+/// there, 126 for one that cannot be run, as shells do.
+pub(super) fn become_command(arguments: &BecomeArguments) -> Exit {
+    if let Some(cgroup) = &arguments.cgroup
+        && let Err(error) = std::fs::write(cgroup.join("cgroup.procs"), "0")
+    {
+        say(&format!("the command could not join its cgroup ({error}); its process tree counts alone"));
+    }
+    let Some((program, rest)) = arguments.command.split_first() else { return Exit::Usage };
+    let mut command = Command::new(program);
+    command.args(rest);
+    if let Some(gid) = arguments.gid {
+        command.gid(gid);
+    }
+    if let Some(uid) = arguments.uid {
+        if let (Ok(Some(user)), Some(gid)) = (nix::unistd::User::from_uid(uid.into()), arguments.gid)
+            && let Ok(name) = std::ffi::CString::new(user.name)
+        {
+            // All groups of the user, not only the first: what the user may do, the command may.
+            let _ = nix::unistd::initgroups(&name, gid.into());
+            // `Command::uid` would clear them again, so the ids are changed here.
+            if nix::unistd::setgid(gid.into()).and_then(|()| nix::unistd::setuid(uid.into())).is_err() {
+                say("the command could not be started as the user who called sudo");
+                return Exit::Permission;
+            }
+            command = Command::new(program);
+            command.args(rest);
+        } else {
+            command.uid(uid);
+        }
+        if let Some(home) = home_of(uid) {
+            command.env("HOME", home);
+        }
+    }
+    let error = command.exec();
+    say(&format!("{}: {error}", program.to_string_lossy()));
+    Exit::Command(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 })
+}
+
+/// Who records while the command runs.
+enum Recording {
+    /// Somebody else, already.
+    Theirs(PathBuf),
+    /// This process.
+    Ours(Session, PathBuf),
+}
+
+impl Recording {
+    fn store(&self) -> &Path {
+        match self {
+            Self::Theirs(store) | Self::Ours(_, store) => store,
+        }
+    }
+}
+
+/// Runs the command and tells what it caused.
+pub(super) fn run(db: Option<&Path>, arguments: &RunArguments) -> Exit {
+    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() else { return Exit::Failed };
+    let recording = match runtime.block_on(recording(db, arguments)) {
+        Ok(recording) => recording,
+        Err(exit) => return exit,
+    };
+    let group = cgroup::Own::make();
+    let begun_ns = now_ns();
+    let status = runtime.block_on(wait::run_to_its_end(&arguments.command, group.as_ref().map(cgroup::Own::path)));
+    let ended_ns = now_ns();
+    let exit = match status {
+        Ok(code) => Exit::Command(code),
+        Err(error) => {
+            say(&format!("the command could not be started: {error}"));
+            Exit::Command(126)
+        }
+    };
+    let store = recording.store().to_owned();
+    if let Recording::Ours(session, _) = recording {
+        // Late packets of the command's last connections are a few milliseconds away.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        session.stop();
+    }
+    let about = summary::About {
+        begun_ns,
+        ended_ns,
+        command: arguments.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+        exit_code: if let Exit::Command(code) = exit { code } else { 1 },
+        cgroup: group.as_ref().map(|group| group.name().to_owned()),
+    };
+    runtime.block_on(summary::tell(&store, &about, arguments.json.as_deref()));
+    drop(group);
+    exit
+}
+
+/// A recorder that runs already, else one of our own.
+async fn recording(db: Option<&Path>, arguments: &RunArguments) -> Result<Recording, Exit> {
+    let theirs = store_to_read(db);
+    let status = Store::new(&theirs).status(&CancellationToken::new()).await;
+    if let Ok(answer) = status
+        && answer.recorder == Recorder::Running
+        && answer.value.state == StoreState::Readable
+    {
+        return Ok(Recording::Theirs(theirs));
+    }
+    if !super::privilege::missing_capabilities().is_empty() {
+        say("no recorder is running that this user may read from: start one with `sudo headwater record`, or run this with sudo");
+    }
+    let settings = record::checked(db, &arguments.record)?;
+    let session = Session::start(&settings).map_err(|error| {
+        super::output::say_error(&error);
+        Exit::Unavailable
+    })?;
+    Ok(Recording::Ours(session, settings.store))
+}
+
+/// The arguments of the trampoline for the user on whose behalf the command runs.
+fn identity_arguments() -> Vec<String> {
+    caller().map_or_else(Vec::new, |caller| {
+        vec!["--uid".to_owned(), caller.uid.to_string(), "--gid".to_owned(), caller.gid.to_string()]
+    })
+}

@@ -1,0 +1,155 @@
+//! What the command caused, told on standard error and, if wanted, in a file.
+
+use std::{fmt::Write as _, path::Path, time::Duration};
+
+use headwater_mcp::plain;
+use headwater_query::{ExchangeRow, QueryError, SearchOrder, SearchQuery, Store, TimeArgument, WindowArgument};
+use tokio_util::sync::CancellationToken;
+
+use crate::{cli::output::{say, show}, clock::now_ns};
+
+/// How long a recorder may take to commit what it saw.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// What a recorder may still have under way when the command ends.
+const UNDER_WAY_NS: u64 = 500_000_000;
+/// Rows asked for at a time, and told on the terminal.
+const PAGE: u32 = 200;
+const SHOWN: usize = 20;
+/// Rows written to the file at most.
+const MAX_ROWS: usize = 100_000;
+/// Programs whose daemons start processes for them.
+const ENGINES: [&str; 7] = ["docker", "podman", "nerdctl", "kubectl", "systemd-run", "crictl", "ctr"];
+
+/// The command and its run.
+pub(super) struct About {
+    pub(super) begun_ns: u64,
+    pub(super) ended_ns: u64,
+    pub(super) command: Vec<String>,
+    pub(super) exit_code: u8,
+    /// Path of its own cgroup.
+    pub(super) cgroup: Option<String>,
+}
+
+/// Waits for the last commit and tells.
+pub(super) async fn tell(store: &Path, about: &About, json: Option<&Path>) {
+    let store = Store::new(store);
+    let cancel = CancellationToken::new();
+    wait_for_commit(&store, about.ended_ns + UNDER_WAY_NS, &cancel).await;
+    let (rows, coverage) = match rows(&store, about, &cancel).await {
+        Ok(found) => found,
+        Err(error) => return say(&format!("what the command caused cannot be told: {error}")),
+    };
+    show(&in_words(about, &rows, &coverage));
+    if let Some(path) = json
+        && let Err(error) = std::fs::write(path, in_json(about, &rows, &coverage))
+    {
+        say(&format!("--json {}: {error}", path.display()));
+    }
+}
+
+async fn wait_for_commit(store: &Store, until_ns: u64, cancel: &CancellationToken) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let Ok(status) = store.status(cancel).await else { return };
+        let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+        if status.as_of_ns >= until_ns || status.recorder != headwater_query::Recorder::Running || left.is_zero() {
+            return;
+        }
+        if store.changed(status.as_of_ns, left, cancel).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn rows(store: &Store, about: &About, cancel: &CancellationToken) -> Result<(Vec<ExchangeRow>, Vec<String>), QueryError> {
+    let at = |ns: u64| Some(TimeArgument(headwater_query::rfc3339(ns)));
+    let mut query = SearchQuery {
+        // A connection that was there before may carry a request that began before: nothing older than the command counts.
+        window: WindowArgument { since: at(about.begun_ns), until: at(now_ns().max(about.ended_ns)) },
+        process_tree: Some(std::process::id()),
+        cgroup: about.cgroup.clone(),
+        order: SearchOrder::Newest,
+        limit: PAGE,
+        ..SearchQuery::default()
+    };
+    let mut rows = Vec::new();
+    loop {
+        let answer = store.search(&query, cancel).await?;
+        rows.extend(answer.value);
+        query.cursor = answer.next_cursor;
+        if query.cursor.is_none() || rows.len() >= MAX_ROWS {
+            let coverage = answer.coverage.into_iter().map(|item| format!("{}: {} ({})", item.kind, item.explanation, item.count)).collect();
+            rows.reverse();
+            return Ok((rows, coverage));
+        }
+    }
+}
+
+fn failed(row: &ExchangeRow) -> bool {
+    row.status_code.is_some_and(|status| status >= 400) || !matches!(row.outcome, "complete" | "open")
+}
+
+fn in_words(about: &About, rows: &[ExchangeRow], coverage: &[String]) -> String {
+    let failures = rows.iter().filter(|row| failed(row)).count();
+    let mut text = format!("\nheadwater: {} exchanges, {failures} failed, in {:.3} s\n", rows.len(), seconds(about.ended_ns.saturating_sub(about.begun_ns)));
+    // Failures are what is looked for: they come first when not all can be shown.
+    let mut shown: Vec<_> = rows.iter().filter(|row| failed(row)).take(SHOWN).collect();
+    let room = SHOWN - shown.len();
+    shown.extend(rows.iter().filter(|row| !failed(row)).take(room));
+    shown.sort_by_key(|row| row.start_ns);
+    for row in &shown {
+        let status = row.status_code.map_or_else(|| row.outcome.to_owned(), |status| status.to_string());
+        let latency = row.latency_ns.map_or_else(String::new, |ns| format!("{:.1} ms", seconds(ns) * 1000.0));
+        let (method, path) = (row.method.as_deref().unwrap_or("-"), row.path.as_deref().unwrap_or("-"));
+        let _ = writeln!(text, "  {}  {} -> {}  {} {}  {status}  {latency}", row.id, plain(&row.client), plain(&row.server), plain(method), plain(path));
+    }
+    if rows.len() > shown.len() {
+        let _ = writeln!(text, "  … and {} more: headwater search-exchanges --since {}", rows.len() - shown.len(), headwater_query::rfc3339(about.begun_ns));
+    }
+    for line in coverage {
+        let _ = writeln!(text, "  not seen: {line}");
+    }
+    for line in not_owned(about) {
+        let _ = writeln!(text, "  not counted: {line}");
+    }
+    text
+}
+
+/// What cannot be owned, in words.
+fn not_owned(about: &About) -> Vec<String> {
+    let mut lines = Vec::new();
+    let words = || about.command.iter().flat_map(|word| word.split_whitespace()).map(|word| word.rsplit('/').next().unwrap_or(word));
+    if let Some(engine) = ENGINES.iter().find(|engine| words().any(|word| word == **engine)) {
+        lines.push(format!("processes that {engine}'s daemon started for the command: they are the daemon's children. Ask by service instead"));
+    }
+    if about.cgroup.is_none() {
+        lines.push("children that left the process tree: no cgroup could be made for the command (root can)".to_owned());
+    }
+    lines
+}
+
+fn in_json(about: &About, rows: &[ExchangeRow], coverage: &[String]) -> String {
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            serde_json::json!({
+                "id": row.id, "start": headwater_query::rfc3339(row.start_ns), "client": row.client, "server": row.server,
+                "http_request_method": row.method, "url_path": row.path, "http_response_status_code": row.status_code,
+                "outcome": row.outcome, "latency_ns": row.latency_ns, "http_response_body_size": row.response_body_bytes,
+                "gaps": row.gaps, "failed": failed(row),
+            })
+        })
+        .collect();
+    let value = serde_json::json!({
+        "command": about.command, "exit_code": about.exit_code,
+        "begun": headwater_query::rfc3339(about.begun_ns), "ended": headwater_query::rfc3339(about.ended_ns),
+        "untrusted": ["exchanges.client", "exchanges.server", "exchanges.http_request_method", "exchanges.url_path"],
+        "exchanges": rows, "coverage": coverage, "not_counted": not_owned(about),
+    });
+    format!("{value:#}\n")
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}

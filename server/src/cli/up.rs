@@ -1,0 +1,130 @@
+//! `up`: the recorder here, the server as a process of its own that runs as the user who called sudo.
+
+use std::{
+    net::SocketAddr,
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Child, Command},
+};
+
+use clap::Args;
+
+use super::{
+    Exit,
+    output::{answer, say},
+    privilege::{caller, home_of},
+    record::{self, RecordArguments},
+    serve::{self, PORT, ServeArguments},
+};
+use crate::record::SessionSettings;
+
+/// What to record, and where to serve it.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct UpArguments {
+    #[command(flatten)]
+    record: RecordArguments,
+    #[command(flatten)]
+    serve: ServeArguments,
+}
+
+/// Records and serves until SIGINT or SIGTERM, or until one of the two ends.
+pub(super) fn up(db: Option<&Path>, arguments: &UpArguments) -> Exit {
+    let mistakes = serve::checked(&arguments.serve).err().unwrap_or_default();
+    mistakes.iter().for_each(|mistake| say(mistake));
+    let settings = match record::checked(db, &arguments.record) {
+        Ok(_) if !mistakes.is_empty() => return Exit::Usage,
+        Ok(settings) => settings,
+        Err(exit) => return exit,
+    };
+    let session = match record::start(&settings) {
+        Ok(session) => session,
+        Err(exit) => return exit,
+    };
+    let mut server = match start_server(&settings, &arguments.serve) {
+        Ok(server) => server,
+        Err(error) => {
+            say(&format!("the server could not be started: {error}"));
+            record::stop(session, false);
+            return Exit::Failed;
+        }
+    };
+    answer(&paste_this(&settings, &arguments.serve));
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Exit::Failed };
+    let (broken, server_ended) = runtime.block_on(async {
+        tokio::select! {
+            broken = record::until_told_to_stop(&session) => (broken, false),
+            () = ended(&mut server) => (false, true),
+        }
+    });
+    end_server(&mut server);
+    let exit = record::stop(session, broken);
+    if server_ended {
+        say("the server ended; its words above have the reason");
+        return Exit::Failed;
+    }
+    exit
+}
+
+fn start_server(settings: &SessionSettings, arguments: &ServeArguments) -> std::io::Result<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("--db").arg(&settings.store).arg("serve");
+    for (option, values) in [("--listen", &arguments.listen), ("--allowed-host", &arguments.allowed_host), ("--allowed-origin", &arguments.allowed_origin)] {
+        for value in values {
+            command.arg(option).arg(value);
+        }
+    }
+    if let Some(path) = &arguments.token_file {
+        command.arg("--token-file").arg(path);
+    }
+    if let Some(caller) = caller() {
+        // The standard library drops supplementary groups when it changes the user as root; the group of the store is
+        // the caller's own then, or the one named, which becomes the process's.
+        command.uid(caller.uid).gid(settings.group.unwrap_or(caller.gid));
+        if let Some(home) = home_of(caller.uid) {
+            command.env("HOME", home);
+        }
+        command.current_dir("/");
+    }
+    command.stdin(std::process::Stdio::null()).spawn()
+}
+
+/// Resolves when the process ends. Polled: the recorder has nothing else to wait for, and a signal for a child would be
+/// delivered to the whole program.
+async fn ended(server: &mut Child) {
+    let mut pulse = tokio::time::interval(std::time::Duration::from_millis(200));
+    loop {
+        pulse.tick().await;
+        if !matches!(server.try_wait(), Ok(None)) {
+            return;
+        }
+    }
+}
+
+fn end_server(server: &mut Child) {
+    if let Ok(pid) = i32::try_from(server.id())
+        && matches!(server.try_wait(), Ok(None))
+    {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM);
+    }
+    let _ = server.wait();
+}
+
+/// What a person pastes into a client.
+fn paste_this(settings: &SessionSettings, arguments: &ServeArguments) -> String {
+    let address = arguments.listen.first().cloned().unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], PORT)).to_string());
+    let program = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_else(|_| "headwater".to_owned());
+    let store = settings.store.display();
+    let stdio = serde_json::json!({
+        "mcpServers": { "headwater": { "command": program, "args": ["--db", settings.store.display().to_string(), "mcp"] } }
+    });
+    format!(
+        "\nPaste one of these into your client.\n\n\
+         Claude Code:      claude mcp add --transport http headwater http://{address}/mcp\n\
+         VS Code:          code --add-mcp '{{\"name\":\"headwater\",\"type\":\"http\",\"url\":\"http://{address}/mcp\"}}'\n\
+         Codex:            codex mcp add headwater --url http://{address}/mcp\n\
+         Gemini CLI:       gemini mcp add --transport http headwater http://{address}/mcp\n\
+         Cursor, others:   {{\"mcpServers\":{{\"headwater\":{{\"url\":\"http://{address}/mcp\"}}}}}}\n\
+         Over stdio:       {stdio}\n\n\
+         Or ask from a shell: {program} --db {store} status\n"
+    )
+}

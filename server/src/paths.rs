@@ -1,0 +1,35 @@
+//! Where the store is: the option, the environment, the system's store, the user's.
+//!
+//! Owns: the order of these (XDG Base Directory Specification, FHS 3.0). Does not create anything.
+
+use std::path::{Path, PathBuf};
+
+/// The system's store (FHS 3.0 section 5.8: state of programs).
+const SYSTEM: &str = "/var/lib/headwater/headwater.db";
+/// Its name in a user's data folder.
+const NAME: &str = "headwater/headwater.db";
+
+/// The store to read: as named, else the system's when there is one, else the user's.
+pub(crate) fn store_to_read(named: Option<&Path>) -> PathBuf {
+    named.map(Path::to_owned).unwrap_or_else(|| {
+        // A folder that may not be looked into is the system's store too: to say so helps more than to look elsewhere.
+        let system = Path::new(SYSTEM);
+        if system.parent().is_some_and(Path::exists) { system.to_owned() } else { users() }
+    })
+}
+
+/// The store to write: as named, else the system's for root, else the user's.
+pub(crate) fn store_to_write(named: Option<&Path>) -> PathBuf {
+    named.map(Path::to_owned).unwrap_or_else(|| if nix::unistd::geteuid().is_root() { SYSTEM.into() } else { users() })
+}
+
+/// The file of the store's key.
+pub(crate) fn key_of(store: &Path) -> PathBuf {
+    store.with_extension("key")
+}
+
+fn users() -> PathBuf {
+    let data = std::env::var_os("XDG_DATA_HOME").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let data = data.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share")));
+    data.unwrap_or_else(|| PathBuf::from("/tmp")).join(NAME)
+}

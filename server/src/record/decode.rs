@@ -1,0 +1,175 @@
+//! From the bytes of a record to the assembly's input.
+//!
+//! Owns: the reading of `headwater_schema::record`. A record of an unknown kind, another version or too few bytes is
+//! counted and skipped. Copies addresses and numbers; payload stays where it is, in the ring buffer.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use headwater_assembly::{End, Input, Owner, SocketEnd, TcpFlags, Turn, Way};
+use headwater_schema::record::{
+    EXEC_PATH, EndRecord, ExecRecord, Header, OwnerRecord, SocketRecord, TurnRecord, VERSION, direction, kind, owned,
+    tcp_flag,
+};
+
+use crate::clock::Clock;
+
+/// LOOPBACK_IFINDEX of include/net/flow.h.
+const LOOPBACK: u32 = 1;
+
+/// A program begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Exec<'a> {
+    pub(crate) pid: u32,
+    pub(crate) start_boot_ns: u64,
+    pub(crate) path: &'a [u8],
+    pub(crate) arguments: &'a [u8],
+}
+
+/// What a record was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decoded<'a> {
+    /// For the assembly.
+    Input(Input<'a>),
+    /// For the identities.
+    Exec(Exec<'a>),
+    /// Not understood.
+    Unknown,
+}
+
+/// Reads one record.
+pub(crate) fn decode<'a>(bytes: &'a [u8], clock: &Clock) -> Decoded<'a> {
+    let Some(header) = Header::decode(bytes).filter(|header| header.version == VERSION) else {
+        return Decoded::Unknown;
+    };
+    let decoded = match header.kind {
+        kind::TURN => turn(bytes, clock).map(|turn| Decoded::Input(Input::Turn(turn))),
+        kind::SYN => end(bytes, clock).map(|end| Decoded::Input(Input::Syn(end))),
+        kind::OPEN => end(bytes, clock).map(|end| Decoded::Input(Input::Open(end))),
+        kind::CLOSE => end(bytes, clock).map(|end| Decoded::Input(Input::Close(end))),
+        kind::OWNER => owner(bytes, clock).map(|owner| Decoded::Input(Input::Owner(owner))),
+        kind::SOCKET => socket(bytes, clock).map(|socket| Decoded::Input(Input::Socket(socket))),
+        kind::EXEC => exec(bytes).map(Decoded::Exec),
+        _ => None,
+    };
+    decoded.unwrap_or(Decoded::Unknown)
+}
+
+fn turn<'a>(bytes: &'a [u8], clock: &Clock) -> Option<Turn<'a>> {
+    let record = TurnRecord::decode(bytes)?;
+    let captured = usize::try_from(record.captured).ok()?;
+    Some(Turn {
+        at_ns: clock.wall(record.header.at_ns),
+        cookie: record.header.cookie,
+        way: way(record.direction),
+        thread_id: record.tid,
+        owned: match record.owned {
+            owned::YES => Some(true),
+            owned::NO => Some(false),
+            _ => None,
+        },
+        offset: record.offset,
+        previous_ns: clock.wall(record.previous_ns),
+        previous_last_chunk: record.previous_last_chunk == 1,
+        seq: record.seq,
+        ack: record.ack,
+        payload_length: record.payload_length,
+        number: Some(record.number),
+        new_turn: Some(record.new_turn == 1),
+        bytes: bytes.get(TurnRecord::SIZE..TurnRecord::SIZE.checked_add(captured)?)?,
+    })
+}
+
+fn end(bytes: &[u8], clock: &Clock) -> Option<End> {
+    let record = EndRecord::decode(bytes)?;
+    Some(End {
+        at_ns: clock.wall(record.header.at_ns),
+        cookie: record.header.cookie,
+        local: SocketAddr::new(address(record.family, &record.local)?, record.local_port),
+        remote: SocketAddr::new(address(record.family, &record.remote)?, record.remote_port),
+        way: way(record.direction),
+        flags: TcpFlags {
+            syn: record.flags & tcp_flag::SYN != 0,
+            ack: record.flags & tcp_flag::ACK != 0,
+            fin: record.flags & tcp_flag::FIN != 0,
+            rst: record.flags & tcp_flag::RST != 0,
+        },
+        netns: record.netns,
+        loopback: record.ifindex == LOOPBACK,
+        offset: record.offset,
+        last_ns: clock.wall(record.last_ns),
+    })
+}
+
+fn owner(bytes: &[u8], clock: &Clock) -> Option<Owner> {
+    let record = OwnerRecord::decode(bytes)?;
+    Some(Owner {
+        at_ns: clock.wall(record.header.at_ns),
+        cookie: record.header.cookie,
+        pid: record.tgid,
+        start_boot_ns: record.start_ns,
+        cgroup_id: record.cgroup_id,
+        comm: record.comm,
+        ancestors: record.ancestors,
+        certain: record.owned == owned::YES,
+    })
+}
+
+fn socket(bytes: &[u8], clock: &Clock) -> Option<SocketEnd> {
+    let record = SocketRecord::decode(bytes)?;
+    Some(SocketEnd {
+        at_ns: clock.wall(record.header.at_ns),
+        cookie: record.header.cookie,
+        error: record.error,
+        sent: record.egress_offset,
+        sent_last_ns: clock.wall(record.egress_last_ns),
+        received: record.ingress_offset,
+        received_last_ns: clock.wall(record.ingress_last_ns),
+        retransmits: record.retransmits,
+    })
+}
+
+fn exec(bytes: &[u8]) -> Option<Exec<'_>> {
+    let record = ExecRecord::decode(bytes)?;
+    let path = bytes.get(ExecRecord::SIZE..)?;
+    let arguments = path.get(EXEC_PATH..)?;
+    Some(Exec {
+        pid: record.tgid,
+        start_boot_ns: record.start_ns,
+        path: path.get(..usize::try_from(record.path_length).ok()?)?,
+        arguments: arguments.get(..usize::try_from(record.arguments_length).ok()?)?,
+    })
+}
+
+fn way(direction: u8) -> Way {
+    if direction == direction::EGRESS { Way::Egress } else { Way::Ingress }
+}
+
+fn address(family: u8, bytes: &[u8; 16]) -> Option<IpAddr> {
+    match family {
+        4 => Some(IpAddr::V4(Ipv4Addr::from(*bytes.first_chunk::<4>()?))),
+        6 => Some(IpAddr::V6(Ipv6Addr::from(*bytes))),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damaged_records_are_unknown_and_never_a_panic() {
+        let clock = Clock::new();
+        let mut bytes = vec![0u8; 2048];
+        for kind in 0..=20u16 {
+            bytes[..2].copy_from_slice(&kind.to_ne_bytes());
+            bytes[2..4].copy_from_slice(&VERSION.to_ne_bytes());
+            for fill in [0u8, 0x04, 0xff] {
+                bytes[24..].fill(fill);
+                for cut in [0, 1, 23, 24, 71, 72, 100, 104, 400, 2048] {
+                    let _ = decode(&bytes[..cut], &clock);
+                }
+            }
+        }
+        assert_eq!(decode(&[], &clock), Decoded::Unknown);
+    }
+}

@@ -1,0 +1,172 @@
+//! Who is at an end, found in what the kernel told of execve, and in `/proc`.
+//!
+//! Owns: bounded memories of programs begun, of processes named, of cgroup paths and of listeners. Does not trust a process
+//! number alone: a process is its number and its start.
+
+use std::{collections::HashMap, net::SocketAddr, os::unix::fs::MetadataExt, path::PathBuf};
+
+use headwater_assembly::{Identities, Identity, Owner};
+use headwater_model::{Evidence, Process, ProcessKey, Service};
+use headwater_redact::{CommandLine, Redactor, Text};
+
+use super::{decode::Exec, listener::Listeners, service::service_of};
+use crate::probes::{cgroup_mount, cgroup_paths};
+
+/// Programs begun that are remembered until somebody asks for them.
+const MAX_BEGUN: usize = 4096;
+/// Processes remembered as named.
+const MAX_NAMED: usize = 8192;
+/// Clock ticks of `/proc/PID/stat` (USER_HZ is 100 on every architecture that Linux supports today).
+const TICK_NS: u64 = 10_000_000;
+
+struct Begun {
+    path: Text,
+    arguments: CommandLine,
+}
+
+/// The memories.
+pub(crate) struct ProcIdentities {
+    redactor: Redactor,
+    mount: Option<PathBuf>,
+    cgroups: HashMap<u64, Text>,
+    begun: HashMap<ProcessKey, Begun>,
+    named: HashMap<ProcessKey, (Service, bool)>,
+    listeners: Listeners,
+    own_executable: Option<(u64, u64)>,
+}
+
+impl ProcIdentities {
+    pub(crate) fn new(redactor: Redactor) -> Self {
+        let own = std::fs::metadata("/proc/self/exe").ok().map(|metadata| (metadata.dev(), metadata.ino()));
+        Self {
+            redactor,
+            mount: cgroup_mount(),
+            cgroups: HashMap::new(),
+            begun: HashMap::new(),
+            named: HashMap::new(),
+            listeners: Listeners::default(),
+            own_executable: own,
+        }
+    }
+
+    /// Remembers a program begun: its path and arguments may be gone when its first packet is looked at.
+    pub(crate) fn begun(&mut self, exec: &Exec<'_>) {
+        if self.begun.len() >= MAX_BEGUN {
+            self.begun.clear();
+        }
+        let key = key(exec.pid, exec.start_boot_ns);
+        // The same process may have been named before its execve, when it was still a copy of its parent.
+        self.named.remove(&key);
+        let begun = Begun { path: self.redactor.file_path(exec.path), arguments: self.redactor.command_line(exec.arguments) };
+        self.begun.insert(key, begun);
+    }
+
+    fn cgroup(&mut self, id: u64) -> Option<Text> {
+        if id == 0 {
+            return None;
+        }
+        if !self.cgroups.contains_key(&id) {
+            let paths = cgroup_paths(self.mount.as_deref()?);
+            let redactor = &mut self.redactor;
+            self.cgroups = paths.into_iter().map(|(id, path)| (id, redactor.file_path(path.as_bytes()))).collect();
+            // A cgroup that is gone already is not looked for again and again.
+            self.cgroups.entry(id).or_insert_with(|| redactor.phrase(b"(gone)"));
+        }
+        self.cgroups.get(&id).cloned()
+    }
+
+    fn name(&mut self, key: ProcessKey, comm: &[u8], cgroup_id: u64, ancestors: &[u32], evidence: Evidence) -> Identity {
+        if let Some((service, own)) = self.named.get(&key) {
+            return Identity { key, service: service.clone(), evidence, own: *own, news: None };
+        }
+        let looked = Looked::at(key);
+        let begun = self.begun.get(&key);
+        let comm = comm.split(|byte| *byte == 0).next().unwrap_or_default();
+        let path = match (&looked.executable, begun) {
+            (Some(path), _) => Some(self.redactor.file_path(path)),
+            (None, Some(begun)) => Some(begun.path.clone()),
+            (None, None) => None,
+        };
+        let command_line = match (&looked.command_line, begun) {
+            (Some(line), _) => Some(self.redactor.command_line(line)),
+            (None, Some(begun)) => Some(begun.arguments.clone()),
+            (None, None) => None,
+        };
+        let executable_name = match path.as_ref().and_then(|path| path.as_str().rsplit('/').next().map(str::to_owned)) {
+            Some(name) if !name.is_empty() => self.redactor.phrase(name.as_bytes()),
+            _ => self.redactor.phrase(comm),
+        };
+        let cgroup = match &looked.cgroup {
+            Some(path) => Some(self.redactor.file_path(path)),
+            None => self.cgroup(cgroup_id),
+        };
+        let (service, container_id) = service_of(cgroup.as_ref(), &executable_name, &mut self.redactor);
+        let own = looked.identity.is_some() && looked.identity == self.own_executable;
+        let process = Process {
+            key,
+            executable_name,
+            executable_path: path,
+            command_line,
+            cgroup,
+            container_id,
+            ancestors: ancestors.iter().copied().take_while(|pid| *pid != 0).collect(),
+            service: service.clone(),
+        };
+        if self.named.len() >= MAX_NAMED {
+            self.named.clear();
+        }
+        self.named.insert(key, (service.clone(), own));
+        Identity { key, service, evidence, own, news: Some(Box::new(process)) }
+    }
+}
+
+impl Identities for ProcIdentities {
+    fn owner(&mut self, owner: &Owner) -> Option<Identity> {
+        let evidence = if owner.certain { Evidence::SocketLock } else { Evidence::TurnStart };
+        let key = key(owner.pid, owner.start_boot_ns);
+        Some(self.name(key, &owner.comm, owner.cgroup_id, &owner.ancestors, evidence))
+    }
+
+    fn listener(&mut self, netns: u32, local: SocketAddr) -> Option<Identity> {
+        let found = self.listeners.find(netns, local)?;
+        let key = key(found.pid, found.start_ticks * TICK_NS);
+        Some(self.name(key, found.comm.as_bytes(), 0, &[found.parent], Evidence::Proc))
+    }
+}
+
+fn key(pid: u32, start_boot_ns: u64) -> ProcessKey {
+    ProcessKey { pid, start_boot_ns: start_boot_ns / TICK_NS * TICK_NS }
+}
+
+/// What `/proc` still tells of a process.
+#[derive(Default)]
+struct Looked {
+    executable: Option<Vec<u8>>,
+    command_line: Option<Vec<u8>>,
+    cgroup: Option<Vec<u8>>,
+    identity: Option<(u64, u64)>,
+}
+
+impl Looked {
+    fn at(key: ProcessKey) -> Self {
+        let Ok(process) = procfs::process::Process::new(i32::try_from(key.pid).unwrap_or(0)) else { return Self::default() };
+        let same = process.stat().is_ok_and(|stat| key.start_boot_ns == 0 || stat.starttime * TICK_NS == key.start_boot_ns);
+        if !same {
+            return Self::default();
+        }
+        let folder = PathBuf::from(format!("/proc/{}", key.pid));
+        let executable = process.exe().ok().map(|path| path.into_os_string().into_encoded_bytes());
+        let cgroup = process.cgroups().ok().and_then(|groups| {
+            // Container engines and systemd may still name the container in a v1 hierarchy of a hybrid machine.
+            let v2 = groups.0.iter().find(|group| group.hierarchy == 0).map(|group| group.pathname.clone());
+            let v1 = groups.0.iter().map(|group| &group.pathname).find(|path| super::service::container_id(path).is_some()).cloned();
+            v1.or(v2).map(String::into_bytes)
+        });
+        Self {
+            executable,
+            command_line: std::fs::read(folder.join("cmdline")).ok().filter(|line| !line.is_empty()),
+            cgroup,
+            identity: std::fs::metadata(folder.join("exe")).ok().map(|metadata| (metadata.dev(), metadata.ino())),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The reader's thread: drains the ring buffer, assembles, hands on.
+//!
+//! Owns: the rhythm. Records are drained every few milliseconds, or sooner when there were many; time-driven work is done
+//! five times a second; accounts are closed once a second.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use headwater_assembly::{Assembly, Passed, Way};
+use headwater_schema::flow::direction_flag;
+
+use super::{
+    accounts::Accounts,
+    decode::{Decoded, decode},
+    identity::ProcIdentities,
+    queue::Inlet,
+};
+use crate::{
+    clock::{Clock, now_ns},
+    probes::Probes,
+};
+
+/// Between two drains when there is little to do.
+const REST: Duration = Duration::from_millis(4);
+/// Records drained before events are handed on.
+const BATCH: usize = 512;
+/// Between two looks at what waits.
+const TICK: Duration = Duration::from_millis(200);
+/// Between two closings of the accounts.
+const ACCOUNTS: Duration = Duration::from_secs(1);
+
+/// The reader.
+pub(crate) struct Reader {
+    pub(crate) probes: Probes,
+    pub(crate) assembly: Assembly<ProcIdentities>,
+    pub(crate) accounts: Accounts,
+    pub(crate) inlet: Inlet,
+    pub(crate) clock: Clock,
+    pub(crate) stop: Arc<AtomicBool>,
+    /// For tests of overload: rest this long between drains.
+    pub(crate) slowness: Option<Duration>,
+}
+
+/// What the reader saw in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// Records that the probes wanted to write.
+    pub(crate) fired: u64,
+    /// Records read.
+    pub(crate) delivered: u64,
+    /// Records lost.
+    pub(crate) lost: u64,
+}
+
+impl Reader {
+    /// Runs until told to stop, then drains what is left.
+    pub(crate) fn run(mut self) -> Totals {
+        let mut ticked = Instant::now();
+        let mut accounted = Instant::now();
+        while !self.stop.load(Ordering::Relaxed) {
+            let count = self.drain(BATCH);
+            if ticked.elapsed() >= TICK {
+                ticked = Instant::now();
+                self.tick();
+            }
+            if accounted.elapsed() >= ACCOUNTS {
+                accounted = Instant::now();
+                self.close_accounts();
+            }
+            self.inlet.send(self.assembly.events());
+            if let Some(slowness) = self.slowness {
+                std::thread::sleep(slowness);
+            } else if count < BATCH {
+                std::thread::sleep(REST);
+            }
+        }
+        self.finish()
+    }
+
+    fn drain(&mut self, limit: usize) -> usize {
+        let Self { probes, assembly, accounts, clock, .. } = self;
+        let count = probes.drain(limit, |bytes| match decode(bytes, clock) {
+            Decoded::Input(input) => assembly.take(&input),
+            Decoded::Exec(exec) => assembly.identities().begun(&exec),
+            Decoded::Unknown => accounts.unknown += 1,
+        });
+        accounts.delivered += count as u64;
+        count
+    }
+
+    fn tick(&mut self) {
+        let Self { probes, assembly, clock, .. } = self;
+        assembly.tick(now_ns(), |cookie, way| {
+            let flow = probes.flow(cookie)?;
+            let [egress, ingress] = flow.directions;
+            let side = match way {
+                Way::Egress => egress,
+                Way::Ingress => ingress,
+            };
+            Some(Passed {
+                bytes: side.bytes,
+                last_ns: clock.wall(side.last_ns),
+                last_chunk: side.flags & direction_flag::LAST_CHUNK != 0,
+            })
+        });
+    }
+
+    fn close_accounts(&mut self) {
+        let changes = self.clock.refresh();
+        let tally = self.assembly.tally();
+        let lost = std::mem::take(&mut self.inlet.lost);
+        let lines = self.accounts.close(now_ns(), self.probes.counters(), &tally, lost, &changes);
+        self.inlet.send(lines.into_iter());
+    }
+
+    fn finish(mut self) -> Totals {
+        while self.drain(usize::MAX) > 0 {
+            self.inlet.send(self.assembly.events());
+        }
+        self.assembly.finish_all(now_ns());
+        self.inlet.send(self.assembly.events());
+        self.close_accounts();
+        let counters = self.probes.counters();
+        Totals {
+            fired: counters.of(headwater_schema::flow::counter::FIRED),
+            delivered: self.accounts.delivered,
+            lost: counters.of(headwater_schema::flow::counter::LOST),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! From a captured frame to a TCP segment: Ethernet (with VLAN tags), Linux cooked, raw IP, BSD loopback.
+
+use std::net::{IpAddr, SocketAddr};
+
+use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket, TransportSlice};
+use headwater_assembly::TcpFlags;
+use pcap_parser::Linktype;
+
+/// One TCP segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Segment<'a> {
+    pub(crate) source: SocketAddr,
+    pub(crate) destination: SocketAddr,
+    pub(crate) flags: TcpFlags,
+    pub(crate) seq: u32,
+    pub(crate) ack: u32,
+    /// Payload bytes on the wire.
+    pub(crate) payload_length: u32,
+    /// Of these, what was captured.
+    pub(crate) payload: &'a [u8],
+}
+
+/// What a frame was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Frame<'a> {
+    /// TCP.
+    Segment(Segment<'a>),
+    /// Something else, whole.
+    Other,
+    /// A part of an IP datagram: not put together.
+    Fragment,
+    /// A link type that is not read.
+    UnknownLink,
+}
+
+/// Takes a frame apart. `length` is its size on the wire.
+pub(crate) fn take_apart(link: Linktype, bytes: &[u8], length: u32) -> Frame<'_> {
+    let Some(packet) = slice(link, bytes) else {
+        return if known(link) { Frame::Other } else { Frame::UnknownLink };
+    };
+    let Some((source, destination, fragmented, ip_payload)) = packet.net.as_ref().and_then(|net| addresses(net, length, bytes.len())) else {
+        return Frame::Other;
+    };
+    if fragmented {
+        return Frame::Fragment;
+    }
+    let Some(TransportSlice::Tcp(tcp)) = packet.transport else { return Frame::Other };
+    let header = u32::try_from(tcp.header_slice().len()).unwrap_or(0);
+    let payload_length = ip_payload.saturating_sub(header);
+    let captured = usize::try_from(payload_length).unwrap_or(usize::MAX).min(tcp.payload().len());
+    Frame::Segment(Segment {
+        source: SocketAddr::new(source, tcp.source_port()),
+        destination: SocketAddr::new(destination, tcp.destination_port()),
+        flags: TcpFlags { syn: tcp.syn(), ack: tcp.ack(), fin: tcp.fin(), rst: tcp.rst() },
+        seq: tcp.sequence_number(),
+        ack: tcp.acknowledgment_number(),
+        payload_length,
+        payload: tcp.payload().get(..captured).unwrap_or_default(),
+    })
+}
+
+fn known(link: Linktype) -> bool {
+    matches!(link.0, 0 | 1 | 12 | 14 | 101 | 108 | 113 | 228 | 229 | 276)
+}
+
+/// Link types by their numbers (pcap-linktype(7)).
+fn slice(link: Linktype, bytes: &[u8]) -> Option<LaxSlicedPacket<'_>> {
+    match link.0 {
+        1 => LaxSlicedPacket::from_ethernet(bytes).ok(),
+        // Raw IP, under the numbers that systems have given it.
+        12 | 14 | 101 | 228 | 229 => LaxSlicedPacket::from_ip(bytes).ok(),
+        // BSD loopback: four bytes of address family, in the capturing host's order or the network's.
+        0 | 108 => LaxSlicedPacket::from_ip(bytes.get(4..)?).ok(),
+        // Linux cooked: the protocol stands at byte 14 (v1) or 0 (v2).
+        113 => cooked(bytes.get(14..16)?, bytes.get(16..)?),
+        276 => cooked(bytes.get(..2)?, bytes.get(20..)?),
+        _ => None,
+    }
+}
+
+fn cooked<'a>(protocol: &[u8], rest: &'a [u8]) -> Option<LaxSlicedPacket<'a>> {
+    let protocol = u16::from_be_bytes(*protocol.first_chunk()?);
+    matches!(protocol, 0x0800 | 0x86dd | 0x8100 | 0x88a8).then(|| LaxSlicedPacket::from_ether_type(EtherType::from(protocol), rest))
+}
+
+/// Addresses, whether it is a fragment, and bytes on the wire behind the IP headers.
+fn addresses(net: &LaxNetSlice<'_>, length: u32, captured: usize) -> Option<(IpAddr, IpAddr, bool, u32)> {
+    match net {
+        LaxNetSlice::Ipv4(ip) => {
+            let header = ip.header();
+            let total = u32::from(header.total_len());
+            let own = u32::from(header.ihl()) * 4;
+            // Offloaded segments over 64 KiB have a total length of 0: then the frame's length tells.
+            let behind = if total == 0 { rest_of_frame(length, captured, ip.payload().payload.len()) } else { total.saturating_sub(own) };
+            let extensions = ip.extensions().auth.as_ref().map_or(0, |auth| auth.slice().len());
+            let behind = behind.saturating_sub(u32::try_from(extensions).ok()?);
+            Some((header.source_addr().into(), header.destination_addr().into(), ip.payload().fragmented, behind))
+        }
+        LaxNetSlice::Ipv6(ip) => {
+            let header = ip.header();
+            let total = u32::from(header.payload_length());
+            let extensions = u32::try_from(ip.extensions().slice().len()).ok()?;
+            let behind = if total == 0 {
+                rest_of_frame(length, captured, ip.payload().payload.len())
+            } else {
+                total.saturating_sub(extensions)
+            };
+            Some((header.source_addr().into(), header.destination_addr().into(), ip.payload().fragmented, behind))
+        }
+        LaxNetSlice::Arp(_) => None,
+    }
+}
+
+/// Bytes on the wire behind the IP headers, from the frame's length: what was captured of them and what was cut off.
+fn rest_of_frame(length: u32, captured: usize, payload: usize) -> u32 {
+    let cut = usize::try_from(length).unwrap_or(0).saturating_sub(captured);
+    u32::try_from(payload + cut).unwrap_or(u32::MAX)
+}
