@@ -130,7 +130,7 @@ fn replay_file(file: &Path, writer: &mut Writer, key: &Key, policy: &Policy) -> 
         }
         let events: Vec<Event> = assembly.events().collect();
         rows += events.len();
-        apply(writer, events);
+        apply(writer, &events);
         if rows >= COMMIT_ROWS {
             rows = 0;
             commit(writer);
@@ -156,7 +156,7 @@ fn replay_file(file: &Path, writer: &mut Writer, key: &Key, policy: &Policy) -> 
             events.push(Event::Coverage(Coverage { kind, from_ns, until_ns: last_ns, count, detail: None }));
         }
     }
-    apply(writer, events);
+    apply(writer, &events);
     writer.mark_replayed(&digest, now_ns()).map_err(|error| store(&error))?;
     commit(writer);
     bar.finish_and_clear();

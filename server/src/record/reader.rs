@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Between two drains when there is little to do.
-const REST: Duration = Duration::from_millis(4);
+const REST: Duration = Duration::from_millis(1);
 /// Records drained before events are handed on.
 const BATCH: usize = 512;
 /// Between two looks at what waits.

@@ -163,7 +163,7 @@ fn write(mut writer: Writer, outlet: &Outlet) {
         match outlet.receive(COMMIT.saturating_sub(committed.elapsed())) {
             Delivery::Events(events) => {
                 let count = events.len();
-                apply(&mut writer, events);
+                apply(&mut writer, &events);
                 outlet.done(count);
                 rows += count;
             }
@@ -189,11 +189,9 @@ fn write(mut writer: Writer, outlet: &Outlet) {
 }
 
 /// Applies events. What cannot be written is counted by the store and told in coverage; the recorder goes on.
-pub(crate) fn apply(writer: &mut Writer, events: Vec<Event>) {
-    for event in events {
-        if let Err(error) = writer.apply(&event) {
-            tracing::warn!(%error, "an event could not be written");
-        }
+pub(crate) fn apply(writer: &mut Writer, events: &[Event]) {
+    if let Err(error) = writer.apply_all(events) {
+        tracing::warn!(%error, "events could not be written");
     }
 }
 
