@@ -1,1 +1,19 @@
-//! tests
+//! What the tests on real traffic share: programs that die with their test, a store with its recorder, real servers.
+//!
+//! Owns: starting and awaiting other processes. Decides nothing about Headwater: what is right stands in `tests/`.
+//! Nothing sleeps for a fixed time where an event can be awaited, and every wait has a deadline that panics with
+//! what was seen so far.
+
+#![allow(clippy::expect_used, clippy::missing_panics_doc, reason = "a support library for tests: a panic is its verdict")]
+
+mod program;
+mod scratch;
+mod servers;
+mod store;
+mod wait;
+
+pub use program::{Program, run, said};
+pub use scratch::Scratch;
+pub use servers::{Nginx, corpora, free_port, node_server, python, python_server};
+pub use store::{Store, column, headwater};
+pub use wait::{DEADLINE, until};

@@ -1,0 +1,119 @@
+//! Real servers on ports of their own.
+
+use std::{
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{Program, Scratch, wait::until};
+
+/// A port that nothing listens on.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+/// The Python that has `mcp` and `requests`.
+pub fn python() -> PathBuf {
+    let made = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/test-venv/bin/python");
+    std::env::var_os("HEADWATER_TEST_PYTHON").map_or_else(|| PathBuf::from(made), PathBuf::from)
+}
+
+/// The folder of third-party corpora, where there is one.
+pub fn corpora() -> Option<PathBuf> {
+    std::env::var_os("HEADWATER_CORPORA").map(PathBuf::from)
+}
+
+/// nginx with a folder of files, an access log, and what else `locations` says.
+#[derive(Debug)]
+pub struct Nginx {
+    /// Where it listens, on 127.0.0.1 and `[::1]`.
+    pub port: u16,
+    /// The running server.
+    pub program: Program,
+    scratch: Scratch,
+}
+
+impl Nginx {
+    /// Starts it and waits until it accepts.
+    pub fn start(locations: &str) -> Self {
+        let scratch = Scratch::new();
+        std::fs::create_dir(scratch.file("files")).expect("a folder of files");
+        let port = free_port();
+        let folder = scratch.path().display();
+        let configuration = format!(
+            "daemon off; worker_processes 2; user root; pid {folder}/pid; error_log {folder}/error.log;
+             events {{ worker_connections 512; }}
+             http {{
+               log_format plain '$request_method $request_uri $status'; access_log {folder}/access.log plain;
+               client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+               uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi; client_max_body_size 64m;
+               keepalive_requests 100000;
+               server {{ listen 127.0.0.1:{port}; listen [::1]:{port}; root {folder}/files; {locations} }}
+             }}"
+        );
+        let configuration = scratch.write("nginx.conf", configuration);
+        let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
+        let mut command = Command::new("nginx");
+        command.env("PATH", path).arg("-p").arg(scratch.path()).arg("-e").arg(scratch.file("error.log")).arg("-c").arg(configuration);
+        let program = Program::start(&mut command);
+        until("listening nginx", || TcpStream::connect(("127.0.0.1", port)).map_err(|error| (error, program.said())));
+        Self { port, program, scratch }
+    }
+    /// The start of its addresses.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+    /// Puts a file into its folder.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) {
+        self.scratch.write(&format!("files/{name}"), content);
+    }
+    /// The folder of the server.
+    pub fn folder(&self) -> &Path {
+        self.scratch.path()
+    }
+    /// Its access log: method, path and status of every request.
+    pub fn log(&self) -> Vec<(String, String, String)> {
+        let text = std::fs::read_to_string(self.scratch.file("access.log")).unwrap_or_default();
+        let words = |line: &str| {
+            let mut words = line.split(' ');
+            let mut next = || words.next().unwrap_or_default().to_owned();
+            let (method, target, status) = (next(), next(), next());
+            (method, target.split('?').next().unwrap_or_default().to_owned(), status)
+        };
+        text.lines().map(words).collect()
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // Its workers follow the master's end only when the master is asked.
+        self.program.signal("TERM");
+        until("end of nginx", || if self.scratch.file("pid").exists() { Err("still there") } else { Ok(()) });
+    }
+}
+
+/// Python's `http.server` over a folder; gives the port.
+pub fn python_server(folder: &Path) -> (Program, u16) {
+    let mut command = Command::new(python());
+    command.args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--protocol", "HTTP/1.1", "--directory"]).arg(folder);
+    let program = Program::start(&mut command);
+    let line = program.await_line("Serving HTTP on");
+    (program, number_after(&line, "port "))
+}
+
+/// Node's `http` with a handler in JavaScript, `(request, response) => …`; gives the port.
+pub fn node_server(handler: &str) -> (Program, u16) {
+    let script = format!(
+        "const server = require('http').createServer({handler});
+         server.listen(0, '127.0.0.1', () => console.log('listening on port ' + server.address().port))"
+    );
+    let program = Program::start(Command::new("node").arg("-e").arg(script));
+    let line = program.await_line("listening on port");
+    (program, number_after(&line, "port "))
+}
+
+fn number_after(line: &str, word: &str) -> u16 {
+    let digits: String = line.split(word).nth(1).unwrap_or_default().chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or_else(|_| panic!("no port in {line:?}"))
+}

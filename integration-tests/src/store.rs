@@ -1,0 +1,111 @@
+//! A store of the test's own, its recorder, and questions to it.
+
+use std::{path::PathBuf, process::Command};
+
+use serde_json::{Map, Value};
+
+use crate::{Program, Scratch, said, wait::until};
+
+/// The program under test: `HEADWATER_TEST_BINARY`, else the release build.
+pub fn headwater() -> PathBuf {
+    let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/release/headwater");
+    std::env::var_os("HEADWATER_TEST_BINARY").map_or_else(|| PathBuf::from(built), PathBuf::from)
+}
+
+/// A value of a row, as text without quotes.
+pub fn column(row: &Map<String, Value>, name: &str) -> String {
+    match row.get(name) {
+        Some(Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+        None => panic!("no column {name} in {row:?}"),
+    }
+}
+
+/// A store in a folder of its own.
+#[derive(Debug, Default)]
+pub struct Store {
+    scratch: Scratch,
+}
+
+impl Store {
+    /// An empty place for a store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+    /// The folder that belongs to the test.
+    pub fn scratch(&self) -> &Scratch {
+        &self.scratch
+    }
+    /// The database's path; its folder is made by the program.
+    pub fn path(&self) -> PathBuf {
+        self.scratch.path().join("store/headwater.db")
+    }
+    /// The program with this store.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(headwater());
+        command.env("HEADWATER_DB", self.path()).env_remove("SUDO_UID").env_remove("SUDO_GID").args(arguments);
+        command
+    }
+    /// A recorder, ready.
+    pub fn record(&self, options: &[&str]) -> Program {
+        let recorder = Program::start(self.command(&["record"]).args(options));
+        recorder.await_line("(probes attached)");
+        recorder
+    }
+    /// A tool's structured answer.
+    pub fn ask(&self, arguments: &[&str]) -> Value {
+        let text = said(self.command(arguments).arg("--json"));
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?} gave no JSON ({error}): {text}"))
+    }
+    /// All pages of a list, each row by its columns' names.
+    pub fn rows(&self, arguments: &[&str]) -> Vec<Map<String, Value>> {
+        let mut rows = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let mut all = vec![arguments, &["--since", "-1h", "--limit", "200"]].concat();
+            if !cursor.is_empty() {
+                all.extend(["--cursor", &cursor]);
+            }
+            let answer = self.ask(&all);
+            let names: Vec<_> = answer["columns"].as_array().expect("columns").iter().filter_map(Value::as_str).collect();
+            for row in answer["rows"].as_array().expect("rows") {
+                let row = row.as_array().expect("a row");
+                rows.push(names.iter().map(|name| (*name).to_owned()).zip(row.iter().cloned()).collect());
+            }
+            match answer["next_cursor"].as_str() {
+                Some(next) => next.clone_into(&mut cursor),
+                None => return rows,
+            }
+        }
+    }
+    /// The rows, once there are at least `count`.
+    pub fn await_rows(&self, arguments: &[&str], count: usize) -> Vec<Map<String, Value>> {
+        until(&format!("{count} rows of {arguments:?}"), || {
+            let rows = self.rows(arguments);
+            if rows.len() >= count { Ok(rows) } else { Err(rows) }
+        })
+    }
+    /// One row.
+    pub fn await_row(&self, arguments: &[&str]) -> Map<String, Value> {
+        self.await_rows(arguments, 1).remove(0)
+    }
+    /// The newest exchange in full whose path is exactly `path`, once it has ended.
+    pub fn exchange(&self, path: &str) -> Value {
+        let arguments = ["search-exchanges", "--path", &format!("={path}")];
+        let id = until(&format!("ended exchange {path}"), || {
+            let rows = self.rows(&arguments);
+            let ended = rows.first().filter(|row| column(row, "outcome") != "open").map(|row| column(row, "id"));
+            ended.ok_or(rows)
+        });
+        self.ask(&["get-exchange", &id, "--detail", "detailed"])
+    }
+    /// Waits until all that happened before this call is stored.
+    pub fn settle(&self) {
+        let now = self.ask(&["status"])["now"].as_str().expect("now").to_owned();
+        until("commit", || {
+            let status = self.ask(&["status"]);
+            let reached = status["coverage"]["as_of"].as_str().is_some_and(|as_of| as_of > now.as_str());
+            if reached { Ok(()) } else { Err(status) }
+        });
+    }
+}

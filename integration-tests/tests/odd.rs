@@ -1,0 +1,178 @@
+//! Odd but legal HTTP, spoken by a socket client of the tests' own, and connections that end badly.
+
+#![allow(clippy::expect_used, reason = "tests")]
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    time::Duration,
+};
+
+use headwater_integration_tests::{Nginx, Store, column, free_port, until};
+use serde_json::Value;
+
+/// Sends parts one by one on one connection, each a segment of its own, and reads to the end.
+fn speak(port: u16, parts: &[&[u8]]) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
+    stream.set_nodelay(true).expect("no delay");
+    for part in parts {
+        stream.write_all(part).expect("written");
+    }
+    stream.shutdown(Shutdown::Write).expect("half closed");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("read");
+    answer
+}
+
+/// A server of one connection: reads a head, then does what the test wants with it.
+fn server(act: impl FnOnce(TcpStream) + Send + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
+            head.push(byte[0]);
+        }
+        act(stream);
+    });
+    port
+}
+
+fn words(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn nginx() -> Nginx {
+    Nginx::start("location / { return 200 'fine'; }")
+}
+
+#[test]
+fn a_head_that_comes_byte_by_byte() {
+    let store = Store::new();
+    let _recorder = store.record(&[]);
+    let nginx = nginx();
+    let head = b"GET /slowly/said?word=x HTTP/1.1\r\nHost: slow\r\nUser-Agent: byte-by-byte/1\r\nConnection: close\r\n\r\n";
+    let parts: Vec<&[u8]> = head.chunks(1).collect();
+    assert!(speak(nginx.port, &parts).contains("200 OK"));
+    let exchange = store.exchange("/slowly/said");
+    assert_eq!(exchange["outcome"], "complete");
+    assert_eq!(exchange["request"]["header_bytes"], head.len(), "{exchange:#}");
+    assert!(exchange["request"]["headers"].to_string().contains("byte-by-byte/1"), "{exchange:#}");
+}
+
+#[test]
+fn requests_in_one_segment_are_each_told() {
+    let store = Store::new();
+    let _recorder = store.record(&[]);
+    let nginx = nginx();
+    let pipeline: String = (1..=5).map(|number| format!("GET /pipelined/{number} HTTP/1.1\r\nHost: a\r\n\r\n")).collect();
+    assert_eq!(speak(nginx.port, &[pipeline.as_bytes()]).matches("200 OK").count(), 5);
+    let rows = store.await_rows(&["search-exchanges", "--path", "/pipelined/", "--outcome", "complete"], 5);
+    let mut paths: Vec<_> = rows.iter().map(|row| column(row, "path")).collect();
+    paths.sort();
+    assert_eq!(paths, ["/pipelined/1", "/pipelined/2", "/pipelined/3", "/pipelined/4", "/pipelined/5"]);
+    assert!(rows.iter().all(|row| column(row, "status") == "200"), "{rows:?}");
+}
+
+#[test]
+fn folded_headers_lower_case_methods_and_other_target_forms() {
+    let store = Store::new();
+    let _recorder = store.record(&[]);
+    for (request, path, method, form) in [
+        ("GET /folded HTTP/1.1\r\nHost: a\r\nUser-Agent: one\r\n two\r\n\r\n", "/folded", "GET", "origin"),
+        ("get /lower HTTP/1.1\r\nHost: a\r\n\r\n", "/lower", "get", "origin"),
+        ("GET http://127.0.0.1/absolute?x=1 HTTP/1.1\r\nHost: a\r\n\r\n", "/absolute", "GET", "absolute"),
+        ("M-SEARCH /search HTTP/1.1\r\nHost: a\r\n\r\n", "/search", "M-SEARCH", "origin"),
+    ] {
+        let port = server(|mut stream| drop(stream.write_all(b"HTTP/1.1 200\r\ncontent-length: 2\r\n\r\nok")));
+        speak(port, &[request.as_bytes()]);
+        let exchange = store.exchange(path);
+        assert_eq!((words(&exchange["method"]), words(&exchange["target_form"])), (method, form), "{exchange:#}");
+        assert_eq!((&exchange["status_code"], words(&exchange["outcome"])), (&Value::from(200), "complete"), "{exchange:#}");
+    }
+}
+
+#[test]
+fn interim_responses_are_not_the_answer() {
+    let store = Store::new();
+    let _recorder = store.record(&[]);
+    let port = server(|mut stream| {
+        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").expect("interim");
+        let mut body = [0; 4];
+        stream.read_exact(&mut body).expect("the body");
+        stream.write_all(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n").expect("final");
+    });
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
+    stream.write_all(b"POST /patient HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n").expect("head");
+    let mut interim = [0; 25];
+    stream.read_exact(&mut interim).expect("100 Continue");
+    stream.write_all(b"body").expect("body");
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).expect("the answer");
+    let exchange = store.exchange("/patient");
+    assert_eq!((&exchange["status_code"], words(&exchange["outcome"])), (&Value::from(201), "complete"), "{exchange:#}");
+    assert_eq!(exchange["interim"], serde_json::json!([100, 103]), "{exchange:#}");
+    assert_eq!(exchange["request"]["body_bytes"], 4, "{exchange:#}");
+}
+
+#[test]
+fn a_body_that_ends_with_the_connection() {
+    let store = Store::new();
+    let _recorder = store.record(&[]);
+    let port = server(|mut stream| {
+        stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n").expect("head");
+        stream.write_all(&[b'x'; 30_000]).expect("body");
+    });
+    let answer = speak(port, &[b"GET /until/close HTTP/1.0\r\n\r\n"]);
+    assert_eq!(answer.len(), 30_019);
+    let exchange = store.exchange("/until/close");
+    assert_eq!(words(&exchange["outcome"]), "complete", "{exchange:#}");
+    assert_eq!(exchange["response"]["body_bytes"], 30_000, "{exchange:#}");
+}
+
+#[test]
+fn a_client_that_leaves_early_gave_up() {
+    let store = Store::new();
+    let _recorder = store.record(&[]);
+    let port = server(|mut stream| {
+        // Waits for the client's end and answers nothing.
+        let _ = stream.read(&mut [0]);
+    });
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
+    stream.write_all(b"GET /never/answered HTTP/1.1\r\nHost: a\r\n\r\n").expect("written");
+    stream.set_read_timeout(Some(Duration::from_millis(150))).expect("a timeout");
+    let _ = stream.read(&mut [0]);
+    drop(stream);
+    let exchange = store.exchange("/never/answered");
+    assert_eq!(words(&exchange["outcome"]), "client_gave_up", "{exchange:#}");
+}
+
+#[test]
+fn a_server_that_resets_is_named() {
+    let store = Store::new();
+    let _recorder = store.record(&[]);
+    // Unread bytes at the close make the kernel send a reset.
+    let port = server(|stream| {
+        until("unread bytes", || if matches!(stream.peek(&mut [0]), Ok(1)) { Ok(()) } else { Err(()) });
+    });
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
+    stream.write_all(b"POST /reset/me HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nsome of the body").expect("written");
+    let _ = stream.read(&mut [0]);
+    let exchange = store.exchange("/reset/me");
+    assert_eq!(words(&exchange["outcome"]), "server_reset", "{exchange:#}");
+}
+
+#[test]
+fn a_refused_connection_is_a_failure_with_its_address() {
+    let store = Store::new();
+    let _recorder = store.record(&[]);
+    let port = free_port();
+    TcpStream::connect(("127.0.0.1", port)).expect_err("nothing listens");
+    let server = format!("127.0.0.1:{port}");
+    until("the refusal", || {
+        let rows = store.rows(&["find-errors"]);
+        rows.iter().any(|row| column(row, "server") == server && column(row, "kind") == "refused").then_some(()).ok_or(rows)
+    });
+}
