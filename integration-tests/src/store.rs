@@ -57,12 +57,16 @@ impl Store {
         let text = said(self.command(arguments).arg("--json"));
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?} gave no JSON ({error}): {text}"))
     }
-    /// All pages of a list, each row by its columns' names.
+    /// All pages of a list of the last hour, each row by its columns' names.
     pub fn rows(&self, arguments: &[&str]) -> Vec<Map<String, Value>> {
+        self.rows_since("-1h", arguments)
+    }
+    /// All pages of a list since a time.
+    pub fn rows_since(&self, since: &str, arguments: &[&str]) -> Vec<Map<String, Value>> {
         let mut rows = Vec::new();
         let mut cursor = String::new();
         loop {
-            let mut all = vec![arguments, &["--since", "-1h", "--limit", "200"]].concat();
+            let mut all = vec![arguments, &["--since", since, "--limit", "200"]].concat();
             if !cursor.is_empty() {
                 all.extend(["--cursor", &cursor]);
             }

@@ -1,60 +1,80 @@
 //! Capture files: never a panic, the same file twice adds nothing, and agreement with tshark.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test's way of failing is to panic")]
 
-use std::{path::PathBuf, process::Command};
+#![allow(clippy::expect_used, reason = "tests")]
 
-use headwater_integration_tests::Place;
+use std::{path::{Path, PathBuf}, process::Command};
 
-/// The corpora, or a word that they are left out.
-fn captures() -> Option<Vec<PathBuf>> {
-    let Some(folder) = std::env::var_os("HEADWATER_CORPORA") else {
-        println!("left out: HEADWATER_CORPORA is not set");
-        return None;
+use headwater_integration_tests::{Store, column, corpora, run, said};
+
+/// Files of the corpus, or a word that they are left out.
+fn captures() -> Vec<PathBuf> {
+    let Some(folder) = corpora() else {
+        eprintln!("left out: HEADWATER_CORPORA is not set");
+        return Vec::new();
     };
-    let mut files: Vec<_> = std::fs::read_dir(PathBuf::from(folder).join("pcap/zeek-http")).expect("pcap/zeek-http").map(|entry| entry.unwrap().path()).collect();
+    let folder = std::fs::read_dir(folder.join("pcap/zeek-http")).expect("pcap/zeek-http");
+    let mut files: Vec<_> = folder.map(|entry| entry.expect("an entry").path()).collect();
     files.sort();
-    assert!(!files.is_empty());
-    Some(files)
+    assert!(!files.is_empty(), "an empty corpus");
+    files
 }
 
 #[test]
 fn every_capture_is_read_and_twice_adds_nothing() {
-    let Some(files) = captures() else { return };
-    let place = Place::default();
-    let names: Vec<&str> = files.iter().map(|file| file.to_str().unwrap()).collect();
-    let first = place.run(&[&["replay"], &names[..]].concat());
-    assert!(matches!(first.status.code(), Some(0 | 66)), "{:?}: {}", first.status, String::from_utf8_lossy(&first.stderr));
-    let count = place.ask(&["status"])["recorded"]["exchanges"].clone();
-    assert!(count.as_u64().unwrap() > 100, "{count}");
-    let second = place.run(&[&["replay"], &names[..]].concat());
-    assert!(String::from_utf8_lossy(&second.stderr).contains("replayed before"));
-    assert_eq!(place.ask(&["status"])["recorded"]["exchanges"], count);
+    let files = captures();
+    if files.is_empty() {
+        return;
+    }
+    let store = Store::new();
+    let replay = || run(store.command(&["replay"]).args(&files));
+    let count = || store.ask(&["status"])["recorded"]["exchanges"].as_u64().expect("a count");
+    let first = replay();
+    let told = String::from_utf8_lossy(&first.stderr);
+    assert!(matches!(first.status.code(), Some(0 | 66)) && !told.contains("panicked"), "{:?}: {told}", first.status);
+    let once = count();
+    assert!(once > 100, "{once} exchanges");
+    assert!(String::from_utf8_lossy(&replay().stderr).contains("replayed before"));
+    assert_eq!(count(), once);
+}
+
+/// Requests and final responses that tshark finds; a frame names each message in it.
+fn theirs(file: &Path) -> (usize, usize) {
+    let mut command = Command::new("tshark");
+    let fields = ["-Y", "http", "-T", "fields", "-e", "http.request.method", "-e", "http.response.code"];
+    let output = run(command.arg("-r").arg(file).args(fields));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let column = |number: usize| text.lines().filter_map(move |line| line.split('\t').nth(number)).flat_map(|cell| cell.split(',')).filter(|value| !value.is_empty());
+    // tshark counts interim responses too; here they belong to the one that follows.
+    (column(0).count(), column(1).filter(|code| !code.starts_with('1') || *code == "101").count())
 }
 
 #[test]
 fn requests_and_responses_agree_with_tshark() {
-    let Some(files) = captures() else { return };
-    let (mut ours_and_theirs, mut all) = (0, 0);
-    for file in files {
-        let place = Place::default();
-        place.run(&["replay", file.to_str().unwrap()]);
-        let rows = place.search(&["--since", "1990-01-01T00:00:00Z"]);
-        let requests = rows.iter().filter(|row| row["method"].is_string()).count();
-        let responses = rows.iter().filter(|row| row["status"].is_number()).count();
-        let field = |filter: &str| {
-            let output = Command::new("tshark").arg("-r").arg(&file).args(["-Y", filter, "-T", "fields", "-e", "frame.number"]).output().expect("tshark");
-            String::from_utf8_lossy(&output.stdout).lines().count()
-        };
-        // tshark counts interim responses as responses; here they belong to the one that follows.
-        let (asked, answered) = (field("http.request"), field("http.response && http.response.code >= 200 || http.response.code == 101"));
-        let agreed = requests.min(asked) + responses.min(answered);
-        let most = requests.max(asked) + responses.max(answered);
-        if agreed != most {
-            println!("{}: requests {requests} (tshark {asked}), responses {responses} (tshark {answered})", file.file_name().unwrap().display());
+    let (mut agreed, mut all) = (0, 0);
+    for file in captures() {
+        let store = Store::new();
+        run(&mut store.command(&["replay", &file.to_string_lossy()]));
+        let rows = store.rows_since("1990-01-01T00:00:00Z", &["search-exchanges"]);
+        let seen = |name: &str| rows.iter().filter(|row| column(row, name) != "null").count();
+        let (requests, responses) = (seen("method"), seen("status"));
+        let (asked, answered) = theirs(&file);
+        let (least, most) = (requests.min(asked) + responses.min(answered), requests.max(asked) + responses.max(answered));
+        if least != most {
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            println!("{name}: requests {requests} (tshark {asked}), responses {responses} (tshark {answered})");
         }
-        ours_and_theirs += agreed;
+        agreed += least;
         all += most;
     }
-    println!("agreement with tshark: {ours_and_theirs} of {all}");
-    assert!(ours_and_theirs * 100 >= all * 90, "{ours_and_theirs} of {all}");
+    println!("agreement with tshark: {agreed} of {all}");
+    assert!(agreed * 100 >= all * 90, "{agreed} of {all}");
+}
+
+#[test]
+fn what_is_no_capture_is_named() {
+    let store = Store::new();
+    let text = store.scratch().write("no.pcap", "this is no capture");
+    let output = run(store.command(&["replay"]).arg(&text));
+    assert_eq!(output.status.code(), Some(66), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said(&mut store.command(&["--version"])).contains("headwater"));
 }

@@ -1,0 +1,81 @@
+//! MCP clients that are not ours: the official Python SDK and the inspector's command line, over stdio and HTTP.
+
+#![allow(clippy::expect_used, reason = "tests")]
+
+use std::{path::PathBuf, process::Command};
+
+use headwater_integration_tests::{Nginx, Program, Store, headwater, python, said};
+
+const SDK: &str = r"
+import asyncio, sys
+from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
+
+async def main():
+    target = sys.argv[2] if sys.argv[1] == 'http' else stdio_client(StdioServerParameters(command=sys.argv[2], args=sys.argv[3:]))
+    async with Client(target, mode=sys.argv[1] == 'http' and 'auto' or 'legacy') as client:
+        tools = (await client.list_tools()).tools
+        names = sorted(tool.name for tool in tools)
+        assert names == ['find_errors', 'get_exchange', 'list_services', 'search_exchanges', 'status'], names
+        assert all(tool.annotations.read_only_hint and tool.output_schema for tool in tools), tools
+        rows = (await client.call_tool('search_exchanges', {})).structured_content['rows']
+        assert rows, 'no rows'
+        for name, arguments in [('status', {}), ('list_services', {}), ('find_errors', {}), ('get_exchange', {'id': rows[0][0]})]:
+            result = await client.call_tool(name, arguments)
+            assert not result.is_error, (name, result)
+            assert result.structured_content['coverage']['as_of'] and result.content[0].text, name
+        wrong = await client.call_tool('search_exchanges', {'sinc': '-1h'})
+        assert wrong.is_error and 'did you mean since' in wrong.content[0].text, wrong
+    print('all tools answered')
+
+asyncio.run(main())
+";
+
+/// A store with one failed exchange, its recorder, and a server over HTTP with its address.
+fn recorded() -> (Store, Program, Program, String) {
+    let (store, nginx) = (Store::new(), Nginx::start(""));
+    let recorder = store.record(&[]);
+    said(Command::new("curl").args(["-s", &format!("{}/missing/one", nginx.url())]));
+    store.exchange("/missing/one");
+    let server = Program::start(&mut store.command(&["serve", "--listen", "127.0.0.1:0"]));
+    let line = server.await_line("serving MCP at ");
+    let address = line.split("serving MCP at ").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("an address").to_owned();
+    (store, recorder, server, address)
+}
+
+#[test]
+fn the_official_python_client_calls_every_tool() {
+    let (store, recorder, server, address) = recorded();
+    let (program, db) = (headwater(), store.path());
+    let mut stdio = Command::new(python());
+    stdio.args(["-c", SDK, "stdio"]).arg(program).arg("--db").arg(db).arg("mcp");
+    assert!(said(&mut stdio).contains("all tools answered"));
+    assert!(said(Command::new(python()).args(["-c", SDK, "http", &address])).contains("all tools answered"));
+    assert!(server.end("INT").0.success());
+    assert!(recorder.end("INT").0.success());
+}
+
+/// The inspector's command line.
+fn inspector(arguments: &[&str]) -> Command {
+    let installed = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/test-node/node_modules/.bin/mcp-inspector");
+    let inspector = std::env::var_os("HEADWATER_TEST_INSPECTOR").map_or_else(|| PathBuf::from(installed), PathBuf::from);
+    let mut command = Command::new(inspector);
+    command.arg("--cli").args(arguments);
+    command
+}
+
+#[test]
+fn the_inspector_lists_and_calls_over_both_transports() {
+    let (store, _recorder, _server, address) = recorded();
+    let (program, db) = (headwater(), store.path());
+    let stdio = [&*program.to_string_lossy(), "--db", &*db.to_string_lossy(), "mcp"].map(str::to_owned);
+    let stdio: Vec<&str> = stdio.iter().map(String::as_str).collect();
+    for target in [&stdio[..], &[&address, "--transport", "http"]] {
+        let listed = said(&mut inspector(&[target, &["--method", "tools/list", "--strict"]].concat()));
+        for tool in ["status", "list_services", "search_exchanges", "get_exchange", "find_errors"] {
+            assert!(listed.contains(&format!("\"{tool}\"")), "{listed}");
+        }
+        let called = said(&mut inspector(&[target, &["--method", "tools/call", "--tool-name", "search_exchanges", "--tool-arg", "status=4xx"]].concat()));
+        assert!(called.contains("/missing/one"), "{called}");
+    }
+}
