@@ -4,7 +4,11 @@
 //! Nothing sleeps for a fixed time where an event can be awaited, and every wait has a deadline that panics with
 //! what was seen so far.
 
-#![allow(clippy::expect_used, clippy::missing_panics_doc, reason = "a support library for tests: a panic is its verdict")]
+#![allow(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a support library for tests: a panic is its verdict"
+)]
 
 mod program;
 mod scratch;

@@ -30,7 +30,11 @@ impl Program {
             child.stdout.take().map(|pipe| collect(pipe, &said)),
             child.stderr.take().map(|pipe| collect(pipe, &said)),
         ];
-        Self { child, said, readers: readers.into_iter().flatten().collect() }
+        Self {
+            child,
+            said,
+            readers: readers.into_iter().flatten().collect(),
+        }
     }
     /// Its process id.
     pub fn pid(&self) -> u32 {
@@ -44,7 +48,10 @@ impl Program {
     pub fn await_line(&self, part: &str) -> String {
         until(part, || {
             let said = self.said();
-            said.lines().find(|line| line.contains(part)).map(str::to_owned).ok_or(said)
+            said.lines()
+                .find(|line| line.contains(part))
+                .map(str::to_owned)
+                .ok_or(said)
         })
     }
     /// Sends a signal, by name.
@@ -79,17 +86,26 @@ impl Drop for Program {
 }
 
 fn signal(pid: u32, name: &str) {
-    let status = Command::new("sh").arg("-c").arg(format!("kill -{name} {pid}")).status().expect("sh");
+    let status = Command::new("sh")
+        .arg("-c")
+        .arg(format!("kill -{name} {pid}"))
+        .status()
+        .expect("sh");
     assert!(status.success(), "kill -{name} {pid}");
 }
 
-fn collect(pipe: impl Read + Send + 'static, said: &Arc<Mutex<String>>) -> std::thread::JoinHandle<()> {
+fn collect(
+    pipe: impl Read + Send + 'static,
+    said: &Arc<Mutex<String>>,
+) -> std::thread::JoinHandle<()> {
     let said = Arc::clone(said);
     std::thread::spawn(move || {
         let mut pipe = BufReader::new(pipe);
         let mut line = Vec::new();
         while matches!(pipe.read_until(b'\n', &mut line), Ok(1..)) {
-            said.lock().expect("what was said").push_str(&String::from_utf8_lossy(&line));
+            said.lock()
+                .expect("what was said")
+                .push_str(&String::from_utf8_lossy(&line));
             line.clear();
         }
     })
@@ -97,13 +113,20 @@ fn collect(pipe: impl Read + Send + 'static, said: &Arc<Mutex<String>>) -> std::
 
 /// Runs a program to its end.
 pub fn run(command: &mut Command) -> Output {
-    command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; ./test installs what is needed"))
+    command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}; ./test installs what is needed"))
 }
 
 /// Runs a program that must succeed, and gives its standard output.
 pub fn said(command: &mut Command) -> String {
     let output = run(command);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{command:?}: {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{text}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
     text
 }

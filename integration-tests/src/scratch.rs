@@ -15,7 +15,8 @@ impl Scratch {
     /// Makes the folder; anybody may pass through it, so that another user can be given what lies inside.
     pub fn new() -> Self {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("headwater-test-{}-{number}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("headwater-test-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&path).expect("a folder for the test");
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(&path, open).expect("permissions of the folder");

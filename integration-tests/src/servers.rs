@@ -10,12 +10,18 @@ use crate::{Program, Scratch, wait::until};
 
 /// A port that nothing listens on.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port")
+        .port()
 }
 
 /// The Python that has `mcp` and `requests`.
 pub fn python() -> PathBuf {
-    let made = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/test-venv/bin/python");
+    let made = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../target/test-venv/bin/python"
+    );
     std::env::var_os("HEADWATER_TEST_PYTHON").map_or_else(|| PathBuf::from(made), PathBuf::from)
 }
 
@@ -53,12 +59,28 @@ impl Nginx {
              }}"
         );
         let configuration = scratch.write("nginx.conf", configuration);
-        let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
+        let path = format!(
+            "{}:/usr/sbin:/sbin",
+            std::env::var("PATH").unwrap_or_default()
+        );
         let mut command = Command::new("nginx");
-        command.env("PATH", path).arg("-p").arg(scratch.path()).arg("-e").arg(scratch.file("error.log")).arg("-c").arg(configuration);
+        command
+            .env("PATH", path)
+            .arg("-p")
+            .arg(scratch.path())
+            .arg("-e")
+            .arg(scratch.file("error.log"))
+            .arg("-c")
+            .arg(configuration);
         let program = Program::start(&mut command);
-        until("listening nginx", || TcpStream::connect(("127.0.0.1", port)).map_err(|error| (error, program.said())));
-        Self { port, program, scratch }
+        until("listening nginx", || {
+            TcpStream::connect(("127.0.0.1", port)).map_err(|error| (error, program.said()))
+        });
+        Self {
+            port,
+            program,
+            scratch,
+        }
     }
     /// The start of its addresses.
     pub fn url(&self) -> String {
@@ -79,7 +101,11 @@ impl Nginx {
             let mut words = line.split(' ');
             let mut next = || words.next().unwrap_or_default().to_owned();
             let (method, target, status) = (next(), next(), next());
-            (method, target.split('?').next().unwrap_or_default().to_owned(), status)
+            (
+                method,
+                target.split('?').next().unwrap_or_default().to_owned(),
+                status,
+            )
         };
         text.lines().map(words).collect()
     }
@@ -89,14 +115,32 @@ impl Drop for Nginx {
     fn drop(&mut self) {
         // Its workers follow the master's end only when the master is asked.
         self.program.signal("TERM");
-        until("end of nginx", || if self.scratch.file("pid").exists() { Err("still there") } else { Ok(()) });
+        until("end of nginx", || {
+            if self.scratch.file("pid").exists() {
+                Err("still there")
+            } else {
+                Ok(())
+            }
+        });
     }
 }
 
 /// Python's `http.server` over a folder; gives the port.
 pub fn python_server(folder: &Path) -> (Program, u16) {
     let mut command = Command::new(python());
-    command.args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--protocol", "HTTP/1.1", "--directory"]).arg(folder);
+    command
+        .args([
+            "-u",
+            "-m",
+            "http.server",
+            "0",
+            "--bind",
+            "127.0.0.1",
+            "--protocol",
+            "HTTP/1.1",
+            "--directory",
+        ])
+        .arg(folder);
     let program = Program::start(&mut command);
     let line = program.await_line("Serving HTTP on");
     (program, number_after(&line, "port "))
@@ -114,6 +158,14 @@ pub fn node_server(handler: &str) -> (Program, u16) {
 }
 
 fn number_after(line: &str, word: &str) -> u16 {
-    let digits: String = line.split(word).nth(1).unwrap_or_default().chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().unwrap_or_else(|_| panic!("no port in {line:?}"))
+    let digits: String = line
+        .split(word)
+        .nth(1)
+        .unwrap_or_default()
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect();
+    digits
+        .parse()
+        .unwrap_or_else(|_| panic!("no port in {line:?}"))
 }

@@ -43,7 +43,11 @@ impl Store {
     /// The program with this store.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(headwater());
-        command.env("HEADWATER_DB", self.path()).env_remove("SUDO_UID").env_remove("SUDO_GID").args(arguments);
+        command
+            .env("HEADWATER_DB", self.path())
+            .env_remove("SUDO_UID")
+            .env_remove("SUDO_GID")
+            .args(arguments);
         command
     }
     /// A recorder, ready.
@@ -55,7 +59,8 @@ impl Store {
     /// A tool's structured answer.
     pub fn ask(&self, arguments: &[&str]) -> Value {
         let text = said(self.command(arguments).arg("--json"));
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?} gave no JSON ({error}): {text}"))
+        serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("{arguments:?} gave no JSON ({error}): {text}"))
     }
     /// All pages of a list of the last hour, each row by its columns' names.
     pub fn rows(&self, arguments: &[&str]) -> Vec<Map<String, Value>> {
@@ -66,15 +71,26 @@ impl Store {
         let mut rows = Vec::new();
         let mut cursor = String::new();
         loop {
-            let mut all = vec![arguments, &["--since", since, "--limit", "200"]].concat();
+            let mut all = [arguments, &["--since", since, "--limit", "200"]].concat();
             if !cursor.is_empty() {
                 all.extend(["--cursor", &cursor]);
             }
             let answer = self.ask(&all);
-            let names: Vec<_> = answer["columns"].as_array().expect("columns").iter().filter_map(Value::as_str).collect();
+            let names: Vec<_> = answer["columns"]
+                .as_array()
+                .expect("columns")
+                .iter()
+                .filter_map(Value::as_str)
+                .collect();
             for row in answer["rows"].as_array().expect("rows") {
                 let row = row.as_array().expect("a row");
-                rows.push(names.iter().map(|name| (*name).to_owned()).zip(row.iter().cloned()).collect());
+                rows.push(
+                    names
+                        .iter()
+                        .map(|name| (*name).to_owned())
+                        .zip(row.iter().cloned())
+                        .collect(),
+                );
             }
             match answer["next_cursor"].as_str() {
                 Some(next) => next.clone_into(&mut cursor),
@@ -86,7 +102,11 @@ impl Store {
     pub fn await_rows(&self, arguments: &[&str], count: usize) -> Vec<Map<String, Value>> {
         until(&format!("{count} rows of {arguments:?}"), || {
             let rows = self.rows(arguments);
-            if rows.len() >= count { Ok(rows) } else { Err(rows) }
+            if rows.len() >= count {
+                Ok(rows)
+            } else {
+                Err(rows)
+            }
         })
     }
     /// One row.
@@ -98,17 +118,25 @@ impl Store {
         let arguments = ["search-exchanges", "--path", &format!("={path}")];
         let id = until(&format!("ended exchange {path}"), || {
             let rows = self.rows(&arguments);
-            let ended = rows.first().filter(|row| column(row, "outcome") != "open").map(|row| column(row, "id"));
+            let ended = rows
+                .first()
+                .filter(|row| column(row, "outcome") != "open")
+                .map(|row| column(row, "id"));
             ended.ok_or(rows)
         });
         self.ask(&["get-exchange", &id, "--detail", "detailed"])
     }
     /// Waits until all that happened before this call is stored.
     pub fn settle(&self) {
-        let now = self.ask(&["status"])["now"].as_str().expect("now").to_owned();
+        let now = self.ask(&["status"])["now"]
+            .as_str()
+            .expect("now")
+            .to_owned();
         until("commit", || {
             let status = self.ask(&["status"]);
-            let reached = status["coverage"]["as_of"].as_str().is_some_and(|as_of| as_of > now.as_str());
+            let reached = status["coverage"]["as_of"]
+                .as_str()
+                .is_some_and(|as_of| as_of > now.as_str());
             if reached { Ok(()) } else { Err(status) }
         });
     }

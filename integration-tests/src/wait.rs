@@ -11,7 +11,10 @@ pub fn until<T, S: std::fmt::Debug>(what: &str, mut ask: impl FnMut() -> Result<
     loop {
         match ask() {
             Ok(answer) => return answer,
-            Err(seen) => assert!(Instant::now() < deadline, "no {what} within {DEADLINE:?}; last seen: {seen:#?}"),
+            Err(seen) => assert!(
+                Instant::now() < deadline,
+                "no {what} within {DEADLINE:?}; last seen: {seen:#?}"
+            ),
         }
         std::thread::sleep(Duration::from_millis(50));
     }

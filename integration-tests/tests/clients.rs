@@ -39,7 +39,12 @@ fn recorded() -> (Store, Program, Program, String) {
     store.exchange("/missing/one");
     let server = Program::start(&mut store.command(&["serve", "--listen", "127.0.0.1:0"]));
     let line = server.await_line("serving MCP at ");
-    let address = line.split("serving MCP at ").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("an address").to_owned();
+    let address = line
+        .split("serving MCP at ")
+        .nth(1)
+        .and_then(|rest| rest.split_whitespace().next())
+        .expect("an address")
+        .to_owned();
     (store, recorder, server, address)
 }
 
@@ -48,17 +53,29 @@ fn the_official_python_client_calls_every_tool() {
     let (store, recorder, server, address) = recorded();
     let (program, db) = (headwater(), store.path());
     let mut stdio = Command::new(python());
-    stdio.args(["-c", SDK, "stdio"]).arg(program).arg("--db").arg(db).arg("mcp");
+    stdio
+        .args(["-c", SDK, "stdio"])
+        .arg(program)
+        .arg("--db")
+        .arg(db)
+        .arg("mcp");
     assert!(said(&mut stdio).contains("all tools answered"));
-    assert!(said(Command::new(python()).args(["-c", SDK, "http", &address])).contains("all tools answered"));
+    assert!(
+        said(Command::new(python()).args(["-c", SDK, "http", &address]))
+            .contains("all tools answered")
+    );
     assert!(server.end("INT").0.success());
     assert!(recorder.end("INT").0.success());
 }
 
 /// The inspector's command line.
 fn inspector(arguments: &[&str]) -> Command {
-    let installed = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/test-node/node_modules/.bin/mcp-inspector");
-    let inspector = std::env::var_os("HEADWATER_TEST_INSPECTOR").map_or_else(|| PathBuf::from(installed), PathBuf::from);
+    let installed = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../target/test-node/node_modules/.bin/mcp-inspector"
+    );
+    let inspector = std::env::var_os("HEADWATER_TEST_INSPECTOR")
+        .map_or_else(|| PathBuf::from(installed), PathBuf::from);
     let mut command = Command::new(inspector);
     command.arg("--cli").args(arguments);
     command
@@ -68,14 +85,41 @@ fn inspector(arguments: &[&str]) -> Command {
 fn the_inspector_lists_and_calls_over_both_transports() {
     let (store, _recorder, _server, address) = recorded();
     let (program, db) = (headwater(), store.path());
-    let stdio = [&*program.to_string_lossy(), "--db", &*db.to_string_lossy(), "mcp"].map(str::to_owned);
+    let stdio = [
+        &*program.to_string_lossy(),
+        "--db",
+        &*db.to_string_lossy(),
+        "mcp",
+    ]
+    .map(str::to_owned);
     let stdio: Vec<&str> = stdio.iter().map(String::as_str).collect();
     for target in [&stdio[..], &[&address, "--transport", "http"]] {
-        let listed = said(&mut inspector(&[target, &["--method", "tools/list", "--strict"]].concat()));
-        for tool in ["status", "list_services", "search_exchanges", "get_exchange", "find_errors"] {
+        let listed = said(&mut inspector(
+            &[target, &["--method", "tools/list", "--strict"]].concat(),
+        ));
+        for tool in [
+            "status",
+            "list_services",
+            "search_exchanges",
+            "get_exchange",
+            "find_errors",
+        ] {
             assert!(listed.contains(&format!("\"{tool}\"")), "{listed}");
         }
-        let called = said(&mut inspector(&[target, &["--method", "tools/call", "--tool-name", "search_exchanges", "--tool-arg", "status=4xx"]].concat()));
+        let called = said(&mut inspector(
+            &[
+                target,
+                &[
+                    "--method",
+                    "tools/call",
+                    "--tool-name",
+                    "search_exchanges",
+                    "--tool-arg",
+                    "status=4xx",
+                ],
+            ]
+            .concat(),
+        ));
         assert!(called.contains("/missing/one"), "{called}");
     }
 }

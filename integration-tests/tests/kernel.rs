@@ -14,7 +14,14 @@ fn nginx() -> Nginx {
 /// curl with keep-alive for `count` requests, printing each status.
 fn load(nginx: &Nginx, word: &str, count: u32) -> Program {
     let url = format!("{}/{word}/[1-{count}]", nginx.url());
-    Program::start(Command::new("curl").args(["-s", "-o", "/dev/null", "-w", "%{http_code}\n", &url]))
+    Program::start(Command::new("curl").args([
+        "-s",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}\n",
+        &url,
+    ]))
 }
 
 /// All must be answered.
@@ -26,7 +33,8 @@ fn answered(load: Program, count: usize) {
 
 /// What BPF holds: programs, links and what is attached to cgroups.
 fn in_the_kernel() -> (usize, usize, String) {
-    let ask = |arguments: &[&str]| said(Command::new("bpftool").env("PATH", path()).args(arguments));
+    let ask =
+        |arguments: &[&str]| said(Command::new("bpftool").env("PATH", path()).args(arguments));
     let count = |kind: &str| {
         let list: Value = serde_json::from_str(&ask(&["-j", kind, "show"])).expect("a list");
         list.as_array().map_or(0, Vec::len)
@@ -35,7 +43,10 @@ fn in_the_kernel() -> (usize, usize, String) {
 }
 
 fn path() -> String {
-    format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
+    format!(
+        "{}:/usr/sbin:/sbin",
+        std::env::var("PATH").unwrap_or_default()
+    )
 }
 
 #[test]
@@ -52,7 +63,15 @@ fn a_killed_recorder_leaves_traffic_and_kernel_as_they_were() {
         if now == before { Ok(()) } else { Err(now) }
     });
     answered(first, 5000);
-    let kept = store.rows(&["search-exchanges", "--path", "/first/", "--outcome", "complete"]).len();
+    let kept = store
+        .rows(&[
+            "search-exchanges",
+            "--path",
+            "/first/",
+            "--outcome",
+            "complete",
+        ])
+        .len();
     assert!(kept >= 20, "{kept} rows after the kill");
 
     let second = load(&nginx, "second", 3000);
@@ -60,18 +79,32 @@ fn a_killed_recorder_leaves_traffic_and_kernel_as_they_were() {
     answered(second, 3000);
     said(Command::new("curl").args(["-s", &format!("{}/third", nginx.url())]));
     assert_eq!(store.exchange("/third")["outcome"], "complete");
-    assert!(store.rows(&["search-exchanges", "--path", "/first/"]).len() >= kept, "earlier rows are still there");
+    assert!(
+        store.rows(&["search-exchanges", "--path", "/first/"]).len() >= kept,
+        "earlier rows are still there"
+    );
     let coverage = store.ask(&["search-exchanges", "--path", "=/never"])["coverage"].clone();
-    assert!(coverage.to_string().contains("recorder_killed"), "{coverage:#}");
+    assert!(
+        coverage.to_string().contains("recorder_killed"),
+        "{coverage:#}"
+    );
     recorder.end("INT");
     assert_eq!(in_the_kernel(), before, "after a clean stop");
 }
 
 /// Numbers of the stop line: fired, delivered, lost.
 fn totals(told: &str) -> [u64; 3] {
-    let line = told.lines().find(|line| line.contains("stopped: ")).unwrap_or_else(|| panic!("no stop line: {told}"));
-    let numbers: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    numbers.try_into().unwrap_or_else(|_| panic!("three numbers: {line}"))
+    let line = told
+        .lines()
+        .find(|line| line.contains("stopped: "))
+        .unwrap_or_else(|| panic!("no stop line: {told}"));
+    let numbers: Vec<u64> = line
+        .split_whitespace()
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    numbers
+        .try_into()
+        .unwrap_or_else(|_| panic!("three numbers: {line}"))
 }
 
 #[test]
@@ -82,7 +115,11 @@ fn under_overload_every_record_is_delivered_or_counted_lost() {
     loads.into_iter().for_each(|load| answered(load, 6000));
     let mentions = until("mention of the loss", || {
         let coverage = store.ask(&["search-exchanges", "--path", "=/never"])["coverage"].clone();
-        if coverage.to_string().contains("ring_lost") { Ok(coverage) } else { Err(coverage) }
+        if coverage.to_string().contains("ring_lost") {
+            Ok(coverage)
+        } else {
+            Err(coverage)
+        }
     });
     let (status, told) = recorder.end("INT");
     assert!(status.success(), "{told}");
@@ -90,7 +127,13 @@ fn under_overload_every_record_is_delivered_or_counted_lost() {
     assert_eq!(fired, delivered + lost, "{told}");
     assert!(lost > 0 && delivered > 0, "{told} {mentions:#}");
     let coverage = store.ask(&["search-exchanges", "--path", "=/never"])["coverage"].clone();
-    let stored: u64 = coverage["not_seen"].as_array().expect("a list").iter().filter(|item| item["kind"] == "ring_lost").filter_map(|item| item["count"].as_u64()).sum();
+    let stored: u64 = coverage["not_seen"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|item| item["kind"] == "ring_lost")
+        .filter_map(|item| item["count"].as_u64())
+        .sum();
     assert_eq!(stored, lost, "{coverage:#} {told}");
 }
 
@@ -101,7 +144,11 @@ fn what_a_filter_leaves_out_is_told_in_the_empty_answer() {
     answered(load(&nginx, "hidden", 5), 5);
     let answer = until("word of the filter", || {
         let answer = store.ask(&["search-exchanges", "--path", "/hidden/"]);
-        if answer["coverage"].to_string().contains("\"filtered\"") { Ok(answer) } else { Err(answer) }
+        if answer["coverage"].to_string().contains("\"filtered\"") {
+            Ok(answer)
+        } else {
+            Err(answer)
+        }
     });
     assert_eq!(answer["rows"], Value::Array(Vec::new()), "{answer:#}");
     recorder.end("INT");
@@ -113,11 +160,31 @@ fn its_own_answers_are_left_out() {
     let _recorder = store.record(&[]);
     let server = Program::start(&mut store.command(&["serve", "--listen", "127.0.0.1:0"]));
     let line = server.await_line("serving MCP at ");
-    let address = line.split("serving MCP at ").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("an address");
+    let address = line
+        .split("serving MCP at ")
+        .nth(1)
+        .and_then(|rest| rest.split_whitespace().next())
+        .expect("an address");
     let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
-    let headers = ["-H", "Content-Type: application/json", "-H", "Accept: application/json, text/event-stream"];
-    said(Command::new("curl").args(["-s", "-d", ping]).args(headers).arg(address));
+    let headers = [
+        "-H",
+        "Content-Type: application/json",
+        "-H",
+        "Accept: application/json, text/event-stream",
+    ];
+    said(
+        Command::new("curl")
+            .args(["-s", "-d", ping])
+            .args(headers)
+            .arg(address),
+    );
     store.settle();
     let rows = store.rows(&["search-exchanges", "--path", "/mcp"]);
-    assert!(rows.is_empty(), "{:?}", rows.iter().map(|row| column(row, "server")).collect::<Vec<_>>());
+    assert!(
+        rows.is_empty(),
+        "{:?}",
+        rows.iter()
+            .map(|row| column(row, "server"))
+            .collect::<Vec<_>>()
+    );
 }

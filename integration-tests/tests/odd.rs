@@ -58,8 +58,17 @@ fn a_head_that_comes_byte_by_byte() {
     assert!(speak(nginx.port, &parts).contains("200 OK"));
     let exchange = store.exchange("/slowly/said");
     assert_eq!(exchange["outcome"], "complete");
-    assert_eq!(exchange["request"]["header_bytes"], head.len(), "{exchange:#}");
-    assert!(exchange["request"]["headers"].to_string().contains("byte-by-byte/1"), "{exchange:#}");
+    assert_eq!(
+        exchange["request"]["header_bytes"],
+        head.len(),
+        "{exchange:#}"
+    );
+    assert!(
+        exchange["request"]["headers"]
+            .to_string()
+            .contains("byte-by-byte/1"),
+        "{exchange:#}"
+    );
 }
 
 #[test]
@@ -67,13 +76,41 @@ fn requests_in_one_segment_are_each_told() {
     let store = Store::new();
     let _recorder = store.record(&[]);
     let nginx = nginx();
-    let pipeline: String = (1..=5).map(|number| format!("GET /pipelined/{number} HTTP/1.1\r\nHost: a\r\n\r\n")).collect();
-    assert_eq!(speak(nginx.port, &[pipeline.as_bytes()]).matches("200 OK").count(), 5);
-    let rows = store.await_rows(&["search-exchanges", "--path", "/pipelined/", "--outcome", "complete"], 5);
+    let pipeline: String = (1..=5)
+        .map(|number| format!("GET /pipelined/{number} HTTP/1.1\r\nHost: a\r\n\r\n"))
+        .collect();
+    assert_eq!(
+        speak(nginx.port, &[pipeline.as_bytes()])
+            .matches("200 OK")
+            .count(),
+        5
+    );
+    let rows = store.await_rows(
+        &[
+            "search-exchanges",
+            "--path",
+            "/pipelined/",
+            "--outcome",
+            "complete",
+        ],
+        5,
+    );
     let mut paths: Vec<_> = rows.iter().map(|row| column(row, "path")).collect();
     paths.sort();
-    assert_eq!(paths, ["/pipelined/1", "/pipelined/2", "/pipelined/3", "/pipelined/4", "/pipelined/5"]);
-    assert!(rows.iter().all(|row| column(row, "status") == "200"), "{rows:?}");
+    assert_eq!(
+        paths,
+        [
+            "/pipelined/1",
+            "/pipelined/2",
+            "/pipelined/3",
+            "/pipelined/4",
+            "/pipelined/5"
+        ]
+    );
+    assert!(
+        rows.iter().all(|row| column(row, "status") == "200"),
+        "{rows:?}"
+    );
 }
 
 #[test]
@@ -81,16 +118,46 @@ fn folded_headers_lower_case_methods_and_other_target_forms() {
     let store = Store::new();
     let _recorder = store.record(&[]);
     for (request, path, method, form) in [
-        ("GET /folded HTTP/1.1\r\nHost: a\r\nUser-Agent: one\r\n two\r\n\r\n", "/folded", "GET", "origin"),
-        ("get /lower HTTP/1.1\r\nHost: a\r\n\r\n", "/lower", "get", "origin"),
-        ("GET http://127.0.0.1/absolute?x=1 HTTP/1.1\r\nHost: a\r\n\r\n", "/absolute", "GET", "absolute"),
-        ("M-SEARCH /search HTTP/1.1\r\nHost: a\r\n\r\n", "/search", "M-SEARCH", "origin"),
+        (
+            "GET /folded HTTP/1.1\r\nHost: a\r\nUser-Agent: one\r\n two\r\n\r\n",
+            "/folded",
+            "GET",
+            "origin",
+        ),
+        (
+            "get /lower HTTP/1.1\r\nHost: a\r\n\r\n",
+            "/lower",
+            "get",
+            "origin",
+        ),
+        (
+            "GET http://127.0.0.1/absolute?x=1 HTTP/1.1\r\nHost: a\r\n\r\n",
+            "/absolute",
+            "GET",
+            "absolute",
+        ),
+        (
+            "M-SEARCH /search HTTP/1.1\r\nHost: a\r\n\r\n",
+            "/search",
+            "M-SEARCH",
+            "origin",
+        ),
     ] {
-        let port = server(|mut stream| drop(stream.write_all(b"HTTP/1.1 200\r\ncontent-length: 2\r\n\r\nok")));
+        let port = server(|mut stream| {
+            drop(stream.write_all(b"HTTP/1.1 200\r\ncontent-length: 2\r\n\r\nok"))
+        });
         speak(port, &[request.as_bytes()]);
         let exchange = store.exchange(path);
-        assert_eq!((words(&exchange["method"]), words(&exchange["target_form"])), (method, form), "{exchange:#}");
-        assert_eq!((&exchange["status_code"], words(&exchange["outcome"])), (&Value::from(200), "complete"), "{exchange:#}");
+        assert_eq!(
+            (words(&exchange["method"]), words(&exchange["target_form"])),
+            (method, form),
+            "{exchange:#}"
+        );
+        assert_eq!(
+            (&exchange["status_code"], words(&exchange["outcome"])),
+            (&Value::from(200), "complete"),
+            "{exchange:#}"
+        );
     }
 }
 
@@ -99,7 +166,9 @@ fn interim_responses_are_not_the_answer() {
     let store = Store::new();
     let _recorder = store.record(&[]);
     let port = server(|mut stream| {
-        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").expect("interim");
+        stream
+            .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
+            .expect("interim");
         let mut body = [0; 4];
         stream.read_exact(&mut body).expect("the body");
         stream.write_all(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n").expect("final");
@@ -112,8 +181,16 @@ fn interim_responses_are_not_the_answer() {
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).expect("the answer");
     let exchange = store.exchange("/patient");
-    assert_eq!((&exchange["status_code"], words(&exchange["outcome"])), (&Value::from(201), "complete"), "{exchange:#}");
-    assert_eq!(exchange["interim"], serde_json::json!([100, 103]), "{exchange:#}");
+    assert_eq!(
+        (&exchange["status_code"], words(&exchange["outcome"])),
+        (&Value::from(201), "complete"),
+        "{exchange:#}"
+    );
+    assert_eq!(
+        exchange["interim"],
+        serde_json::json!([100, 103]),
+        "{exchange:#}"
+    );
     assert_eq!(exchange["request"]["body_bytes"], 4, "{exchange:#}");
 }
 
@@ -141,12 +218,20 @@ fn a_client_that_leaves_early_gave_up() {
         let _ = stream.read(&mut [0]);
     });
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
-    stream.write_all(b"GET /never/answered HTTP/1.1\r\nHost: a\r\n\r\n").expect("written");
-    stream.set_read_timeout(Some(Duration::from_millis(150))).expect("a timeout");
+    stream
+        .write_all(b"GET /never/answered HTTP/1.1\r\nHost: a\r\n\r\n")
+        .expect("written");
+    stream
+        .set_read_timeout(Some(Duration::from_millis(150)))
+        .expect("a timeout");
     let _ = stream.read(&mut [0]);
     drop(stream);
     let exchange = store.exchange("/never/answered");
-    assert_eq!(words(&exchange["outcome"]), "client_gave_up", "{exchange:#}");
+    assert_eq!(
+        words(&exchange["outcome"]),
+        "client_gave_up",
+        "{exchange:#}"
+    );
 }
 
 #[test]
@@ -155,10 +240,20 @@ fn a_server_that_resets_is_named() {
     let _recorder = store.record(&[]);
     // Unread bytes at the close make the kernel send a reset.
     let port = server(|stream| {
-        until("unread bytes", || if matches!(stream.peek(&mut [0]), Ok(1)) { Ok(()) } else { Err(()) });
+        until("unread bytes", || {
+            if matches!(stream.peek(&mut [0]), Ok(1)) {
+                Ok(())
+            } else {
+                Err(())
+            }
+        });
     });
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
-    stream.write_all(b"POST /reset/me HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nsome of the body").expect("written");
+    stream
+        .write_all(
+            b"POST /reset/me HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nsome of the body",
+        )
+        .expect("written");
     let _ = stream.read(&mut [0]);
     let exchange = store.exchange("/reset/me");
     assert_eq!(words(&exchange["outcome"]), "server_reset", "{exchange:#}");
@@ -173,6 +268,9 @@ fn a_refused_connection_is_a_failure_with_its_address() {
     let server = format!("127.0.0.1:{port}");
     until("the refusal", || {
         let rows = store.rows(&["find-errors"]);
-        rows.iter().any(|row| column(row, "server") == server && column(row, "kind") == "refused").then_some(()).ok_or(rows)
+        rows.iter()
+            .any(|row| column(row, "server") == server && column(row, "kind") == "refused")
+            .then_some(())
+            .ok_or(rows)
     });
 }

@@ -19,22 +19,38 @@ fn reachable(scratch: &Scratch) -> std::path::PathBuf {
 
 fn as_nobody(store: &Store, gid: &str, question: &[&str]) -> Output {
     let mut command = Command::new("setpriv");
-    command.args(["--reuid", UID, "--regid", gid, "--clear-groups"]).arg(store.scratch().file("headwater"));
-    run(command.args(question).arg("--json").env("HEADWATER_DB", store.path()))
+    command
+        .args(["--reuid", UID, "--regid", gid, "--clear-groups"])
+        .arg(store.scratch().file("headwater"));
+    run(command
+        .args(question)
+        .arg("--json")
+        .env("HEADWATER_DB", store.path()))
 }
 
 #[test]
 fn another_user_of_the_group_reads_in_every_state() {
-    let (store, nginx) = (Store::new(), Nginx::start("location / { return 200 fine; }"));
+    let (store, nginx) = (
+        Store::new(),
+        Nginx::start("location / { return 200 fine; }"),
+    );
     reachable(store.scratch());
     let check = |state: &str| {
-        for question in [&["search-exchanges"][..], &["search-exchanges", "--path", "/seen"], &["list-services"]] {
+        for question in [
+            &["search-exchanges"][..],
+            &["search-exchanges", "--path", "/seen"],
+            &["list-services"],
+        ] {
             let output = as_nobody(&store, GID, question);
             let told = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(output.status.success(), "{state}: {told}");
-            let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("an answer");
+            let answer: serde_json::Value =
+                serde_json::from_slice(&output.stdout).expect("an answer");
             assert_eq!(answer["rows"], store.ask(question)["rows"], "{state}");
-            assert!(!answer["rows"].as_array().expect("rows").is_empty(), "{state}: {answer:#}");
+            assert!(
+                !answer["rows"].as_array().expect("rows").is_empty(),
+                "{state}: {answer:#}"
+            );
         }
     };
     let recorder = store.record(&["--group", GID]);
@@ -49,5 +65,8 @@ fn another_user_of_the_group_reads_in_every_state() {
     recorder.end("KILL");
     check("killed");
     let other = as_nobody(&store, "64998", &["search-exchanges"]);
-    assert!(!String::from_utf8_lossy(&other.stdout).contains("/seen"), "a user of another group reads nothing");
+    assert!(
+        !String::from_utf8_lossy(&other.stdout).contains("/seen"),
+        "a user of another group reads nothing"
+    );
 }

@@ -4,7 +4,9 @@
 
 use std::{collections::BTreeMap, process::Command};
 
-use headwater_integration_tests::{Nginx, Program, Store, column, node_server, python, python_server, until};
+use headwater_integration_tests::{
+    Nginx, Program, Store, column, node_server, python, python_server, until,
+};
 
 type Counted = BTreeMap<(String, String, String), usize>;
 
@@ -75,16 +77,84 @@ fn clients(url: &str, list: &str) -> Vec<Command> {
         commands.push(command);
     };
     let at = |path: &str| format!("{url}{path}");
-    add("curl", &["-s", "-o", "/dev/null", &at("/words/curl/[1-400]?q=1")]);
-    add("curl", &["-s", "-I", "-o", "/dev/null", &at("/file.txt?[1-40]")]);
-    add("curl", &["-s", "-o", "/dev/null", "-H", "Connection: close", &at("/words/close/[1-40]")]);
-    add("curl", &["-s", "-o", "/dev/null", "--http1.0", &at("/words/old/[1-20]")]);
-    add("curl", &["-s", "-o", "/dev/null", "--compressed", &at("/words/compressed/[1-20]")]);
-    add("curl", &["-s", "-o", "/dev/null", "-L", &at("/moved?[1-10]")]);
-    add("curl", &["-s", "-o", "/dev/null", "-H", "Transfer-Encoding: chunked", "-d", "some body", &at("/accept/curl/[1-20]")]);
-    add("curl", &["-s", "-o", "/dev/null", "-T", "/etc/services", &at("/accept/upload/[1-10]")]);
+    add(
+        "curl",
+        &["-s", "-o", "/dev/null", &at("/words/curl/[1-400]?q=1")],
+    );
+    add(
+        "curl",
+        &["-s", "-I", "-o", "/dev/null", &at("/file.txt?[1-40]")],
+    );
+    add(
+        "curl",
+        &[
+            "-s",
+            "-o",
+            "/dev/null",
+            "-H",
+            "Connection: close",
+            &at("/words/close/[1-40]"),
+        ],
+    );
+    add(
+        "curl",
+        &[
+            "-s",
+            "-o",
+            "/dev/null",
+            "--http1.0",
+            &at("/words/old/[1-20]"),
+        ],
+    );
+    add(
+        "curl",
+        &[
+            "-s",
+            "-o",
+            "/dev/null",
+            "--compressed",
+            &at("/words/compressed/[1-20]"),
+        ],
+    );
+    add(
+        "curl",
+        &["-s", "-o", "/dev/null", "-L", &at("/moved?[1-10]")],
+    );
+    add(
+        "curl",
+        &[
+            "-s",
+            "-o",
+            "/dev/null",
+            "-H",
+            "Transfer-Encoding: chunked",
+            "-d",
+            "some body",
+            &at("/accept/curl/[1-20]"),
+        ],
+    );
+    add(
+        "curl",
+        &[
+            "-s",
+            "-o",
+            "/dev/null",
+            "-T",
+            "/etc/services",
+            &at("/accept/upload/[1-10]"),
+        ],
+    );
     add("wget", &["-q", "-O", "/dev/null", "-i", list]);
-    add("wget", &["-q", "-O", "/dev/null", "--post-data=a=b", &at("/accept/wget")]);
+    add(
+        "wget",
+        &[
+            "-q",
+            "-O",
+            "/dev/null",
+            "--post-data=a=b",
+            &at("/accept/wget"),
+        ],
+    );
     add("wget", &["-q", "--spider", &at("/file.txt")]);
     let mut requests = Command::new(python());
     requests.args(["-c", REQUESTS, url]);
@@ -117,20 +187,45 @@ fn recorded_requests_equal_the_access_log() {
     ));
     nginx.file("file.txt", "a file");
     nginx.file("large.bin", vec![7; 6 << 20]);
-    let lines: String = (0..100).map(|number| format!("{}/words/wget/{number}\n", nginx.url())).collect();
+    let lines: String = (0..100)
+        .map(|number| format!("{}/words/wget/{number}\n", nginx.url()))
+        .collect();
     let list = store.scratch().write("list", lines);
-    let running: Vec<Program> = clients(&nginx.url(), &list.to_string_lossy()).iter_mut().map(Program::start).collect();
+    let running: Vec<Program> = clients(&nginx.url(), &list.to_string_lossy())
+        .iter_mut()
+        .map(Program::start)
+        .collect();
     running.into_iter().for_each(|client| drop(client.wait()));
 
     let log = counted(nginx.log());
-    assert!(log.values().sum::<usize>() >= 1000, "{} requests", log.values().sum::<usize>());
+    assert!(
+        log.values().sum::<usize>() >= 1000,
+        "{} requests",
+        log.values().sum::<usize>()
+    );
     let service = format!("nginx:{}", nginx.port);
     until("same requests in the store and in nginx's log", || {
         let rows = store.rows(&["search-exchanges", "--service", &service]);
-        let stored = counted(rows.iter().map(|row| (column(row, "method"), column(row, "path"), column(row, "status"))));
-        if stored == log { Ok(()) } else { Err((difference(&log, &stored), difference(&stored, &log))) }
+        let stored = counted(rows.iter().map(|row| {
+            (
+                column(row, "method"),
+                column(row, "path"),
+                column(row, "status"),
+            )
+        }));
+        if stored == log {
+            Ok(())
+        } else {
+            Err((difference(&log, &stored), difference(&stored, &log)))
+        }
     });
-    let behind = store.rows(&["search-exchanges", "--path", "=/node/plain", "--peer", "nginx"]);
+    let behind = store.rows(&[
+        "search-exchanges",
+        "--path",
+        "=/node/plain",
+        "--peer",
+        "nginx",
+    ]);
     assert_eq!(behind.len(), 25, "nginx's own requests to node: {behind:?}");
     let (status, told) = recorder.end("INT");
     assert!(status.success() && told.contains(" 0 lost"), "{told}");

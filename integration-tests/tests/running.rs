@@ -8,7 +8,8 @@ use headwater_integration_tests::{Nginx, Store, run};
 use serde_json::Value;
 
 fn headwater_run(store: &Store, options: &[&str], script: &str) -> (Output, String) {
-    let output = run(&mut store.command(&[&["run"], options, &["--", "sh", "-c", script]].concat()));
+    let output =
+        run(&mut store.command(&[&["run"], options, &["--", "sh", "-c", script]].concat()));
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     (output, told)
 }
@@ -21,7 +22,12 @@ fn summary(store: &Store) -> Value {
 #[test]
 fn the_exit_code_is_the_commands() {
     let store = Store::new();
-    for (script, code) in [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 128 + 15), ("kill -KILL $$", 128 + 9)] {
+    for (script, code) in [
+        ("exit 0", 0),
+        ("exit 7", 7),
+        ("kill -TERM $$", 128 + 15),
+        ("kill -KILL $$", 128 + 9),
+    ] {
         let (output, told) = headwater_run(&store, &[], script);
         assert_eq!(output.status.code(), Some(code), "{script}: {told}");
     }
@@ -29,27 +35,50 @@ fn the_exit_code_is_the_commands() {
 
 #[test]
 fn a_command_and_its_children_are_told_and_nobody_else() {
-    let (store, nginx) = (Store::new(), Nginx::start("location / { return 200 fine; } location /gone { return 410; }"));
+    let (store, nginx) = (
+        Store::new(),
+        Nginx::start("location / { return 200 fine; } location /gone { return 410; }"),
+    );
     let file = store.scratch().file("summary.json");
     let url = nginx.url();
-    let script = format!("echo heard; curl -s {url}/mine >/dev/null; (setsid curl -s {url}/child >/dev/null); curl -s {url}/gone >/dev/null; exit 3");
+    let script = format!(
+        "echo heard; curl -s {url}/mine >/dev/null; (setsid curl -s {url}/child >/dev/null); curl -s {url}/gone >/dev/null; exit 3"
+    );
     let (output, told) = headwater_run(&store, &["--json", &file.to_string_lossy()], &script);
-    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(3), &b"heard\n"[..]), "{told}");
-    assert!(told.contains("3 exchanges, 1 failed") && told.contains("/gone"), "{told}");
+    assert_eq!(
+        (output.status.code(), output.stdout.as_slice()),
+        (Some(3), &b"heard\n"[..]),
+        "{told}"
+    );
+    assert!(
+        told.contains("3 exchanges, 1 failed") && told.contains("/gone"),
+        "{told}"
+    );
     let summary = summary(&store);
     assert_eq!(summary["exit_code"], 3, "{summary:#}");
-    let mut paths: Vec<_> = summary["exchanges"].as_array().expect("exchanges").iter().map(|row| row["url_path"].clone()).collect();
+    let mut paths: Vec<_> = summary["exchanges"]
+        .as_array()
+        .expect("exchanges")
+        .iter()
+        .map(|row| row["url_path"].clone())
+        .collect();
     paths.sort_by_key(Value::to_string);
     assert_eq!(paths, ["/child", "/gone", "/mine"], "{summary:#}");
 }
 
 #[test]
 fn a_running_recorder_is_used() {
-    let (store, nginx) = (Store::new(), Nginx::start("location / { return 200 fine; }"));
+    let (store, nginx) = (
+        Store::new(),
+        Nginx::start("location / { return 200 fine; }"),
+    );
     let recorder = store.record(&[]);
     let url = nginx.url();
     let (output, told) = headwater_run(&store, &[], &format!("curl -s {url}/with/recorder"));
-    assert!(output.status.success() && told.contains("1 exchanges, 0 failed"), "{told}");
+    assert!(
+        output.status.success() && told.contains("1 exchanges, 0 failed"),
+        "{told}"
+    );
     assert_eq!(output.stdout, b"fine");
     assert_eq!(store.exchange("/with/recorder")["outcome"], "complete");
     assert!(recorder.end("INT").0.success());

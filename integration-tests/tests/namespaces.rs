@@ -1,0 +1,200 @@
+//! Network namespaces: equal addresses never mix, a pair of interfaces is one connection with two ends, and so is one
+//! with an address translation between.
+
+#![allow(clippy::expect_used, reason = "tests")]
+
+use std::process::Command;
+
+use headwater_integration_tests::{Program, Store, python, run, said, until};
+use serde_json::Value;
+
+fn sh(script: &str) -> String {
+    let path = format!(
+        "{}:/usr/sbin:/sbin",
+        std::env::var("PATH").unwrap_or_default()
+    );
+    said(Command::new("sh").env("PATH", path).args(["-ec", script]))
+}
+
+/// A network namespace, removed on drop with all that is in it.
+struct Namespace(String);
+
+impl Namespace {
+    fn new(word: &str) -> Self {
+        let name = format!("hwt{}-{word}", std::process::id());
+        sh(&format!("ip netns add {name}; ip -n {name} link set lo up"));
+        Self(name)
+    }
+    fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new("ip");
+        command
+            .args(["netns", "exec", &self.0, program])
+            .args(arguments);
+        command
+    }
+    /// Python's server in this namespace.
+    fn serve(&self, address: &str, port: &str) -> Program {
+        let python = python();
+        let server = Program::start(&mut self.command(
+            &python.to_string_lossy(),
+            &["-u", "-m", "http.server", port, "--bind", address],
+        ));
+        server.await_line("Serving HTTP on");
+        server
+    }
+    fn ask(&self, url: &str) {
+        let output = run(&mut self.command(
+            "curl",
+            &[
+                "-s",
+                "-o",
+                "/dev/null",
+                "-w",
+                "%{http_code}",
+                "--max-time",
+                "5",
+                url,
+            ],
+        ));
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "404", "{url}");
+    }
+    /// The number of the namespace, as `/proc` and the recorder tell it.
+    fn number(&self) -> u64 {
+        sh(&format!("stat -L -c %i /run/netns/{}", self.0))
+            .trim()
+            .parse()
+            .expect("an inode")
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = run(Command::new("ip").args(["netns", "del", &self.0]));
+    }
+}
+
+/// Two namespaces joined by a pair of interfaces: 10.77.0.1 and 10.77.0.2.
+fn joined(one: &Namespace, two: &Namespace) {
+    let (one, two, name) = (&one.0, &two.0, std::process::id() % 100_000);
+    sh(&format!(
+        "ip link add hwa{name} netns {one} type veth peer name hwb{name} netns {two}
+         ip -n {one} addr add 10.77.0.1/24 dev hwa{name}; ip -n {one} link set hwa{name} up
+         ip -n {two} addr add 10.77.0.2/24 dev hwb{name}; ip -n {two} link set hwb{name} up"
+    ));
+}
+
+fn pids(exchange: &Value) -> [Option<u64>; 2] {
+    ["client", "server"].map(|end| exchange[end]["pid"].as_u64())
+}
+
+fn two_local_ends(
+    exchange: &Value,
+    server: &Program,
+    client_in: &Namespace,
+    server_in: &Namespace,
+) {
+    assert_eq!(
+        pids(exchange)[1],
+        Some(u64::from(server.pid())),
+        "{exchange:#}"
+    );
+    assert!(
+        exchange["client"]["executable"]
+            .as_str()
+            .is_some_and(|path| path.ends_with("/curl")),
+        "{exchange:#}"
+    );
+    for (end, namespace) in [("client", client_in), ("server", server_in)] {
+        assert_eq!(exchange[end]["on_this_machine"], true, "{exchange:#}");
+        assert_eq!(exchange[end]["netns"], namespace.number(), "{exchange:#}");
+    }
+}
+
+#[test]
+fn equal_addresses_never_mix() {
+    let store = Store::new();
+    let _recorder = store.record(&[]);
+    let [red, blue] = ["red", "blue"].map(Namespace::new);
+    let servers = [&red, &blue].map(|namespace| namespace.serve("127.0.0.1", "8080"));
+    for round in 0..5 {
+        red.ask(&format!("http://127.0.0.1:8080/red/{round}"));
+        blue.ask(&format!("http://127.0.0.1:8080/blue/{round}"));
+    }
+    // The same client port in both, at the same time.
+    let ask = |namespace: &Namespace, path: &str| {
+        Program::start(&mut namespace.command(
+            "curl",
+            &[
+                "-s",
+                "--local-port",
+                "45454",
+                &format!("http://127.0.0.1:8080/{path}/same"),
+            ],
+        ))
+    };
+    [ask(&red, "red"), ask(&blue, "blue")]
+        .into_iter()
+        .for_each(|client| assert!(client.wait().0.success()));
+    for (word, namespace, server) in [("red", &red, &servers[0]), ("blue", &blue, &servers[1])] {
+        for path in ["0", "1", "2", "3", "4", "same"] {
+            let path = format!("/{word}/{path}");
+            two_local_ends(&store.exchange(&path), server, namespace, namespace);
+            assert_eq!(
+                store
+                    .rows(&["search-exchanges", "--path", &format!("={path}")])
+                    .len(),
+                1,
+                "{path}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_pair_of_interfaces_is_one_connection() {
+    let store = Store::new();
+    let _recorder = store.record(&[]);
+    let [one, two] = ["one", "two"].map(Namespace::new);
+    joined(&one, &two);
+    let server = two.serve("10.77.0.2", "8080");
+    one.ask("http://10.77.0.2:8080/across");
+    two_local_ends(&store.exchange("/across"), &server, &one, &two);
+    assert_eq!(
+        store
+            .rows(&["search-exchanges", "--path", "=/across"])
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn a_published_port_is_one_connection() {
+    let store = Store::new();
+    let _recorder = store.record(&[]);
+    let [one, two] = ["nat-a", "nat-b"].map(Namespace::new);
+    joined(&one, &two);
+    // The client asks for 10.77.0.99:80; its own namespace makes that 10.77.0.2:8080.
+    let rule =
+        "-t nat -A OUTPUT -d 10.77.0.99 -p tcp --dport 80 -j DNAT --to-destination 10.77.0.2:8080";
+    sh(&format!(
+        "ip netns exec {0} iptables {rule} || ip netns exec {0} iptables-legacy {rule}",
+        one.0
+    ));
+    let server = two.serve("10.77.0.2", "8080");
+    one.ask("http://10.77.0.99:80/published");
+    let exchange = until("both ends", || {
+        let exchange = store.exchange("/published");
+        if pids(&exchange).iter().all(Option::is_some) {
+            Ok(exchange)
+        } else {
+            Err(exchange)
+        }
+    });
+    two_local_ends(&exchange, &server, &one, &two);
+    assert_eq!(
+        store
+            .rows(&["search-exchanges", "--path", "=/published"])
+            .len(),
+        1
+    );
+}
