@@ -112,7 +112,9 @@ fn under_overload_every_record_is_delivered_or_counted_lost() {
     let (store, nginx) = (Store::new(), nginx());
     let recorder = store.record(&["--ring-size", "1MiB", "--slow-reader-ms", "300"]);
     let loads = ["a", "b", "c"].map(|word| load(&nginx, word, 6000));
-    loads.into_iter().for_each(|load| answered(load, 6000));
+    for load in loads {
+        answered(load, 6000);
+    }
     let mentions = until("mention of the loss", || {
         let coverage = store.ask(&["search-exchanges", "--path", "=/never"])["coverage"].clone();
         if coverage.to_string().contains("ring_lost") {

@@ -132,9 +132,9 @@ fn equal_addresses_never_mix() {
             ],
         ))
     };
-    [ask(&red, "red"), ask(&blue, "blue")]
-        .into_iter()
-        .for_each(|client| assert!(client.wait().0.success()));
+    for client in [ask(&red, "red"), ask(&blue, "blue")] {
+        assert!(client.wait().0.success());
+    }
     for (word, namespace, server) in [("red", &red, &servers[0]), ("blue", &blue, &servers[1])] {
         for path in ["0", "1", "2", "3", "4", "same"] {
             let path = format!("/{word}/{path}");

@@ -76,9 +76,9 @@ fn requests_in_one_segment_are_each_told() {
     let store = Store::new();
     let _recorder = store.record(&[]);
     let nginx = nginx();
-    let pipeline: String = (1..=5)
-        .map(|number| format!("GET /pipelined/{number} HTTP/1.1\r\nHost: a\r\n\r\n"))
-        .collect();
+    let requests =
+        (1..=5).map(|number| format!("GET /pipelined/{number} HTTP/1.1\r\nHost: a\r\n\r\n"));
+    let pipeline = requests.collect::<Vec<_>>().concat();
     assert_eq!(
         speak(nginx.port, &[pipeline.as_bytes()])
             .matches("200 OK")
@@ -144,7 +144,8 @@ fn folded_headers_lower_case_methods_and_other_target_forms() {
         ),
     ] {
         let port = server(|mut stream| {
-            drop(stream.write_all(b"HTTP/1.1 200\r\ncontent-length: 2\r\n\r\nok"))
+            let answer = b"HTTP/1.1 200\r\ncontent-length: 2\r\n\r\nok";
+            stream.write_all(answer).expect("answered");
         });
         speak(port, &[request.as_bytes()]);
         let exchange = store.exchange(path);
@@ -200,7 +201,7 @@ fn a_body_that_ends_with_the_connection() {
     let _recorder = store.record(&[]);
     let port = server(|mut stream| {
         stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n").expect("head");
-        stream.write_all(&[b'x'; 30_000]).expect("body");
+        stream.write_all(&vec![b'x'; 30_000]).expect("body");
     });
     let answer = speak(port, &[b"GET /until/close HTTP/1.0\r\n\r\n"]);
     assert_eq!(answer.len(), 30_019);

@@ -187,15 +187,16 @@ fn recorded_requests_equal_the_access_log() {
     ));
     nginx.file("file.txt", "a file");
     nginx.file("large.bin", vec![7; 6 << 20]);
-    let lines: String = (0..100)
-        .map(|number| format!("{}/words/wget/{number}\n", nginx.url()))
-        .collect();
+    let lines = (0..100).map(|number| format!("{}/words/wget/{number}\n", nginx.url()));
+    let lines = lines.collect::<Vec<_>>().concat();
     let list = store.scratch().write("list", lines);
     let running: Vec<Program> = clients(&nginx.url(), &list.to_string_lossy())
         .iter_mut()
         .map(Program::start)
         .collect();
-    running.into_iter().for_each(|client| drop(client.wait()));
+    for client in running {
+        client.wait();
+    }
 
     let log = counted(nginx.log());
     assert!(

@@ -13,14 +13,8 @@ fn canary(ending: &str) -> String {
     format!("{CANARY}{ending}")
 }
 
-#[test]
-fn canaries_are_nowhere() {
-    let (store, nginx) = (
-        Store::new(),
-        Nginx::start("location / { return 200 fine; }"),
-    );
-    let recorder = store.record(&["-vv"]);
-    let url = nginx.url();
+/// One request for every carrier; curl's command line is a carrier of its own.
+fn plant(url: &str) {
     let with_user = url.replace("http://", &format!("http://user:{}@", canary("Ui")));
     for arguments in [
         &[
@@ -55,7 +49,7 @@ fn canaries_are_nowhere() {
         ],
         &[
             "-x",
-            &url,
+            url,
             &format!(
                 "http://u:{}@proxied.example/words/absolute?k={}",
                 canary("Au"),
@@ -69,6 +63,16 @@ fn canaries_are_nowhere() {
                 .args(arguments),
         );
     }
+}
+
+#[test]
+fn canaries_are_nowhere() {
+    let (store, nginx) = (
+        Store::new(),
+        Nginx::start("location / { return 200 fine; }"),
+    );
+    let recorder = store.record(&["-vv"]);
+    plant(&nginx.url());
     let rows = store.await_rows(
         &[
             "search-exchanges",
