@@ -25,9 +25,12 @@ pub fn python() -> PathBuf {
     std::env::var_os("HEADWATER_TEST_PYTHON").map_or_else(|| PathBuf::from(made), PathBuf::from)
 }
 
-/// The folder of third-party corpora, where there is one.
-pub fn corpora() -> Option<PathBuf> {
-    std::env::var_os("HEADWATER_CORPORA").map(PathBuf::from)
+/// The folder of third-party corpora; a test that asks for it fails where there is none.
+pub fn corpora() -> PathBuf {
+    let folder = std::env::var_os("HEADWATER_CORPORA").map(PathBuf::from);
+    folder.expect(
+        "HEADWATER_CORPORA names the folder of corpora; --skip corpus_ leaves these tests out",
+    )
 }
 
 /// nginx with a folder of files, an access log, and what else `locations` says.
