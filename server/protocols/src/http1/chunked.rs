@@ -32,8 +32,8 @@ pub(super) enum Walk {
     More,
     /// The body ended behind so many bytes.
     End(usize),
-    /// These bytes are no chunks.
-    Malformed(MalformedElement),
+    /// Behind so many bytes there is no chunk.
+    Malformed(usize, MalformedElement),
 }
 
 impl Chunks {
@@ -57,7 +57,7 @@ impl Chunks {
             match self.step(*byte) {
                 Ok(Some(next)) => self.0 = next,
                 Ok(None) => return Walk::End(at),
-                Err(element) => return Walk::Malformed(element),
+                Err(element) => return Walk::Malformed(at - 1, element),
             }
         }
         Walk::More

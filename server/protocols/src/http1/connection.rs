@@ -164,10 +164,14 @@ impl<O: Observer> Connection<O> {
                     self.end_message(direction, piece.began.at_ns, observer);
                     used
                 }
-                Walk::Malformed(element) => {
-                    self.body(direction, data.len() as u64);
+                Walk::Malformed(used, element) => {
+                    // Only what was framing counts, however the stream was cut into pieces. The rest of a request
+                    // still belongs to it, and is counted by the state that it is left in.
+                    self.body(direction, used as u64);
                     observer.malformed(direction, element);
                     self.break_chunks(direction, piece.began.at_ns, observer);
+                    let rest = data.len().saturating_sub(used) as u64;
+                    self.pass_uncounted(direction, rest);
                     data.len()
                 }
             },

@@ -72,6 +72,9 @@ pub(super) fn request<'a>(bytes: &'a [u8], room: &'a mut Room<'a>) -> Reading<Re
             Some(target),
             Some(minor_version),
         ) => {
+            if method.len() > start_line::MAX_METHOD_BYTES {
+                return Reading::Malformed(MalformedElement::RequestLine);
+            }
             let fields = Fields::parsed(parsed.headers);
             let (method, target) = (method.as_bytes(), target.as_bytes());
             Reading::Whole {

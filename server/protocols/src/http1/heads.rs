@@ -5,14 +5,11 @@
 
 use super::connection::{Phase, Piece};
 use super::fields::head_end;
-use super::framing::{self, Framing, Method};
-use super::head::{self, Reading, RequestHead, ResponseHead};
+use super::head::{self, Reading};
 use super::lane::{Began, State};
-use super::{
-    Connection, Direction, Gaps, MalformedElement, Observer, Outcome, RequestPart, ResponsePart,
-};
+use super::{Connection, Direction, Gaps, MalformedElement, Observer, Outcome};
 
-/// While a head is shorter than this, each piece is checked for not being one. Later the check costs too much for what it
+/// While a head was shorter than this, the next piece is checked for not being one. Later the check costs too much for what it
 /// saves; a head that is none is then found at its end, or at the limit.
 const CHECKED_BYTES: usize = 256;
 
@@ -46,6 +43,10 @@ impl<O: Observer> Connection<O> {
             Came::Partial if window.len() == self.limits.max_head_bytes => {
                 self.cut_head(direction, began, window, Some(Gaps::default()), observer);
                 window.len()
+            }
+            Came::Partial if head::is_hopeless(direction, data) => {
+                self.malformed_head(direction, start_line_of(direction), began.at_ns, observer);
+                data.len()
             }
             Came::Partial => {
                 let lane = self.lane(direction);
@@ -86,7 +87,7 @@ impl<O: Observer> Connection<O> {
                 self.cut_head(direction, began, &partial, Some(Gaps::default()), observer);
                 added.len()
             }
-            None if partial.len() <= CHECKED_BYTES && head::is_hopeless(direction, &partial) => {
+            None if before <= CHECKED_BYTES && head::is_hopeless(direction, &partial) => {
                 self.malformed_head(direction, start_line_of(direction), at_ns, observer);
                 data.len()
             }

@@ -8,7 +8,7 @@ use super::Direction;
 use super::fields::is_token;
 
 /// Methods are short; without a bound a binary stream of letters would be taken for one long method.
-const MAX_METHOD_BYTES: usize = 64;
+pub(super) const MAX_METHOD_BYTES: usize = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RequestLine<'a> {

@@ -82,7 +82,7 @@ fn chunked() {
         ("5\r\nhello\r\n0\r\n\r\n", "+15 Complete"),
         (
             "5;name=value;other=\"q;\"\r\nhello\r\n0;last\r\n\r\n",
-            "+40 Complete",
+            "+42 Complete",
         ),
         ("5 \r\nhello\r\n000\r\n\r\n", "+18 Complete"),
         (
@@ -109,11 +109,11 @@ fn chunked() {
 fn broken_chunks() {
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     let cases = [
-        ("10000000000000000\r\n", "+19… Malformed", "ChunkSize"),
-        ("\r\nhello", "+7… Malformed", "ChunkSize"),
-        ("-5\r\nhello", "+9… Malformed", "ChunkSize"),
-        ("5\r\nhello!\r\n", "+11… Malformed", "ChunkEnd"),
-        ("5\r\nhello\rX", "+10… Malformed", "ChunkEnd"),
+        ("10000000000000000\r\n", "+16… Malformed", "ChunkSize"),
+        ("\r\nhello", "+0… Malformed", "ChunkSize"),
+        ("-5\r\nhello", "+0… Malformed", "ChunkSize"),
+        ("5\r\nhello!\r\n", "+8… Malformed", "ChunkEnd"),
+        ("5\r\nhello\rX", "+9… Malformed", "ChunkEnd"),
     ];
     for (body, expected, element) in cases {
         let expected = format!("GET / +0 -> 200 {expected}");

@@ -45,7 +45,7 @@ fn targets_and_methods() {
     for case in cases {
         assert_eq!(
             request(format!("{case} HTTP/1.1\r\n\r\n").as_bytes()).start,
-            case
+            case.as_bytes().escape_ascii().to_string()
         );
     }
     assert_eq!(

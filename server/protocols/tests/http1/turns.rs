@@ -121,7 +121,7 @@ fn uncopied_bytes_inside_one_chunk() {
     check(
         &steps,
         &[
-            "GET / +0 -> 200 +72… Malformed",
+            "GET / +0 -> 200 +68… Malformed",
             "malformed ToClient ChunkEnd",
         ],
     );
