@@ -2,7 +2,10 @@
 //! anybody can look into `/proc`.
 
 use aya_ebpf::{
-    helpers::generated::{bpf_get_current_uid_gid, bpf_ktime_get_boot_ns, bpf_probe_read_kernel_str, bpf_probe_read_user},
+    helpers::generated::{
+        bpf_get_current_uid_gid, bpf_ktime_get_boot_ns, bpf_probe_read_kernel_str,
+        bpf_probe_read_user,
+    },
     programs::RawTracePointContext,
 };
 use headwater_schema::record::{EXEC_ARGUMENTS, EXEC_PATH, ExecRecord, Header, VERSION, kind};
@@ -24,14 +27,20 @@ pub fn begun(ctx: &RawTracePointContext) {
     if settings::task_tgid() == 0 {
         return;
     }
-    let Some(mut entry) = ring::reserve::<Roomy>() else { return };
+    let Some(mut entry) = ring::reserve::<Roomy>() else {
+        return;
+    };
     let place = ring::place(&mut entry);
     let memory = task::read::<u64>(current, settings::task_mm()).unwrap_or(0);
     let from = task::read::<u64>(memory, settings::mm_arg_start()).unwrap_or(0);
     let to = task::read::<u64>(memory, settings::mm_arg_end()).unwrap_or(0);
     let name = task::read::<u64>(program, settings::binprm_filename()).unwrap_or(0);
     let wanted = to.saturating_sub(from);
-    let length = if wanted > EXEC_ARGUMENTS as u64 { EXEC_ARGUMENTS as u64 } else { wanted };
+    let length = if wanted > EXEC_ARGUMENTS as u64 {
+        EXEC_ARGUMENTS as u64
+    } else {
+        wanted
+    };
     let mut record = ExecRecord {
         header: Header {
             kind: kind::EXEC,
@@ -54,11 +63,26 @@ pub fn begun(ctx: &RawTracePointContext) {
     task::ancestors(current, &mut record.ancestors);
     // SAFETY: both helpers check their sources and write at most the given number of bytes into the reserved room.
     unsafe {
-        let got = bpf_probe_read_kernel_str((&raw mut (*place).path).cast(), EXEC_PATH as u32, name as *const _);
-        record.path_length = if got > 0 && got <= EXEC_PATH as i64 { got as u32 - 1 } else { 0 };
+        let got = bpf_probe_read_kernel_str(
+            (&raw mut (*place).path).cast(),
+            EXEC_PATH as u32,
+            name as *const _,
+        );
+        record.path_length = if got > 0 && got <= EXEC_PATH as i64 {
+            got as u32 - 1
+        } else {
+            0
+        };
         if length > 0 {
-            let bounded = (core::hint::black_box(length as u32).wrapping_sub(1) & (EXEC_ARGUMENTS as u32 - 1)) + 1;
-            if bpf_probe_read_user((&raw mut (*place).arguments).cast(), bounded, from as *const _) == 0 {
+            let bounded = (core::hint::black_box(length as u32).wrapping_sub(1)
+                & (EXEC_ARGUMENTS as u32 - 1))
+                + 1;
+            if bpf_probe_read_user(
+                (&raw mut (*place).arguments).cast(),
+                bounded,
+                from as *const _,
+            ) == 0
+            {
                 record.arguments_length = bounded;
             }
         }

@@ -1,7 +1,13 @@
 //! Where connections begin and end: SYN, first payload, FIN, RST, and a socket's last change of state.
 
-use aya_ebpf::{EbpfContext, helpers::generated::{bpf_ktime_get_boot_ns, bpf_skb_cgroup_id}, programs::{RawTracePointContext, SkBuffContext}};
-use headwater_schema::record::{EndRecord, Header, SocketRecord, VERSION, direction, kind, owned, tcp_flag};
+use aya_ebpf::{
+    EbpfContext,
+    helpers::generated::{bpf_ktime_get_boot_ns, bpf_skb_cgroup_id},
+    programs::{RawTracePointContext, SkBuffContext},
+};
+use headwater_schema::record::{
+    EndRecord, Header, SocketRecord, VERSION, direction, kind, owned, tcp_flag,
+};
 
 use crate::{
     flow, owner,
@@ -17,7 +23,11 @@ const TCP_LISTEN: i32 = 10;
 /// A SYN, FIN or RST.
 #[inline(always)]
 pub fn boundary(ctx: &SkBuffContext, packet: &Packet) {
-    let what = if packet.flags & tcp_flag::SYN != 0 { kind::SYN } else { kind::CLOSE };
+    let what = if packet.flags & tcp_flag::SYN != 0 {
+        kind::SYN
+    } else {
+        kind::CLOSE
+    };
     report(ctx, packet, what);
     let opening = packet.flags & (tcp_flag::SYN | tcp_flag::ACK) == tcp_flag::SYN;
     if opening && packet.direction == direction::EGRESS {
@@ -43,7 +53,11 @@ fn report(ctx: &SkBuffContext, packet: &Packet, what: u16) -> bool {
     if what == kind::CLOSE
         && let Some(state) = flow::find(packet.cookie)
     {
-        let side = if egress { &state.directions[0] } else { &state.directions[1] };
+        let side = if egress {
+            &state.directions[0]
+        } else {
+            &state.directions[1]
+        };
         offset = side.bytes;
         last_ns = side.last_ns;
     }
@@ -58,10 +72,26 @@ fn report(ctx: &SkBuffContext, packet: &Packet, what: u16) -> bool {
             at_ns: packet.at_ns,
             cookie: packet.cookie,
         },
-        local: if egress { packet.source } else { packet.destination },
-        remote: if egress { packet.destination } else { packet.source },
-        local_port: if egress { packet.source_port } else { packet.destination_port },
-        remote_port: if egress { packet.destination_port } else { packet.source_port },
+        local: if egress {
+            packet.source
+        } else {
+            packet.destination
+        },
+        remote: if egress {
+            packet.destination
+        } else {
+            packet.source
+        },
+        local_port: if egress {
+            packet.source_port
+        } else {
+            packet.destination_port
+        },
+        remote_port: if egress {
+            packet.destination_port
+        } else {
+            packet.source_port
+        },
         family: packet.family,
         direction: packet.direction,
         flags: packet.flags,
@@ -74,7 +104,9 @@ fn report(ctx: &SkBuffContext, packet: &Packet, what: u16) -> bool {
         offset,
         last_ns,
     };
-    let Some(mut entry) = ring::reserve::<EndRecord>() else { return false };
+    let Some(mut entry) = ring::reserve::<EndRecord>() else {
+        return false;
+    };
     // SAFETY: the reserved room is of this type.
     unsafe { ring::place(&mut entry).write(record) };
     ring::submit(entry);
@@ -96,7 +128,9 @@ pub fn state_changed(ctx: &RawTracePointContext) {
     if cookie == 0 {
         return;
     }
-    let Some(mut entry) = ring::reserve::<SocketRecord>() else { return };
+    let Some(mut entry) = ring::reserve::<SocketRecord>() else {
+        return;
+    };
     let mut record = SocketRecord {
         header: Header {
             kind: kind::SOCKET,

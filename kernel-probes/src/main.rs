@@ -5,7 +5,10 @@
 #![no_std]
 #![no_main]
 #![feature(core_intrinsics)]
-#![expect(internal_features, reason = "an atomic addition has no stable name on this target")]
+#![expect(
+    internal_features,
+    reason = "an atomic addition has no stable name on this target"
+)]
 
 mod counters;
 mod exec;

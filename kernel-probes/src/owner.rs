@@ -11,7 +11,14 @@ use crate::{packet::Packet, ring, settings, task};
 /// Reports the owner when it is certain and not the one reported last. Without knowledge of the lock only the first packet
 /// ever sent is taken as evidence; large responses leave mostly in their peer's process.
 #[inline(always)]
-pub fn learn(ctx: &SkBuffContext, packet: &Packet, state: &mut FlowState, tgid: u32, tid: u32, lock: u8) {
+pub fn learn(
+    ctx: &SkBuffContext,
+    packet: &Packet,
+    state: &mut FlowState,
+    tgid: u32,
+    tid: u32,
+    lock: u8,
+) {
     let certain = lock == owned::YES && state.owner_tgid != tgid;
     let likely = lock == owned::UNKNOWN && state.owner_tgid == 0;
     if tgid != 0 && (certain || likely) && report(ctx, packet, tgid, tid, lock) {
@@ -42,7 +49,9 @@ pub fn report(ctx: &SkBuffContext, packet: &Packet, tgid: u32, tid: u32, lock: u
         reserved: [0; 3],
     };
     task::ancestors(current, &mut record.ancestors);
-    let Some(mut entry) = ring::reserve::<OwnerRecord>() else { return false };
+    let Some(mut entry) = ring::reserve::<OwnerRecord>() else {
+        return false;
+    };
     // SAFETY: the reserved room is of this type.
     unsafe { ring::place(&mut entry).write(record) };
     ring::submit(entry);

@@ -1,6 +1,10 @@
 //! From a packet to its TCP header: IPv4 with options, IPv6 with extension headers.
 
-use aya_ebpf::{EbpfContext, helpers::generated::{bpf_get_socket_cookie, bpf_ktime_get_boot_ns, bpf_skb_load_bytes}, programs::SkBuffContext};
+use aya_ebpf::{
+    EbpfContext,
+    helpers::generated::{bpf_get_socket_cookie, bpf_ktime_get_boot_ns, bpf_skb_load_bytes},
+    programs::SkBuffContext,
+};
 use headwater_schema::{flow::counter, record::tcp_flag};
 
 use crate::{counters::count, lifecycle, turn};
@@ -39,14 +43,23 @@ pub fn interface(ctx: &SkBuffContext) -> u32 {
 pub fn load<const N: usize>(ctx: &SkBuffContext, offset: u32) -> Option<[u8; N]> {
     let mut bytes = [0u8; N];
     // SAFETY: the helper checks the packet's bounds and writes exactly N bytes into `bytes`.
-    let result = unsafe { bpf_skb_load_bytes(ctx.as_ptr().cast(), offset, bytes.as_mut_ptr().cast(), N as u32) };
+    let result = unsafe {
+        bpf_skb_load_bytes(
+            ctx.as_ptr().cast(),
+            offset,
+            bytes.as_mut_ptr().cast(),
+            N as u32,
+        )
+    };
     if result == 0 { Some(bytes) } else { None }
 }
 
 /// Looks at one packet.
 #[inline(always)]
 pub fn see(ctx: &SkBuffContext, direction: u8) {
-    let Some(packet) = parse(ctx, direction) else { return };
+    let Some(packet) = parse(ctx, direction) else {
+        return;
+    };
     count(counter::PACKETS);
     if packet.flags & (tcp_flag::SYN | tcp_flag::RST) != 0 {
         lifecycle::boundary(ctx, &packet);
@@ -79,7 +92,11 @@ fn parse(ctx: &SkBuffContext, direction: u8) -> Option<Packet> {
         ttl: 0,
         direction,
     };
-    let tcp_at = if packet.family == 4 { ipv4(&start, &mut packet)? } else { ipv6(ctx, &mut packet)? };
+    let tcp_at = if packet.family == 4 {
+        ipv4(&start, &mut packet)?
+    } else {
+        ipv6(ctx, &mut packet)?
+    };
     let Some(tcp) = load::<20>(ctx, tcp_at) else {
         count(counter::UNPARSED);
         return None;
@@ -92,7 +109,9 @@ fn parse(ctx: &SkBuffContext, direction: u8) -> Option<Packet> {
     packet.payload_at = tcp_at + u32::from(tcp[12] >> 4) * 4;
     // Never from the IP length: packets on the loopback device pass 64 KiB, where that field is 0.
     packet.payload_length = ctx.len().saturating_sub(packet.payload_at);
-    if packet.payload_length == 0 && packet.flags & (tcp_flag::SYN | tcp_flag::RST | tcp_flag::FIN) == 0 {
+    if packet.payload_length == 0
+        && packet.flags & (tcp_flag::SYN | tcp_flag::RST | tcp_flag::FIN) == 0
+    {
         return None;
     }
     // SAFETY: helpers without side effects on this context.

@@ -2,7 +2,10 @@
 
 use core::mem::MaybeUninit;
 
-use aya_ebpf::{macros::map, maps::{RingBuf, ring_buf::RingBufEntry}};
+use aya_ebpf::{
+    macros::map,
+    maps::{RingBuf, ring_buf::RingBufEntry},
+};
 use headwater_schema::flow::counter;
 
 use crate::counters::count;

@@ -21,7 +21,12 @@ pub fn read<T: Copy>(base: u64, offset: u32) -> Option<T> {
     // SAFETY: bpf_probe_read_kernel checks the source address itself and fills all of `value` when it returns 0.
     unsafe {
         let size = size_of::<T>() as u32;
-        if bpf_probe_read_kernel(value.as_mut_ptr().cast(), size, (base + u64::from(offset)) as *const _) != 0 {
+        if bpf_probe_read_kernel(
+            value.as_mut_ptr().cast(),
+            size,
+            (base + u64::from(offset)) as *const _,
+        ) != 0
+        {
             return None;
         }
         Some(value.assume_init())

@@ -31,14 +31,26 @@ struct Roomy<const N: usize> {
 /// Looks at a packet with payload.
 #[inline(always)]
 pub fn payload(ctx: &SkBuffContext, packet: &Packet) {
-    let Some(state) = flow::find_or_make(packet.cookie) else { return };
+    let Some(state) = flow::find_or_make(packet.cookie) else {
+        return;
+    };
     let inbound = packet.direction == direction::INGRESS;
-    let (tgid, tid, lock) = if inbound { (0, 0, owned::NO) } else { sender(ctx) };
+    let (tgid, tid, lock) = if inbound {
+        (0, 0, owned::NO)
+    } else {
+        sender(ctx)
+    };
     if !inbound {
         owner::learn(ctx, packet, state, tgid, tid, lock);
     }
-    let side = if inbound { &mut state.directions[1] } else { &mut state.directions[0] };
-    let Some(step) = advance(side, packet) else { return };
+    let side = if inbound {
+        &mut state.directions[1]
+    } else {
+        &mut state.directions[0]
+    };
+    let Some(step) = advance(side, packet) else {
+        return;
+    };
     if side.flags & direction_flag::OPENED == 0 && lifecycle::opened(ctx, packet) {
         side.flags |= direction_flag::OPENED;
     }
@@ -113,7 +125,10 @@ fn advance(side: &mut DirectionState, packet: &Packet) -> Option<Step> {
         // copied again, since the reader may lack it; the reader drops what it has.
         side.retransmits = side.retransmits.wrapping_add(1);
         let into_turn = packet.seq.wrapping_sub(side.turn_seq);
-        if into_turn >= settings::cap() || side.flags & direction_flag::COPYING == 0 || step.offset > side.bytes {
+        if into_turn >= settings::cap()
+            || side.flags & direction_flag::COPYING == 0
+            || step.offset > side.bytes
+        {
             return None;
         }
         return Some(step);
@@ -140,10 +155,17 @@ fn window(ctx: &SkBuffContext, packet: &Packet, side: &mut DirectionState, step:
         }
     }
     if side.flags & direction_flag::COPYING == 0 {
-        return if step.first { smaller(packet.payload_length, GREETING) } else { 0 };
+        return if step.first {
+            smaller(packet.payload_length, GREETING)
+        } else {
+            0
+        };
     }
     let into_turn = packet.seq.wrapping_sub(side.turn_seq);
-    smaller(settings::cap().saturating_sub(into_turn), packet.payload_length)
+    smaller(
+        settings::cap().saturating_sub(into_turn),
+        packet.payload_length,
+    )
 }
 
 #[inline(always)]
@@ -159,11 +181,32 @@ fn looks_like_head(ctx: &SkBuffContext, packet: &Packet) -> bool {
         // Too little to judge: somebody writes byte by byte.
         return true;
     }
-    let Some(bytes) = load::<4>(ctx, packet.payload_at) else { return false };
+    let Some(bytes) = load::<4>(ctx, packet.payload_at) else {
+        return false;
+    };
     let first = bytes[0];
     let token = first.is_ascii_alphanumeric()
-        || matches!(first, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~');
-    (token || first == b'\r' || first == b'\n') && text(bytes[1]) && text(bytes[2]) && text(bytes[3])
+        || matches!(
+            first,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        );
+    (token || first == b'\r' || first == b'\n')
+        && text(bytes[1])
+        && text(bytes[2])
+        && text(bytes[3])
 }
 
 #[inline(always)]
@@ -191,13 +234,20 @@ fn emit(ctx: &SkBuffContext, at: u32, length: u32, record: TurnRecord) {
 
 #[inline(always)]
 fn copy<const N: usize>(ctx: &SkBuffContext, at: u32, length: u32, mut record: TurnRecord) {
-    let Some(mut entry) = ring::reserve::<Roomy<N>>() else { return };
+    let Some(mut entry) = ring::reserve::<Roomy<N>>() else {
+        return;
+    };
     // The verifier of Linux 6.1 does not carry a bound over a comparison of another register: the mask states it anew.
     let bounded = (core::hint::black_box(length).wrapping_sub(1) & (N as u32 - 1)) + 1;
     let place = ring::place(&mut entry);
     // SAFETY: `place` is the reserved room of a Roomy<N>; the helper writes at most N bytes into its array.
     unsafe {
-        let result = bpf_skb_load_bytes(ctx.as_ptr().cast(), at, (&raw mut (*place).bytes).cast(), bounded);
+        let result = bpf_skb_load_bytes(
+            ctx.as_ptr().cast(),
+            at,
+            (&raw mut (*place).bytes).cast(),
+            bounded,
+        );
         record.captured = if result == 0 { bounded } else { 0 };
         record.header.length = TurnRecord::SIZE as u32 + record.captured;
         (&raw mut (*place).record).write(record);

@@ -62,7 +62,11 @@ impl FlowState {
             records: 0,
             retransmits: 0,
         };
-        Self { directions: [direction; 2], owner_tgid: 0, reserved: 0 }
+        Self {
+            directions: [direction; 2],
+            owner_tgid: 0,
+            reserved: 0,
+        }
     };
 }
 

@@ -29,12 +29,19 @@ pub(crate) struct Clock {
 impl Clock {
     /// Reads the clocks.
     pub(crate) fn new() -> Self {
-        Self { offset_ns: now_ns().saturating_sub(boot_ns()), asleep_ns: boot_ns().saturating_sub(monotonic_ns()) }
+        Self {
+            offset_ns: now_ns().saturating_sub(boot_ns()),
+            asleep_ns: boot_ns().saturating_sub(monotonic_ns()),
+        }
     }
 
     /// The wall-clock time of a moment on the boot clock.
     pub(crate) fn wall(&self, boot_ns: u64) -> u64 {
-        if boot_ns == 0 { 0 } else { boot_ns.saturating_add(self.offset_ns) }
+        if boot_ns == 0 {
+            0
+        } else {
+            boot_ns.saturating_add(self.offset_ns)
+        }
     }
 
     /// Reads the clocks again and tells what changed. Small drift is followed in silence.
@@ -70,9 +77,12 @@ fn monotonic_ns() -> u64 {
 }
 
 fn read(clock: ClockId) -> u64 {
-    clock_gettime(clock).ok().and_then(|time| {
-        let seconds = u64::try_from(time.tv_sec()).ok()?;
-        let nanoseconds = u64::try_from(time.tv_nsec()).ok()?;
-        seconds.checked_mul(1_000_000_000)?.checked_add(nanoseconds)
-    }).unwrap_or(0)
+    clock_gettime(clock)
+        .ok()
+        .and_then(|time| {
+            let seconds = u64::try_from(time.tv_sec()).ok()?;
+            let nanoseconds = u64::try_from(time.tv_nsec()).ok()?;
+            seconds.checked_mul(1_000_000_000)?.checked_add(nanoseconds)
+        })
+        .unwrap_or(0)
 }

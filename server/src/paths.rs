@@ -11,16 +11,32 @@ const NAME: &str = "headwater/headwater.db";
 
 /// The store to read: as named, else the system's when there is one, else the user's.
 pub(crate) fn store_to_read(named: Option<&Path>) -> PathBuf {
-    named.map(Path::to_owned).unwrap_or_else(|| {
-        // A folder that may not be looked into is the system's store too: to say so helps more than to look elsewhere.
-        let system = Path::new(SYSTEM);
-        if system.parent().is_some_and(Path::exists) { system.to_owned() } else { users() }
-    })
+    named.map_or_else(
+        || {
+            // A folder that may not be looked into is the system's store too: to say so helps more than to look elsewhere.
+            let system = Path::new(SYSTEM);
+            if system.parent().is_some_and(Path::exists) {
+                system.to_owned()
+            } else {
+                users()
+            }
+        },
+        Path::to_owned,
+    )
 }
 
 /// The store to write: as named, else the system's for root, else the user's.
 pub(crate) fn store_to_write(named: Option<&Path>) -> PathBuf {
-    named.map(Path::to_owned).unwrap_or_else(|| if nix::unistd::geteuid().is_root() { SYSTEM.into() } else { users() })
+    named.map_or_else(
+        || {
+            if nix::unistd::geteuid().is_root() {
+                SYSTEM.into()
+            } else {
+                users()
+            }
+        },
+        Path::to_owned,
+    )
 }
 
 /// The file of the store's key.
@@ -29,7 +45,10 @@ pub(crate) fn key_of(store: &Path) -> PathBuf {
 }
 
 fn users() -> PathBuf {
-    let data = std::env::var_os("XDG_DATA_HOME").filter(|value| !value.is_empty()).map(PathBuf::from);
-    let data = data.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share")));
+    let data = std::env::var_os("XDG_DATA_HOME")
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from);
+    let data = data
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share")));
     data.unwrap_or_else(|| PathBuf::from("/tmp")).join(NAME)
 }

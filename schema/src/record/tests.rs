@@ -3,7 +3,11 @@ use std::vec;
 
 use super::*;
 
-fn check<R: Copy + PartialEq + core::fmt::Debug>(size: usize, decode: fn(&[u8]) -> Option<R>, encode: fn(&R, &mut [u8]) -> Option<usize>) {
+fn check<R: Copy + PartialEq + core::fmt::Debug>(
+    size: usize,
+    decode: fn(&[u8]) -> Option<R>,
+    encode: fn(&R, &mut [u8]) -> Option<usize>,
+) {
     let bytes: vec::Vec<u8> = (0..size).map(|i| u8::try_from(i % 251).unwrap()).collect();
     let record = decode(&bytes).unwrap();
     let mut back = vec![0; size];
@@ -21,6 +25,10 @@ fn every_cut_point_is_refused() {
     check(EndRecord::SIZE, EndRecord::decode, EndRecord::encode);
     check(TurnRecord::SIZE, TurnRecord::decode, TurnRecord::encode);
     check(OwnerRecord::SIZE, OwnerRecord::decode, OwnerRecord::encode);
-    check(SocketRecord::SIZE, SocketRecord::decode, SocketRecord::encode);
+    check(
+        SocketRecord::SIZE,
+        SocketRecord::decode,
+        SocketRecord::encode,
+    );
     check(ExecRecord::SIZE, ExecRecord::decode, ExecRecord::encode);
 }

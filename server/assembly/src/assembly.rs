@@ -3,7 +3,9 @@
 //! Owns: the making, joining and ending of conversations, and the events that come out. Does not parse, and does not keep
 //! time: `tick` is called by somebody with a clock.
 
-use headwater_model::{CloseReason, ConnectionKey, Event, Evidence, Exchange, ExchangeKey, Outcome};
+use headwater_model::{
+    CloseReason, ConnectionKey, Event, Evidence, Exchange, ExchangeKey, Outcome,
+};
 use headwater_protocols::http1;
 use headwater_redact::Redactor;
 
@@ -36,7 +38,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { conversations: 8192, head_bytes: 64 << 10, live: true, only_ports: Vec::new(), except_ports: Vec::new() }
+        Self {
+            conversations: 8192,
+            head_bytes: 64 << 10,
+            live: true,
+            only_ports: Vec::new(),
+            except_ports: Vec::new(),
+        }
     }
 }
 
@@ -97,7 +105,10 @@ impl<I: Identities> Assembly<I> {
         let table = Table::new(limits.conversations);
         Self {
             limits,
-            heads: Heads { redactor, found: Found::default() },
+            heads: Heads {
+                redactor,
+                found: Found::default(),
+            },
             identities,
             table,
             pairing: Pairing::default(),
@@ -138,7 +149,9 @@ impl<I: Identities> Assembly<I> {
 
     /// The peer of `cookie`'s sender has acknowledged `offset` bytes of it (capture files only).
     pub fn acknowledged(&mut self, cookie: u64, offset: u64) {
-        let Some((place, party)) = self.table.flows.get(&cookie).and_then(|flow| flow.place) else { return };
+        let Some((place, party)) = self.table.flows.get(&cookie).and_then(|flow| flow.place) else {
+            return;
+        };
         if let Some(conversation) = self.table.get_mut(place) {
             conversation.acknowledged(party, offset, &mut self.heads);
             self.deliver(place);
@@ -152,16 +165,23 @@ impl<I: Identities> Assembly<I> {
     }
 
     fn owner(&mut self, owner: &Owner) {
-        let Some(mut identity) = self.identities.owner(owner) else { return };
+        let Some(mut identity) = self.identities.owner(owner) else {
+            return;
+        };
         if let Some(process) = identity.news.take() {
             self.events.push(Event::Process(process));
         }
         let flow = self.flow(owner.cookie, owner.at_ns);
         flow.identity = Some(identity.clone());
-        let Some((place, party)) = flow.place else { return };
+        let Some((place, party)) = flow.place else {
+            return;
+        };
         if let Some(conversation) = self.table.get_mut(place)
             && let Some(party) = conversation.parties.get_mut(party)
-            && party.identity.as_ref().is_none_or(|known| known.key != identity.key || known.evidence == Evidence::Proc)
+            && party
+                .identity
+                .as_ref()
+                .is_none_or(|known| known.key != identity.key || known.evidence == Evidence::Proc)
         {
             party.identity = Some(identity);
             conversation.changed = true;
@@ -177,7 +197,8 @@ impl<I: Identities> Assembly<I> {
             if self.knocks.len() >= self.limits.conversations {
                 self.knocks.clear();
             }
-            self.knocks.insert((end.netns, end.local, end.remote), end.at_ns);
+            self.knocks
+                .insert((end.netns, end.local, end.remote), end.at_ns);
             return;
         }
         if let Some((place, _)) = self.flow(end.cookie, end.at_ns).place
@@ -189,7 +210,12 @@ impl<I: Identities> Assembly<I> {
             return;
         }
         // The same addresses again: whatever was there before is over, seen or not.
-        if let Some((place, _)) = self.table.by_addresses.get(&(end.netns, end.local, end.remote)).copied() {
+        if let Some((place, _)) = self
+            .table
+            .by_addresses
+            .get(&(end.netns, end.local, end.remote))
+            .copied()
+        {
             self.finish(place, end.at_ns, CloseReason::Unknown, http1::End::Evicted);
         }
         self.flow(end.cookie, end.at_ns).end = Some(*end);
@@ -208,8 +234,17 @@ impl<I: Identities> Assembly<I> {
     fn syn_ack(&mut self, end: &End) {
         // Sent by a listener here, or received by the client's own socket.
         let place = match end.way {
-            Way::Egress => self.table.by_addresses.get(&(end.netns, end.remote, end.local)).map(|(place, _)| *place),
-            Way::Ingress => self.table.flows.get(&end.cookie).and_then(|flow| flow.place).map(|(place, _)| place),
+            Way::Egress => self
+                .table
+                .by_addresses
+                .get(&(end.netns, end.remote, end.local))
+                .map(|(place, _)| *place),
+            Way::Ingress => self
+                .table
+                .flows
+                .get(&end.cookie)
+                .and_then(|flow| flow.place)
+                .map(|(place, _)| place),
         };
         if let Some(conversation) = place.and_then(|place| self.table.get_mut(place)) {
             conversation.phase = Phase::Established;
@@ -217,13 +252,22 @@ impl<I: Identities> Assembly<I> {
     }
 
     fn turn(&mut self, turn: &Turn<'_>) {
-        let Some((place, party)) = self.place_of(turn) else { return };
+        let Some((place, party)) = self.place_of(turn) else {
+            return;
+        };
         let sender = match turn.way {
             Way::Egress => party,
             Way::Ingress => 1 - party,
         };
-        let Some(conversation) = self.table.get_mut(place) else { return };
-        if turn.way == Way::Ingress && conversation.parties.get(sender).is_some_and(|sender| sender.cookie.is_some()) {
+        let Some(conversation) = self.table.get_mut(place) else {
+            return;
+        };
+        if turn.way == Way::Ingress
+            && conversation
+                .parties
+                .get(sender)
+                .is_some_and(|sender| sender.cookie.is_some())
+        {
             // The sender's own end has shown this packet.
             return;
         }
@@ -241,7 +285,8 @@ impl<I: Identities> Assembly<I> {
         };
         conversation.payload(sender, &piece, &mut self.heads);
         if turn.way == Way::Egress && !conversation.loopback && !conversation.both_local() {
-            self.pairing.departed(turn.seq, turn.ack, turn.at_ns, place, generation, party);
+            self.pairing
+                .departed(turn.seq, turn.ack, turn.at_ns, place, generation, party);
         }
         self.deliver(place);
     }
@@ -267,7 +312,10 @@ impl<I: Identities> Assembly<I> {
             && let Some(own) = conversation.parties.get_mut(1 - party)
             && own.cookie.is_none()
         {
-            *own = Party { bytes: own.bytes, ..Party::new(Some(turn.cookie), end.local, end.remote, end.netns) };
+            *own = Party {
+                bytes: own.bytes,
+                ..Party::new(Some(turn.cookie), end.local, end.remote, end.netns)
+            };
             return self.settle(turn.cookie, place, 1 - party);
         }
         let knock = self.knocks.remove(&(end.netns, end.local, end.remote));
@@ -276,7 +324,12 @@ impl<I: Identities> Assembly<I> {
             Party::new(None, end.remote, end.local, 0),
         ];
         // A capture file's first packet of a connection is no SYN either when the capture began later.
-        let place = self.begin(parties, knock.unwrap_or(turn.at_ns), knock.is_none(), end.loopback);
+        let place = self.begin(
+            parties,
+            knock.unwrap_or(turn.at_ns),
+            knock.is_none(),
+            end.loopback,
+        );
         if knock.is_some()
             && let Some(conversation) = self.table.get_mut(place)
         {
@@ -289,7 +342,9 @@ impl<I: Identities> Assembly<I> {
     fn join(&mut self, cookie: u64, departed: &crate::pairing::Departed) -> Option<(usize, usize)> {
         let party = 1 - departed.party;
         let conversation = self.table.get_mut(departed.conversation)?;
-        if conversation.generation != departed.generation || conversation.parties.get(party)?.cookie.is_some() {
+        if conversation.generation != departed.generation
+            || conversation.parties.get(party)?.cookie.is_some()
+        {
             return None;
         }
         let flow = self.table.flows.get(&cookie)?;
@@ -302,8 +357,15 @@ impl<I: Identities> Assembly<I> {
             self.table.remove(old);
             self.flow(cookie, end.at_ns).end = Some(end);
         }
-        let own = self.table.get_mut(departed.conversation)?.parties.get_mut(party)?;
-        *own = Party { bytes: own.bytes, ..Party::new(Some(cookie), end.local, end.remote, end.netns) };
+        let own = self
+            .table
+            .get_mut(departed.conversation)?
+            .parties
+            .get_mut(party)?;
+        *own = Party {
+            bytes: own.bytes,
+            ..Party::new(Some(cookie), end.local, end.remote, end.netns)
+        };
         self.settle(cookie, departed.conversation, party)
     }
 
@@ -323,16 +385,33 @@ impl<I: Identities> Assembly<I> {
         Some((place, party))
     }
 
-    fn begin(&mut self, parties: [Party; 2], at_ns: u64, joined_midstream: bool, loopback: bool) -> usize {
+    fn begin(
+        &mut self,
+        parties: [Party; 2],
+        at_ns: u64,
+        joined_midstream: bool,
+        loopback: bool,
+    ) -> usize {
         while self.table.is_full() {
-            let Some(victim) = self.table.victim() else { break };
+            let Some(victim) = self.table.victim() else {
+                break;
+            };
             self.tally.evicted += 1;
             self.finish(victim, at_ns, CloseReason::Unknown, http1::End::Evicted);
         }
         self.next_connection += 1;
         self.tally.midstream += u64::from(joined_midstream);
-        let limits = http1::Limits { max_head_bytes: self.limits.head_bytes, ..http1::Limits::default() };
-        let mut conversation = Conversation::new(ConnectionKey(self.next_connection), parties, at_ns, joined_midstream, limits);
+        let limits = http1::Limits {
+            max_head_bytes: self.limits.head_bytes,
+            ..http1::Limits::default()
+        };
+        let mut conversation = Conversation::new(
+            ConnectionKey(self.next_connection),
+            parties,
+            at_ns,
+            joined_midstream,
+            limits,
+        );
         conversation.live = self.limits.live;
         // In a capture file both senders are told of: there is nothing to be paired.
         conversation.loopback = loopback || !self.limits.live;
@@ -343,7 +422,9 @@ impl<I: Identities> Assembly<I> {
     fn deliver(&mut self, place: usize) {
         self.tally.malformed += std::mem::take(&mut self.heads.found.malformed);
         self.tally.heads_cut += std::mem::take(&mut self.heads.found.cut);
-        let Some(conversation) = self.table.get_mut(place) else { return };
+        let Some(conversation) = self.table.get_mut(place) else {
+            return;
+        };
         if let Some(host) = self.heads.found.host.take()
             && conversation.host.is_none()
         {
@@ -363,8 +444,14 @@ impl<I: Identities> Assembly<I> {
         if !self.announce(place, false) {
             return;
         }
-        let Some(conversation) = self.table.get_mut(place) else { return };
-        let known = conversation.provisional.iter().find(|(ordinal, _)| *ordinal == found.ordinal).map(|(_, key)| *key);
+        let Some(conversation) = self.table.get_mut(place) else {
+            return;
+        };
+        let known = conversation
+            .provisional
+            .iter()
+            .find(|(ordinal, _)| *ordinal == found.ordinal)
+            .map(|(_, key)| *key);
         let open = matches!(found.outcome, http1::Outcome::Open);
         let key = known.unwrap_or_else(|| {
             self.next_exchange += 1;
@@ -373,7 +460,9 @@ impl<I: Identities> Assembly<I> {
         if open && known.is_none() {
             conversation.provisional.push((found.ordinal, key));
         } else if !open {
-            conversation.provisional.retain(|(_, provisional)| *provisional != key);
+            conversation
+                .provisional
+                .retain(|(_, provisional)| *provisional != key);
         }
         let exchange: Exchange = conversation.exchange(key, found);
         self.tally.exchanges += u64::from(exchange.outcome != Outcome::Open);
@@ -383,13 +472,18 @@ impl<I: Identities> Assembly<I> {
     /// Gives out a conversation that is new or has changed. Says whether it is recorded at all.
     fn announce(&mut self, place: usize, ended: bool) -> bool {
         self.look_for_listener(place);
-        let Some(conversation) = self.table.get_mut(place) else { return false };
+        let Some(conversation) = self.table.get_mut(place) else {
+            return false;
+        };
         if conversation.own() {
             self.tally.own += u64::from(!ended);
             return false;
         }
         let client = conversation.client.unwrap_or(0);
-        let port = conversation.parties.get(client).map_or(0, |party| party.peer.port());
+        let port = conversation
+            .parties
+            .get(client)
+            .map_or(0, |party| party.peer.port());
         let wanted = self.limits.only_ports.is_empty() || self.limits.only_ports.contains(&port);
         if !wanted || self.limits.except_ports.contains(&port) {
             self.tally.filtered += u64::from(ended);
@@ -406,20 +500,43 @@ impl<I: Identities> Assembly<I> {
 
     /// A server that never sent anything has not shown its owner: ask who listens there.
     fn look_for_listener(&mut self, place: usize) {
-        let Some(conversation) = self.table.get_mut(place) else { return };
-        let Some(client) = conversation.client.filter(|_| !conversation.announced) else { return };
-        let Some(server) = conversation.parties.get(1 - client) else { return };
-        let here = server.cookie.is_some() || conversation.parties.get(client).is_some_and(|party| party.peer.ip().is_loopback());
+        let Some(conversation) = self.table.get_mut(place) else {
+            return;
+        };
+        let Some(client) = conversation.client.filter(|_| !conversation.announced) else {
+            return;
+        };
+        let Some(server) = conversation.parties.get(1 - client) else {
+            return;
+        };
+        let here = server.cookie.is_some()
+            || conversation
+                .parties
+                .get(client)
+                .is_some_and(|party| party.peer.ip().is_loopback());
         if server.identity.is_some() || !here {
             return;
         }
-        let netns = if server.netns == 0 { conversation.parties.get(client).map_or(0, |party| party.netns) } else { server.netns };
+        let netns = if server.netns == 0 {
+            conversation
+                .parties
+                .get(client)
+                .map_or(0, |party| party.netns)
+        } else {
+            server.netns
+        };
         let address = server.address;
-        let Some(mut identity) = self.identities.listener(netns, address) else { return };
+        let Some(mut identity) = self.identities.listener(netns, address) else {
+            return;
+        };
         if let Some(process) = identity.news.take() {
             self.events.push(Event::Process(process));
         }
-        if let Some(server) = self.table.get_mut(place).and_then(|conversation| conversation.parties.get_mut(1 - client)) {
+        if let Some(server) = self
+            .table
+            .get_mut(place)
+            .and_then(|conversation| conversation.parties.get_mut(1 - client))
+        {
             server.identity = Some(identity);
         }
     }

@@ -6,8 +6,8 @@
 use std::net::SocketAddr;
 
 use headwater_model::{
-    CloseReason, Connection, ConnectionEnd, ConnectionKey, Evidence, Exchange, ExchangeKey, Gaps, Message, Request,
-    Response, Service, ServiceKind,
+    CloseReason, Connection, ConnectionEnd, ConnectionKey, Evidence, Exchange, ExchangeKey, Gaps,
+    Message, Request, Response, Service, ServiceKind,
 };
 use headwater_protocols::http1;
 use headwater_redact::{Redactor, Text};
@@ -41,8 +41,22 @@ pub(crate) struct Party {
 }
 
 impl Party {
-    pub(crate) fn new(cookie: Option<u64>, address: SocketAddr, peer: SocketAddr, netns: u32) -> Self {
-        Self { cookie, address, peer, netns, identity: None, finished: false, bytes: 0, retransmits: 0 }
+    pub(crate) fn new(
+        cookie: Option<u64>,
+        address: SocketAddr,
+        peer: SocketAddr,
+        netns: u32,
+    ) -> Self {
+        Self {
+            cookie,
+            address,
+            peer,
+            netns,
+            identity: None,
+            finished: false,
+            bytes: 0,
+            retransmits: 0,
+        }
     }
 }
 
@@ -56,6 +70,7 @@ pub(crate) enum Phase {
 }
 
 /// One connection.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Conversation {
     pub(crate) key: ConnectionKey,
     pub(crate) generation: u64,
@@ -90,7 +105,13 @@ pub(crate) struct Conversation {
 }
 
 impl Conversation {
-    pub(crate) fn new(key: ConnectionKey, parties: [Party; 2], at_ns: u64, joined_midstream: bool, limits: http1::Limits) -> Self {
+    pub(crate) fn new(
+        key: ConnectionKey,
+        parties: [Party; 2],
+        at_ns: u64,
+        joined_midstream: bool,
+        limits: http1::Limits,
+    ) -> Self {
         Self {
             key,
             generation: 0,
@@ -123,7 +144,9 @@ impl Conversation {
 
     /// Whether one of the ends is Headwater itself.
     pub(crate) fn own(&self) -> bool {
-        self.parties.iter().any(|party| party.identity.as_ref().is_some_and(|identity| identity.own))
+        self.parties
+            .iter()
+            .any(|party| party.identity.as_ref().is_some_and(|identity| identity.own))
     }
 
     /// Takes a packet that `party` sent.
@@ -142,20 +165,33 @@ impl Conversation {
     }
 
     /// All of `party`'s bytes before `offset` have passed.
-    pub(crate) fn advance(&mut self, party: usize, offset: u64, at_ns: u64, why: Missing, heads: &mut Heads) {
+    pub(crate) fn advance(
+        &mut self,
+        party: usize,
+        offset: u64,
+        at_ns: u64,
+        why: Missing,
+        heads: &mut Heads,
+    ) {
         let at_ns = if at_ns == 0 { self.last_ns } else { at_ns };
-        self.with_stream(party, heads, |stream, give| stream.advance(offset, at_ns, why, give));
+        self.with_stream(party, heads, |stream, give| {
+            stream.advance(offset, at_ns, why, give);
+        });
         self.note_bytes(party);
     }
 
     /// The peer of `party` has acknowledged `offset` bytes (capture files only).
     pub(crate) fn acknowledged(&mut self, party: usize, offset: u64, heads: &mut Heads) {
-        self.with_stream(party, heads, |stream, give| stream.acknowledged(offset, give));
+        self.with_stream(party, heads, |stream, give| {
+            stream.acknowledged(offset, give);
+        });
     }
 
     /// `party` has ended its direction, or the connection.
     pub(crate) fn end(&mut self, party: usize, at_ns: u64, how: http1::End, heads: &mut Heads) {
-        let Some(direction) = self.direction(party) else { return };
+        let Some(direction) = self.direction(party) else {
+            return;
+        };
         self.parser.end(direction, at_ns, how, heads);
     }
 
@@ -184,16 +220,24 @@ impl Conversation {
         heads: &mut Heads,
         act: impl FnOnce(&mut Stream, &mut dyn FnMut(Stretch<'_>)),
     ) {
-        let Some(direction) = self.direction(party) else { return };
+        let Some(direction) = self.direction(party) else {
+            return;
+        };
         let live = self.live;
-        let (Some(stream), parser) = (self.streams.get_mut(party), &mut self.parser) else { return };
+        let (Some(stream), parser) = (self.streams.get_mut(party), &mut self.parser) else {
+            return;
+        };
         act(stream, &mut |stretch| match stretch {
             Stretch::Bytes { at_ns, tag, data } => parser.bytes(direction, at_ns, tag, data, heads),
             Stretch::Turn => parser.turn(direction),
             Stretch::Hole { at_ns, length, why } => {
                 let (why, tail) = match why {
-                    Missing::NotCopied { last_chunk: true } => (http1::Skip::NotCopied, http1::Tail::LastChunk),
-                    Missing::NotCopied { last_chunk: false } => (http1::Skip::NotCopied, http1::Tail::Unknown),
+                    Missing::NotCopied { last_chunk: true } => {
+                        (http1::Skip::NotCopied, http1::Tail::LastChunk)
+                    }
+                    Missing::NotCopied { last_chunk: false } => {
+                        (http1::Skip::NotCopied, http1::Tail::Unknown)
+                    }
                     Missing::Lost if live => (http1::Skip::RecordsLost, http1::Tail::Unknown),
                     Missing::Lost => (http1::Skip::CaptureHole, http1::Tail::Unknown),
                 };
@@ -204,7 +248,11 @@ impl Conversation {
 
     fn direction(&self, party: usize) -> Option<http1::Direction> {
         let client = self.client?;
-        Some(if client == party { http1::Direction::ToServer } else { http1::Direction::ToClient })
+        Some(if client == party {
+            http1::Direction::ToServer
+        } else {
+            http1::Direction::ToClient
+        })
     }
 
     /// Without a SYN, what is said tells who speaks: a status line comes from a server, all else from a client.
@@ -219,10 +267,12 @@ impl Conversation {
             // A TLS record of type handshake to application data, version 3.x (RFC 8446 section 5.1).
             [0x14..=0x17, 3, 0..=4, ..] => Some("tls"),
             _ if bytes.starts_with(b"PRI * HTTP/2.0") => Some("http2"),
-            _ => self.direction(party).and_then(|direction| match self.parser.is_http(direction) {
-                http1::Verdict::Yes | http1::Verdict::Upgraded => Some("http"),
-                http1::Verdict::No | http1::Verdict::Unknown => None,
-            }),
+            _ => self
+                .direction(party)
+                .and_then(|direction| match self.parser.is_http(direction) {
+                    http1::Verdict::Yes | http1::Verdict::Upgraded => Some("http"),
+                    http1::Verdict::No | http1::Verdict::Unknown => None,
+                }),
         };
         self.changed |= protocol.is_some();
         self.protocol = protocol;
@@ -241,22 +291,49 @@ impl Conversation {
             end_ns: self.end_ns,
             close_reason: self.close_reason,
             joined_midstream: self.joined_midstream,
-            protocol: self.protocol.or_else(|| self.host.is_some().then_some("http")),
+            protocol: self
+                .protocol
+                .or_else(|| self.host.is_some().then_some("http")),
             client_bytes: client.bytes,
             server_bytes: server.bytes,
             retransmits: client.retransmits.saturating_add(server.retransmits),
         }
     }
 
-    fn connection_end(&self, party: &Party, other: &Party, serves: bool, redactor: &mut Redactor) -> ConnectionEnd {
+    fn connection_end(
+        &self,
+        party: &Party,
+        other: &Party,
+        serves: bool,
+        redactor: &mut Redactor,
+    ) -> ConnectionEnd {
         // A remote party's own view is not known; its peer's is the best there is.
-        let (address, peer) = if party.cookie.is_some() { (party.address, party.peer) } else { (other.peer, other.address) };
+        let (address, peer) = if party.cookie.is_some() {
+            (party.address, party.peer)
+        } else {
+            (other.peer, other.address)
+        };
         let port = serves.then_some(address.port());
         let service = match &party.identity {
-            Some(identity) => Service { port, ..identity.service.clone() },
-            None => match self.host.as_ref().filter(|_| serves && !(self.live && party.cookie.is_some())) {
-                Some(host) => Service { kind: ServiceKind::Host, name: host.clone(), port },
-                None => Service { kind: ServiceKind::Address, name: redactor.host(address.ip().to_string().as_bytes()), port },
+            Some(identity) => Service {
+                port,
+                ..identity.service.clone()
+            },
+            None => match self
+                .host
+                .as_ref()
+                .filter(|_| serves && !(self.live && party.cookie.is_some()))
+            {
+                Some(host) => Service {
+                    kind: ServiceKind::Host,
+                    name: host.clone(),
+                    port,
+                },
+                None => Service {
+                    kind: ServiceKind::Address,
+                    name: redactor.host(address.ip().to_string().as_bytes()),
+                    port,
+                },
             },
         };
         ConnectionEnd {
@@ -268,14 +345,20 @@ impl Conversation {
             netns: party.netns,
             cookie: party.cookie.filter(|_| self.live).unwrap_or(0),
             process: party.identity.as_ref().map(|identity| identity.key),
-            process_evidence: party.identity.as_ref().map_or(Evidence::None, |identity| identity.evidence),
+            process_evidence: party
+                .identity
+                .as_ref()
+                .map_or(Evidence::None, |identity| identity.evidence),
             service,
         }
     }
 
     /// Exchanges that the parser holds open, with what is known so far.
     pub(crate) fn open_exchanges(&self, now_ns: u64) -> Vec<Parsed> {
-        self.parser.open().map(|open| snapshot(&open, now_ns)).collect()
+        self.parser
+            .open()
+            .map(|open| snapshot(&open, now_ns))
+            .collect()
     }
 
     /// Translates an exchange into the model's words.
@@ -300,7 +383,12 @@ impl Conversation {
                     thread_evidence: Evidence::None,
                 };
                 untag(part.first_tag, &mut message);
-                Request { message, method: head.method, target: head.target, host: head.host }
+                Request {
+                    message,
+                    method: head.method,
+                    target: head.target,
+                    host: head.host,
+                }
             }),
             response: exchange.response.map(|part| {
                 let head = *part.value;
@@ -315,7 +403,11 @@ impl Conversation {
                     thread_evidence: Evidence::None,
                 };
                 untag(part.first_tag, &mut message);
-                Response { message, status_code: head.status_code, reason: head.reason }
+                Response {
+                    message,
+                    status_code: head.status_code,
+                    reason: head.reason,
+                }
             }),
             interim: exchange.interim.as_slice().to_vec(),
             outcome: crate::heads::outcome(exchange.outcome),

@@ -1,7 +1,9 @@
 //! Where the parser's borrowed heads become redacted values: the only place in this crate that sees captured text.
 
 use headwater_model::{Evidence, Message, Outcome};
-use headwater_protocols::http1::{self, Direction, Exchange, MalformedElement, Observer, RequestHead, ResponseHead};
+use headwater_protocols::http1::{
+    self, Direction, Exchange, MalformedElement, Observer, RequestHead, ResponseHead,
+};
 use headwater_redact::{HeaderBlock, Redactor, Target, Text};
 
 /// A redacted request head.
@@ -49,7 +51,11 @@ impl Observer for Heads {
     fn request(&mut self, head: &RequestHead<'_>) -> Self::Request {
         let mut headers = HeaderBlock::default();
         self.redactor.headers(head.fields.iter(), &mut headers);
-        let host = head.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"host")).map(|(_, value)| self.redactor.host(without_port(value)));
+        let host = head
+            .fields
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(b"host"))
+            .map(|(_, value)| self.redactor.host(without_port(value)));
         self.found.cut += u64::from(head.cut);
         if host.is_some() {
             self.found.host.clone_from(&host);
@@ -101,9 +107,19 @@ pub(crate) fn outcome(outcome: http1::Outcome) -> Outcome {
 
 /// `host` of `host:port` or `[address]:port` (RFC 9110 section 7.2).
 fn without_port(host: &[u8]) -> &[u8] {
-    let digits = host.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = host
+        .iter()
+        .rev()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
     match host.get(..host.len() - digits) {
-        Some([name @ .., b':']) if digits > 0 && !name.is_empty() && (name.ends_with(b"]") || !name.contains(&b':')) => name,
+        Some([name @ .., b':'])
+            if digits > 0
+                && !name.is_empty()
+                && (name.ends_with(b"]") || !name.contains(&b':')) =>
+        {
+            name
+        }
         _ => host,
     }
 }
@@ -126,7 +142,11 @@ pub(crate) fn untag(tag: u64, message: &mut Message) {
         _ => (false, Evidence::None),
     };
     message.thread_evidence = evidence;
-    message.thread_id = if thread_id { u32::try_from(tag & u64::from(u32::MAX)).ok() } else { None };
+    message.thread_id = if thread_id {
+        u32::try_from(tag & u64::from(u32::MAX)).ok()
+    } else {
+        None
+    };
 }
 
 #[cfg(test)]
@@ -145,7 +165,11 @@ mod tests {
             (":80", ":80"),
             ("80", "80"),
         ] {
-            assert_eq!(without_port(given.as_bytes()), expected.as_bytes(), "{given}");
+            assert_eq!(
+                without_port(given.as_bytes()),
+                expected.as_bytes(),
+                "{given}"
+            );
         }
     }
 }

@@ -16,6 +16,7 @@ pub enum Way {
 
 /// The flags that matter here (RFC 9293 section 3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "they are bits of the header")]
 pub struct TcpFlags {
     /// SYN
     pub syn: bool,

@@ -32,15 +32,34 @@ pub(crate) struct Pairing {
 
 impl Pairing {
     /// Remembers a packet that left.
-    pub(crate) fn departed(&mut self, seq: u32, ack: u32, at_ns: u64, conversation: usize, generation: u64, party: usize) {
+    pub(crate) fn departed(
+        &mut self,
+        seq: u32,
+        ack: u32,
+        at_ns: u64,
+        conversation: usize,
+        generation: u64,
+        party: usize,
+    ) {
         while self.order.len() >= MAX_ENTRIES {
             if let Some((numbers, at)) = self.order.pop_front()
-                && self.by_numbers.get(&numbers).is_some_and(|entry| entry.at_ns == at)
+                && self
+                    .by_numbers
+                    .get(&numbers)
+                    .is_some_and(|entry| entry.at_ns == at)
             {
                 self.by_numbers.remove(&numbers);
             }
         }
-        self.by_numbers.insert((seq, ack), Departed { conversation, generation, party, at_ns });
+        self.by_numbers.insert(
+            (seq, ack),
+            Departed {
+                conversation,
+                generation,
+                party,
+                at_ns,
+            },
+        );
         self.order.push_back(((seq, ack), at_ns));
     }
 

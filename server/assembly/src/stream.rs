@@ -108,10 +108,18 @@ impl Stream {
                 // The rest of the turn before was not copied; unless records are missing, that is all there is to the gap.
                 Some(true) => {
                     self.release(true, give);
-                    let why = if lost_records { Missing::Lost } else { Missing::NotCopied { last_chunk: piece.previous_last_chunk } };
+                    let why = if lost_records {
+                        Missing::Lost
+                    } else {
+                        Missing::NotCopied {
+                            last_chunk: piece.previous_last_chunk,
+                        }
+                    };
                     self.hole_to(piece.offset, piece.previous_ns, why, give);
                 }
-                Some(false) if lost_records => self.hole_to(piece.offset, piece.previous_ns, Missing::Lost, give),
+                Some(false) if lost_records => {
+                    self.hole_to(piece.offset, piece.previous_ns, Missing::Lost, give);
+                }
                 // Packets that changed places, or a capture file with a hole: wait.
                 Some(false) | None => return self.hold(piece, give),
             }
@@ -119,12 +127,25 @@ impl Stream {
         if piece.new_turn == Some(true) {
             give(Stretch::Turn);
         }
-        self.deliver(piece.at_ns, piece.tag, piece.offset, piece.payload_length, piece.bytes, give);
+        self.deliver(
+            piece.at_ns,
+            piece.tag,
+            piece.offset,
+            piece.payload_length,
+            piece.bytes,
+            give,
+        );
         self.release(false, give);
     }
 
     /// All bytes before `offset` have passed, the last of them at `at_ns`: what was not delivered never will be.
-    pub(crate) fn advance(&mut self, offset: u64, at_ns: u64, why: Missing, give: &mut dyn FnMut(Stretch<'_>)) {
+    pub(crate) fn advance(
+        &mut self,
+        offset: u64,
+        at_ns: u64,
+        why: Missing,
+        give: &mut dyn FnMut(Stretch<'_>),
+    ) {
         if !self.begun {
             self.begun = true;
             self.at = offset;
@@ -147,24 +168,46 @@ impl Stream {
         }
     }
 
-    fn hole_to(&mut self, offset: u64, at_ns: u64, why: Missing, give: &mut dyn FnMut(Stretch<'_>)) {
+    fn hole_to(
+        &mut self,
+        offset: u64,
+        at_ns: u64,
+        why: Missing,
+        give: &mut dyn FnMut(Stretch<'_>),
+    ) {
         if let Some(length) = offset.checked_sub(self.at).filter(|length| *length > 0) {
             self.at = offset;
             give(Stretch::Hole { at_ns, length, why });
         }
     }
 
-    fn deliver(&mut self, at_ns: u64, tag: u64, offset: u64, payload_length: u32, bytes: &[u8], give: &mut dyn FnMut(Stretch<'_>)) {
+    fn deliver(
+        &mut self,
+        at_ns: u64,
+        tag: u64,
+        offset: u64,
+        payload_length: u32,
+        bytes: &[u8],
+        give: &mut dyn FnMut(Stretch<'_>),
+    ) {
         let known = usize::try_from(self.at.saturating_sub(offset)).unwrap_or(usize::MAX);
         if let Some(fresh) = bytes.get(known..).filter(|fresh| !fresh.is_empty()) {
             self.at = offset + bytes.len() as u64;
-            give(Stretch::Bytes { at_ns, tag, data: fresh });
+            give(Stretch::Bytes {
+                at_ns,
+                tag,
+                data: fresh,
+            });
         }
         let end = offset + u64::from(payload_length);
         if end > self.at {
             let length = end - self.at;
             self.at = end;
-            give(Stretch::Hole { at_ns, length, why: Missing::NotCopied { last_chunk: false } });
+            give(Stretch::Hole {
+                at_ns,
+                length,
+                why: Missing::NotCopied { last_chunk: false },
+            });
         }
     }
 
@@ -178,7 +221,9 @@ impl Stream {
             bytes: piece.bytes.into(),
         });
         while self.held_bytes > MAX_HELD_BYTES || self.held.len() > MAX_HELD_PIECES {
-            let Some(first) = self.held.iter().map(|held| held.offset).min() else { return };
+            let Some(first) = self.held.iter().map(|held| held.offset).min() else {
+                return;
+            };
             self.hole_to(first, 0, Missing::Lost, give);
             self.release(false, give);
         }
@@ -186,7 +231,13 @@ impl Stream {
 
     /// Delivers what is held and in order now; with `all`, gaps are given up until nothing is held.
     fn release(&mut self, all: bool, give: &mut dyn FnMut(Stretch<'_>)) {
-        while let Some((index, first)) = self.held.iter().enumerate().min_by_key(|(_, held)| held.offset).map(|(i, h)| (i, h.offset)) {
+        while let Some((index, first)) = self
+            .held
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, held)| held.offset)
+            .map(|(i, h)| (i, h.offset))
+        {
             if first > self.at {
                 if !all {
                     return;
@@ -196,7 +247,14 @@ impl Stream {
             let held = self.held.swap_remove(index);
             self.held_bytes -= held.bytes.len();
             if held.offset + u64::from(held.payload_length) > self.at {
-                self.deliver(held.at_ns, held.tag, held.offset, held.payload_length, &held.bytes, give);
+                self.deliver(
+                    held.at_ns,
+                    held.tag,
+                    held.offset,
+                    held.payload_length,
+                    &held.bytes,
+                    give,
+                );
             }
         }
     }

@@ -63,7 +63,12 @@ impl Table {
 
     /// The places in use.
     pub(crate) fn in_use(&self) -> Vec<usize> {
-        self.places.iter().enumerate().filter(|(_, slot)| slot.is_some()).map(|(place, _)| place).collect()
+        self.places
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| slot.is_some())
+            .map(|(place, _)| place)
+            .collect()
     }
 
     /// Puts a conversation in and gives it its generation.
@@ -89,7 +94,11 @@ impl Table {
                 self.flows.remove(&cookie);
             }
             let addresses = (party.netns, party.address, party.peer);
-            if self.by_addresses.get(&addresses).is_some_and(|(at, _)| *at == place) {
+            if self
+                .by_addresses
+                .get(&addresses)
+                .is_some_and(|(at, _)| *at == place)
+            {
                 self.by_addresses.remove(&addresses);
             }
         }
@@ -114,6 +123,7 @@ impl Table {
 
     /// Drops flows that belong to no conversation and were last heard of before `before_ns`.
     pub(crate) fn forget_strays(&mut self, before_ns: u64) {
-        self.flows.retain(|_, flow| flow.place.is_some() || flow.at_ns >= before_ns);
+        self.flows
+            .retain(|_, flow| flow.place.is_some() || flow.at_ns >= before_ns);
     }
 }

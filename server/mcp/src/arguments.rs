@@ -41,7 +41,12 @@ const MAX_TEXT: usize = 1024;
 
 impl Parameter {
     pub(crate) const fn text(name: &'static str, description: &'static str) -> Self {
-        Self { name, kind: Kind::Text, required: false, description }
+        Self {
+            name,
+            kind: Kind::Text,
+            required: false,
+            description,
+        }
     }
 }
 
@@ -49,14 +54,26 @@ impl Parameter {
 pub(crate) mod common {
     use super::{Kind, Parameter};
 
-    pub(crate) const SINCE: Parameter =
-        Parameter::text("since", "Start: RFC 3339 or relative (-15m, -2h, -7d). Default: 15 minutes before the end of what is stored");
+    pub(crate) const SINCE: Parameter = Parameter::text(
+        "since",
+        "Start: RFC 3339 or relative (-15m, -2h, -7d). Default: 15 minutes before the end of what is stored",
+    );
     pub(crate) const UNTIL: Parameter = Parameter::text("until", "End, like since. Default: now");
-    pub(crate) const SERVICE: Parameter = Parameter::text("service", "Answering service: part of its name, or exactly name:port");
-    pub(crate) const CURSOR: Parameter = Parameter::text("cursor", "next_cursor of the page before, with the same other arguments");
+    pub(crate) const SERVICE: Parameter = Parameter::text(
+        "service",
+        "Answering service: part of its name, or exactly name:port",
+    );
+    pub(crate) const CURSOR: Parameter = Parameter::text(
+        "cursor",
+        "next_cursor of the page before, with the same other arguments",
+    );
     pub(crate) const LIMIT: Parameter = Parameter {
         name: "limit",
-        kind: Kind::Integer { min: 1, max: 200, default: 20 },
+        kind: Kind::Integer {
+            min: 1,
+            max: 200,
+            default: 20,
+        },
         required: false,
         description: "Rows at most; fewer when max_tokens is reached",
     };
@@ -68,11 +85,20 @@ pub(crate) mod common {
     };
     pub(crate) const MAX_TOKENS: Parameter = Parameter {
         name: "max_tokens",
-        kind: Kind::Integer { min: 200, max: 8000, default: 2000 },
+        kind: Kind::Integer {
+            min: 200,
+            max: 8000,
+            default: 2000,
+        },
         required: false,
         description: "Budget of the answer",
     };
-    pub(crate) const ID: Parameter = Parameter { name: "id", kind: Kind::Text, required: true, description: "Exchange id, x_…" };
+    pub(crate) const ID: Parameter = Parameter {
+        name: "id",
+        kind: Kind::Text,
+        required: true,
+        description: "Exchange id, x_…",
+    };
 }
 
 /// Arguments that were checked against their parameters.
@@ -94,14 +120,26 @@ impl Arguments {
         }
         for parameter in parameters.iter().filter(|parameter| parameter.required) {
             if given.get(parameter.name).is_none_or(Value::is_null) {
-                mistakes.push(format!("{} is missing: {}", parameter.name, parameter.description));
+                mistakes.push(format!(
+                    "{} is missing: {}",
+                    parameter.name, parameter.description
+                ));
             }
         }
-        if mistakes.is_empty() { Ok(Self(given)) } else { Err(mistakes.join(". ")) }
+        if mistakes.is_empty() {
+            Ok(Self(given))
+        } else {
+            Err(mistakes.join(". "))
+        }
     }
 
     pub(crate) fn text(&self, name: &str) -> Option<String> {
-        self.0.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+        self.0
+            .get(name)
+            .and_then(Value::as_str)
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)
     }
 
     pub(crate) fn flag(&self, name: &str) -> bool {
@@ -114,8 +152,15 @@ impl Arguments {
 
     /// The number given, or the parameter's default.
     pub(crate) fn integer(&self, parameter: &Parameter) -> u64 {
-        let default = if let Kind::Integer { default, .. } = parameter.kind { default } else { 0 };
-        self.0.get(parameter.name).and_then(Value::as_u64).unwrap_or(default)
+        let default = if let Kind::Integer { default, .. } = parameter.kind {
+            default
+        } else {
+            0
+        };
+        self.0
+            .get(parameter.name)
+            .and_then(Value::as_u64)
+            .unwrap_or(default)
     }
 
     pub(crate) fn is_detailed(&self) -> bool {
@@ -143,11 +188,15 @@ fn mistake(parameter: &Parameter, value: &Value) -> Option<String> {
         }
         Kind::Flag => (!value.is_boolean()).then(|| format!("{name} must be true or false")),
         Kind::Integer { min, max, .. } => {
-            let good = value.as_u64().is_some_and(|number| (min..=max).contains(&number));
+            let good = value
+                .as_u64()
+                .is_some_and(|number| (min..=max).contains(&number));
             (!good).then(|| format!("{name} must be a whole number from {min} to {max}"))
         }
         Kind::Number => {
-            let good = value.as_f64().is_some_and(|number| number >= 0.0 && number.is_finite());
+            let good = value
+                .as_f64()
+                .is_some_and(|number| number >= 0.0 && number.is_finite());
             (!good).then(|| format!("{name} must be a number of at least 0"))
         }
         Kind::Text => match value.as_str() {
@@ -160,12 +209,25 @@ fn mistake(parameter: &Parameter, value: &Value) -> Option<String> {
 
 fn unknown(parameters: &[Parameter], name: &str) -> String {
     let known: Vec<_> = parameters.iter().map(|parameter| parameter.name).collect();
-    let nearest = known.iter().min_by_key(|other| distance(name, other)).filter(|other| distance(name, other) <= 4);
-    let hint = nearest.map_or_else(|| ".".to_owned(), |nearest| format!("; did you mean {nearest}?"));
+    let nearest = known
+        .iter()
+        .min_by_key(|other| distance(name, other))
+        .filter(|other| distance(name, other) <= 4);
+    let hint = nearest.map_or_else(
+        || ".".to_owned(),
+        |nearest| format!("; did you mean {nearest}?"),
+    );
     // The name is the caller's own, yet it may be anything: only words are said back.
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    let said = if name.len() <= 40 && name.bytes().all(word) { name } else { "(unprintable)" };
-    format!("there is no argument {said}{hint} The arguments are {}", known.join(", "))
+    let said = if name.len() <= 40 && name.bytes().all(word) {
+        name
+    } else {
+        "(unprintable)"
+    };
+    format!(
+        "there is no argument {said}{hint} The arguments are {}",
+        known.join(", ")
+    )
 }
 
 /// Edit distance (Levenshtein), for suggestions.
@@ -198,7 +260,9 @@ mod tests {
     #[test]
     fn every_mistake_is_told() {
         let given = json!({ "sinc": "-1h", "limit": 0, "detail": "verbose", "max_tokens": "2000" });
-        let Value::Object(given) = given else { unreachable!() };
+        let Value::Object(given) = given else {
+            unreachable!()
+        };
         let told = Arguments::check(&[SINCE, LIMIT, DETAIL, MAX_TOKENS, ID], given).unwrap_err();
         for part in [
             "did you mean since?",
@@ -213,7 +277,12 @@ mod tests {
 
     #[test]
     fn distances() {
-        for (a, b, expected) in [("since", "since", 0), ("sinc", "since", 1), ("", "abc", 3), ("kitten", "sitting", 3)] {
+        for (a, b, expected) in [
+            ("since", "since", 0),
+            ("sinc", "since", 1),
+            ("", "abc", 3),
+            ("kitten", "sitting", 3),
+        ] {
             assert_eq!(distance(a, b), expected, "{a} {b}");
         }
     }

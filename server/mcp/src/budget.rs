@@ -31,7 +31,10 @@ pub(crate) struct Fitting {
 
 impl Fitting {
     pub(crate) fn new(max_tokens: usize) -> Self {
-        Self { budget: max_tokens, round: 0 }
+        Self {
+            budget: max_tokens,
+            round: 0,
+        }
     }
 
     /// Looks at an answer.
@@ -43,7 +46,10 @@ impl Fitting {
         if over <= self.budget || rows == 0 {
             return Fit::Done(Box::new(squeeze(output, self.budget)));
         }
-        let bare = size(&Output { tables: Vec::new(), ..output.clone() });
+        let bare = size(&Output {
+            tables: Vec::new(),
+            ..output.clone()
+        });
         let room = self.budget.saturating_sub(bare);
         let each = over.saturating_sub(bare).div_ceil(rows).max(1);
         let fitting = (room / each).min(rows - 1).max(1);
@@ -61,7 +67,11 @@ pub(crate) fn squeeze(mut output: Output, budget: usize) -> Output {
         if output.frame.shrink() {
             continue;
         }
-        let longest = output.tables.iter_mut().filter(|table| table.rows.len() > usize::from(table.name.is_empty())).max_by_key(|table| table.rows.len());
+        let longest = output
+            .tables
+            .iter_mut()
+            .filter(|table| table.rows.len() > usize::from(table.name.is_empty()))
+            .max_by_key(|table| table.rows.len());
         match longest {
             Some(table) => {
                 table.rows.pop();
@@ -79,7 +89,9 @@ pub(crate) fn squeeze(mut output: Output, budget: usize) -> Output {
             },
         }
         if cut == 1 && output.notes.is_empty() {
-            output.notes.push("cut to fit: raise max_tokens for the rest".to_owned());
+            output
+                .notes
+                .push("cut to fit: raise max_tokens for the rest".to_owned());
         }
     }
     output

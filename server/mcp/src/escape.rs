@@ -53,7 +53,10 @@ fn cap(escaped: &str, limit: usize, full: usize) -> String {
         return escaped.to_owned();
     }
     let end = boundary(escaped, limit);
-    format!("{}…[{full} bytes in full]", escaped.get(..end).unwrap_or_default())
+    format!(
+        "{}…[{full} bytes in full]",
+        escaped.get(..end).unwrap_or_default()
+    )
 }
 
 fn boundary(text: &str, mut at: usize) -> usize {

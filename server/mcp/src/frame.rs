@@ -25,7 +25,10 @@ impl Frame {
         let recorder = match &answer.recorder {
             Recorder::Running => "running".to_owned(),
             Recorder::Stopped { at_ns } => format!("recorder stopped at {}", rfc3339(*at_ns)),
-            Recorder::Killed { last_seen_ns } => format!("recorder was killed; its last sign of life was at {}", rfc3339(*last_seen_ns)),
+            Recorder::Killed { last_seen_ns } => format!(
+                "recorder was killed; its last sign of life was at {}",
+                rfc3339(*last_seen_ns)
+            ),
             Recorder::Never => "no live recorder has written this store".to_owned(),
         };
         Self {
@@ -51,7 +54,8 @@ impl Frame {
                 line
             })
             .collect();
-        let mut value = json!({ "as_of": self.as_of, "recorder": self.recorder, "not_seen": items });
+        let mut value =
+            json!({ "as_of": self.as_of, "recorder": self.recorder, "not_seen": items });
         if let (Some(since), Some(until)) = (&self.since, &self.until) {
             value["since"] = Value::from(since.as_str());
             value["until"] = Value::from(until.as_str());
@@ -67,13 +71,26 @@ impl Frame {
         if let (Some(since), Some(until)) = (&self.since, &self.until) {
             first = format!("window {since} to {until}; ");
         }
-        let mut lines = vec![format!("{first}data as of {}; recorder: {}", self.as_of, self.recorder)];
+        let mut lines = vec![format!(
+            "{first}data as of {}; recorder: {}",
+            self.as_of, self.recorder
+        )];
         for item in &self.items {
-            let explanation = if self.explained { format!(": {}", item.explanation) } else { String::new() };
-            lines.push(format!("not seen: {} ({}){explanation}", item.kind, item.count));
+            let explanation = if self.explained {
+                format!(": {}", item.explanation)
+            } else {
+                String::new()
+            };
+            lines.push(format!(
+                "not seen: {} ({}){explanation}",
+                item.kind, item.count
+            ));
         }
         if self.more_items > 0 {
-            lines.push(format!("not seen: {} more kinds; narrow the window", self.more_items));
+            lines.push(format!(
+                "not seen: {} more kinds; narrow the window",
+                self.more_items
+            ));
         }
         lines
     }

@@ -44,7 +44,12 @@ pub struct HttpOptions {
 
 impl Default for HttpOptions {
     fn default() -> Self {
-        Self { allowed_hosts: Vec::new(), allowed_origins: Vec::new(), token: None, max_sessions: 64 }
+        Self {
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            token: None,
+            max_sessions: 64,
+        }
     }
 }
 
@@ -63,12 +68,22 @@ pub enum ServeError {
 ///
 /// # Errors
 /// `ServeError::Listener`.
-pub async fn serve_http(listeners: Vec<TcpListener>, store: Store, version: &'static str, options: HttpOptions, shutdown: CancellationToken) -> Result<(), ServeError> {
+pub async fn serve_http(
+    listeners: Vec<TcpListener>,
+    store: Store,
+    version: &'static str,
+    options: HttpOptions,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
     let app = router(store, version, &options, &shutdown);
     let mut servers = JoinSet::new();
     for listener in listeners {
         let (app, shutdown) = (app.clone(), shutdown.clone());
-        servers.spawn(async move { axum::serve(listener, app).with_graceful_shutdown(shutdown.cancelled_owned()).await });
+        servers.spawn(async move {
+            axum::serve(listener, app)
+                .with_graceful_shutdown(shutdown.cancelled_owned())
+                .await
+        });
     }
     while let Some(ended) = servers.join_next().await {
         if let Ok(result) = ended {
@@ -78,9 +93,22 @@ pub async fn serve_http(listeners: Vec<TcpListener>, store: Store, version: &'st
     Ok(())
 }
 
-fn router(store: Store, version: &'static str, options: &HttpOptions, shutdown: &CancellationToken) -> Router {
-    let hosts: Vec<String> = LOOPBACK_HOSTS.iter().map(|host| (*host).to_owned()).chain(options.allowed_hosts.iter().cloned()).collect();
-    let origins: Vec<String> = LOOPBACK_ORIGINS.iter().map(|origin| (*origin).to_owned()).chain(options.allowed_origins.iter().cloned()).collect();
+fn router(
+    store: Store,
+    version: &'static str,
+    options: &HttpOptions,
+    shutdown: &CancellationToken,
+) -> Router {
+    let hosts: Vec<String> = LOOPBACK_HOSTS
+        .iter()
+        .map(|host| (*host).to_owned())
+        .chain(options.allowed_hosts.iter().cloned())
+        .collect();
+    let origins: Vec<String> = LOOPBACK_ORIGINS
+        .iter()
+        .map(|origin| (*origin).to_owned())
+        .chain(options.allowed_origins.iter().cloned())
+        .collect();
     let config = StreamableHttpServerConfig::default()
         .enforce_origin_validation()
         .with_allowed_origins(origins)
@@ -88,11 +116,24 @@ fn router(store: Store, version: &'static str, options: &HttpOptions, shutdown: 
         .with_max_request_body_bytes(MAX_BODY)
         .with_cancellation_token(shutdown.child_token());
     let sessions = Arc::new(LocalSessionManager::default());
-    let service = StreamableHttpService::new(move || Ok(Server::new(store.clone(), version)), Arc::clone(&sessions), config);
-    let guard = Guard { sessions, max_sessions: options.max_sessions, token: options.token.as_deref().map(Into::into) };
+    let service = StreamableHttpService::new(
+        move || Ok(Server::new(store.clone(), version)),
+        Arc::clone(&sessions),
+        config,
+    );
+    let guard = Guard {
+        sessions,
+        max_sessions: options.max_sessions,
+        token: options.token.as_deref().map(Into::into),
+    };
     Router::new()
         .nest_service("/mcp", service)
-        .route("/", get(|| async { "Headwater serves the Model Context Protocol (Streamable HTTP) at /mcp\n" }))
+        .route(
+            "/",
+            get(|| async {
+                "Headwater serves the Model Context Protocol (Streamable HTTP) at /mcp\n"
+            }),
+        )
         .layer(middleware::from_fn_with_state(guard, guarded))
 }
 
@@ -107,19 +148,39 @@ async fn guarded(State(guard): State<Guard>, request: Request, next: Next) -> Re
     if let Some(token) = &guard.token
         && !shows(request.headers(), token)
     {
-        return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], "show the bearer token of --token-file\n").into_response();
+        return (
+            StatusCode::UNAUTHORIZED,
+            [(header::WWW_AUTHENTICATE, "Bearer")],
+            "show the bearer token of --token-file\n",
+        )
+            .into_response();
     }
     // A session begins with a POST that names none. Requests of the newest revision name none either and begin none; they
     // carry Mcp-Method, which older ones do not.
-    let begins = request.method() == axum::http::Method::POST && !request.headers().contains_key("mcp-session-id") && !request.headers().contains_key("mcp-method");
+    let begins = request.method() == axum::http::Method::POST
+        && !request.headers().contains_key("mcp-session-id")
+        && !request.headers().contains_key("mcp-method");
     if begins && guard.sessions.sessions.read().await.len() >= guard.max_sessions {
-        return (StatusCode::SERVICE_UNAVAILABLE, "too many sessions; close one, or wait for an idle one to expire\n").into_response();
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many sessions; close one, or wait for an idle one to expire\n",
+        )
+            .into_response();
     }
     next.run(request).await
 }
 
 /// Compares in a time that does not depend on where the two differ.
 fn shows(headers: &HeaderMap, token: &str) -> bool {
-    let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-    shown.len() == token.len() && shown.bytes().zip(token.bytes()).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+    let shown = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .unwrap_or_default();
+    shown.len() == token.len()
+        && shown
+            .bytes()
+            .zip(token.bytes())
+            .fold(0, |difference, (a, b)| difference | (a ^ b))
+            == 0
 }

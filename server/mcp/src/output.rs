@@ -36,23 +36,42 @@ pub(crate) struct TableSpec {
 
 /// Shorthand for declarations.
 pub(crate) const fn fact(path: &'static str, kind: &'static str) -> FactSpec {
-    FactSpec { path, kind, untrusted: false }
+    FactSpec {
+        path,
+        kind,
+        untrusted: false,
+    }
 }
 /// Shorthand for a fact that is captured text.
 pub(crate) const fn captured(path: &'static str) -> FactSpec {
-    FactSpec { path, kind: "string", untrusted: true }
+    FactSpec {
+        path,
+        kind: "string",
+        untrusted: true,
+    }
 }
 /// Shorthand for a column.
 pub(crate) const fn column(name: &'static str) -> ColumnSpec {
-    ColumnSpec { name, untrusted: false, detailed: false }
+    ColumnSpec {
+        name,
+        untrusted: false,
+        detailed: false,
+    }
 }
 /// Shorthand for a column of captured text.
 pub(crate) const fn captured_column(name: &'static str) -> ColumnSpec {
-    ColumnSpec { name, untrusted: true, detailed: false }
+    ColumnSpec {
+        name,
+        untrusted: true,
+        detailed: false,
+    }
 }
 /// Shorthand for a column that only the detailed form has.
 pub(crate) const fn detailed(spec: ColumnSpec) -> ColumnSpec {
-    ColumnSpec { detailed: true, ..spec }
+    ColumnSpec {
+        detailed: true,
+        ..spec
+    }
 }
 
 /// A table filled in.
@@ -66,13 +85,27 @@ pub(crate) struct Table {
 impl Table {
     /// An empty one, with the columns that the level of detail has.
     pub(crate) fn new(spec: &TableSpec, is_detailed: bool) -> Self {
-        let columns = spec.columns.iter().filter(|column| is_detailed || !column.detailed).copied().collect();
-        Self { name: spec.name, columns, rows: Vec::new() }
+        let columns = spec
+            .columns
+            .iter()
+            .filter(|column| is_detailed || !column.detailed)
+            .copied()
+            .collect();
+        Self {
+            name: spec.name,
+            columns,
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row given for all columns of the spec; those left out are dropped.
     pub(crate) fn push(&mut self, spec: &TableSpec, values: Vec<Value>) {
-        let kept = spec.columns.iter().zip(values).filter(|(column, _)| self.columns.contains(column)).map(|(_, value)| value);
+        let kept = spec
+            .columns
+            .iter()
+            .zip(values)
+            .filter(|(column, _)| self.columns.contains(column))
+            .map(|(_, value)| value);
         self.rows.push(kept.collect());
     }
 }
@@ -98,7 +131,14 @@ impl Output {
             Emptiness::NothingMatched { in_window } => format!("nothing matched: the window was recorded and holds {in_window} exchanges that do not match. {try_next}"),
             Emptiness::NotSeen { why } => format!("nothing could be seen: {why} {try_next}"),
         });
-        Self { facts: Vec::new(), tables: Vec::new(), empty, notes: Vec::new(), next_cursor: answer.next_cursor.clone(), frame: Frame::of(answer) }
+        Self {
+            facts: Vec::new(),
+            tables: Vec::new(),
+            empty,
+            notes: Vec::new(),
+            next_cursor: answer.next_cursor.clone(),
+            frame: Frame::of(answer),
+        }
     }
 
     /// Adds a fact when there is a value.

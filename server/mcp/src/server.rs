@@ -6,8 +6,9 @@ use headwater_query::Store;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, ListToolsResult, PaginatedRequestParams,
-        ProgressNotificationParam, ServerCapabilities, ServerConfig, Tool as ToolModel, ToolAnnotations,
+        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation,
+        ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, ServerCapabilities,
+        ServerConfig, Tool as ToolModel, ToolAnnotations,
     },
     service::RequestContext,
 };
@@ -42,39 +43,66 @@ impl Server {
 }
 
 fn model(tool: Tool) -> ToolModel {
-    let annotations = ToolAnnotations::with_title(tool.title()).read_only(true).destructive(false).idempotent(true).open_world(true);
-    ToolModel::new_with_raw(tool.name(), Some(tool.description().into()), Arc::new(tool.input_schema()))
-        .with_title(tool.title())
-        .with_raw_output_schema(Arc::new(tool.output_schema()))
-        .with_annotations(annotations)
+    let annotations = ToolAnnotations::with_title(tool.title())
+        .read_only(true)
+        .destructive(false)
+        .idempotent(true)
+        .open_world(true);
+    ToolModel::new_with_raw(
+        tool.name(),
+        Some(tool.description().into()),
+        Arc::new(tool.input_schema()),
+    )
+    .with_title(tool.title())
+    .with_raw_output_schema(Arc::new(tool.output_schema()))
+    .with_annotations(annotations)
 }
 
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
-            .with_server_info(Implementation::new("headwater", self.version).with_title("Headwater"))
+            .with_server_info(
+                Implementation::new("headwater", self.version).with_title("Headwater"),
+            )
             .with_instructions(INSTRUCTIONS)
     }
 
-    async fn list_tools(&self, _: Option<PaginatedRequestParams>, _: RequestContext<RoleServer>) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(Tool::ALL.into_iter().map(model).collect()))
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        Ok(ListToolsResult::with_all_items(
+            Tool::ALL.into_iter().map(model).collect(),
+        ))
     }
 
     fn get_tool(&self, name: &str) -> Option<ToolModel> {
         Tool::named(name).map(model)
     }
 
-    async fn call_tool(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
         let Some(tool) = Tool::named(&request.name) else {
             let names: Vec<_> = Tool::ALL.into_iter().map(Tool::name).collect();
-            return Err(ErrorData::invalid_params(format!("there is no such tool; the tools are {}", names.join(", ")), None));
+            return Err(ErrorData::invalid_params(
+                format!("there is no such tool; the tools are {}", names.join(", ")),
+                None,
+            ));
         };
         let (tell, mut told) = mpsc::unbounded_channel::<(u64, u64)>();
         let progress = move |elapsed, total| {
             // The receiver lives as long as this call.
             let _ = tell.send((elapsed, total));
         };
-        let asking = Asking { store: &self.store, cancel: &context.ct, progress: &progress };
+        let asking = Asking {
+            store: &self.store,
+            cancel: &context.ct,
+            progress: &progress,
+        };
         let answering = tool.answer(request.arguments.unwrap_or_default(), &asking);
         tokio::pin!(answering);
         let token = context.meta.get_progress_token();
@@ -98,8 +126,13 @@ impl ServerHandler for Server {
                 result.content = vec![ContentBlock::text(text(&output))];
                 Ok(result.into())
             }
-            Err(ToolError::Internal) => Err(ErrorData::internal_error(ToolError::Internal.to_string(), None)),
-            Err(error) => Ok(CallToolResult::error(vec![ContentBlock::text(error.to_string())]).into()),
+            Err(ToolError::Internal) => Err(ErrorData::internal_error(
+                ToolError::Internal.to_string(),
+                None,
+            )),
+            Err(error) => {
+                Ok(CallToolResult::error(vec![ContentBlock::text(error.to_string())]).into())
+            }
         }
     }
 }

@@ -12,7 +12,11 @@ use crate::{ServeError, server::Server};
 pub async fn serve_stdio(store: Store, version: &'static str) -> Result<(), ServeError> {
     let failed = |error: &dyn std::fmt::Display| ServeError::Transport(error.to_string());
     match Server::new(store, version).serve(stdio_pipes()).await {
-        Ok(running) => running.waiting().await.map(drop).map_err(|error| failed(&error)),
+        Ok(running) => running
+            .waiting()
+            .await
+            .map(drop)
+            .map_err(|error| failed(&error)),
         Err(ServerInitializeError::ConnectionClosed(_)) => Ok(()),
         Err(error) => Err(failed(&error)),
     }

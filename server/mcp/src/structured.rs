@@ -15,16 +15,41 @@ pub fn structured(output: &Output) -> Value {
         }
     }
     for table in &output.tables {
-        let columns: Vec<_> = table.columns.iter().map(|column| Value::from(column.name)).collect();
-        let rows = Value::from(table.rows.clone().into_iter().map(Value::from).collect::<Vec<_>>());
-        untrusted.extend(table.columns.iter().filter(|column| column.untrusted).map(|column| {
-            Value::from(if table.name.is_empty() { column.name.to_owned() } else { format!("{}.{}", table.name, column.name) })
-        }));
+        let columns: Vec<_> = table
+            .columns
+            .iter()
+            .map(|column| Value::from(column.name))
+            .collect();
+        let rows = Value::from(
+            table
+                .rows
+                .clone()
+                .into_iter()
+                .map(Value::from)
+                .collect::<Vec<_>>(),
+        );
+        untrusted.extend(
+            table
+                .columns
+                .iter()
+                .filter(|column| column.untrusted)
+                .map(|column| {
+                    Value::from(if table.name.is_empty() {
+                        column.name.to_owned()
+                    } else {
+                        format!("{}.{}", table.name, column.name)
+                    })
+                }),
+        );
         if table.name.is_empty() {
             whole.insert("columns".to_owned(), Value::from(columns));
             whole.insert("rows".to_owned(), rows);
         } else {
-            put(&mut whole, table.name, json!({ "columns": columns, "rows": rows }));
+            put(
+                &mut whole,
+                table.name,
+                json!({ "columns": columns, "rows": rows }),
+            );
         }
     }
     if let Some(empty) = &output.empty {
@@ -50,7 +75,9 @@ fn put(whole: &mut Map<String, Value>, path: &str, value: Value) {
             whole.insert(path.to_owned(), value);
         }
         Some((first, rest)) => {
-            let inner = whole.entry(first).or_insert_with(|| Value::Object(Map::new()));
+            let inner = whole
+                .entry(first)
+                .or_insert_with(|| Value::Object(Map::new()));
             if let Value::Object(inner) = inner {
                 put(inner, rest, value);
             }

@@ -10,7 +10,12 @@ use crate::{Output, output::Table, text::shown};
 pub fn terminal(output: &Output) -> String {
     let mut out = String::new();
     if !output.facts.is_empty() {
-        let width = output.facts.iter().map(|(fact, _)| fact.path.len()).max().unwrap_or(0);
+        let width = output
+            .facts
+            .iter()
+            .map(|(fact, _)| fact.path.len())
+            .max()
+            .unwrap_or(0);
         for (fact, value) in &output.facts {
             let _ = writeln!(out, "{:width$}  {}", fact.path, shown(value));
         }
@@ -38,7 +43,8 @@ pub fn terminal(output: &Output) -> String {
 
 fn grid(table: &Table) -> Grid {
     let mut grid = Grid::new();
-    grid.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    grid.load_preset(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
     grid.set_header(table.columns.iter().map(|column| column.name));
     for row in &table.rows {
         grid.add_row(row.iter().map(shown));

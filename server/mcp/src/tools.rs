@@ -82,7 +82,13 @@ pub enum Tool {
 
 impl Tool {
     /// All of them, in the order of their names.
-    pub const ALL: [Self; 5] = [Self::FindErrors, Self::GetExchange, Self::ListServices, Self::SearchExchanges, Self::Status];
+    pub const ALL: [Self; 5] = [
+        Self::FindErrors,
+        Self::GetExchange,
+        Self::ListServices,
+        Self::SearchExchanges,
+        Self::Status,
+    ];
 
     pub(crate) fn declaration(self) -> &'static Declaration {
         match self {
@@ -133,7 +139,11 @@ impl Tool {
     ///
     /// # Errors
     /// See `ToolError`.
-    pub async fn answer(self, given: Map<String, Value>, asking: &Asking<'_>) -> Result<Output, ToolError> {
+    pub async fn answer(
+        self,
+        given: Map<String, Value>,
+        asking: &Asking<'_>,
+    ) -> Result<Output, ToolError> {
         let arguments = Arguments::check(self.parameters(), given).map_err(ToolError::Steer)?;
         match self {
             Self::FindErrors => find_errors::answer(&arguments, asking).await,
@@ -147,7 +157,10 @@ impl Tool {
 
 /// The window that the arguments name.
 pub(crate) fn window(arguments: &Arguments) -> WindowArgument {
-    WindowArgument { since: arguments.text("since").map(TimeArgument), until: arguments.text("until").map(TimeArgument) }
+    WindowArgument {
+        since: arguments.text("since").map(TimeArgument),
+        until: arguments.text("until").map(TimeArgument),
+    }
 }
 
 /// Milliseconds with three digits.
@@ -161,23 +174,55 @@ pub(crate) fn milliseconds(ns: Option<u64>) -> Value {
 
 /// The documentation of all tools, generated from their declarations.
 pub fn tools_markdown() -> String {
-    let mut out = String::from("# Tools\n\nGenerated from the declarations in `server/mcp/src/tools`; a test fails when it is stale.\n\
-        Each tool is also a subcommand: `search_exchanges` is `headwater search-exchanges`, `max_tokens` is `--max-tokens`.\n");
+    let mut out = String::from(
+        "# Tools\n\nGenerated from the declarations in `server/mcp/src/tools`; a test fails when it is stale.\n\
+        Each tool is also a subcommand: `search_exchanges` is `headwater search-exchanges`, `max_tokens` is `--max-tokens`.\n",
+    );
     for tool in Tool::ALL {
-        let _ = write!(out, "\n## {}\n\n{}\n\n| argument | takes | meaning |\n|---|---|---|\n", tool.name(), tool.description());
+        let _ = write!(
+            out,
+            "\n## {}\n\n{}\n\n| argument | takes | meaning |\n|---|---|---|\n",
+            tool.name(),
+            tool.description()
+        );
         for parameter in tool.parameters() {
             let takes = match parameter.kind {
                 crate::Kind::Choice(words) => words.join(", "),
                 crate::Kind::Flag => "true or false".to_owned(),
-                crate::Kind::Integer { min, max, default } => format!("{min} to {max}, default {default}"),
+                crate::Kind::Integer { min, max, default } => {
+                    format!("{min} to {max}, default {default}")
+                }
                 crate::Kind::Number => "number".to_owned(),
-                crate::Kind::Text => if parameter.required { "text, required" } else { "text" }.to_owned(),
+                crate::Kind::Text => if parameter.required {
+                    "text, required"
+                } else {
+                    "text"
+                }
+                .to_owned(),
             };
-            let _ = writeln!(out, "| `{}` | {takes} | {} |", parameter.name, parameter.description);
+            let _ = writeln!(
+                out,
+                "| `{}` | {takes} | {} |",
+                parameter.name, parameter.description
+            );
         }
         for table in tool.declaration().tables {
-            let columns: Vec<_> = table.columns.iter().map(|column| format!("`{}`{}", column.name, if column.untrusted { " (captured)" } else { "" })).collect();
-            let name = if table.name.is_empty() { "Columns".to_owned() } else { format!("Columns of `{}`", table.name) };
+            let columns: Vec<_> = table
+                .columns
+                .iter()
+                .map(|column| {
+                    format!(
+                        "`{}`{}",
+                        column.name,
+                        if column.untrusted { " (captured)" } else { "" }
+                    )
+                })
+                .collect();
+            let name = if table.name.is_empty() {
+                "Columns".to_owned()
+            } else {
+                format!("Columns of `{}`", table.name)
+            };
             let _ = write!(out, "\n{name}: {}.\n", columns.join(", "));
         }
     }

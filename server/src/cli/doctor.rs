@@ -54,21 +54,47 @@ pub(super) fn doctor(db: Option<&Path>, arguments: &DoctorArguments) -> Exit {
     let mut findings = vec![kernel(), cgroup(), types(), capabilities()];
     findings.push(attach(&findings));
     findings.push(store(db));
-    let possible = findings.iter().all(|finding| finding.verdict != Verdict::Bad);
-    answer(&if arguments.json { in_json(&findings, possible) } else { in_words(&findings, possible) });
-    if possible { Exit::Done } else { Exit::Unavailable }
+    let possible = findings
+        .iter()
+        .all(|finding| finding.verdict != Verdict::Bad);
+    answer(&if arguments.json {
+        in_json(&findings, possible)
+    } else {
+        in_words(&findings, possible)
+    });
+    if possible {
+        Exit::Done
+    } else {
+        Exit::Unavailable
+    }
 }
 
 fn kernel() -> Finding {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned();
-    let mut numbers = release.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or(0));
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")
+        .unwrap_or_default()
+        .trim()
+        .to_owned();
+    let mut numbers = release
+        .split(['.', '-'])
+        .map(|part| part.parse::<u32>().unwrap_or(0));
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     let (verdict, cure) = if version >= (5, 8) {
         (Verdict::Good, None)
     } else {
-        (Verdict::Bad, Some("boot Linux 5.8 or later; until then, `headwater replay` reads capture files here".to_owned()))
+        (
+            Verdict::Bad,
+            Some(
+                "boot Linux 5.8 or later; until then, `headwater replay` reads capture files here"
+                    .to_owned(),
+            ),
+        )
     };
-    Finding { check: "kernel", verdict, found: format!("Linux {release}; 5.8 is the oldest with a BPF ring buffer"), cure }
+    Finding {
+        check: "kernel",
+        verdict,
+        found: format!("Linux {release}; 5.8 is the oldest with a BPF ring buffer"),
+        cure,
+    }
 }
 
 fn cgroup() -> Finding {
@@ -97,7 +123,11 @@ fn types() -> Finding {
     Finding {
         check: "kernel types (BTF)",
         verdict: if all { Verdict::Good } else { Verdict::Less },
-        found: if all { "known: owners of sockets are certain".to_owned() } else { "known in part: some owners are strong evidence only".to_owned() },
+        found: if all {
+            "known: owners of sockets are certain".to_owned()
+        } else {
+            "known in part: some owners are strong evidence only".to_owned()
+        },
         cure: None,
     }
 }
@@ -105,12 +135,20 @@ fn types() -> Finding {
 fn capabilities() -> Finding {
     let missing = missing_capabilities();
     if missing.is_empty() {
-        return Finding { check: "privileges", verdict: Verdict::Good, found: "this user may record".to_owned(), cure: None };
+        return Finding {
+            check: "privileges",
+            verdict: Verdict::Good,
+            found: "this user may record".to_owned(),
+            cure: None,
+        };
     }
     Finding {
         check: "privileges",
         verdict: Verdict::Bad,
-        found: format!("this user lacks {}; reading, replay and MCP need none", missing.join(", ")),
+        found: format!(
+            "this user lacks {}; reading, replay and MCP need none",
+            missing.join(", ")
+        ),
         cure: Some("sudo headwater up".to_owned()),
     }
 }
@@ -118,24 +156,54 @@ fn capabilities() -> Finding {
 fn attach(before: &[Finding]) -> Finding {
     let check = "probes";
     if before.iter().any(|finding| finding.verdict == Verdict::Bad) {
-        return Finding { check, verdict: Verdict::Bad, found: "not tried, for the reasons above".to_owned(), cure: None };
+        return Finding {
+            check,
+            verdict: Verdict::Bad,
+            found: "not tried, for the reasons above".to_owned(),
+            cure: None,
+        };
     }
-    match Probes::attach(&ProbeSettings { cap: 8192, ring_bytes: 1 << 20, without_btf: false }) {
-        Ok(probes) if probes.missing.is_empty() => {
-            Finding { check, verdict: Verdict::Good, found: "attached, and detached again".to_owned(), cure: None }
-        }
-        Ok(probes) => Finding { check, verdict: Verdict::Less, found: format!("attached; not seen: {}", probes.missing.join("; ")), cure: None },
-        Err(error) => Finding { check, verdict: Verdict::Bad, found: error.to_string(), cure: None },
+    match Probes::attach(&ProbeSettings {
+        cap: 8192,
+        ring_bytes: 1 << 20,
+        without_btf: false,
+    }) {
+        Ok(probes) if probes.missing.is_empty() => Finding {
+            check,
+            verdict: Verdict::Good,
+            found: "attached, and detached again".to_owned(),
+            cure: None,
+        },
+        Ok(probes) => Finding {
+            check,
+            verdict: Verdict::Less,
+            found: format!("attached; not seen: {}", probes.missing.join("; ")),
+            cure: None,
+        },
+        Err(error) => Finding {
+            check,
+            verdict: Verdict::Bad,
+            found: error.to_string(),
+            cure: None,
+        },
     }
 }
 
 fn store(db: Option<&Path>) -> Finding {
     let path = store_to_read(db);
     let check = "store";
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let status = runtime.map(|runtime| runtime.block_on(Store::new(&path).status(&CancellationToken::new())));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let status = runtime
+        .map(|runtime| runtime.block_on(Store::new(&path).status(&CancellationToken::new())));
     let Ok(Ok(answer)) = status else {
-        return Finding { check, verdict: Verdict::Less, found: format!("{} cannot be read", path.display()), cure: None };
+        return Finding {
+            check,
+            verdict: Verdict::Less,
+            found: format!("{} cannot be read", path.display()),
+            cure: None,
+        };
     };
     let recorder = match answer.recorder {
         Recorder::Running => "a recorder is running",
@@ -143,20 +211,45 @@ fn store(db: Option<&Path>) -> Finding {
         Recorder::Killed { .. } => "the recorder was killed",
         Recorder::Never => "no recorder has written it",
     };
-    let verdict = if matches!(answer.value.state, StoreState::Readable | StoreState::Missing) { Verdict::Good } else { Verdict::Less };
-    Finding { check, verdict, found: format!("{}: {recorder}", path.display()), cure: answer.value.cure }
+    let verdict = if matches!(
+        answer.value.state,
+        StoreState::Readable | StoreState::Missing
+    ) {
+        Verdict::Good
+    } else {
+        Verdict::Less
+    };
+    Finding {
+        check,
+        verdict,
+        found: format!("{}: {recorder}", path.display()),
+        cure: answer.value.cure,
+    }
 }
 
 fn in_words(findings: &[Finding], possible: bool) -> String {
     let mut text = String::new();
     for finding in findings {
-        let _ = writeln!(text, "{:<5} {:<19} {}", finding.verdict.word(), finding.check, finding.found);
+        let _ = writeln!(
+            text,
+            "{:<5} {:<19} {}",
+            finding.verdict.word(),
+            finding.check,
+            finding.found
+        );
         if let Some(cure) = &finding.cure {
             let _ = writeln!(text, "{:<5} {:<19} -> {cure}", "", "");
         }
     }
-    let _ = writeln!(text, "\nnot seen by this version: inside TLS, HTTP/2, UDP, Unix sockets; bodies are never kept");
-    text.push_str(if possible { "recording is possible: sudo headwater up\n" } else { "recording is not possible here as it is\n" });
+    let _ = writeln!(
+        text,
+        "\nnot seen by this version: inside TLS, HTTP/2, UDP, Unix sockets; bodies are never kept"
+    );
+    text.push_str(if possible {
+        "recording is possible: sudo headwater up\n"
+    } else {
+        "recording is not possible here as it is\n"
+    });
     text
 }
 
@@ -165,5 +258,8 @@ fn in_json(findings: &[Finding], possible: bool) -> String {
         .iter()
         .map(|finding| serde_json::json!({ "check": finding.check, "verdict": finding.verdict.word(), "found": finding.found, "cure": finding.cure }))
         .collect();
-    format!("{:#}\n", serde_json::json!({ "recording_possible": possible, "checks": checks }))
+    format!(
+        "{:#}\n",
+        serde_json::json!({ "recording_possible": possible, "checks": checks })
+    )
 }

@@ -5,7 +5,13 @@ use std::io::Write;
 /// Writes an answer. A reader that has gone away (`| head`) is no error.
 pub(crate) fn answer(text: &str) {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
+    let _ = out.write_all(text.as_bytes()).and_then(|()| {
+        if text.ends_with('\n') {
+            Ok(())
+        } else {
+            out.write_all(b"\n")
+        }
+    });
     let _ = out.flush();
 }
 

@@ -59,15 +59,25 @@ pub(super) fn record(db: Option<&Path>, arguments: &RecordArguments) -> Exit {
         Ok(session) => session,
         Err(exit) => return exit,
     };
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Exit::Failed };
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    else {
+        return Exit::Failed;
+    };
     let broken = runtime.block_on(until_told_to_stop(&session));
     stop(session, broken)
 }
 
 /// The settings, after every mistake and everything missing was said.
-pub(super) fn checked(db: Option<&Path>, arguments: &RecordArguments) -> Result<SessionSettings, Exit> {
+pub(super) fn checked(
+    db: Option<&Path>,
+    arguments: &RecordArguments,
+) -> Result<SessionSettings, Exit> {
     let settings = session_settings(db, arguments).map_err(|mistakes| {
-        mistakes.iter().for_each(|mistake| say(mistake));
+        for mistake in &mistakes {
+            say(mistake);
+        }
         Exit::Usage
     });
     let missing = missing_capabilities();
@@ -91,8 +101,13 @@ pub(super) fn start(settings: &SessionSettings) -> Result<Session, Exit> {
             SessionError::Store(_) | SessionError::Key(_) => Exit::Store,
         }
     })?;
-    say(&format!("recording into {} (probes attached)", settings.store.display()));
-    say("cannot see: what is inside TLS, HTTP/2 and other protocols (their connections are recorded), UDP, Unix sockets");
+    say(&format!(
+        "recording into {} (probes attached)",
+        settings.store.display()
+    ));
+    say(
+        "cannot see: what is inside TLS, HTTP/2 and other protocols (their connections are recorded), UDP, Unix sockets",
+    );
     for words in &session.missing {
         say(&format!("cannot see: {words}"));
     }
@@ -101,7 +116,10 @@ pub(super) fn start(settings: &SessionSettings) -> Result<Session, Exit> {
 
 /// Waits for SIGINT or SIGTERM. Says whether the session broke instead.
 pub(super) async fn until_told_to_stop(session: &Session) -> bool {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
         return true;
     };
     let mut pulse = tokio::time::interval(std::time::Duration::from_secs(1));
@@ -119,7 +137,10 @@ pub(super) fn stop(session: Session, broken: bool) -> Exit {
     let totals = session.stop();
     match totals {
         Some(totals) if !broken => {
-            say(&format!("stopped: {} records fired, {} delivered, {} lost", totals.fired, totals.delivered, totals.lost));
+            say(&format!(
+                "stopped: {} records fired, {} delivered, {} lost",
+                totals.fired, totals.delivered, totals.lost
+            ));
             Exit::Done
         }
         _ => {

@@ -1,5 +1,6 @@
 //! `replay FILE…`: capture files into the store.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -10,7 +11,11 @@ use headwater_store::{Source, StopReason, Writer};
 use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256};
 
-use super::{Exit, output::{say, say_error}, settings::session_settings};
+use super::{
+    Exit,
+    output::{say, say_error},
+    settings::session_settings,
+};
 use crate::{
     clock::now_ns,
     record::{apply, open_store},
@@ -48,10 +53,18 @@ struct Held {
 
 /// Replays files in the order given.
 pub(super) fn replay(db: Option<&Path>, arguments: &ReplayArguments) -> Exit {
-    let settings = match session_settings(db, &super::record::RecordArguments::for_replay(&arguments.keep_header, arguments.group.as_deref())) {
+    let settings = match session_settings(
+        db,
+        &super::record::RecordArguments::for_replay(
+            &arguments.keep_header,
+            arguments.group.as_deref(),
+        ),
+    ) {
         Ok(settings) => settings,
         Err(mistakes) => {
-            mistakes.iter().for_each(|mistake| say(mistake));
+            for mistake in &mistakes {
+                say(mistake);
+            }
             return Exit::Usage;
         }
     };
@@ -62,12 +75,17 @@ pub(super) fn replay(db: Option<&Path>, arguments: &ReplayArguments) -> Exit {
             return Exit::Store;
         }
     };
-    let policy = Policy { keep_headers: settings.keep_headers.clone() };
+    let policy = Policy {
+        keep_headers: settings.keep_headers.clone(),
+    };
     let mut worst = Exit::Done;
     for file in &arguments.files {
         match replay_file(file, &mut writer, &key, &policy) {
             Ok(Some((held, damage))) => report(file, &held, damage),
-            Ok(None) => say(&format!("{}: replayed before; nothing added", file.display())),
+            Ok(None) => say(&format!(
+                "{}: replayed before; nothing added",
+                file.display()
+            )),
             Err(exit) => worst = exit,
         }
     }
@@ -79,21 +97,36 @@ pub(super) fn replay(db: Option<&Path>, arguments: &ReplayArguments) -> Exit {
 }
 
 fn report(file: &Path, held: &Held, damage: Option<&str>) {
-    let mut text = format!("{}: {} packets, {} TCP segments, {} exchanges", file.display(), held.packets, held.segments, held.exchanges);
+    let mut text = format!(
+        "{}: {} packets, {} TCP segments, {} exchanges",
+        file.display(),
+        held.packets,
+        held.segments,
+        held.exchanges
+    );
     if held.fragments > 0 {
-        text.push_str(&format!("; {} IP fragments not put together", held.fragments));
+        let _ = write!(text, "; {} IP fragments not put together", held.fragments);
     }
     if held.unknown_links > 0 {
-        text.push_str(&format!("; {} frames of a link type that is not read", held.unknown_links));
+        let _ = write!(
+            text,
+            "; {} frames of a link type that is not read",
+            held.unknown_links
+        );
     }
     if let Some(damage) = damage {
-        text.push_str(&format!("; {damage}"));
+        let _ = write!(text, "; {damage}");
     }
     say(&text);
 }
 
 /// Replays one file; `None` when the store has it already.
-fn replay_file(file: &Path, writer: &mut Writer, key: &Key, policy: &Policy) -> Result<Option<(Held, Option<&'static str>)>, Exit> {
+fn replay_file(
+    file: &Path,
+    writer: &mut Writer,
+    key: &Key,
+    policy: &Policy,
+) -> Result<Option<(Held, Option<&'static str>)>, Exit> {
     let no_input = |error: &(dyn std::error::Error + 'static)| {
         say_error(error);
         Exit::NoInput
@@ -111,7 +144,14 @@ fn replay_file(file: &Path, writer: &mut Writer, key: &Key, policy: &Policy) -> 
     }
     let mut reader = CaptureReader::open(file).map_err(|error| no_input(&error))?;
     let bar = progress(size);
-    let mut assembly = Assembly::new(Limits { live: false, ..Limits::default() }, Redactor::new(key, policy), NoIdentities);
+    let mut assembly = Assembly::new(
+        Limits {
+            live: false,
+            ..Limits::default()
+        },
+        Redactor::new(key, policy),
+        NoIdentities,
+    );
     let mut tracker = Tracker::default();
     let (mut held, mut rows) = (Held::default(), 0);
     let (mut first_ns, mut last_ns) = (u64::MAX, 0);
@@ -153,11 +193,19 @@ fn replay_file(file: &Path, writer: &mut Writer, key: &Key, policy: &Policy) -> 
         (CoverageKind::ConnectionEvicted, tally.evicted),
     ] {
         if count > 0 {
-            events.push(Event::Coverage(Coverage { kind, from_ns, until_ns: last_ns, count, detail: None }));
+            events.push(Event::Coverage(Coverage {
+                kind,
+                from_ns,
+                until_ns: last_ns,
+                count,
+                detail: None,
+            }));
         }
     }
     apply(writer, &events);
-    writer.mark_replayed(&digest, now_ns()).map_err(|error| store(&error))?;
+    writer
+        .mark_replayed(&digest, now_ns())
+        .map_err(|error| store(&error))?;
     commit(writer);
     bar.finish_and_clear();
     Ok(Some((held, damage)))
@@ -171,9 +219,16 @@ fn commit(writer: &mut Writer) {
 
 fn hash(file: &Path) -> std::io::Result<(String, u64)> {
     let mut hasher = Sha256::new();
-    let size = std::io::copy(&mut std::fs::File::open(file)?, &mut HashWriter(&mut hasher))?;
+    let size = std::io::copy(
+        &mut std::fs::File::open(file)?,
+        &mut HashWriter(&mut hasher),
+    )?;
     let digest = hasher.finalize();
-    Ok((digest.iter().map(|byte| format!("{byte:02x}")).collect(), size))
+    let mut hash = String::with_capacity(64);
+    for byte in digest {
+        let _ = write!(hash, "{byte:02x}");
+    }
+    Ok((hash, size))
 }
 
 /// Lets `io::copy` feed a hash.
@@ -193,6 +248,7 @@ fn progress(size: u64) -> ProgressBar {
     if size < LONG {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {eta}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {eta}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(size).with_style(style)
 }

@@ -60,22 +60,30 @@ pub(super) fn become_command(arguments: &BecomeArguments) -> Exit {
     if let Some(cgroup) = &arguments.cgroup
         && let Err(error) = std::fs::write(cgroup.join("cgroup.procs"), "0")
     {
-        say(&format!("the command could not join its cgroup ({error}); its process tree counts alone"));
+        say(&format!(
+            "the command could not join its cgroup ({error}); its process tree counts alone"
+        ));
     }
-    let Some((program, rest)) = arguments.command.split_first() else { return Exit::Usage };
+    let Some((program, rest)) = arguments.command.split_first() else {
+        return Exit::Usage;
+    };
     let mut command = Command::new(program);
     command.args(rest);
     if let Some(gid) = arguments.gid {
         command.gid(gid);
     }
     if let Some(uid) = arguments.uid {
-        if let (Ok(Some(user)), Some(gid)) = (nix::unistd::User::from_uid(uid.into()), arguments.gid)
+        if let (Ok(Some(user)), Some(gid)) =
+            (nix::unistd::User::from_uid(uid.into()), arguments.gid)
             && let Ok(name) = std::ffi::CString::new(user.name)
         {
             // All groups of the user, not only the first: what the user may do, the command may.
             let _ = nix::unistd::initgroups(&name, gid.into());
             // `Command::uid` would clear them again, so the ids are changed here.
-            if nix::unistd::setgid(gid.into()).and_then(|()| nix::unistd::setuid(uid.into())).is_err() {
+            if nix::unistd::setgid(gid.into())
+                .and_then(|()| nix::unistd::setuid(uid.into()))
+                .is_err()
+            {
                 say("the command could not be started as the user who called sudo");
                 return Exit::Permission;
             }
@@ -90,7 +98,11 @@ pub(super) fn become_command(arguments: &BecomeArguments) -> Exit {
     }
     let error = command.exec();
     say(&format!("{}: {error}", program.to_string_lossy()));
-    Exit::Command(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 })
+    Exit::Command(if error.kind() == std::io::ErrorKind::NotFound {
+        127
+    } else {
+        126
+    })
 }
 
 /// Who records while the command runs.
@@ -111,14 +123,23 @@ impl Recording {
 
 /// Runs the command and tells what it caused.
 pub(super) fn run(db: Option<&Path>, arguments: &RunArguments) -> Exit {
-    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() else { return Exit::Failed };
+    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+    else {
+        return Exit::Failed;
+    };
     let recording = match runtime.block_on(recording(db, arguments)) {
         Ok(recording) => recording,
         Err(exit) => return exit,
     };
     let group = cgroup::Own::make();
     let begun_ns = now_ns();
-    let status = runtime.block_on(wait::run_to_its_end(&arguments.command, group.as_ref().map(cgroup::Own::path)));
+    let status = runtime.block_on(wait::run_to_its_end(
+        &arguments.command,
+        group.as_ref().map(cgroup::Own::path),
+    ));
     let ended_ns = now_ns();
     let exit = match status {
         Ok(code) => Exit::Command(code),
@@ -136,8 +157,16 @@ pub(super) fn run(db: Option<&Path>, arguments: &RunArguments) -> Exit {
     let about = summary::About {
         begun_ns,
         ended_ns,
-        command: arguments.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
-        exit_code: if let Exit::Command(code) = exit { code } else { 1 },
+        command: arguments
+            .command
+            .iter()
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect(),
+        exit_code: if let Exit::Command(code) = exit {
+            code
+        } else {
+            1
+        },
         cgroup: group.as_ref().map(|group| group.name().to_owned()),
     };
     runtime.block_on(summary::tell(&store, &about, arguments.json.as_deref()));
@@ -156,7 +185,9 @@ async fn recording(db: Option<&Path>, arguments: &RunArguments) -> Result<Record
         return Ok(Recording::Theirs(theirs));
     }
     if !super::privilege::missing_capabilities().is_empty() {
-        say("no recorder is running that this user may read from: start one with `sudo headwater record`, or run this with sudo");
+        say(
+            "no recorder is running that this user may read from: start one with `sudo headwater record`, or run this with sudo",
+        );
     }
     let settings = record::checked(db, &arguments.record)?;
     let session = Session::start(&settings).map_err(|error| {
@@ -169,6 +200,11 @@ async fn recording(db: Option<&Path>, arguments: &RunArguments) -> Result<Record
 /// The arguments of the trampoline for the user on whose behalf the command runs.
 fn identity_arguments() -> Vec<String> {
     caller().map_or_else(Vec::new, |caller| {
-        vec!["--uid".to_owned(), caller.uid.to_string(), "--gid".to_owned(), caller.gid.to_string()]
+        vec![
+            "--uid".to_owned(),
+            caller.uid.to_string(),
+            "--gid".to_owned(),
+            caller.gid.to_string(),
+        ]
     })
 }

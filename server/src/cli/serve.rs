@@ -8,7 +8,10 @@ use headwater_query::Store;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Exit, output::{say, say_error}};
+use super::{
+    Exit,
+    output::{say, say_error},
+};
 use crate::paths::store_to_read;
 
 /// The port when none is named: unassigned at IANA, and easy to remember.
@@ -46,34 +49,62 @@ pub(super) fn checked(arguments: &ServeArguments) -> Result<Checked, Vec<String>
     for text in &arguments.listen {
         match text.parse::<SocketAddr>() {
             Ok(address) => addresses.push(address),
-            Err(_) => mistakes.push(format!("--listen {text:?}: expected ADDRESS:PORT such as 127.0.0.1:7171 or [::1]:7171")),
+            Err(_) => mistakes.push(format!(
+                "--listen {text:?}: expected ADDRESS:PORT such as 127.0.0.1:7171 or [::1]:7171"
+            )),
         }
     }
     let lenient = arguments.listen.is_empty();
     if lenient {
-        addresses = vec![SocketAddr::from(([127, 0, 0, 1], PORT)), SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, PORT))];
+        addresses = vec![
+            SocketAddr::from(([127, 0, 0, 1], PORT)),
+            SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, PORT)),
+        ];
     }
-    let token = arguments.token_file.as_ref().and_then(|path| match std::fs::read_to_string(path) {
-        Ok(text) if text.trim().len() >= 16 => Some(text.trim().to_owned()),
-        Ok(_) => {
-            mistakes.push(format!("--token-file {}: expected a token of at least 16 characters", path.display()));
-            None
-        }
-        Err(error) => {
-            mistakes.push(format!("--token-file {}: {error}", path.display()));
-            None
-        }
-    });
+    let token =
+        arguments
+            .token_file
+            .as_ref()
+            .and_then(|path| match std::fs::read_to_string(path) {
+                Ok(text) if text.trim().len() >= 16 => Some(text.trim().to_owned()),
+                Ok(_) => {
+                    mistakes.push(format!(
+                        "--token-file {}: expected a token of at least 16 characters",
+                        path.display()
+                    ));
+                    None
+                }
+                Err(error) => {
+                    mistakes.push(format!("--token-file {}: {error}", path.display()));
+                    None
+                }
+            });
     let exposed = addresses.iter().find(|address| !address.ip().is_loopback());
     if let Some(exposed) = exposed.filter(|_| arguments.token_file.is_none()) {
-        mistakes.push(format!("--listen {exposed}: others than this machine can reach that; name a --token-file too"));
+        mistakes.push(format!(
+            "--listen {exposed}: others than this machine can reach that; name a --token-file too"
+        ));
     }
-    if mistakes.is_empty() { Ok(Checked { addresses, lenient, token }) } else { Err(mistakes) }
+    if mistakes.is_empty() {
+        Ok(Checked {
+            addresses,
+            lenient,
+            token,
+        })
+    } else {
+        Err(mistakes)
+    }
 }
 
 /// MCP over stdio until the client goes away.
 pub(super) fn stdio(db: Option<&Path>) -> Exit {
-    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() else { return Exit::Failed };
+    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    else {
+        return Exit::Failed;
+    };
     let store = Store::new(&store_to_read(db));
     match runtime.block_on(headwater_mcp::serve_stdio(store, env!("CARGO_PKG_VERSION"))) {
         Ok(()) => Exit::Done,
@@ -89,11 +120,19 @@ pub(super) fn http(db: Option<&Path>, arguments: &ServeArguments) -> Exit {
     let checked = match checked(arguments) {
         Ok(checked) => checked,
         Err(mistakes) => {
-            mistakes.iter().for_each(|mistake| say(mistake));
+            for mistake in &mistakes {
+                say(mistake);
+            }
             return Exit::Usage;
         }
     };
-    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() else { return Exit::Failed };
+    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    else {
+        return Exit::Failed;
+    };
     runtime.block_on(serve(&store_to_read(db), arguments, checked))
 }
 
@@ -102,22 +141,32 @@ async fn serve(store: &Path, arguments: &ServeArguments, checked: Checked) -> Ex
     for address in &checked.addresses {
         match tokio::net::TcpListener::bind(address).await {
             Ok(listener) => listeners.push(listener),
-            Err(error) if checked.lenient && address.is_ipv6() => tracing::info!(%address, %error, "not listening there"),
+            Err(error) if checked.lenient && address.is_ipv6() => {
+                tracing::info!(%address, %error, "not listening there");
+            }
             Err(error) => {
-                say(&format!("cannot listen on {address}: {error}; name another with --listen ADDR:PORT"));
+                say(&format!(
+                    "cannot listen on {address}: {error}; name another with --listen ADDR:PORT"
+                ));
                 return Exit::Unavailable;
             }
         }
     }
     for listener in &listeners {
         if let Ok(address) = listener.local_addr() {
-            say(&format!("serving MCP at http://{address}/mcp from {}", store.display()));
+            say(&format!(
+                "serving MCP at http://{address}/mcp from {}",
+                store.display()
+            ));
         }
     }
     let shutdown = CancellationToken::new();
     let told = shutdown.clone();
     tokio::spawn(async move {
-        if let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+        if let (Ok(mut interrupt), Ok(mut terminate)) = (
+            signal(SignalKind::interrupt()),
+            signal(SignalKind::terminate()),
+        ) {
             tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
         }
         told.cancel();
@@ -128,7 +177,15 @@ async fn serve(store: &Path, arguments: &ServeArguments, checked: Checked) -> Ex
         token: checked.token,
         ..HttpOptions::default()
     };
-    match headwater_mcp::serve_http(listeners, Store::new(store), env!("CARGO_PKG_VERSION"), options, shutdown).await {
+    match headwater_mcp::serve_http(
+        listeners,
+        Store::new(store),
+        env!("CARGO_PKG_VERSION"),
+        options,
+        shutdown,
+    )
+    .await
+    {
         Ok(()) => Exit::Done,
         Err(error) => {
             say_error(&error);

@@ -16,14 +16,36 @@ const RING: (u64, u64) = (1 << 20, 1 << 30);
 const MIN_STORE: u64 = 16 << 20;
 
 /// The settings of a session, or every mistake.
-pub(crate) fn session_settings(db: Option<&Path>, arguments: &RecordArguments) -> Result<SessionSettings, Vec<String>> {
+pub(crate) fn session_settings(
+    db: Option<&Path>,
+    arguments: &RecordArguments,
+) -> Result<SessionSettings, Vec<String>> {
     let mut mistakes = Vec::new();
-    let mut check = |result: Result<u64, String>| result.map_err(|mistake| mistakes.push(mistake)).unwrap_or(0);
-    let cap = check(in_range("--cap", &arguments.cap, u64::from(MIN_CAP), u64::from(MAX_CAP)));
-    let ring_bytes = check(in_range("--ring-size", &arguments.ring_size, RING.0, RING.1).and_then(power_of_two));
-    let max_bytes = check(in_range("--max-size", &arguments.max_size, MIN_STORE, u64::MAX));
-    let max_age = duration("--max-age", &arguments.max_age).map_err(|mistake| mistakes.push(mistake)).unwrap_or_default();
-    let group = reading_group(arguments.group.as_deref()).map_err(|mistake| mistakes.push(mistake)).unwrap_or_default();
+    let mut check = |result: Result<u64, String>| {
+        result
+            .map_err(|mistake| mistakes.push(mistake))
+            .unwrap_or(0)
+    };
+    let cap = check(in_range(
+        "--cap",
+        &arguments.cap,
+        u64::from(MIN_CAP),
+        u64::from(MAX_CAP),
+    ));
+    let ring_bytes =
+        check(in_range("--ring-size", &arguments.ring_size, RING.0, RING.1).and_then(power_of_two));
+    let max_bytes = check(in_range(
+        "--max-size",
+        &arguments.max_size,
+        MIN_STORE,
+        u64::MAX,
+    ));
+    let max_age = duration("--max-age", &arguments.max_age)
+        .map_err(|mistake| mistakes.push(mistake))
+        .unwrap_or_default();
+    let group = reading_group(arguments.group.as_deref())
+        .map_err(|mistake| mistakes.push(mistake))
+        .unwrap_or_default();
     let only_ports = ports("--only-port", &arguments.only_port, &mut mistakes);
     let except_ports = ports("--except-port", &arguments.except_port, &mut mistakes);
     for name in &arguments.keep_header {
@@ -46,8 +68,13 @@ pub(crate) fn session_settings(db: Option<&Path>, arguments: &RecordArguments) -
             without_btf: arguments.without_btf,
         },
         keep_headers: arguments.keep_header.clone(),
-        limits: Limits { only_ports, except_ports, ..Limits::default() },
-        slowness: (arguments.slow_reader_ms > 0).then(|| Duration::from_millis(arguments.slow_reader_ms)),
+        limits: Limits {
+            only_ports,
+            except_ports,
+            ..Limits::default()
+        },
+        slowness: (arguments.slow_reader_ms > 0)
+            .then(|| Duration::from_millis(arguments.slow_reader_ms)),
     })
 }
 
@@ -63,8 +90,14 @@ pub(crate) fn size(name: &str, text: &str) -> Result<u64, String> {
         "t" | "tb" | "tib" => Some(1 << 40),
         _ => None,
     };
-    let value = number.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
-    value.ok_or_else(|| format!("{name} {text:?}: expected a size such as 8192, 8KiB, 512MiB or 1GiB"))
+    let value = number
+        .parse::<u64>()
+        .ok()
+        .zip(factor)
+        .and_then(|(number, factor)| number.checked_mul(factor));
+    value.ok_or_else(|| {
+        format!("{name} {text:?}: expected a size such as 8192, 8KiB, 512MiB or 1GiB")
+    })
 }
 
 /// A duration such as `30m`, `12h`, `7d`.
@@ -79,10 +112,16 @@ pub(crate) fn duration(name: &str, text: &str) -> Result<Duration, String> {
         "w" => Some(604_800),
         _ => None,
     };
-    let seconds = number.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
+    let seconds = number
+        .parse::<u64>()
+        .ok()
+        .zip(factor)
+        .and_then(|(number, factor)| number.checked_mul(factor));
     match seconds {
         Some(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
-        _ => Err(format!("{name} {text:?}: expected a duration such as 90s, 30m, 12h, 7d or 4w")),
+        _ => Err(format!(
+            "{name} {text:?}: expected a duration such as 90s, 30m, 12h, 7d or 4w"
+        )),
     }
 }
 
@@ -91,15 +130,24 @@ fn in_range(name: &str, text: &str, least: u64, most: u64) -> Result<u64, String
     if (least..=most).contains(&value) {
         return Ok(value);
     }
-    let most = if most == u64::MAX { "no upper limit".to_owned() } else { format!("at most {most} bytes") };
-    Err(format!("{name} {text:?}: expected at least {least} bytes, {most}"))
+    let most = if most == u64::MAX {
+        "no upper limit".to_owned()
+    } else {
+        format!("at most {most} bytes")
+    };
+    Err(format!(
+        "{name} {text:?}: expected at least {least} bytes, {most}"
+    ))
 }
 
 fn power_of_two(bytes: u64) -> Result<u64, String> {
     if bytes.is_power_of_two() {
         return Ok(bytes);
     }
-    Err(format!("--ring-size: expected a power of two; the next one is {}", bytes.next_power_of_two()))
+    Err(format!(
+        "--ring-size: expected a power of two; the next one is {}",
+        bytes.next_power_of_two()
+    ))
 }
 
 fn ports(name: &str, given: &[String], mistakes: &mut Vec<String>) -> Vec<u16> {
@@ -119,11 +167,31 @@ mod tests {
 
     #[test]
     fn sizes_and_durations() {
-        for (text, expected) in [("1", Some(1)), ("8KiB", Some(8192)), ("1g", Some(1 << 30)), ("", None), ("x", None), ("1 MB", Some(1 << 20)), ("-1", None), ("99999999999999999999", None)] {
+        for (text, expected) in [
+            ("1", Some(1)),
+            ("8KiB", Some(8192)),
+            ("1g", Some(1 << 30)),
+            ("", None),
+            ("x", None),
+            ("1 MB", Some(1 << 20)),
+            ("-1", None),
+            ("99999999999999999999", None),
+        ] {
             assert_eq!(size("--cap", text).ok(), expected, "{text}");
         }
-        for (text, expected) in [("7d", Some(604_800)), ("90s", Some(90)), ("0s", None), ("7", None), ("d", None), ("7y", None)] {
-            assert_eq!(duration("--max-age", text).ok().map(|d| d.as_secs()), expected, "{text}");
+        for (text, expected) in [
+            ("7d", Some(604_800)),
+            ("90s", Some(90)),
+            ("0s", None),
+            ("7", None),
+            ("d", None),
+            ("7y", None),
+        ] {
+            assert_eq!(
+                duration("--max-age", text).ok().map(|d| d.as_secs()),
+                expected,
+                "{text}"
+            );
         }
     }
 }

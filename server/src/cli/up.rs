@@ -30,7 +30,9 @@ pub(crate) struct UpArguments {
 /// Records and serves until SIGINT or SIGTERM, or until one of the two ends.
 pub(super) fn up(db: Option<&Path>, arguments: &UpArguments) -> Exit {
     let mistakes = serve::checked(&arguments.serve).err().unwrap_or_default();
-    mistakes.iter().for_each(|mistake| say(mistake));
+    for mistake in &mistakes {
+        say(mistake);
+    }
     let settings = match record::checked(db, &arguments.record) {
         Ok(_) if !mistakes.is_empty() => return Exit::Usage,
         Ok(settings) => settings,
@@ -49,7 +51,12 @@ pub(super) fn up(db: Option<&Path>, arguments: &UpArguments) -> Exit {
         }
     };
     answer(&paste_this(&settings, &arguments.serve));
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Exit::Failed };
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    else {
+        return Exit::Failed;
+    };
     let (broken, server_ended) = runtime.block_on(async {
         tokio::select! {
             broken = record::until_told_to_stop(&session) => (broken, false),
@@ -68,7 +75,11 @@ pub(super) fn up(db: Option<&Path>, arguments: &UpArguments) -> Exit {
 fn start_server(settings: &SessionSettings, arguments: &ServeArguments) -> std::io::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("--db").arg(&settings.store).arg("serve");
-    for (option, values) in [("--listen", &arguments.listen), ("--allowed-host", &arguments.allowed_host), ("--allowed-origin", &arguments.allowed_origin)] {
+    for (option, values) in [
+        ("--listen", &arguments.listen),
+        ("--allowed-host", &arguments.allowed_host),
+        ("--allowed-origin", &arguments.allowed_origin),
+    ] {
         for value in values {
             command.arg(option).arg(value);
         }
@@ -79,7 +90,9 @@ fn start_server(settings: &SessionSettings, arguments: &ServeArguments) -> std::
     if let Some(caller) = caller() {
         // The standard library drops supplementary groups when it changes the user as root; the group of the store is
         // the caller's own then, or the one named, which becomes the process's.
-        command.uid(caller.uid).gid(settings.group.unwrap_or(caller.gid));
+        command
+            .uid(caller.uid)
+            .gid(settings.group.unwrap_or(caller.gid));
         if let Some(home) = home_of(caller.uid) {
             command.env("HOME", home);
         }
@@ -104,15 +117,25 @@ fn end_server(server: &mut Child) {
     if let Ok(pid) = i32::try_from(server.id())
         && matches!(server.try_wait(), Ok(None))
     {
-        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM);
+        let _ = nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(pid),
+            nix::sys::signal::Signal::SIGTERM,
+        );
     }
     let _ = server.wait();
 }
 
 /// What a person pastes into a client.
 fn paste_this(settings: &SessionSettings, arguments: &ServeArguments) -> String {
-    let address = arguments.listen.first().cloned().unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], PORT)).to_string());
-    let program = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_else(|_| "headwater".to_owned());
+    let address = arguments
+        .listen
+        .first()
+        .cloned()
+        .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], PORT)).to_string());
+    let program = std::env::current_exe().map_or_else(
+        |_| "headwater".to_owned(),
+        |path| path.display().to_string(),
+    );
     let store = settings.store.display();
     let stdio = serde_json::json!({
         "mcpServers": { "headwater": { "command": program, "args": ["--db", settings.store.display().to_string(), "mcp"] } }

@@ -12,13 +12,18 @@ use headwater_schema::flow::{FlowState, counter};
 use super::{Offsets, cgroup_mount};
 
 /// The probe object; its stamp is checked by build.rs.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../kernel-probes/prebuilt/headwater-probes.o"));
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../kernel-probes/prebuilt/headwater-probes.o"
+));
 
 /// Why the probes could not be attached, with what helps.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProbeError {
     /// There is no cgroup v2 tree.
-    #[error("no cgroup v2 tree is mounted; mount one: mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 none /sys/fs/cgroup/unified")]
+    #[error(
+        "no cgroup v2 tree is mounted; mount one: mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 none /sys/fs/cgroup/unified"
+    )]
     NoCgroup,
     /// The tree cannot be opened.
     #[error("the cgroup v2 tree at {path} cannot be opened")]
@@ -42,7 +47,9 @@ pub(crate) enum ProbeError {
         source: Box<ProgramError>,
     },
     /// Another program holds the cgroup exclusively.
-    #[error("another program is attached to the root cgroup exclusively (without BPF_F_ALLOW_MULTI); `bpftool cgroup show` names it: detach it, or attach it with 'multi'")]
+    #[error(
+        "another program is attached to the root cgroup exclusively (without BPF_F_ALLOW_MULTI); `bpftool cgroup show` names it: detach it, or attach it with 'multi'"
+    )]
     Exclusive,
     /// A map is missing from the object.
     #[error("the probe object lacks {name}; rebuild it with kernel-probes/rebuild")]
@@ -78,7 +85,10 @@ impl Counters {
 #[derive(Clone, Copy)]
 struct Flow(FlowState);
 
-#[expect(unsafe_code, reason = "aya's marker for types that may be filled from bytes")]
+#[expect(
+    unsafe_code,
+    reason = "aya's marker for types that may be filled from bytes"
+)]
 // SAFETY: FlowState is repr(C), holds integers only and has no padding (its size assertion), so any bytes are a value.
 unsafe impl aya::Pod for Flow {}
 
@@ -98,7 +108,11 @@ impl Probes {
     /// # Errors
     /// `ProbeError`, for what capture cannot do without.
     pub(crate) fn attach(settings: &ProbeSettings) -> Result<Self, ProbeError> {
-        let offsets = if settings.without_btf { Offsets(Vec::new()) } else { Offsets::of_kernel() };
+        let offsets = if settings.without_btf {
+            Offsets(Vec::new())
+        } else {
+            Offsets::of_kernel()
+        };
         let mut programs = match load(settings, &offsets, true) {
             Ok(programs) => programs,
             // Linux before 6.10 or so does not let cgroup programs ask for the task's ids; BTF's offsets serve instead.
@@ -112,18 +126,28 @@ impl Probes {
             missing.push("network namespaces cannot be told apart without BTF");
         }
         for (program, tells) in [
-            ("inet_sock_set_state", "how sockets ended (time-outs look like silence)"),
-            ("sched_process_exec", "programs that end before they can be looked at in /proc"),
+            (
+                "inet_sock_set_state",
+                "how sockets ended (time-outs look like silence)",
+            ),
+            (
+                "sched_process_exec",
+                "programs that end before they can be looked at in /proc",
+            ),
         ] {
             if attach_raw(&mut programs, program).is_err() {
                 missing.push(tells);
             }
         }
-        let take = |programs: &mut Ebpf, name: &'static str| programs.take_map(name).ok_or(ProbeError::Missing { name });
+        let take = |programs: &mut Ebpf, name: &'static str| {
+            programs.take_map(name).ok_or(ProbeError::Missing { name })
+        };
         let refused = |name: &'static str| move |_| ProbeError::Missing { name };
         Ok(Self {
-            records: RingBuf::try_from(take(&mut programs, "RECORDS")?).map_err(refused("RECORDS"))?,
-            counters: PerCpuArray::try_from(take(&mut programs, "COUNTERS")?).map_err(refused("COUNTERS"))?,
+            records: RingBuf::try_from(take(&mut programs, "RECORDS")?)
+                .map_err(refused("RECORDS"))?,
+            counters: PerCpuArray::try_from(take(&mut programs, "COUNTERS")?)
+                .map_err(refused("COUNTERS"))?,
             flows: HashMap::try_from(take(&mut programs, "FLOWS")?).map_err(refused("FLOWS"))?,
             missing,
             _programs: programs,
@@ -134,7 +158,9 @@ impl Probes {
     pub(crate) fn drain(&mut self, limit: usize, mut each: impl FnMut(&[u8])) -> usize {
         let mut count = 0;
         while count < limit {
-            let Some(record) = self.records.next() else { break };
+            let Some(record) = self.records.next() else {
+                break;
+            };
             each(&record);
             count += 1;
         }
@@ -145,7 +171,10 @@ impl Probes {
     pub(crate) fn counters(&self) -> Counters {
         let mut sums = Counters::default();
         for (index, sum) in (0..).zip(sums.0.iter_mut()) {
-            *sum = self.counters.get(&index, 0).map_or(0, |cpus| cpus.iter().sum());
+            *sum = self
+                .counters
+                .get(&index, 0)
+                .map_or(0, |cpus| cpus.iter().sum());
         }
         sums
     }
@@ -166,25 +195,51 @@ fn load(settings: &ProbeSettings, offsets: &Offsets, pid_helper: bool) -> Result
         loader.override_global(name, value, true);
     }
     loader.map_max_entries("RECORDS", settings.ring_bytes);
-    let mut programs = loader.load(OBJECT).map_err(|error| ProbeError::Load(Box::new(error)))?;
-    for (name, kind) in [("egress", CgroupSkbAttachType::Egress), ("ingress", CgroupSkbAttachType::Ingress)] {
-        let refused = |source| ProbeError::Program { program: name, source: Box::new(source) };
-        let program: &mut CgroupSkb =
-            programs.program_mut(name).ok_or(ProbeError::Missing { name })?.try_into().map_err(refused)?;
+    let mut programs = loader
+        .load(OBJECT)
+        .map_err(|error| ProbeError::Load(Box::new(error)))?;
+    for (name, kind) in [
+        ("egress", CgroupSkbAttachType::Egress),
+        ("ingress", CgroupSkbAttachType::Ingress),
+    ] {
+        let refused = |source| ProbeError::Program {
+            program: name,
+            source: Box::new(source),
+        };
+        let program: &mut CgroupSkb = programs
+            .program_mut(name)
+            .ok_or(ProbeError::Missing { name })?
+            .try_into()
+            .map_err(refused)?;
         program.load().map_err(refused)?;
-        let root = File::open(&mount).map_err(|source| ProbeError::Cgroup { path: mount.display().to_string(), source })?;
-        // The default mode makes a link, and links coexist with each other and with 'multi' programs.
-        program.attach(root, kind, CgroupAttachMode::default()).map_err(|error| {
-            if is_permission(&error) { ProbeError::Exclusive } else { refused(error) }
+        let root = File::open(&mount).map_err(|source| ProbeError::Cgroup {
+            path: mount.display().to_string(),
+            source,
         })?;
+        // The default mode makes a link, and links coexist with each other and with 'multi' programs.
+        program
+            .attach(root, kind, CgroupAttachMode::default())
+            .map_err(|error| {
+                if is_permission(&error) {
+                    ProbeError::Exclusive
+                } else {
+                    refused(error)
+                }
+            })?;
     }
     Ok(programs)
 }
 
 fn attach_raw(programs: &mut Ebpf, name: &'static str) -> Result<(), ProbeError> {
-    let refused = |source| ProbeError::Program { program: name, source: Box::new(source) };
-    let program: &mut RawTracePoint =
-        programs.program_mut(name).ok_or(ProbeError::Missing { name })?.try_into().map_err(refused)?;
+    let refused = |source| ProbeError::Program {
+        program: name,
+        source: Box::new(source),
+    };
+    let program: &mut RawTracePoint = programs
+        .program_mut(name)
+        .ok_or(ProbeError::Missing { name })?
+        .try_into()
+        .map_err(refused)?;
     program.load().map_err(refused)?;
     program.attach(name).map_err(refused)?;
     Ok(())
@@ -193,7 +248,10 @@ fn attach_raw(programs: &mut Ebpf, name: &'static str) -> Result<(), ProbeError>
 fn is_permission(error: &ProgramError) -> bool {
     let mut at: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = at {
-        if error.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied) {
+        if error
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied)
+        {
             return true;
         }
         at = error.source();

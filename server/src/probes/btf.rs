@@ -35,7 +35,12 @@ impl Btf {
         let start = header + number(&bytes, 8)? as usize;
         let end = start + number(&bytes, 12)? as usize;
         let strings = header + number(&bytes, 16)? as usize;
-        let mut btf = Self { bytes, types: vec![0], strings, structs: HashMap::new() };
+        let mut btf = Self {
+            bytes,
+            types: vec![0],
+            strings,
+            structs: HashMap::new(),
+        };
         let mut at = start;
         while at < end {
             let info = number(&btf.bytes, at + 4)?;
@@ -46,20 +51,25 @@ impl Btf {
                 let name = number(&btf.bytes, at)?;
                 btf.structs.insert(name, id);
             }
-            at += 12 + match kind {
-                1 | 14 | 17 => 4,
-                3 => 12,
-                KIND_STRUCT | KIND_UNION | 15 | 19 => count * 12,
-                6 | 13 => count * 8,
-                _ => 0,
-            };
+            at += 12
+                + match kind {
+                    1 | 14 | 17 => 4,
+                    3 => 12,
+                    KIND_STRUCT | KIND_UNION | 15 | 19 => count * 12,
+                    6 | 13 => count * 8,
+                    _ => 0,
+                };
         }
         Some(btf)
     }
 
     /// Byte offset of a field, such as `("sock", "sk_lock.owned")`; `None` when this kernel has no such field.
     pub(crate) fn offset(&self, structure: &str, path: &str) -> Option<u32> {
-        let mut at = self.structs.iter().find(|(name, _)| self.name_is(**name, structure)).map(|(_, id)| *id)?;
+        let mut at = self
+            .structs
+            .iter()
+            .find(|(name, _)| self.name_is(**name, structure))
+            .map(|(_, id)| *id)?;
         let mut offset = 0;
         for name in path.split('.') {
             let (field_offset, field_type) = self.member(at, name, 0)?;
@@ -89,7 +99,11 @@ impl Btf {
             let field_type = number(&self.bytes, entry + 4)?;
             let position = number(&self.bytes, entry + 8)?;
             // With the kind flag the upper eight bits are a bit field's size.
-            let position = if info >> 31 == 1 { position & 0x00ff_ffff } else { position };
+            let position = if info >> 31 == 1 {
+                position & 0x00ff_ffff
+            } else {
+                position
+            };
             if self.name_is(field_name, name) {
                 return Some((position, field_type));
             }
@@ -110,5 +124,8 @@ impl Btf {
 }
 
 fn number(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().map(|four| u32::from_ne_bytes(*four))
+    bytes
+        .get(at..)?
+        .first_chunk()
+        .map(|four| u32::from_ne_bytes(*four))
 }

@@ -16,7 +16,10 @@ const MAX_FOLDERS: usize = 20_000;
 /// path wins, since a container's view may be mounted below.
 pub(crate) fn cgroup_mount() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-    mounts.lines().filter_map(mount_of).min_by_key(|path| path.as_os_str().len())
+    mounts
+        .lines()
+        .filter_map(mount_of)
+        .min_by_key(|path| path.as_os_str().len())
 }
 
 /// `… ROOT MOUNTPOINT … - cgroup2 …` (proc(5), mountinfo).
@@ -36,15 +39,23 @@ pub(crate) fn cgroup_paths(mount: &Path) -> HashMap<u64, String> {
 }
 
 fn walk(folder: &Path, name: &str, depth: u32, found: &mut HashMap<u64, String>) {
-    let Ok(metadata) = fs::metadata(folder) else { return };
+    let Ok(metadata) = fs::metadata(folder) else {
+        return;
+    };
     if depth > MAX_DEPTH || found.len() >= MAX_FOLDERS {
         return;
     }
     found.insert(metadata.ino(), name.to_owned());
-    let Ok(entries) = fs::read_dir(folder) else { return };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
     for entry in entries.flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            let child = format!("{}/{}", name.trim_end_matches('/'), entry.file_name().to_string_lossy());
+            let child = format!(
+                "{}/{}",
+                name.trim_end_matches('/'),
+                entry.file_name().to_string_lossy()
+            );
             walk(&entry.path(), &child, depth + 1, found);
         }
     }

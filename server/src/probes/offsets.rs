@@ -16,7 +16,12 @@ const FIELDS: [(&str, &str, &str, &str); 16] = [
     ("TASK_TGID", "task_struct", "tgid", ""),
     ("TASK_PID", "task_struct", "pid", ""),
     ("TASK_LEADER", "task_struct", "group_leader", ""),
-    ("TASK_START", "task_struct", "start_boottime", "real_start_time"),
+    (
+        "TASK_START",
+        "task_struct",
+        "start_boottime",
+        "real_start_time",
+    ),
     ("TASK_PARENT", "task_struct", "real_parent", ""),
     ("TASK_COMM", "task_struct", "comm", ""),
     ("TASK_MM", "task_struct", "mm", ""),
@@ -31,9 +36,17 @@ impl Offsets {
         let btf = Btf::of_kernel();
         let find = |structure: &str, field: &str, older: &str| {
             let btf = btf.as_ref()?;
-            btf.offset(structure, field).or_else(|| btf.offset(structure, older))
+            btf.offset(structure, field)
+                .or_else(|| btf.offset(structure, older))
         };
-        Self(FIELDS.iter().map(|(setting, structure, field, older)| (*setting, find(structure, field, older).unwrap_or(0))).collect())
+        Self(
+            FIELDS
+                .iter()
+                .map(|(setting, structure, field, older)| {
+                    (*setting, find(structure, field, older).unwrap_or(0))
+                })
+                .collect(),
+        )
     }
 
     /// Whether a socket's lock can be read: certain owners.
@@ -52,6 +65,8 @@ impl Offsets {
     }
 
     fn known(&self, setting: &str) -> bool {
-        self.0.iter().any(|(name, value)| *name == setting && *value != 0)
+        self.0
+            .iter()
+            .any(|(name, value)| *name == setting && *value != 0)
     }
 }

@@ -22,22 +22,48 @@ pub(crate) struct Accounts {
 impl Accounts {
     pub(crate) fn new(mut redactor: Redactor, now_ns: u64, filter: Option<&str>) -> Self {
         let filter = filter.map(|words| redactor.phrase(words.as_bytes()));
-        Self { redactor, before: Counters::default(), since_ns: now_ns, delivered: 0, unknown: 0, filter }
+        Self {
+            redactor,
+            before: Counters::default(),
+            since_ns: now_ns,
+            delivered: 0,
+            unknown: 0,
+            filter,
+        }
     }
 
     /// A line for something that cannot be seen at all.
     pub(crate) fn unsupported(&mut self, now_ns: u64, words: &str) -> Event {
         let detail = Some(self.redactor.phrase(words.as_bytes()));
-        Event::Coverage(Coverage { kind: CoverageKind::Unsupported, from_ns: now_ns, until_ns: now_ns, count: 1, detail })
+        Event::Coverage(Coverage {
+            kind: CoverageKind::Unsupported,
+            from_ns: now_ns,
+            until_ns: now_ns,
+            count: 1,
+            detail,
+        })
     }
 
     /// What happened since the last call.
-    pub(crate) fn close(&mut self, now_ns: u64, counters: Counters, tally: &Tally, queue_lost: u64, clock: &[ClockChange]) -> Vec<Event> {
+    pub(crate) fn close(
+        &mut self,
+        now_ns: u64,
+        counters: Counters,
+        tally: &Tally,
+        queue_lost: u64,
+        clock: &[ClockChange],
+    ) -> Vec<Event> {
         let mut lines = Vec::new();
         let (from_ns, until_ns) = (self.since_ns, now_ns.max(self.since_ns));
         let mut line = |kind, count: u64, detail: Option<Text>| {
             if count > 0 {
-                lines.push(Event::Coverage(Coverage { kind, from_ns, until_ns, count, detail }));
+                lines.push(Event::Coverage(Coverage {
+                    kind,
+                    from_ns,
+                    until_ns,
+                    count,
+                    detail,
+                }));
             }
         };
         let since = |which| counters.of(which).saturating_sub(self.before.of(which));
@@ -45,7 +71,11 @@ impl Accounts {
         line(CoverageKind::QueueLost, queue_lost, None);
         line(CoverageKind::ConnectionEvicted, tally.evicted, None);
         line(CoverageKind::HeadCapped, tally.heads_cut, None);
-        line(CoverageKind::Malformed, tally.malformed + self.unknown, None);
+        line(
+            CoverageKind::Malformed,
+            tally.malformed + self.unknown,
+            None,
+        );
         line(CoverageKind::JoinedMidstream, tally.midstream, None);
         line(CoverageKind::TlsNotDecoded, tally.tls, None);
         line(CoverageKind::Http2NotDecoded, tally.http2, None);
@@ -54,8 +84,14 @@ impl Accounts {
         line(CoverageKind::Filtered, tally.filtered, self.filter.clone());
         for change in clock {
             match change {
-                ClockChange::Step(by_ns) => line(CoverageKind::ClockStep, by_ns.unsigned_abs() / 1_000_000, None),
-                ClockChange::Slept(for_ns) => line(CoverageKind::Suspended, for_ns / 1_000_000, None),
+                ClockChange::Step(by_ns) => line(
+                    CoverageKind::ClockStep,
+                    by_ns.unsigned_abs() / 1_000_000,
+                    None,
+                ),
+                ClockChange::Slept(for_ns) => {
+                    line(CoverageKind::Suspended, for_ns / 1_000_000, None);
+                }
             }
         }
         self.unknown = 0;

@@ -7,8 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use headwater_assembly::{End, Input, Owner, SocketEnd, TcpFlags, Turn, Way};
 use headwater_schema::record::{
-    EXEC_PATH, EndRecord, ExecRecord, Header, OwnerRecord, SocketRecord, TurnRecord, VERSION, direction, kind, owned,
-    tcp_flag,
+    EXEC_PATH, EndRecord, ExecRecord, Header, OwnerRecord, SocketRecord, TurnRecord, VERSION,
+    direction, kind, owned, tcp_flag,
 };
 
 use crate::clock::Clock;
@@ -141,7 +141,11 @@ fn exec(bytes: &[u8]) -> Option<Exec<'_>> {
 }
 
 fn way(direction: u8) -> Way {
-    if direction == direction::EGRESS { Way::Egress } else { Way::Ingress }
+    if direction == direction::EGRESS {
+        Way::Egress
+    } else {
+        Way::Ingress
+    }
 }
 
 fn address(family: u8, bytes: &[u8; 16]) -> Option<IpAddr> {

@@ -37,7 +37,9 @@ pub(crate) struct ProcIdentities {
 
 impl ProcIdentities {
     pub(crate) fn new(redactor: Redactor) -> Self {
-        let own = std::fs::metadata("/proc/self/exe").ok().map(|metadata| (metadata.dev(), metadata.ino()));
+        let own = std::fs::metadata("/proc/self/exe")
+            .ok()
+            .map(|metadata| (metadata.dev(), metadata.ino()));
         Self {
             redactor,
             mount: cgroup_mount(),
@@ -57,7 +59,10 @@ impl ProcIdentities {
         let key = key(exec.pid, exec.start_boot_ns);
         // The same process may have been named before its execve, when it was still a copy of its parent.
         self.named.remove(&key);
-        let begun = Begun { path: self.redactor.file_path(exec.path), arguments: self.redactor.command_line(exec.arguments) };
+        let begun = Begun {
+            path: self.redactor.file_path(exec.path),
+            arguments: self.redactor.command_line(exec.arguments),
+        };
         self.begun.insert(key, begun);
     }
 
@@ -68,16 +73,34 @@ impl ProcIdentities {
         if !self.cgroups.contains_key(&id) {
             let paths = cgroup_paths(self.mount.as_deref()?);
             let redactor = &mut self.redactor;
-            self.cgroups = paths.into_iter().map(|(id, path)| (id, redactor.file_path(path.as_bytes()))).collect();
+            self.cgroups = paths
+                .into_iter()
+                .map(|(id, path)| (id, redactor.file_path(path.as_bytes())))
+                .collect();
             // A cgroup that is gone already is not looked for again and again.
-            self.cgroups.entry(id).or_insert_with(|| redactor.phrase(b"(gone)"));
+            self.cgroups
+                .entry(id)
+                .or_insert_with(|| redactor.phrase(b"(gone)"));
         }
         self.cgroups.get(&id).cloned()
     }
 
-    fn name(&mut self, key: ProcessKey, comm: &[u8], cgroup_id: u64, ancestors: &[u32], evidence: Evidence) -> Identity {
+    fn name(
+        &mut self,
+        key: ProcessKey,
+        comm: &[u8],
+        cgroup_id: u64,
+        ancestors: &[u32],
+        evidence: Evidence,
+    ) -> Identity {
         if let Some((service, own)) = self.named.get(&key) {
-            return Identity { key, service: service.clone(), evidence, own: *own, news: None };
+            return Identity {
+                key,
+                service: service.clone(),
+                evidence,
+                own: *own,
+                news: None,
+            };
         }
         let looked = Looked::at(key);
         let begun = self.begun.get(&key);
@@ -92,7 +115,10 @@ impl ProcIdentities {
             (None, Some(begun)) => Some(begun.arguments.clone()),
             (None, None) => None,
         };
-        let executable_name = match path.as_ref().and_then(|path| path.as_str().rsplit('/').next().map(str::to_owned)) {
+        let executable_name = match path
+            .as_ref()
+            .and_then(|path| path.as_str().rsplit('/').next().map(str::to_owned))
+        {
             Some(name) if !name.is_empty() => self.redactor.phrase(name.as_bytes()),
             _ => self.redactor.phrase(comm),
         };
@@ -100,7 +126,8 @@ impl ProcIdentities {
             Some(path) => Some(self.redactor.file_path(path)),
             None => self.cgroup(cgroup_id),
         };
-        let (service, container_id) = service_of(cgroup.as_ref(), &executable_name, &mut self.redactor);
+        let (service, container_id) =
+            service_of(cgroup.as_ref(), &executable_name, &mut self.redactor);
         let own = looked.identity.is_some() && looked.identity == self.own_executable;
         let process = Process {
             key,
@@ -109,33 +136,62 @@ impl ProcIdentities {
             command_line,
             cgroup,
             container_id,
-            ancestors: ancestors.iter().copied().take_while(|pid| *pid != 0).collect(),
+            ancestors: ancestors
+                .iter()
+                .copied()
+                .take_while(|pid| *pid != 0)
+                .collect(),
             service: service.clone(),
         };
         if self.named.len() >= MAX_NAMED {
             self.named.clear();
         }
         self.named.insert(key, (service.clone(), own));
-        Identity { key, service, evidence, own, news: Some(Box::new(process)) }
+        Identity {
+            key,
+            service,
+            evidence,
+            own,
+            news: Some(Box::new(process)),
+        }
     }
 }
 
 impl Identities for ProcIdentities {
     fn owner(&mut self, owner: &Owner) -> Option<Identity> {
-        let evidence = if owner.certain { Evidence::SocketLock } else { Evidence::TurnStart };
+        let evidence = if owner.certain {
+            Evidence::SocketLock
+        } else {
+            Evidence::TurnStart
+        };
         let key = key(owner.pid, owner.start_boot_ns);
-        Some(self.name(key, &owner.comm, owner.cgroup_id, &owner.ancestors, evidence))
+        Some(self.name(
+            key,
+            &owner.comm,
+            owner.cgroup_id,
+            &owner.ancestors,
+            evidence,
+        ))
     }
 
     fn listener(&mut self, netns: u32, local: SocketAddr) -> Option<Identity> {
         let found = self.listeners.find(netns, local)?;
         let key = key(found.pid, found.start_ticks * TICK_NS);
-        Some(self.name(key, found.comm.as_bytes(), 0, &[found.parent], Evidence::Proc))
+        Some(self.name(
+            key,
+            found.comm.as_bytes(),
+            0,
+            &[found.parent],
+            Evidence::Proc,
+        ))
     }
 }
 
 fn key(pid: u32, start_boot_ns: u64) -> ProcessKey {
-    ProcessKey { pid, start_boot_ns: start_boot_ns / TICK_NS * TICK_NS }
+    ProcessKey {
+        pid,
+        start_boot_ns: start_boot_ns / TICK_NS * TICK_NS,
+    }
 }
 
 /// What `/proc` still tells of a process.
@@ -149,24 +205,44 @@ struct Looked {
 
 impl Looked {
     fn at(key: ProcessKey) -> Self {
-        let Ok(process) = procfs::process::Process::new(i32::try_from(key.pid).unwrap_or(0)) else { return Self::default() };
-        let same = process.stat().is_ok_and(|stat| key.start_boot_ns == 0 || stat.starttime * TICK_NS == key.start_boot_ns);
+        let Ok(process) = procfs::process::Process::new(i32::try_from(key.pid).unwrap_or(0)) else {
+            return Self::default();
+        };
+        let same = process.stat().is_ok_and(|stat| {
+            key.start_boot_ns == 0 || stat.starttime * TICK_NS == key.start_boot_ns
+        });
         if !same {
             return Self::default();
         }
         let folder = PathBuf::from(format!("/proc/{}", key.pid));
-        let executable = process.exe().ok().map(|path| path.into_os_string().into_encoded_bytes());
+        let executable = process
+            .exe()
+            .ok()
+            .map(|path| path.into_os_string().into_encoded_bytes());
         let cgroup = process.cgroups().ok().and_then(|groups| {
             // Container engines and systemd may still name the container in a v1 hierarchy of a hybrid machine.
-            let v2 = groups.0.iter().find(|group| group.hierarchy == 0).map(|group| group.pathname.clone());
-            let v1 = groups.0.iter().map(|group| &group.pathname).find(|path| super::service::container_id(path).is_some()).cloned();
+            let v2 = groups
+                .0
+                .iter()
+                .find(|group| group.hierarchy == 0)
+                .map(|group| group.pathname.clone());
+            let v1 = groups
+                .0
+                .iter()
+                .map(|group| &group.pathname)
+                .find(|path| super::service::container_id(path).is_some())
+                .cloned();
             v1.or(v2).map(String::into_bytes)
         });
         Self {
             executable,
-            command_line: std::fs::read(folder.join("cmdline")).ok().filter(|line| !line.is_empty()),
+            command_line: std::fs::read(folder.join("cmdline"))
+                .ok()
+                .filter(|line| !line.is_empty()),
             cgroup,
-            identity: std::fs::metadata(folder.join("exe")).ok().map(|metadata| (metadata.dev(), metadata.ino())),
+            identity: std::fs::metadata(folder.join("exe"))
+                .ok()
+                .map(|metadata| (metadata.dev(), metadata.ino())),
         }
     }
 }

@@ -50,38 +50,66 @@ impl Listeners {
     fn look(&self, netns: u32, local: SocketAddr) -> Option<Listener> {
         let all = self.found.get(&(netns, local.port()))?;
         let exact = all.iter().find(|(address, _)| address.ip() == local.ip());
-        exact.or_else(|| all.iter().find(|(address, _)| address.ip().is_unspecified())).map(|(_, listener)| listener.clone())
+        exact
+            .or_else(|| {
+                all.iter()
+                    .find(|(address, _)| address.ip().is_unspecified())
+            })
+            .map(|(_, listener)| listener.clone())
     }
 
     fn take(&mut self) {
         self.taken = Some(Instant::now());
         self.found.clear();
-        let Ok(processes) = all_processes() else { return };
+        let Ok(processes) = all_processes() else {
+            return;
+        };
         let mut inodes: HashMap<u32, HashMap<u64, SocketAddr>> = HashMap::new();
         for process in processes.flatten() {
-            let Some(netns) = namespace(&process) else { continue };
+            let Some(netns) = namespace(&process) else {
+                continue;
+            };
             let sockets = inodes.entry(netns).or_insert_with(|| listening(&process));
             if sockets.is_empty() {
                 continue;
             }
-            let Ok(descriptors) = process.fd() else { continue };
+            let Ok(descriptors) = process.fd() else {
+                continue;
+            };
             for descriptor in descriptors.flatten() {
-                let FDTarget::Socket(inode) = descriptor.target else { continue };
-                let (Some(address), Some(listener)) = (sockets.get(&inode), listener(&process)) else { continue };
-                self.found.entry((netns, address.port())).or_default().push((*address, listener));
+                let FDTarget::Socket(inode) = descriptor.target else {
+                    continue;
+                };
+                let (Some(address), Some(listener)) = (sockets.get(&inode), listener(&process))
+                else {
+                    continue;
+                };
+                self.found
+                    .entry((netns, address.port()))
+                    .or_default()
+                    .push((*address, listener));
             }
         }
     }
 }
 
 fn namespace(process: &Process) -> Option<u32> {
-    let inode = std::fs::metadata(format!("/proc/{}/ns/net", process.pid())).ok()?.ino();
+    let inode = std::fs::metadata(format!("/proc/{}/ns/net", process.pid()))
+        .ok()?
+        .ino();
     u32::try_from(inode).ok()
 }
 
 fn listening(process: &Process) -> HashMap<u64, SocketAddr> {
-    let sockets = process.tcp().unwrap_or_default().into_iter().chain(process.tcp6().unwrap_or_default());
-    sockets.filter(|socket| socket.state == TcpState::Listen).map(|socket| (socket.inode, socket.local_address)).collect()
+    let sockets = process
+        .tcp()
+        .unwrap_or_default()
+        .into_iter()
+        .chain(process.tcp6().unwrap_or_default());
+    sockets
+        .filter(|socket| socket.state == TcpState::Listen)
+        .map(|socket| (socket.inode, socket.local_address))
+        .collect()
 }
 
 fn listener(process: &Process) -> Option<Listener> {

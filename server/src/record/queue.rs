@@ -47,8 +47,16 @@ pub(crate) fn queue() -> (Inlet, Outlet) {
     let (sender, receiver) = channel();
     let under_way = Arc::new(AtomicUsize::new(0));
     (
-        Inlet { sender, under_way: Arc::clone(&under_way), waiting: Vec::new(), lost: 0 },
-        Outlet { receiver, under_way },
+        Inlet {
+            sender,
+            under_way: Arc::clone(&under_way),
+            waiting: Vec::new(),
+            lost: 0,
+        },
+        Outlet {
+            receiver,
+            under_way,
+        },
     )
 }
 
@@ -73,7 +81,8 @@ impl Inlet {
                 return;
             }
         }
-        self.under_way.fetch_add(self.waiting.len(), Ordering::Relaxed);
+        self.under_way
+            .fetch_add(self.waiting.len(), Ordering::Relaxed);
         // The writer outlives the reader but for a panic, and then there is nobody to tell.
         let _ = self.sender.send(std::mem::take(&mut self.waiting));
     }
@@ -102,7 +111,13 @@ mod tests {
     use super::*;
 
     fn coverage() -> Event {
-        Event::Coverage(Coverage { kind: CoverageKind::RingLost, from_ns: 0, until_ns: 0, count: 0, detail: None })
+        Event::Coverage(Coverage {
+            kind: CoverageKind::RingLost,
+            from_ns: 0,
+            until_ns: 0,
+            count: 0,
+            detail: None,
+        })
     }
 
     #[test]
@@ -111,7 +126,9 @@ mod tests {
         inlet.send((0..MAX_EVENTS).map(|_| coverage()));
         inlet.send((0..10).map(|_| coverage()));
         assert_eq!((inlet.lost, inlet.waiting.len()), (0, 10));
-        let Delivery::Events(events) = outlet.receive(Duration::ZERO) else { panic!("expected events") };
+        let Delivery::Events(events) = outlet.receive(Duration::ZERO) else {
+            panic!("expected events")
+        };
         outlet.done(events.len());
         inlet.send(std::iter::empty());
         assert_eq!(inlet.waiting.len(), 0);

@@ -83,7 +83,13 @@ impl Reader {
     }
 
     fn drain(&mut self, limit: usize) -> usize {
-        let Self { probes, assembly, accounts, clock, .. } = self;
+        let Self {
+            probes,
+            assembly,
+            accounts,
+            clock,
+            ..
+        } = self;
         let count = probes.drain(limit, |bytes| match decode(bytes, clock) {
             Decoded::Input(input) => assembly.take(&input),
             Decoded::Exec(exec) => assembly.identities().begun(&exec),
@@ -94,7 +100,12 @@ impl Reader {
     }
 
     fn tick(&mut self) {
-        let Self { probes, assembly, clock, .. } = self;
+        let Self {
+            probes,
+            assembly,
+            clock,
+            ..
+        } = self;
         assembly.tick(now_ns(), |cookie, way| {
             let flow = probes.flow(cookie)?;
             let [egress, ingress] = flow.directions;
@@ -114,7 +125,9 @@ impl Reader {
         let changes = self.clock.refresh();
         let tally = self.assembly.tally();
         let lost = std::mem::take(&mut self.inlet.lost);
-        let lines = self.accounts.close(now_ns(), self.probes.counters(), &tally, lost, &changes);
+        let lines = self
+            .accounts
+            .close(now_ns(), self.probes.counters(), &tally, lost, &changes);
         self.inlet.send(lines.into_iter());
     }
 

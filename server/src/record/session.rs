@@ -76,16 +76,30 @@ impl Session {
     pub(crate) fn start(settings: &SessionSettings) -> Result<Self, SessionError> {
         let probes = Probes::attach(&settings.probes)?;
         let (writer, key) = open_store(settings, Source::Live)?;
-        let policy = Policy { keep_headers: settings.keep_headers.clone() };
+        let policy = Policy {
+            keep_headers: settings.keep_headers.clone(),
+        };
         let redactor = || Redactor::new(&key, &policy);
         let missing = probes.missing.clone();
-        let mut accounts = Accounts::new(redactor(), now_ns(), filter_in_words(&settings.limits).as_deref());
+        let mut accounts = Accounts::new(
+            redactor(),
+            now_ns(),
+            filter_in_words(&settings.limits).as_deref(),
+        );
         let (mut inlet, outlet) = queue();
-        inlet.send(missing.iter().map(|words| accounts.unsupported(now_ns(), words)));
+        inlet.send(
+            missing
+                .iter()
+                .map(|words| accounts.unsupported(now_ns(), words)),
+        );
         let stop = Arc::new(AtomicBool::new(false));
         let reader = Reader {
             probes,
-            assembly: Assembly::new(settings.limits.clone(), redactor(), ProcIdentities::new(redactor())),
+            assembly: Assembly::new(
+                settings.limits.clone(),
+                redactor(),
+                ProcIdentities::new(redactor()),
+            ),
             accounts,
             inlet,
             clock: Clock::new(),
@@ -115,7 +129,10 @@ impl Session {
 }
 
 /// Opens the store for writing, with its key.
-pub(crate) fn open_store(settings: &SessionSettings, source: Source) -> Result<(Writer, Key), SessionError> {
+pub(crate) fn open_store(
+    settings: &SessionSettings,
+    source: Source,
+) -> Result<(Writer, Key), SessionError> {
     headwater_store::prepare_folder(&settings.store, settings.group)?;
     let key = Key::load_or_create(&key_of(&settings.store))?;
     headwater_store::give_to_group(&key_of(&settings.store), settings.group)?;
@@ -126,7 +143,10 @@ pub(crate) fn open_store(settings: &SessionSettings, source: Source) -> Result<(
         source,
         settings_json: settings_json(settings),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        boot_id: std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned(),
+        boot_id: std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .unwrap_or_default()
+            .trim()
+            .to_owned(),
         ..Options::new(&settings.store, key.fingerprint())
     };
     Ok((Writer::open(options, now_ns())?, key))
@@ -146,12 +166,22 @@ fn settings_json(settings: &SessionSettings) -> String {
 }
 
 fn filter_in_words(limits: &Limits) -> Option<String> {
-    let list = |ports: &[u16]| ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+    let list = |ports: &[u16]| {
+        ports
+            .iter()
+            .map(u16::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     match (limits.only_ports.as_slice(), limits.except_ports.as_slice()) {
         ([], []) => None,
         (only, []) => Some(format!("only server ports {}", list(only))),
         ([], except) => Some(format!("not server ports {}", list(except))),
-        (only, except) => Some(format!("only server ports {}, not {}", list(only), list(except))),
+        (only, except) => Some(format!(
+            "only server ports {}, not {}",
+            list(only),
+            list(except)
+        )),
     }
 }
 

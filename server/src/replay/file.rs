@@ -23,7 +23,9 @@ pub(crate) enum CaptureError {
         source: std::io::Error,
     },
     /// It is neither pcap nor pcapng.
-    #[error("{path}: neither pcap nor pcapng (expected one of the magic numbers a1b2c3d4, a1b23c4d, 0a0d0d0a)")]
+    #[error(
+        "{path}: neither pcap nor pcapng (expected one of the magic numbers a1b2c3d4, a1b23c4d, 0a0d0d0a)"
+    )]
     Format {
         /// Which.
         path: String,
@@ -61,9 +63,20 @@ impl CaptureReader {
     /// Opens a file.
     pub(crate) fn open(path: &Path) -> Result<Self, CaptureError> {
         let name = path.display().to_string();
-        let file = File::open(path).map_err(|source| CaptureError::Open { path: name.clone(), source })?;
-        let reader = create_reader(BUFFER, file).map_err(|_| CaptureError::Format { path: name.clone() })?;
-        Ok(Self { reader, path: name, legacy: None, interfaces: Vec::new(), consumed: 0, damage: None })
+        let file = File::open(path).map_err(|source| CaptureError::Open {
+            path: name.clone(),
+            source,
+        })?;
+        let reader =
+            create_reader(BUFFER, file).map_err(|_| CaptureError::Format { path: name.clone() })?;
+        Ok(Self {
+            reader,
+            path: name,
+            legacy: None,
+            interfaces: Vec::new(),
+            consumed: 0,
+            damage: None,
+        })
     }
 
     /// Gives every packet to `each`, in the order of the file.
@@ -73,7 +86,8 @@ impl CaptureReader {
             match self.reader.next() {
                 Ok((size, block)) => {
                     stuck = 0;
-                    if let Some(packet) = read_block(&block, &mut self.legacy, &mut self.interfaces) {
+                    if let Some(packet) = read_block(&block, &mut self.legacy, &mut self.interfaces)
+                    {
                         each(&packet, self.consumed);
                     }
                     self.consumed += size as u64;
@@ -86,7 +100,9 @@ impl CaptureReader {
                         return self.damaged("it cannot be read on");
                     }
                 }
-                Err(PcapError::Incomplete(_) | PcapError::UnexpectedEof) => return self.damaged("it ends in the middle of a packet"),
+                Err(PcapError::Incomplete(_) | PcapError::UnexpectedEof) => {
+                    return self.damaged("it ends in the middle of a packet");
+                }
                 Err(_) => return self.damaged("it is damaged from here on"),
             }
         }
@@ -98,7 +114,11 @@ impl CaptureReader {
     }
 }
 
-fn read_block<'a>(block: &'a PcapBlockOwned<'a>, legacy: &mut Option<(Linktype, bool)>, interfaces: &mut Vec<Interface>) -> Option<Captured<'a>> {
+fn read_block<'a>(
+    block: &'a PcapBlockOwned<'a>,
+    legacy: &mut Option<(Linktype, bool)>,
+    interfaces: &mut Vec<Interface>,
+) -> Option<Captured<'a>> {
     match block {
         PcapBlockOwned::LegacyHeader(header) => {
             *legacy = Some((header.network, header.is_nanosecond_precision()));
@@ -111,7 +131,10 @@ fn read_block<'a>(block: &'a PcapBlockOwned<'a>, legacy: &mut Option<(Linktype, 
                 at_ns: u64::from(packet.ts_sec) * 1_000_000_000 + fraction,
                 link,
                 length: packet.origlen,
-                bytes: packet.data.get(..usize::try_from(packet.caplen).ok()?).unwrap_or(packet.data),
+                bytes: packet
+                    .data
+                    .get(..usize::try_from(packet.caplen).ok()?)
+                    .unwrap_or(packet.data),
             })
         }
         PcapBlockOwned::NG(Block::SectionHeader(_)) => {
@@ -129,7 +152,8 @@ fn read_block<'a>(block: &'a PcapBlockOwned<'a>, legacy: &mut Option<(Linktype, 
         PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => {
             let interface = interfaces.get(usize::try_from(packet.if_id).ok()?)?;
             let units = u64::from(packet.ts_high) << 32 | u64::from(packet.ts_low);
-            let ns = u128::from(units) * 1_000_000_000 / u128::from(interface.units_per_second.max(1));
+            let ns =
+                u128::from(units) * 1_000_000_000 / u128::from(interface.units_per_second.max(1));
             let at_ns = i128::try_from(ns).ok()? + i128::from(interface.offset_s) * 1_000_000_000;
             Some(Captured {
                 at_ns: u64::try_from(at_ns).unwrap_or(0),
@@ -140,7 +164,12 @@ fn read_block<'a>(block: &'a PcapBlockOwned<'a>, legacy: &mut Option<(Linktype, 
         }
         PcapBlockOwned::NG(Block::SimplePacket(packet)) => {
             let interface = interfaces.first()?;
-            Some(Captured { at_ns: 0, link: interface.link, length: packet.origlen, bytes: packet.packet_data() })
+            Some(Captured {
+                at_ns: 0,
+                link: interface.link,
+                length: packet.origlen,
+                bytes: packet.packet_data(),
+            })
         }
         PcapBlockOwned::NG(_) => None,
     }

@@ -36,22 +36,39 @@ pub(crate) enum Frame<'a> {
 /// Takes a frame apart. `length` is its size on the wire.
 pub(crate) fn take_apart(link: Linktype, bytes: &[u8], length: u32) -> Frame<'_> {
     let Some(packet) = slice(link, bytes) else {
-        return if known(link) { Frame::Other } else { Frame::UnknownLink };
+        return if known(link) {
+            Frame::Other
+        } else {
+            Frame::UnknownLink
+        };
     };
-    let Some((source, destination, fragmented, ip_payload)) = packet.net.as_ref().and_then(|net| addresses(net, length, bytes.len())) else {
+    let Some((source, destination, fragmented, ip_payload)) = packet
+        .net
+        .as_ref()
+        .and_then(|net| addresses(net, length, bytes.len()))
+    else {
         return Frame::Other;
     };
     if fragmented {
         return Frame::Fragment;
     }
-    let Some(TransportSlice::Tcp(tcp)) = packet.transport else { return Frame::Other };
+    let Some(TransportSlice::Tcp(tcp)) = packet.transport else {
+        return Frame::Other;
+    };
     let header = u32::try_from(tcp.header_slice().len()).unwrap_or(0);
     let payload_length = ip_payload.saturating_sub(header);
-    let captured = usize::try_from(payload_length).unwrap_or(usize::MAX).min(tcp.payload().len());
+    let captured = usize::try_from(payload_length)
+        .unwrap_or(usize::MAX)
+        .min(tcp.payload().len());
     Frame::Segment(Segment {
         source: SocketAddr::new(source, tcp.source_port()),
         destination: SocketAddr::new(destination, tcp.destination_port()),
-        flags: TcpFlags { syn: tcp.syn(), ack: tcp.ack(), fin: tcp.fin(), rst: tcp.rst() },
+        flags: TcpFlags {
+            syn: tcp.syn(),
+            ack: tcp.ack(),
+            fin: tcp.fin(),
+            rst: tcp.rst(),
+        },
         seq: tcp.sequence_number(),
         ack: tcp.acknowledgment_number(),
         payload_length,
@@ -80,21 +97,39 @@ fn slice(link: Linktype, bytes: &[u8]) -> Option<LaxSlicedPacket<'_>> {
 
 fn cooked<'a>(protocol: &[u8], rest: &'a [u8]) -> Option<LaxSlicedPacket<'a>> {
     let protocol = u16::from_be_bytes(*protocol.first_chunk()?);
-    matches!(protocol, 0x0800 | 0x86dd | 0x8100 | 0x88a8).then(|| LaxSlicedPacket::from_ether_type(EtherType::from(protocol), rest))
+    matches!(protocol, 0x0800 | 0x86dd | 0x8100 | 0x88a8)
+        .then(|| LaxSlicedPacket::from_ether_type(EtherType::from(protocol), rest))
 }
 
 /// Addresses, whether it is a fragment, and bytes on the wire behind the IP headers.
-fn addresses(net: &LaxNetSlice<'_>, length: u32, captured: usize) -> Option<(IpAddr, IpAddr, bool, u32)> {
+fn addresses(
+    net: &LaxNetSlice<'_>,
+    length: u32,
+    captured: usize,
+) -> Option<(IpAddr, IpAddr, bool, u32)> {
     match net {
         LaxNetSlice::Ipv4(ip) => {
             let header = ip.header();
             let total = u32::from(header.total_len());
             let own = u32::from(header.ihl()) * 4;
             // Offloaded segments over 64 KiB have a total length of 0: then the frame's length tells.
-            let behind = if total == 0 { rest_of_frame(length, captured, ip.payload().payload.len()) } else { total.saturating_sub(own) };
-            let extensions = ip.extensions().auth.as_ref().map_or(0, |auth| auth.slice().len());
+            let behind = if total == 0 {
+                rest_of_frame(length, captured, ip.payload().payload.len())
+            } else {
+                total.saturating_sub(own)
+            };
+            let extensions = ip
+                .extensions()
+                .auth
+                .as_ref()
+                .map_or(0, |auth| auth.slice().len());
             let behind = behind.saturating_sub(u32::try_from(extensions).ok()?);
-            Some((header.source_addr().into(), header.destination_addr().into(), ip.payload().fragmented, behind))
+            Some((
+                header.source_addr().into(),
+                header.destination_addr().into(),
+                ip.payload().fragmented,
+                behind,
+            ))
         }
         LaxNetSlice::Ipv6(ip) => {
             let header = ip.header();
@@ -105,7 +140,12 @@ fn addresses(net: &LaxNetSlice<'_>, length: u32, captured: usize) -> Option<(IpA
             } else {
                 total.saturating_sub(extensions)
             };
-            Some((header.source_addr().into(), header.destination_addr().into(), ip.payload().fragmented, behind))
+            Some((
+                header.source_addr().into(),
+                header.destination_addr().into(),
+                ip.payload().fragmented,
+                behind,
+            ))
         }
         LaxNetSlice::Arp(_) => None,
     }
@@ -113,6 +153,8 @@ fn addresses(net: &LaxNetSlice<'_>, length: u32, captured: usize) -> Option<(IpA
 
 /// Bytes on the wire behind the IP headers, from the frame's length: what was captured of them and what was cut off.
 fn rest_of_frame(length: u32, captured: usize, payload: usize) -> u32 {
-    let cut = usize::try_from(length).unwrap_or(0).saturating_sub(captured);
+    let cut = usize::try_from(length)
+        .unwrap_or(0)
+        .saturating_sub(captured);
     u32::try_from(payload + cut).unwrap_or(u32::MAX)
 }

@@ -38,7 +38,12 @@ pub(crate) struct Tracker {
 
 impl Tracker {
     /// Tells the assembly of one segment.
-    pub(crate) fn take<I: Identities>(&mut self, at_ns: u64, segment: &Segment<'_>, assembly: &mut Assembly<I>) {
+    pub(crate) fn take<I: Identities>(
+        &mut self,
+        at_ns: u64,
+        segment: &Segment<'_>,
+        assembly: &mut Assembly<I>,
+    ) {
         if self.senders.len() >= MAX_SENDERS {
             self.senders.clear();
         }
@@ -55,18 +60,42 @@ impl Tracker {
         }
     }
 
-    fn syn<I: Identities>(&mut self, at_ns: u64, key: (SocketAddr, SocketAddr), segment: &Segment<'_>, assembly: &mut Assembly<I>) {
+    fn syn<I: Identities>(
+        &mut self,
+        at_ns: u64,
+        key: (SocketAddr, SocketAddr),
+        segment: &Segment<'_>,
+        assembly: &mut Assembly<I>,
+    ) {
         let base = segment.seq.wrapping_add(1);
-        if self.senders.get(&key).is_some_and(|sender| sender.base == base) {
+        if self
+            .senders
+            .get(&key)
+            .is_some_and(|sender| sender.base == base)
+        {
             return;
         }
         let cookie = self.new_cookie();
-        self.senders.insert(key, Sender { cookie, base, position: 0, opened: false, last_ns: 0 });
+        self.senders.insert(
+            key,
+            Sender {
+                cookie,
+                base,
+                position: 0,
+                opened: false,
+                last_ns: 0,
+            },
+        );
         assembly.take(&Input::Syn(end(at_ns, cookie, segment, 0, 0)));
     }
 
     /// The peer has what it acknowledges: a hole before that is the capture's.
-    fn acknowledge<I: Identities>(&mut self, key: (SocketAddr, SocketAddr), segment: &Segment<'_>, assembly: &mut Assembly<I>) {
+    fn acknowledge<I: Identities>(
+        &mut self,
+        key: (SocketAddr, SocketAddr),
+        segment: &Segment<'_>,
+        assembly: &mut Assembly<I>,
+    ) {
         if !segment.flags.ack {
             return;
         }
@@ -77,18 +106,37 @@ impl Tracker {
         }
     }
 
-    fn payload<I: Identities>(&mut self, at_ns: u64, key: (SocketAddr, SocketAddr), segment: &Segment<'_>, assembly: &mut Assembly<I>) {
+    fn payload<I: Identities>(
+        &mut self,
+        at_ns: u64,
+        key: (SocketAddr, SocketAddr),
+        segment: &Segment<'_>,
+        assembly: &mut Assembly<I>,
+    ) {
         if !self.senders.contains_key(&key) {
             let cookie = self.new_cookie();
-            self.senders.insert(key, Sender { cookie, base: segment.seq, position: 0, opened: false, last_ns: 0 });
+            self.senders.insert(
+                key,
+                Sender {
+                    cookie,
+                    base: segment.seq,
+                    position: 0,
+                    opened: false,
+                    last_ns: 0,
+                },
+            );
         }
-        let Some(sender) = self.senders.get_mut(&key) else { return };
+        let Some(sender) = self.senders.get_mut(&key) else {
+            return;
+        };
         if !sender.opened {
             sender.opened = true;
             assembly.take(&Input::Open(end(at_ns, sender.cookie, segment, 0, 0)));
         }
         // Before the first byte seen (a late packet of a connection joined in the middle): nowhere to put it.
-        let Some(offset) = sender.position_of(segment.seq) else { return };
+        let Some(offset) = sender.position_of(segment.seq) else {
+            return;
+        };
         assembly.take(&Input::Turn(Turn {
             at_ns,
             cookie: sender.cookie,
@@ -105,18 +153,32 @@ impl Tracker {
             new_turn: None,
             bytes: segment.payload,
         }));
-        sender.position = sender.position.max(offset + u64::from(segment.payload_length));
+        sender.position = sender
+            .position
+            .max(offset + u64::from(segment.payload_length));
         sender.last_ns = at_ns;
     }
 
-    fn close<I: Identities>(&mut self, at_ns: u64, key: (SocketAddr, SocketAddr), segment: &Segment<'_>, assembly: &mut Assembly<I>) {
+    fn close<I: Identities>(
+        &mut self,
+        at_ns: u64,
+        key: (SocketAddr, SocketAddr),
+        segment: &Segment<'_>,
+        assembly: &mut Assembly<I>,
+    ) {
         let (cookie, position, last_ns) = match self.senders.get(&key) {
             Some(sender) => (sender.cookie, sender.position, sender.last_ns),
             None => (self.new_cookie(), 0, 0),
         };
         // A FIN stands behind the last byte: it tells of bytes that the capture lacks.
-        let told = self.senders.get(&key).and_then(|sender| sender.position_of(segment.seq.wrapping_add(segment.payload_length)));
-        let offset = if segment.flags.fin { told.unwrap_or(position) } else { position };
+        let told = self.senders.get(&key).and_then(|sender| {
+            sender.position_of(segment.seq.wrapping_add(segment.payload_length))
+        });
+        let offset = if segment.flags.fin {
+            told.unwrap_or(position)
+        } else {
+            position
+        };
         assembly.take(&Input::Close(end(at_ns, cookie, segment, offset, last_ns)));
     }
 

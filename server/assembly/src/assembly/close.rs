@@ -4,11 +4,7 @@ use headwater_model::{CloseReason, Event};
 use headwater_protocols::http1;
 
 use super::Assembly;
-use crate::{
-    End, Identities, SocketEnd, Way,
-    conversation::Phase,
-    stream::Missing,
-};
+use crate::{End, Identities, SocketEnd, Way, conversation::Phase, stream::Missing};
 
 /// Errors of errno(3) that end a socket, and what they mean here.
 mod errno {
@@ -22,22 +18,41 @@ mod errno {
 impl<I: Identities> Assembly<I> {
     /// FIN or RST. A RST may carry the cookie of a socket of the kernel's own, so addresses are asked as well.
     pub(super) fn closed(&mut self, end: &End) {
-        let by_cookie = self.table.flows.get(&end.cookie).and_then(|flow| flow.place);
+        let by_cookie = self
+            .table
+            .flows
+            .get(&end.cookie)
+            .and_then(|flow| flow.place);
         let own = (end.netns, end.local, end.remote);
         let peer = (end.netns, end.remote, end.local);
         let by_own = || self.table.by_addresses.get(&own).copied();
-        let by_peer = || self.table.by_addresses.get(&peer).map(|(place, party)| (*place, 1 - party));
-        let Some((place, party)) = by_cookie.or_else(by_own).or_else(by_peer) else { return };
+        let by_peer = || {
+            self.table
+                .by_addresses
+                .get(&peer)
+                .map(|(place, party)| (*place, 1 - party))
+        };
+        let Some((place, party)) = by_cookie.or_else(by_own).or_else(by_peer) else {
+            return;
+        };
         let sender = match end.way {
             Way::Egress => party,
             Way::Ingress => 1 - party,
         };
-        let Some(conversation) = self.table.get_mut(place) else { return };
+        let Some(conversation) = self.table.get_mut(place) else {
+            return;
+        };
         if end.way == Way::Ingress && conversation.both_local() && !end.flags.rst {
             return;
         }
         if end.last_ns != 0 {
-            conversation.advance(sender, end.offset, end.last_ns, Missing::NotCopied { last_chunk: false }, &mut self.heads);
+            conversation.advance(
+                sender,
+                end.offset,
+                end.last_ns,
+                Missing::NotCopied { last_chunk: false },
+                &mut self.heads,
+            );
         }
         if end.flags.rst {
             let client = conversation.client.unwrap_or(0);
@@ -63,18 +78,40 @@ impl<I: Identities> Assembly<I> {
 
     /// A socket's end: the last word on its bytes, and on why.
     pub(super) fn socket(&mut self, socket: &SocketEnd) {
-        let Some((place, party)) = self.table.flows.get(&socket.cookie).and_then(|flow| flow.place) else {
+        let Some((place, party)) = self
+            .table
+            .flows
+            .get(&socket.cookie)
+            .and_then(|flow| flow.place)
+        else {
             self.table.flows.remove(&socket.cookie);
             return;
         };
-        let Some(conversation) = self.table.get_mut(place) else { return };
+        let Some(conversation) = self.table.get_mut(place) else {
+            return;
+        };
         let rest = Missing::NotCopied { last_chunk: false };
         if socket.sent_last_ns != 0 {
-            conversation.advance(party, socket.sent, socket.sent_last_ns, rest, &mut self.heads);
+            conversation.advance(
+                party,
+                socket.sent,
+                socket.sent_last_ns,
+                rest,
+                &mut self.heads,
+            );
         }
-        let peer_local = conversation.parties.get(1 - party).is_some_and(|peer| peer.cookie.is_some());
+        let peer_local = conversation
+            .parties
+            .get(1 - party)
+            .is_some_and(|peer| peer.cookie.is_some());
         if socket.received_last_ns != 0 && !peer_local {
-            conversation.advance(1 - party, socket.received, socket.received_last_ns, rest, &mut self.heads);
+            conversation.advance(
+                1 - party,
+                socket.received,
+                socket.received_last_ns,
+                rest,
+                &mut self.heads,
+            );
         }
         if let Some(party) = conversation.parties.get_mut(party) {
             party.retransmits = party.retransmits.max(socket.retransmits);
@@ -84,7 +121,9 @@ impl<I: Identities> Assembly<I> {
         let (reason, how) = match socket.error {
             errno::ECONNREFUSED => (CloseReason::Refused, http1::End::Reset),
             errno::ETIMEDOUT => (CloseReason::TimedOut, http1::End::TimedOut),
-            errno::ENETUNREACH | errno::EHOSTUNREACH => (CloseReason::Unreachable, http1::End::TimedOut),
+            errno::ENETUNREACH | errno::EHOSTUNREACH => {
+                (CloseReason::Unreachable, http1::End::TimedOut)
+            }
             errno::ECONNRESET if is_client => (CloseReason::ServerReset, http1::End::Reset),
             errno::ECONNRESET => (CloseReason::ClientReset, http1::End::Reset),
             _ if attempt => (CloseReason::Unknown, http1::End::Evicted),
@@ -101,13 +140,23 @@ impl<I: Identities> Assembly<I> {
     }
 
     /// Ends a conversation: what is still open in it is given out, then the conversation itself, and its place is free.
-    pub(super) fn finish(&mut self, place: usize, at_ns: u64, reason: CloseReason, how: http1::End) {
-        let Some(conversation) = self.table.get_mut(place) else { return };
+    pub(super) fn finish(
+        &mut self,
+        place: usize,
+        at_ns: u64,
+        reason: CloseReason,
+        how: http1::End,
+    ) {
+        let Some(conversation) = self.table.get_mut(place) else {
+            return;
+        };
         for party in 0..2 {
             conversation.end(party, at_ns, how, &mut self.heads);
         }
         self.deliver(place);
-        let Some(conversation) = self.table.get_mut(place) else { return };
+        let Some(conversation) = self.table.get_mut(place) else {
+            return;
+        };
         conversation.close_reason = reason;
         conversation.end_ns = Some(at_ns);
         conversation.changed = true;
@@ -119,7 +168,9 @@ impl<I: Identities> Assembly<I> {
     /// Ends everything, at the end of the recorder or of a capture file. Connections stay open in the store: they are.
     pub fn finish_all(&mut self, at_ns: u64) {
         for place in self.table.in_use() {
-            let Some(conversation) = self.table.get_mut(place) else { continue };
+            let Some(conversation) = self.table.get_mut(place) else {
+                continue;
+            };
             for party in 0..2 {
                 conversation.end(party, at_ns, http1::End::Evicted, &mut self.heads);
             }
@@ -130,7 +181,9 @@ impl<I: Identities> Assembly<I> {
     }
 
     fn count_protocol(&mut self, place: usize) {
-        let Some(conversation) = self.table.get_mut(place) else { return };
+        let Some(conversation) = self.table.get_mut(place) else {
+            return;
+        };
         if conversation.own() || conversation.parties.iter().all(|party| party.bytes == 0) {
             return;
         }

@@ -19,9 +19,13 @@ impl<I: Identities> Assembly<I> {
         self.table.forget_strays(now_ns.saturating_sub(STRAY_NS));
         let mut looks = 0;
         for place in self.table.in_use() {
-            let Some(conversation) = self.table.get_mut(place) else { continue };
+            let Some(conversation) = self.table.get_mut(place) else {
+                continue;
+            };
             if !conversation.has_open() {
-                if !conversation.announced && now_ns.saturating_sub(conversation.start_ns) > SHOWN_AFTER_NS {
+                if !conversation.announced
+                    && now_ns.saturating_sub(conversation.start_ns) > SHOWN_AFTER_NS
+                {
                     self.announce(place, true);
                 }
                 continue;
@@ -36,18 +40,32 @@ impl<I: Identities> Assembly<I> {
     }
 
     fn look(&mut self, place: usize, look: &mut impl FnMut(u64, Way) -> Option<Passed>) {
-        let Some(conversation) = self.table.get_mut(place) else { return };
+        let Some(conversation) = self.table.get_mut(place) else {
+            return;
+        };
         for sender in 0..2 {
-            let own = conversation.parties.get(sender).and_then(|party| party.cookie);
-            let peer = conversation.parties.get(1 - sender).and_then(|party| party.cookie);
+            let own = conversation
+                .parties
+                .get(sender)
+                .and_then(|party| party.cookie);
+            let peer = conversation
+                .parties
+                .get(1 - sender)
+                .and_then(|party| party.cookie);
             let passed = match (own, peer) {
                 (Some(cookie), _) => look(cookie, Way::Egress),
                 (None, Some(cookie)) => look(cookie, Way::Ingress),
                 (None, None) => None,
             };
-            let before = conversation.looked.get_mut(sender).and_then(|looked| std::mem::replace(looked, passed));
-            if let Some(before) = before.filter(|before| before.bytes > conversation.passed(sender)) {
-                let why = Missing::NotCopied { last_chunk: before.last_chunk };
+            let before = conversation
+                .looked
+                .get_mut(sender)
+                .and_then(|looked| std::mem::replace(looked, passed));
+            if let Some(before) = before.filter(|before| before.bytes > conversation.passed(sender))
+            {
+                let why = Missing::NotCopied {
+                    last_chunk: before.last_chunk,
+                };
                 conversation.advance(sender, before.bytes, before.last_ns, why, &mut self.heads);
             }
         }
@@ -55,18 +73,30 @@ impl<I: Identities> Assembly<I> {
     }
 
     fn show_open(&mut self, place: usize, now_ns: u64) {
-        let Some(conversation) = self.table.get_mut(place) else { return };
+        let Some(conversation) = self.table.get_mut(place) else {
+            return;
+        };
         let due: Vec<_> = conversation
             .open_exchanges(now_ns)
             .into_iter()
             .filter(|open| {
-                let begun = open.request.as_ref().map(|part| part.first_byte_ns).or(open.response.as_ref().map(|part| part.first_byte_ns));
-                let shown = conversation.provisional.iter().any(|(ordinal, _)| *ordinal == open.ordinal);
+                let begun = open
+                    .request
+                    .as_ref()
+                    .map(|part| part.first_byte_ns)
+                    .or(open.response.as_ref().map(|part| part.first_byte_ns));
+                let shown = conversation
+                    .provisional
+                    .iter()
+                    .any(|(ordinal, _)| *ordinal == open.ordinal);
                 !shown && begun.is_some_and(|begun| now_ns.saturating_sub(begun) > SHOWN_AFTER_NS)
             })
             .collect();
         for open in due {
-            debug_assert!(matches!(open.outcome, http1::Outcome::Open), "an exchange that ended is not open");
+            debug_assert!(
+                matches!(open.outcome, http1::Outcome::Open),
+                "an exchange that ended is not open"
+            );
             self.give(place, open);
         }
     }

@@ -15,7 +15,11 @@ fn piece(offset: u64, bytes: &[u8], number: u32, new_turn: bool) -> Piece<'_> {
 }
 
 fn file(offset: u64, bytes: &[u8]) -> Piece<'_> {
-    Piece { number: None, new_turn: None, ..piece(offset, bytes, 0, false) }
+    Piece {
+        number: None,
+        new_turn: None,
+        ..piece(offset, bytes, 0, false)
+    }
 }
 
 fn check(pieces: &[Piece<'_>], expected: &str) {
@@ -30,7 +34,11 @@ fn check(pieces: &[Piece<'_>], expected: &str) {
 fn show(stretch: Stretch<'_>) -> String {
     match stretch {
         Stretch::Bytes { data, .. } => String::from_utf8_lossy(data).into_owned(),
-        Stretch::Hole { length, why: Missing::Lost, .. } => format!("lost:{length}"),
+        Stretch::Hole {
+            length,
+            why: Missing::Lost,
+            ..
+        } => format!("lost:{length}"),
         Stretch::Hole { length, .. } => format!("skipped:{length}"),
         Stretch::Turn => "|".to_owned(),
     }
@@ -38,28 +46,63 @@ fn show(stretch: Stretch<'_>) -> String {
 
 #[test]
 fn in_order() {
-    check(&[piece(0, b"ab", 0, true), piece(2, b"cd", 1, false), piece(4, b"ef", 2, true)], "| ab cd | ef");
+    check(
+        &[
+            piece(0, b"ab", 0, true),
+            piece(2, b"cd", 1, false),
+            piece(4, b"ef", 2, true),
+        ],
+        "| ab cd | ef",
+    );
 }
 
 #[test]
 fn a_retransmission_is_dropped_and_an_overlap_trimmed() {
-    check(&[piece(0, b"abcd", 0, true), piece(0, b"abcd", 1, false), piece(2, b"cdef", 2, false)], "| abcd ef");
+    check(
+        &[
+            piece(0, b"abcd", 0, true),
+            piece(0, b"abcd", 1, false),
+            piece(2, b"cdef", 2, false),
+        ],
+        "| abcd ef",
+    );
 }
 
 #[test]
 fn the_rest_of_a_turn_was_not_copied() {
-    check(&[piece(0, b"ab", 0, true), piece(100, b"cd", 1, true)], "| ab skipped:98 | cd");
+    check(
+        &[piece(0, b"ab", 0, true), piece(100, b"cd", 1, true)],
+        "| ab skipped:98 | cd",
+    );
 }
 
 #[test]
 fn missing_records_are_a_loss() {
-    check(&[piece(0, b"ab", 0, true), piece(100, b"cd", 3, true)], "| ab lost:98 | cd");
+    check(
+        &[piece(0, b"ab", 0, true), piece(100, b"cd", 3, true)],
+        "| ab lost:98 | cd",
+    );
 }
 
 #[test]
 fn packets_that_changed_places_are_put_back() {
-    check(&[piece(0, b"ab", 0, true), piece(4, b"ef", 1, false), piece(2, b"cd", 2, false)], "| ab cd ef");
-    check(&[file(0, b"ab"), file(6, b"gh"), file(4, b"ef"), file(2, b"cd")], "ab cd ef gh");
+    check(
+        &[
+            piece(0, b"ab", 0, true),
+            piece(4, b"ef", 1, false),
+            piece(2, b"cd", 2, false),
+        ],
+        "| ab cd ef",
+    );
+    check(
+        &[
+            file(0, b"ab"),
+            file(6, b"gh"),
+            file(4, b"ef"),
+            file(2, b"cd"),
+        ],
+        "ab cd ef gh",
+    );
 }
 
 #[test]

@@ -12,7 +12,12 @@ use crate::{
     output::{Table, TableSpec, captured_column, column, detailed},
 };
 
-const ONLY_SERVER: Parameter = Parameter { name: "without_client_errors", kind: Kind::Flag, required: false, description: "Leave out responses 400 to 499" };
+const ONLY_SERVER: Parameter = Parameter {
+    name: "without_client_errors",
+    kind: Kind::Flag,
+    required: false,
+    description: "Leave out responses 400 to 499",
+};
 
 pub(super) static DECLARATION: Declaration = Declaration {
     name: "find_errors",
@@ -20,7 +25,16 @@ pub(super) static DECLARATION: Declaration = Declaration {
     description: "Failures in a window grouped by service, route and kind: HTTP status 4xx and 5xx, reset, closed, refused, gave_up, \
         timed_out, malformed, unreachable, each with counts, first and last time, and example ids for get_exchange. Use it first \
         when something is broken. Connections that were refused have no exchange and so no example.",
-    parameters: &[SINCE, UNTIL, SERVICE, ONLY_SERVER, LIMIT, CURSOR, DETAIL, MAX_TOKENS],
+    parameters: &[
+        SINCE,
+        UNTIL,
+        SERVICE,
+        ONLY_SERVER,
+        LIMIT,
+        CURSOR,
+        DETAIL,
+        MAX_TOKENS,
+    ],
     facts: &[],
     tables: &[TABLE],
 };
@@ -40,7 +54,10 @@ const TABLE: TableSpec = TableSpec {
     ],
 };
 
-pub(super) async fn answer(arguments: &Arguments, asking: &Asking<'_>) -> Result<Output, ToolError> {
+pub(super) async fn answer(
+    arguments: &Arguments,
+    asking: &Asking<'_>,
+) -> Result<Output, ToolError> {
     let mut query = ErrorsQuery {
         window: window(arguments),
         service: arguments.text("service"),
@@ -51,7 +68,10 @@ pub(super) async fn answer(arguments: &Arguments, asking: &Asking<'_>) -> Result
     let mut fitting = Fitting::new(arguments.max_tokens());
     loop {
         let answer = asking.store.errors(&query, asking.cancel).await?;
-        let mut output = Output::framed(&answer, "Try a longer window (since) or without service; list_services shows what was served.");
+        let mut output = Output::framed(
+            &answer,
+            "Try a longer window (since) or without service; list_services shows what was served.",
+        );
         let mut table = Table::new(&TABLE, arguments.is_detailed());
         for group in &answer.value {
             table.push(&TABLE, row(group));

@@ -18,7 +18,13 @@ pub(super) static DECLARATION: Declaration = Declaration {
     description: "One exchange by its id (x_…): request and response with all header fields, both ends with process and container, \
         timing split, what the outcome means, the evidence for owners and threads, and what could not be seen. With header, one \
         long value whole, in pages.",
-    parameters: &[ID, Parameter::text("header", "Give the whole value of this header instead"), CURSOR, DETAIL, MAX_TOKENS],
+    parameters: &[
+        ID,
+        Parameter::text("header", "Give the whole value of this header instead"),
+        CURSOR,
+        DETAIL,
+        MAX_TOKENS,
+    ],
     facts: FACTS,
     tables: &[REQUEST_HEADERS, RESPONSE_HEADERS, PAGES],
 };
@@ -26,12 +32,25 @@ pub(super) static DECLARATION: Declaration = Declaration {
 /// Header text given at a time, in bytes for each token of the budget.
 const PAGE_BYTES_FOR_TOKEN: usize = 1;
 
-const HEADER_COLUMNS: &[crate::output::ColumnSpec] = &[captured_column("name"), captured_column("value")];
-const REQUEST_HEADERS: TableSpec = TableSpec { name: "request.headers", columns: HEADER_COLUMNS };
-const RESPONSE_HEADERS: TableSpec = TableSpec { name: "response.headers", columns: HEADER_COLUMNS };
+const HEADER_COLUMNS: &[crate::output::ColumnSpec] =
+    &[captured_column("name"), captured_column("value")];
+const REQUEST_HEADERS: TableSpec = TableSpec {
+    name: "request.headers",
+    columns: HEADER_COLUMNS,
+};
+const RESPONSE_HEADERS: TableSpec = TableSpec {
+    name: "response.headers",
+    columns: HEADER_COLUMNS,
+};
 const PAGES: TableSpec = TableSpec {
     name: "",
-    columns: &[column("of"), captured_column("name"), captured_column("value"), column("offset"), column("full_bytes")],
+    columns: &[
+        column("of"),
+        captured_column("name"),
+        captured_column("value"),
+        column("offset"),
+        column("full_bytes"),
+    ],
 };
 
 macro_rules! facts_of {
@@ -90,7 +109,10 @@ const FACTS: &[FactSpec] = facts_of!(
     messages "request", "response"
 );
 
-pub(super) async fn answer(arguments: &Arguments, asking: &Asking<'_>) -> Result<Output, ToolError> {
+pub(super) async fn answer(
+    arguments: &Arguments,
+    asking: &Asking<'_>,
+) -> Result<Output, ToolError> {
     let id = arguments.text("id").unwrap_or_default();
     if let Some(header) = arguments.text("header") {
         return page(&id, &header, arguments, asking).await;
@@ -99,15 +121,81 @@ pub(super) async fn answer(arguments: &Arguments, asking: &Asking<'_>) -> Result
     let mut output = Output::framed(&answer, "");
     let exchange = &answer.value;
     facts(&mut output, exchange);
-    end(&mut output, ["client.service", "client.service_kind", "client.address", "client.peer_as_seen", "client.on_this_machine", "client.netns", "client.pid", "client.executable", "client.command_line", "client.cgroup", "client.container_id", "client.process_evidence"], &exchange.client, arguments.is_detailed());
-    end(&mut output, ["server.service", "server.service_kind", "server.address", "server.peer_as_seen", "server.on_this_machine", "server.netns", "server.pid", "server.executable", "server.command_line", "server.cgroup", "server.container_id", "server.process_evidence"], &exchange.server, arguments.is_detailed());
+    end(
+        &mut output,
+        [
+            "client.service",
+            "client.service_kind",
+            "client.address",
+            "client.peer_as_seen",
+            "client.on_this_machine",
+            "client.netns",
+            "client.pid",
+            "client.executable",
+            "client.command_line",
+            "client.cgroup",
+            "client.container_id",
+            "client.process_evidence",
+        ],
+        &exchange.client,
+        arguments.is_detailed(),
+    );
+    end(
+        &mut output,
+        [
+            "server.service",
+            "server.service_kind",
+            "server.address",
+            "server.peer_as_seen",
+            "server.on_this_machine",
+            "server.netns",
+            "server.pid",
+            "server.executable",
+            "server.command_line",
+            "server.cgroup",
+            "server.container_id",
+            "server.process_evidence",
+        ],
+        &exchange.server,
+        arguments.is_detailed(),
+    );
     if let Some(request) = &exchange.request {
-        message(&mut output, ["request.version", "request.header_bytes", "request.body_bytes", "request.first_byte", "request.last_byte", "request.thread_id", "request.thread_evidence"], request, arguments.is_detailed());
-        output.tables.push(headers(&REQUEST_HEADERS, &request.headers));
+        message(
+            &mut output,
+            [
+                "request.version",
+                "request.header_bytes",
+                "request.body_bytes",
+                "request.first_byte",
+                "request.last_byte",
+                "request.thread_id",
+                "request.thread_evidence",
+            ],
+            request,
+            arguments.is_detailed(),
+        );
+        output
+            .tables
+            .push(headers(&REQUEST_HEADERS, &request.headers));
     }
     if let Some(response) = &exchange.response {
-        message(&mut output, ["response.version", "response.header_bytes", "response.body_bytes", "response.first_byte", "response.last_byte", "response.thread_id", "response.thread_evidence"], response, arguments.is_detailed());
-        output.tables.push(headers(&RESPONSE_HEADERS, &response.headers));
+        message(
+            &mut output,
+            [
+                "response.version",
+                "response.header_bytes",
+                "response.body_bytes",
+                "response.first_byte",
+                "response.last_byte",
+                "response.thread_id",
+                "response.thread_evidence",
+            ],
+            response,
+            arguments.is_detailed(),
+        );
+        output
+            .tables
+            .push(headers(&RESPONSE_HEADERS, &response.headers));
     }
     Ok(squeeze(output, arguments.max_tokens()))
 }
@@ -115,7 +203,11 @@ pub(super) async fn answer(arguments: &Arguments, asking: &Asking<'_>) -> Result
 fn facts(output: &mut Output, exchange: &ExchangeDetail) {
     output.tell(FACTS, "id", exchange.id.as_str());
     output.tell(FACTS, "outcome", exchange.outcome);
-    output.tell(FACTS, "outcome_explained", exchange.outcome_explained.as_str());
+    output.tell(
+        FACTS,
+        "outcome_explained",
+        exchange.outcome_explained.as_str(),
+    );
     output.tell(FACTS, "status_code", exchange.status_code);
     output.tell(FACTS, "reason", exchange.reason.as_deref().map(value));
     output.tell(FACTS, "method", exchange.method.as_deref().map(value));
@@ -127,20 +219,49 @@ fn facts(output: &mut Output, exchange: &ExchangeDetail) {
     }
     output.tell(FACTS, "start", rfc3339(exchange.start_ns));
     output.tell(FACTS, "end", rfc3339(exchange.end_ns));
-    output.tell(FACTS, "timing.request_sent_ms", milliseconds(exchange.request_sent_ns));
+    output.tell(
+        FACTS,
+        "timing.request_sent_ms",
+        milliseconds(exchange.request_sent_ns),
+    );
     output.tell(FACTS, "timing.wait_ms", milliseconds(exchange.wait_ns));
-    output.tell(FACTS, "timing.response_ms", milliseconds(exchange.response_ns));
+    output.tell(
+        FACTS,
+        "timing.response_ms",
+        milliseconds(exchange.response_ns),
+    );
     if !exchange.gaps.is_empty() {
         output.tell(FACTS, "gaps", exchange.gaps.clone());
     }
     output.tell(FACTS, "connection.id", exchange.connection_id.as_str());
     output.tell(FACTS, "connection.ordinal", exchange.ordinal);
-    output.tell(FACTS, "connection.close_reason", exchange.connection_close_reason.as_str());
-    output.tell(FACTS, "connection.joined_midstream", exchange.joined_midstream);
+    output.tell(
+        FACTS,
+        "connection.close_reason",
+        exchange.connection_close_reason.as_str(),
+    );
+    output.tell(
+        FACTS,
+        "connection.joined_midstream",
+        exchange.joined_midstream,
+    );
 }
 
 fn end(output: &mut Output, paths: [&'static str; 12], end: &EndDetail, is_detailed: bool) {
-    let [service, kind, address, peer, local, netns, pid, executable, command_line, cgroup, container, evidence] = paths;
+    let [
+        service,
+        kind,
+        address,
+        peer,
+        local,
+        netns,
+        pid,
+        executable,
+        command_line,
+        cgroup,
+        container,
+        evidence,
+    ] = paths;
     output.tell(FACTS, service, value(&end.service));
     output.tell(FACTS, kind, end.service_kind.as_str());
     output.tell(FACTS, address, end.address.as_str());
@@ -157,8 +278,21 @@ fn end(output: &mut Output, paths: [&'static str; 12], end: &EndDetail, is_detai
     }
 }
 
-fn message(output: &mut Output, paths: [&'static str; 7], message: &MessageDetail, is_detailed: bool) {
-    let [version, header_bytes, body_bytes, first, last, thread, evidence] = paths;
+fn message(
+    output: &mut Output,
+    paths: [&'static str; 7],
+    message: &MessageDetail,
+    is_detailed: bool,
+) {
+    let [
+        version,
+        header_bytes,
+        body_bytes,
+        first,
+        last,
+        thread,
+        evidence,
+    ] = paths;
     output.tell(FACTS, version, message.version.as_str());
     output.tell(FACTS, header_bytes, message.header_bytes);
     output.tell(FACTS, body_bytes, message.body_bytes);
@@ -173,19 +307,39 @@ fn message(output: &mut Output, paths: [&'static str; 7], message: &MessageDetai
 fn headers(spec: &TableSpec, lines: &[HeaderLine]) -> Table {
     let mut table = Table::new(spec, true);
     for line in lines {
-        table.push(spec, vec![value(&line.name).into(), value(&line.value).into()]);
+        table.push(
+            spec,
+            vec![value(&line.name).into(), value(&line.value).into()],
+        );
     }
     table
 }
 
-async fn page(id: &str, header: &str, arguments: &Arguments, asking: &Asking<'_>) -> Result<Output, ToolError> {
+async fn page(
+    id: &str,
+    header: &str,
+    arguments: &Arguments,
+    asking: &Asking<'_>,
+) -> Result<Output, ToolError> {
     let room = arguments.max_tokens().saturating_sub(150).max(50) * PAGE_BYTES_FOR_TOKEN;
     let cursor = arguments.text("cursor");
-    let answer = asking.store.header(id, header, cursor.as_deref(), room, asking.cancel).await?;
-    let mut output = Output::framed(&answer, "This exchange has no such header; get_exchange without header lists them.");
+    let answer = asking
+        .store
+        .header(id, header, cursor.as_deref(), room, asking.cancel)
+        .await?;
+    let mut output = Output::framed(
+        &answer,
+        "This exchange has no such header; get_exchange without header lists them.",
+    );
     let mut table = Table::new(&PAGES, true);
     for page in &answer.value {
-        let row: Vec<Value> = vec![page.of.into(), value(&page.name).into(), plain(&page.value).into(), page.offset.into(), page.full_bytes.into()];
+        let row: Vec<Value> = vec![
+            page.of.into(),
+            value(&page.name).into(),
+            plain(&page.value).into(),
+            page.offset.into(),
+            page.full_bytes.into(),
+        ];
         table.push(&PAGES, row);
     }
     output.tables.push(table);

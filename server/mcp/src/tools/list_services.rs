@@ -12,7 +12,12 @@ use crate::{
     output::{Table, TableSpec, captured_column, column, detailed},
 };
 
-const BY_ROUTE: Parameter = Parameter { name: "by_route", kind: Kind::Flag, required: false, description: "One row for each method and route" };
+const BY_ROUTE: Parameter = Parameter {
+    name: "by_route",
+    kind: Kind::Flag,
+    required: false,
+    description: "One row for each method and route",
+};
 
 pub(super) static DECLARATION: Declaration = Declaration {
     name: "list_services",
@@ -20,7 +25,9 @@ pub(super) static DECLARATION: Declaration = Declaration {
     description: "Who serves and who calls whom in a window: requests, errors and latency quantiles for each pair of services, or for \
         each route with by_route. Use it to learn the shape of a system and the names that other tools take as service. \
         For single requests use search_exchanges, for failures find_errors.",
-    parameters: &[SINCE, UNTIL, SERVICE, BY_ROUTE, LIMIT, CURSOR, DETAIL, MAX_TOKENS],
+    parameters: &[
+        SINCE, UNTIL, SERVICE, BY_ROUTE, LIMIT, CURSOR, DETAIL, MAX_TOKENS,
+    ],
     facts: &[],
     tables: &[TABLE],
 };
@@ -45,7 +52,10 @@ const TABLE: TableSpec = TableSpec {
     ],
 };
 
-pub(super) async fn answer(arguments: &Arguments, asking: &Asking<'_>) -> Result<Output, ToolError> {
+pub(super) async fn answer(
+    arguments: &Arguments,
+    asking: &Asking<'_>,
+) -> Result<Output, ToolError> {
     let mut query = ServicesQuery {
         window: window(arguments),
         service: arguments.text("service"),
@@ -56,7 +66,10 @@ pub(super) async fn answer(arguments: &Arguments, asking: &Asking<'_>) -> Result
     let mut fitting = Fitting::new(arguments.max_tokens());
     loop {
         let answer = asking.store.services(&query, asking.cancel).await?;
-        let mut output = Output::framed(&answer, "Try a longer window (since), without service, or call status.");
+        let mut output = Output::framed(
+            &answer,
+            "Try a longer window (since), without service, or call status.",
+        );
         let mut table = Table::new(&TABLE, arguments.is_detailed());
         if !query.by_route {
             table.columns.retain(|column| column.name != "route");

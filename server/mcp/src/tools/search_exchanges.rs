@@ -16,12 +16,26 @@ use crate::{
 
 const WAIT: Parameter = Parameter {
     name: "wait_s",
-    kind: Kind::Integer { min: 0, max: 25, default: 0 },
+    kind: Kind::Integer {
+        min: 0,
+        max: 25,
+        default: 0,
+    },
     required: false,
     description: "Wait so many seconds for the next match; without since, only what begins after this call counts",
 };
-const ORDER: Parameter = Parameter { name: "order", kind: Kind::Choice(&["newest", "slowest"]), required: false, description: "Which come first" };
-const LATENCY: Parameter = Parameter { name: "min_latency_ms", kind: Kind::Number, required: false, description: "Least time from first request byte to last response byte" };
+const ORDER: Parameter = Parameter {
+    name: "order",
+    kind: Kind::Choice(&["newest", "slowest"]),
+    required: false,
+    description: "Which come first",
+};
+const LATENCY: Parameter = Parameter {
+    name: "min_latency_ms",
+    kind: Kind::Number,
+    required: false,
+    description: "Least time from first request byte to last response byte",
+};
 
 pub(super) static DECLARATION: Declaration = Declaration {
     name: "search_exchanges",
@@ -40,7 +54,10 @@ pub(super) static DECLARATION: Declaration = Declaration {
         Parameter::text("header_name", "A header that request or response must have"),
         Parameter::text("header_value", "Part of a header's value"),
         LATENCY,
-        Parameter::text("outcome", "complete, open, client_gave_up, server_reset, server_closed, timed_out, truncated, malformed, request_not_seen, or failed for all but the first two"),
+        Parameter::text(
+            "outcome",
+            "complete, open, client_gave_up, server_reset, server_closed, timed_out, truncated, malformed, request_not_seen, or failed for all but the first two",
+        ),
         ORDER,
         WAIT,
         LIMIT,
@@ -69,7 +86,10 @@ const TABLE: TableSpec = TableSpec {
     ],
 };
 
-pub(super) async fn answer(arguments: &Arguments, asking: &Asking<'_>) -> Result<Output, ToolError> {
+pub(super) async fn answer(
+    arguments: &Arguments,
+    asking: &Asking<'_>,
+) -> Result<Output, ToolError> {
     let mut query = read(arguments);
     let patience = Duration::from_secs(arguments.integer(&WAIT));
     if !patience.is_zero() && query.window.since.is_none() && query.cursor.is_none() {
@@ -84,7 +104,10 @@ pub(super) async fn answer(arguments: &Arguments, asking: &Asking<'_>) -> Result
             Some(answer) => answer,
             None => asking.store.search(&query, asking.cancel).await?,
         };
-        let mut output = Output::framed(&answer, "Try fewer conditions or a longer window (since); list_services shows which services there are.");
+        let mut output = Output::framed(
+            &answer,
+            "Try fewer conditions or a longer window (since); list_services shows which services there are.",
+        );
         let mut table = Table::new(&TABLE, arguments.is_detailed());
         for exchange in &answer.value {
             table.push(&TABLE, row(exchange));
@@ -109,7 +132,11 @@ fn read(arguments: &Arguments) -> SearchQuery {
         header_value: arguments.text("header_value"),
         min_latency_ms: arguments.number(LATENCY.name),
         outcome: arguments.text("outcome"),
-        order: if arguments.text(ORDER.name).as_deref() == Some("slowest") { SearchOrder::Slowest } else { SearchOrder::Newest },
+        order: if arguments.text(ORDER.name).as_deref() == Some("slowest") {
+            SearchOrder::Slowest
+        } else {
+            SearchOrder::Newest
+        },
         limit: arguments.limit(),
         cursor: arguments.text("cursor"),
         ..SearchQuery::default()
@@ -117,7 +144,11 @@ fn read(arguments: &Arguments) -> SearchQuery {
 }
 
 /// Asks again with every commit until something matches or patience ends. Progress is told about once a second.
-async fn wait(query: &SearchQuery, patience: Duration, asking: &Asking<'_>) -> Result<Answer<Vec<ExchangeRow>>, ToolError> {
+async fn wait(
+    query: &SearchQuery,
+    patience: Duration,
+    asking: &Asking<'_>,
+) -> Result<Answer<Vec<ExchangeRow>>, ToolError> {
     let begun = Instant::now();
     loop {
         let answer = asking.store.search(query, asking.cancel).await?;
@@ -126,7 +157,14 @@ async fn wait(query: &SearchQuery, patience: Duration, asking: &Asking<'_>) -> R
             return Ok(answer);
         }
         (asking.progress)(begun.elapsed().as_secs(), patience.as_secs());
-        asking.store.changed(answer.as_of_ns, left.min(Duration::from_secs(1)), asking.cancel).await?;
+        asking
+            .store
+            .changed(
+                answer.as_of_ns,
+                left.min(Duration::from_secs(1)),
+                asking.cancel,
+            )
+            .await?;
     }
 }
 

@@ -37,7 +37,10 @@ const FACTS: &[FactSpec] = &[
     fact("recorder.settings", "string"),
 ];
 
-pub(super) async fn answer(arguments: &Arguments, asking: &Asking<'_>) -> Result<Output, ToolError> {
+pub(super) async fn answer(
+    arguments: &Arguments,
+    asking: &Asking<'_>,
+) -> Result<Output, ToolError> {
     let answer = asking.store.status(asking.cancel).await?;
     let mut output = Output::framed(&answer, "");
     let status = &answer.value;
@@ -61,7 +64,11 @@ pub(super) async fn answer(arguments: &Arguments, asking: &Asking<'_>) -> Result
         output.tell(FACTS, "recorded.services", status.services);
         output.tell(FACTS, "store.bytes", status.store_bytes);
         output.tell(FACTS, "recorder.source", status.source.clone());
-        output.tell(FACTS, "recorder.started", status.recorder_started_ns.map(rfc3339));
+        output.tell(
+            FACTS,
+            "recorder.started",
+            status.recorder_started_ns.map(rfc3339),
+        );
         output.tell(FACTS, "recorder.version", status.recorder_version.clone());
         output.tell(FACTS, "recorder.settings", status.settings.clone());
         output.notes.push("bodies are never kept; what is inside TLS, HTTP/2, UDP and Unix sockets is not seen by this version; values in braces such as {bearer:9f31c0aa12bb34cd:812} are keyed hashes, equal where the values were equal".to_owned());

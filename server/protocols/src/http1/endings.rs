@@ -23,14 +23,14 @@ impl<O: Observer> Connection<O> {
                 self.cut_by_end(Direction::ToClient, None, observer);
                 match direction {
                     Direction::ToServer => {
-                        self.close(Phase::Closed, Outcome::ClientGaveUp, at_ns, observer)
+                        self.close(Phase::Closed, Outcome::ClientGaveUp, at_ns, observer);
                     }
                     Direction::ToClient => self.server_reset(at_ns, observer),
                 }
             }
             End::TimedOut => self.cut_and_close(None, Outcome::TimedOut, at_ns, observer),
             End::Evicted => {
-                self.cut_and_close(Some(Gaps::default()), Outcome::Truncated, at_ns, observer)
+                self.cut_and_close(Some(Gaps::default()), Outcome::Truncated, at_ns, observer);
             }
         }
     }

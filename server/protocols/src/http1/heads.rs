@@ -157,7 +157,7 @@ impl<O: Observer> Connection<O> {
                     bytes.len(),
                     gaps(Gaps::REQUEST_HEAD_CUT),
                     observer,
-                )
+                );
             }),
             Direction::ToClient => head::cut_response(bytes).map(|head| {
                 self.begin_response(
@@ -166,7 +166,7 @@ impl<O: Observer> Connection<O> {
                     bytes.len(),
                     gaps(Gaps::RESPONSE_HEAD_CUT),
                     observer,
-                )
+                );
             }),
         };
         if shown.is_some() {

@@ -58,7 +58,7 @@ impl<O: Observer> Connection<O> {
         match self.lane(direction).state {
             State::Head => self.skip_between(direction, count, why),
             State::Length(left) if count > 0 => {
-                self.skip_length(direction, left, count, why, observer)
+                self.skip_length(direction, left, count, why, observer);
             }
             State::Chunked(chunks) => {
                 if let Some(chunks) = chunks.skip(count) {

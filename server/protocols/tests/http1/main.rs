@@ -1,6 +1,10 @@
 //! HTTP/1.x framing and pairing, through the public face only.
 //!
 //! Each file is a table of conversations and the lines that come of them; `conversation` says how both are written.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that meets what it did not expect must end"
+)]
 
 mod conversation;
 mod endings;

@@ -95,7 +95,10 @@ pub(crate) fn assert_once(recorder: &Recorder) {
     );
 }
 
-fn told(steps: &[Step<'_>]) -> (Vec<String>, Vec<Vec<(String, String)>>, Vec<(u64, u64)>) {
+/// Lines, request fields, and sizes of the two heads, of each exchange.
+type Told = (Vec<String>, Vec<Vec<(String, String)>>, Vec<(u64, u64)>);
+
+fn told(steps: &[Step<'_>]) -> Told {
     let (_, recorder) = observe(steps);
     assert_once(&recorder);
     let fields = |exchange: &headwater_protocols::http1::Exchange<crate::conversation::Head, _>| {

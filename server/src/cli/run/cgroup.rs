@@ -15,7 +15,11 @@ impl Own {
     pub(super) fn make() -> Option<Self> {
         let mount = cgroup_mount()?;
         let own = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-        let own = own.lines().find_map(|line| line.strip_prefix("0::"))?.trim_end_matches('/').to_owned();
+        let own = own
+            .lines()
+            .find_map(|line| line.strip_prefix("0::"))?
+            .trim_end_matches('/')
+            .to_owned();
         let name = format!("{own}/headwater-run-{}", std::process::id());
         let folder = mount.join(name.trim_start_matches('/'));
         std::fs::create_dir(&folder).ok()?;

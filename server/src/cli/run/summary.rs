@@ -3,10 +3,15 @@
 use std::{fmt::Write as _, path::Path, time::Duration};
 
 use headwater_mcp::plain;
-use headwater_query::{ExchangeRow, QueryError, SearchOrder, SearchQuery, Store, TimeArgument, WindowArgument};
+use headwater_query::{
+    ExchangeRow, QueryError, SearchOrder, SearchQuery, Store, TimeArgument, WindowArgument,
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::{cli::output::{say, show}, clock::now_ns};
+use crate::{
+    cli::output::{say, show},
+    clock::now_ns,
+};
 
 /// How long a recorder may take to commit what it saw.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -18,7 +23,15 @@ const SHOWN: usize = 20;
 /// Rows written to the file at most.
 const MAX_ROWS: usize = 100_000;
 /// Programs whose daemons start processes for them.
-const ENGINES: [&str; 7] = ["docker", "podman", "nerdctl", "kubectl", "systemd-run", "crictl", "ctr"];
+const ENGINES: [&str; 7] = [
+    "docker",
+    "podman",
+    "nerdctl",
+    "kubectl",
+    "systemd-run",
+    "crictl",
+    "ctr",
+];
 
 /// The command and its run.
 pub(super) struct About {
@@ -50,9 +63,14 @@ pub(super) async fn tell(store: &Path, about: &About, json: Option<&Path>) {
 async fn wait_for_commit(store: &Store, until_ns: u64, cancel: &CancellationToken) {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
-        let Ok(status) = store.status(cancel).await else { return };
+        let Ok(status) = store.status(cancel).await else {
+            return;
+        };
         let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-        if status.as_of_ns >= until_ns || status.recorder != headwater_query::Recorder::Running || left.is_zero() {
+        if status.as_of_ns >= until_ns
+            || status.recorder != headwater_query::Recorder::Running
+            || left.is_zero()
+        {
             return;
         }
         if store.changed(status.as_of_ns, left, cancel).await.is_err() {
@@ -61,11 +79,18 @@ async fn wait_for_commit(store: &Store, until_ns: u64, cancel: &CancellationToke
     }
 }
 
-async fn rows(store: &Store, about: &About, cancel: &CancellationToken) -> Result<(Vec<ExchangeRow>, Vec<String>), QueryError> {
+async fn rows(
+    store: &Store,
+    about: &About,
+    cancel: &CancellationToken,
+) -> Result<(Vec<ExchangeRow>, Vec<String>), QueryError> {
     let at = |ns: u64| Some(TimeArgument(headwater_query::rfc3339(ns)));
     let mut query = SearchQuery {
         // A connection that was there before may carry a request that began before: nothing older than the command counts.
-        window: WindowArgument { since: at(about.begun_ns), until: at(now_ns().max(about.ended_ns)) },
+        window: WindowArgument {
+            since: at(about.begun_ns),
+            until: at(now_ns().max(about.ended_ns)),
+        },
         process_tree: Some(std::process::id()),
         cgroup: about.cgroup.clone(),
         order: SearchOrder::Newest,
@@ -78,7 +103,11 @@ async fn rows(store: &Store, about: &About, cancel: &CancellationToken) -> Resul
         rows.extend(answer.value);
         query.cursor = answer.next_cursor;
         if query.cursor.is_none() || rows.len() >= MAX_ROWS {
-            let coverage = answer.coverage.into_iter().map(|item| format!("{}: {} ({})", item.kind, item.explanation, item.count)).collect();
+            let coverage = answer
+                .coverage
+                .into_iter()
+                .map(|item| format!("{}: {} ({})", item.kind, item.explanation, item.count))
+                .collect();
             rows.reverse();
             return Ok((rows, coverage));
         }
@@ -86,25 +115,50 @@ async fn rows(store: &Store, about: &About, cancel: &CancellationToken) -> Resul
 }
 
 fn failed(row: &ExchangeRow) -> bool {
-    row.status_code.is_some_and(|status| status >= 400) || !matches!(row.outcome, "complete" | "open")
+    row.status_code.is_some_and(|status| status >= 400)
+        || !matches!(row.outcome, "complete" | "open")
 }
 
 fn in_words(about: &About, rows: &[ExchangeRow], coverage: &[String]) -> String {
     let failures = rows.iter().filter(|row| failed(row)).count();
-    let mut text = format!("\nheadwater: {} exchanges, {failures} failed, in {:.3} s\n", rows.len(), seconds(about.ended_ns.saturating_sub(about.begun_ns)));
+    let mut text = format!(
+        "\nheadwater: {} exchanges, {failures} failed, in {:.3} s\n",
+        rows.len(),
+        seconds(about.ended_ns.saturating_sub(about.begun_ns))
+    );
     // Failures are what is looked for: they come first when not all can be shown.
     let mut shown: Vec<_> = rows.iter().filter(|row| failed(row)).take(SHOWN).collect();
     let room = SHOWN - shown.len();
     shown.extend(rows.iter().filter(|row| !failed(row)).take(room));
     shown.sort_by_key(|row| row.start_ns);
     for row in &shown {
-        let status = row.status_code.map_or_else(|| row.outcome.to_owned(), |status| status.to_string());
-        let latency = row.latency_ns.map_or_else(String::new, |ns| format!("{:.1} ms", seconds(ns) * 1000.0));
-        let (method, path) = (row.method.as_deref().unwrap_or("-"), row.path.as_deref().unwrap_or("-"));
-        let _ = writeln!(text, "  {}  {} -> {}  {} {}  {status}  {latency}", row.id, plain(&row.client), plain(&row.server), plain(method), plain(path));
+        let status = row
+            .status_code
+            .map_or_else(|| row.outcome.to_owned(), |status| status.to_string());
+        let latency = row
+            .latency_ns
+            .map_or_else(String::new, |ns| format!("{:.1} ms", seconds(ns) * 1000.0));
+        let (method, path) = (
+            row.method.as_deref().unwrap_or("-"),
+            row.path.as_deref().unwrap_or("-"),
+        );
+        let _ = writeln!(
+            text,
+            "  {}  {} -> {}  {} {}  {status}  {latency}",
+            row.id,
+            plain(&row.client),
+            plain(&row.server),
+            plain(method),
+            plain(path)
+        );
     }
     if rows.len() > shown.len() {
-        let _ = writeln!(text, "  … and {} more: headwater search-exchanges --since {}", rows.len() - shown.len(), headwater_query::rfc3339(about.begun_ns));
+        let _ = writeln!(
+            text,
+            "  … and {} more: headwater search-exchanges --since {}",
+            rows.len() - shown.len(),
+            headwater_query::rfc3339(about.begun_ns)
+        );
     }
     for line in coverage {
         let _ = writeln!(text, "  not seen: {line}");
@@ -118,8 +172,17 @@ fn in_words(about: &About, rows: &[ExchangeRow], coverage: &[String]) -> String 
 /// What cannot be owned, in words.
 fn not_owned(about: &About) -> Vec<String> {
     let mut lines = Vec::new();
-    let words = || about.command.iter().flat_map(|word| word.split_whitespace()).map(|word| word.rsplit('/').next().unwrap_or(word));
-    if let Some(engine) = ENGINES.iter().find(|engine| words().any(|word| word == **engine)) {
+    let words = || {
+        about
+            .command
+            .iter()
+            .flat_map(|word| word.split_whitespace())
+            .map(|word| word.rsplit('/').next().unwrap_or(word))
+    };
+    if let Some(engine) = ENGINES
+        .iter()
+        .find(|engine| words().any(|word| word == **engine))
+    {
         lines.push(format!("processes that {engine}'s daemon started for the command: they are the daemon's children. Ask by service instead"));
     }
     if about.cgroup.is_none() {

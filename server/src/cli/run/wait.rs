@@ -12,7 +12,10 @@ use tokio::{
 };
 
 /// Runs the command; gives its exit code, or 128 + n when signal n ended it.
-pub(super) async fn run_to_its_end(command: &[OsString], cgroup: Option<&Path>) -> std::io::Result<u8> {
+pub(super) async fn run_to_its_end(
+    command: &[OsString],
+    cgroup: Option<&Path>,
+) -> std::io::Result<u8> {
     // Orphans of the command become children of this process, so that they still count as its tree.
     let _ = nix::sys::prctl::set_child_subreaper(true);
     let mut start = Command::new(std::env::current_exe()?);
@@ -20,7 +23,10 @@ pub(super) async fn run_to_its_end(command: &[OsString], cgroup: Option<&Path>) 
     if let Some(cgroup) = cgroup {
         start.arg("--cgroup").arg(cgroup);
     }
-    start.args(super::identity_arguments()).arg("--").args(command);
+    start
+        .args(super::identity_arguments())
+        .arg("--")
+        .args(command);
     // The terminal gives SIGINT and SIGQUIT to the whole foreground group, the command included: here they are only kept
     // from ending this process before it has told what happened. The others were meant for the command.
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -31,7 +37,10 @@ pub(super) async fn run_to_its_end(command: &[OsString], cgroup: Option<&Path>) 
     let mut user2 = signal(SignalKind::user_defined2())?;
     let on_terminal = std::io::IsTerminal::is_terminal(&std::io::stdin());
     let mut child = start.spawn()?;
-    let pid = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+    let pid = child
+        .id()
+        .and_then(|id| i32::try_from(id).ok())
+        .map(Pid::from_raw);
     let pass = |which: Signal| {
         if let Some(pid) = pid {
             let _ = kill(pid, which);
@@ -51,6 +60,8 @@ pub(super) async fn run_to_its_end(command: &[OsString], cgroup: Option<&Path>) 
 }
 
 fn code_of(status: std::process::ExitStatus) -> u8 {
-    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    let code = status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     u8::try_from(code & 0xff).unwrap_or(1)
 }
