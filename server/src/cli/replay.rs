@@ -24,6 +24,8 @@ use crate::{
 
 /// Files larger than this get a progress bar.
 const LONG: u64 = 8 << 20;
+/// Events given to the store at a time.
+const APPLY_EVENTS: usize = 1_024;
 /// Rows in one transaction.
 const COMMIT_ROWS: usize = 20_000;
 
@@ -155,6 +157,7 @@ fn replay_file(
     let mut tracker = Tracker::default();
     let (mut held, mut rows) = (Held::default(), 0);
     let (mut first_ns, mut last_ns) = (u64::MAX, 0);
+    let mut events: Vec<Event> = Vec::new();
     reader.packets(|packet, consumed| {
         held.packets += 1;
         first_ns = first_ns.min(packet.at_ns);
@@ -168,9 +171,12 @@ fn replay_file(
             Frame::UnknownLink => held.unknown_links += 1,
             Frame::Other => {}
         }
-        let events: Vec<Event> = assembly.events().collect();
-        rows += events.len();
-        apply(writer, &events);
+        events.extend(assembly.events());
+        if events.len() >= APPLY_EVENTS {
+            rows += events.len();
+            apply(writer, &events);
+            events.clear();
+        }
         if rows >= COMMIT_ROWS {
             rows = 0;
             commit(writer);
@@ -181,7 +187,7 @@ fn replay_file(
     assembly.finish_all(last_ns);
     let tally = assembly.tally();
     held.exchanges = tally.exchanges;
-    let mut events: Vec<Event> = assembly.events().collect();
+    events.extend(assembly.events());
     let from_ns = first_ns.min(last_ns);
     for (kind, count) in [
         (CoverageKind::JoinedMidstream, tally.midstream),

@@ -17,6 +17,9 @@ use headwater_model::Event;
 /// Events under way at most: about a kilobyte each.
 const MAX_EVENTS: usize = 16_384;
 
+/// Events given to the writer at once, roughly.
+const GATHERED: usize = 4_096;
+
 /// The reader's end.
 pub(crate) struct Inlet {
     sender: Sender<Vec<Event>>,
@@ -92,7 +95,15 @@ impl Outlet {
     /// Waits for events.
     pub(crate) fn receive(&self, patience: Duration) -> Delivery {
         match self.receiver.recv_timeout(patience) {
-            Ok(events) => Delivery::Events(events),
+            Ok(mut events) => {
+                // What has gathered is written at once: each call of the store has a price of its own.
+                while events.len() < GATHERED
+                    && let Ok(mut more) = self.receiver.try_recv()
+                {
+                    events.append(&mut more);
+                }
+                Delivery::Events(events)
+            }
             Err(RecvTimeoutError::Timeout) => Delivery::Quiet,
             Err(RecvTimeoutError::Disconnected) => Delivery::Over,
         }

@@ -25,8 +25,10 @@ use crate::{
     probes::Probes,
 };
 
-/// Between two drains when there is little to do.
+/// Between two drains while there is traffic: short, so that work comes in small bursts beside what is observed.
 const REST: Duration = Duration::from_millis(1);
+/// Between two drains when there was nothing for a while; reached by doubling.
+const LONGEST_REST: Duration = Duration::from_millis(16);
 /// Records drained before events are handed on.
 const BATCH: usize = 512;
 /// Between two looks at what waits.
@@ -62,6 +64,7 @@ impl Reader {
     pub(crate) fn run(mut self) -> Totals {
         let mut ticked = Instant::now();
         let mut accounted = Instant::now();
+        let mut rest = REST;
         while !self.stop.load(Ordering::Relaxed) {
             let count = self.drain(BATCH);
             if ticked.elapsed() >= TICK {
@@ -76,7 +79,12 @@ impl Reader {
             if let Some(slowness) = self.slowness {
                 std::thread::sleep(slowness);
             } else if count < BATCH {
-                std::thread::sleep(REST);
+                rest = if count > 0 {
+                    REST
+                } else {
+                    LONGEST_REST.min(rest * 2)
+                };
+                std::thread::sleep(rest);
             }
         }
         self.finish()

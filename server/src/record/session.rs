@@ -31,6 +31,8 @@ use crate::{
 const COMMIT: Duration = Duration::from_millis(250);
 /// Rows in one transaction at most.
 const COMMIT_ROWS: usize = 20_000;
+/// Between two looks into the queue while there is something in it.
+const GATHER: Duration = Duration::from_millis(4);
 /// Between two enforcements of the age and size limits.
 const RETAIN: Duration = Duration::from_secs(5);
 
@@ -196,6 +198,8 @@ fn write(mut writer: Writer, outlet: &Outlet) {
                 apply(&mut writer, &events);
                 outlet.done(count);
                 rows += count;
+                // Asleep here, not in the queue, so that the reader need not wake anybody for every handful of events.
+                std::thread::sleep(GATHER);
             }
             Delivery::Quiet => {}
             Delivery::Over => break,

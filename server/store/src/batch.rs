@@ -7,7 +7,7 @@ use headwater_model::Event;
 use rusqlite::Connection;
 
 use crate::state::State;
-use crate::statements::Statements;
+use crate::statements::{Statements, Texts};
 
 /// The open batch.
 #[derive(Debug, Default)]
@@ -24,6 +24,7 @@ pub(crate) struct Batch {
     pub(crate) lost: Option<(u64, u64)>,
     /// Of these, the ones since the last commit.
     pub(crate) newly_lost: u64,
+    texts: Texts,
 }
 
 impl Batch {
@@ -59,11 +60,15 @@ pub(crate) fn write<'e>(
     batch: &mut Batch,
     events: &mut impl Iterator<Item = &'e Event>,
 ) -> rusqlite::Result<()> {
-    let mut statements = Statements::prepare(connection, state.segment.id)?;
+    let mut texts = std::mem::take(&mut batch.texts);
+    let mut statements =
+        Statements::prepare(connection, texts.for_segment(state.segment.id))?;
     for event in events {
         batch.note(event);
         state.apply(&mut statements, event)?;
     }
+    drop(statements);
+    batch.texts = texts;
     Ok(())
 }
 

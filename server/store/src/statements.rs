@@ -15,22 +15,47 @@ pub(crate) struct Statements<'c> {
 }
 
 impl<'c> Statements<'c> {
-    /// Prepares them for a segment, or takes them from the cache.
-    pub(crate) fn prepare(connection: &'c Connection, segment: i64) -> rusqlite::Result<Self> {
-        let prepare = |sql: &str| connection.prepare_cached(sql);
+    /// Prepares them, or takes them from the cache.
+    pub(crate) fn prepare(connection: &'c Connection, texts: &Texts) -> rusqlite::Result<Self> {
         Ok(Self {
             connection,
-            insert_exchange: prepare(&format!(
-                "INSERT INTO exchange_{segment} VALUES ({})",
-                marks(EXCHANGE_COLUMNS.len())
-            ))?,
-            insert_header_block: prepare(&insert_header_block(segment))?,
-            insert_connection: prepare(&format!(
-                "INSERT INTO connection VALUES ({})",
-                marks(CONNECTION_COLUMNS.len())
-            ))?,
-            update_connection: prepare(&update("connection", CONNECTION_COLUMNS))?,
+            insert_exchange: connection.prepare_cached(&texts.insert_exchange)?,
+            insert_header_block: connection.prepare_cached(&texts.insert_header_block)?,
+            insert_connection: connection.prepare_cached(&texts.insert_connection)?,
+            update_connection: connection.prepare_cached(&texts.update_connection)?,
         })
+    }
+}
+
+/// The SQL of the held statements for one segment. Written once for each: to put it together takes longer than to run it.
+#[derive(Debug, Default)]
+pub(crate) struct Texts {
+    segment: i64,
+    insert_exchange: String,
+    insert_header_block: String,
+    insert_connection: String,
+    update_connection: String,
+}
+
+impl Texts {
+    /// Those for a segment.
+    pub(crate) fn for_segment(&mut self, segment: i64) -> &Self {
+        if self.segment != segment || self.insert_exchange.is_empty() {
+            *self = Self {
+                segment,
+                insert_exchange: format!(
+                    "INSERT INTO exchange_{segment} VALUES ({})",
+                    marks(EXCHANGE_COLUMNS.len())
+                ),
+                insert_header_block: insert_header_block(segment),
+                insert_connection: format!(
+                    "INSERT INTO connection VALUES ({})",
+                    marks(CONNECTION_COLUMNS.len())
+                ),
+                update_connection: update("connection", CONNECTION_COLUMNS),
+            };
+        }
+        self
     }
 }
 
