@@ -107,6 +107,8 @@ impl<I: Identities> Assembly<I> {
             limits,
             heads: Heads {
                 redactor,
+                block: headwater_redact::HeaderBlock::default(),
+                wants_host: false,
                 found: Found::default(),
             },
             identities,
@@ -434,10 +436,11 @@ impl<I: Identities> Assembly<I> {
         if self.heads.found.ended.is_empty() {
             return;
         }
-        let ended = std::mem::take(&mut self.heads.found.ended);
-        for exchange in ended {
+        let mut ended = std::mem::take(&mut self.heads.found.ended);
+        for exchange in ended.drain(..) {
             self.give(place, exchange);
         }
+        self.heads.found.ended = ended;
     }
 
     fn give(&mut self, place: usize, found: Parsed) {

@@ -223,6 +223,7 @@ impl Conversation {
         let Some(direction) = self.direction(party) else {
             return;
         };
+        heads.wants_host = self.host.is_none();
         let live = self.live;
         let (Some(stream), parser) = (self.streams.get_mut(party), &mut self.parser) else {
             return;

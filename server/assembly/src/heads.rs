@@ -41,6 +41,10 @@ pub(crate) struct Found {
 /// The observer of all conversations, one at a time.
 pub(crate) struct Heads {
     pub(crate) redactor: Redactor,
+    /// Where blocks are put together, so that each is allocated once and in its size.
+    pub(crate) block: HeaderBlock,
+    /// Whether the conversation at hand has no host yet.
+    pub(crate) wants_host: bool,
     pub(crate) found: Found,
 }
 
@@ -49,34 +53,32 @@ impl Observer for Heads {
     type Response = Box<Answered>;
 
     fn request(&mut self, head: &RequestHead<'_>) -> Self::Request {
-        let mut headers = HeaderBlock::default();
-        self.redactor.headers(head.fields.iter(), &mut headers);
+        self.redactor.headers(head.fields.iter(), &mut self.block);
         let host = head
             .fields
             .iter()
             .find(|(name, _)| name.eq_ignore_ascii_case(b"host"))
             .map(|(_, value)| self.redactor.host(without_port(value)));
         self.found.cut += u64::from(head.cut);
-        if host.is_some() {
+        if host.is_some() && self.wants_host {
             self.found.host.clone_from(&host);
         }
         Box::new(Asked {
             method: self.redactor.phrase(head.method),
             target: self.redactor.target(head.method, head.target),
             host,
-            headers,
+            headers: self.block.clone(),
             minor_version: head.minor_version,
         })
     }
 
     fn response(&mut self, head: &ResponseHead<'_>) -> Self::Response {
-        let mut headers = HeaderBlock::default();
-        self.redactor.headers(head.fields.iter(), &mut headers);
+        self.redactor.headers(head.fields.iter(), &mut self.block);
         self.found.cut += u64::from(head.cut);
         Box::new(Answered {
             status_code: head.status,
             reason: self.redactor.phrase(head.reason),
-            headers,
+            headers: self.block.clone(),
             minor_version: head.minor_version,
         })
     }

@@ -22,6 +22,7 @@ mod fields;
 mod hash;
 mod headers;
 mod key;
+mod memo;
 mod plain;
 mod policy;
 mod printable;

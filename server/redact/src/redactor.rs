@@ -4,6 +4,7 @@
 
 use crate::hash::{Hasher, write_hex};
 use crate::headers::{Scratch, encode};
+use crate::memo::Memo;
 use crate::plain::plain;
 use crate::policy::HeaderRules;
 use crate::sink::TextSink;
@@ -16,6 +17,9 @@ pub struct Redactor {
     hasher: Hasher,
     rules: HeaderRules,
     scratch: Scratch,
+    hosts: Memo<Text>,
+    phrases: Memo<Text>,
+    targets: Memo<Target>,
 }
 
 impl Redactor {
@@ -25,6 +29,9 @@ impl Redactor {
             hasher: Hasher::new(key),
             rules: HeaderRules::new(policy),
             scratch: Scratch::default(),
+            hosts: Memo::new(64),
+            phrases: Memo::new(64),
+            targets: Memo::new(256),
         }
     }
     /// Redacts a header block, given as (name, value) pairs in wire order, into `out` (cleared first; its buffers are reused).
@@ -41,25 +48,41 @@ impl Redactor {
     }
     /// Redacts a request target. `method` decides between the authority form and the others.
     pub fn target(&mut self, method: &[u8], target: &[u8]) -> Target {
-        target::target(&self.hasher, method, target)
+        let hasher = &self.hasher;
+        if method == b"CONNECT" {
+            return target::target(hasher, method, target);
+        }
+        self.targets.of(
+            target,
+            || target::target(hasher, method, target),
+            target::is_readable,
+        )
     }
     /// Redacts a host name with optional port: labels shaped like tokens are hashed.
     pub fn host(&mut self, host: &[u8]) -> Text {
-        let mut text = TextSink::with_capacity(host.len());
-        url::authority(&self.hasher, host, &mut text);
-        Text(text.into_string())
+        let hasher = &self.hasher;
+        let redact = || {
+            let mut text = TextSink::with_capacity(host.len());
+            url::authority(hasher, host, &mut text);
+            Text(text.into_compact())
+        };
+        self.hosts.of(host, redact, Text::is_readable)
     }
     /// Redacts a file-system or cgroup path: segments shaped like tokens are hashed, container ids (64 hex) excepted.
     pub fn file_path(&mut self, path: &[u8]) -> Text {
         let mut text = TextSink::with_capacity(path.len());
         url::file_path(&self.hasher, path, &mut text);
-        Text(text.into_string())
+        Text(text.into_compact())
     }
     /// Redacts free text of small size, such as a reason phrase or a process name: words shaped like tokens are hashed.
     pub fn phrase(&mut self, phrase: &[u8]) -> Text {
-        let mut text = TextSink::with_capacity(phrase.len());
-        words::words(&self.hasher, phrase, &mut text);
-        Text(text.into_string())
+        let hasher = &self.hasher;
+        let redact = || {
+            let mut text = TextSink::with_capacity(phrase.len());
+            words::words(hasher, phrase, &mut text);
+            Text(text.into_compact())
+        };
+        self.phrases.of(phrase, redact, Text::is_readable)
     }
     /// Redacts a command line given as NUL-separated arguments.
     pub fn command_line(&mut self, arguments: &[u8]) -> CommandLine {

@@ -3,6 +3,8 @@
 //! One grammar then serves both outputs: plain text (`TextSink`) and the template and holes of a header block
 //! (`headers::encode`). A sink makes readable pieces printable; it does not decide what is readable.
 
+use compact_str::CompactString;
+
 use crate::date;
 use crate::hash::{Digest, Hasher};
 use crate::printable;
@@ -49,6 +51,11 @@ impl TextSink {
     pub(crate) fn into_string(self) -> String {
         // Only printable ASCII and our own marks were ever appended.
         String::from_utf8(self.text).unwrap_or_else(|error| error.to_string())
+    }
+    /// The text so far, for what is kept for each exchange.
+    pub(crate) fn into_compact(self) -> CompactString {
+        CompactString::from_utf8(&self.text)
+            .unwrap_or_else(|error| CompactString::from(error.to_string()))
     }
     /// Appends text of our own, which may hold braces.
     pub(crate) fn mark(&mut self, own: &'static str) {

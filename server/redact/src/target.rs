@@ -3,23 +3,39 @@
 //! Fragments are dropped: a client that sends one breaks the rules, and what it holds is the page's own. Any text gives
 //! a target; what follows no form is taken as a path.
 
+use compact_str::CompactString;
+
 use crate::hash::Hasher;
 use crate::shape::{is_date, is_uuid};
 use crate::sink::{Sink, TextSink};
 use crate::url::{self, split};
 use crate::{Target, TargetForm};
 
+/// Whether nothing of a target was hashed.
+pub(crate) fn is_readable(target: &Target) -> bool {
+    // Readable text holds no braces.
+    let pieces = [
+        target.authority.as_deref(),
+        Some(&*target.path),
+        target.query.as_deref(),
+    ];
+    !pieces
+        .into_iter()
+        .flatten()
+        .any(|piece| piece.contains('{'))
+}
+
 /// Redacts a request target.
 pub(crate) fn target(hasher: &Hasher, method: &[u8], raw: &[u8]) -> Target {
     if method == b"CONNECT" {
         let mut authority = TextSink::with_capacity(raw.len());
         url::authority(hasher, raw, &mut authority);
-        return empty(TargetForm::Authority, None, Some(authority.into_string()));
+        return empty(TargetForm::Authority, None, Some(authority.into_compact()));
     }
     if raw == b"*" {
         let mut asterisk = empty(TargetForm::Asterisk, None, None);
-        "*".clone_into(&mut asterisk.path);
-        "*".clone_into(&mut asterisk.route);
+        asterisk.path = CompactString::const_new("*");
+        asterisk.route = CompactString::const_new("*");
         return asterisk;
     }
     let (raw, _) = split(raw, b'#');
@@ -35,19 +51,23 @@ pub(crate) fn target(hasher: &Hasher, method: &[u8], raw: &[u8]) -> Target {
     url::authority(hasher, host, &mut authority);
     with_path(
         hasher,
-        empty(TargetForm::Absolute, scheme, Some(authority.into_string())),
+        empty(TargetForm::Absolute, scheme, Some(authority.into_compact())),
         rest,
     )
 }
 
-fn empty(form: TargetForm, scheme: Option<&'static str>, authority: Option<String>) -> Target {
+fn empty(
+    form: TargetForm,
+    scheme: Option<&'static str>,
+    authority: Option<CompactString>,
+) -> Target {
     Target {
         form,
         scheme,
         authority,
-        path: String::new(),
+        path: CompactString::default(),
         query: None,
-        route: String::new(),
+        route: CompactString::default(),
     }
 }
 
@@ -81,12 +101,12 @@ fn with_path(hasher: &Hasher, mut target: Target, raw: &[u8]) -> Target {
         url::segment(hasher, segment, &mut text);
         route_segment(at, segment, text.digests() > digests, &mut route);
     }
-    target.path = text.into_string();
-    target.route = route.into_string();
+    target.path = text.into_compact();
+    target.route = route.into_compact();
     target.query = query.map(|pairs| {
         let mut text = TextSink::with_capacity(pairs.len());
         url::query(hasher, pairs, &mut text);
-        text.into_string()
+        text.into_compact()
     });
     target
 }

@@ -1,15 +1,22 @@
 //! The owned, already redacted texts that the store accepts.
 //!
-//! Fields are private and built by `Redactor` only. No `From<String>`: that would be a way around the rule.
+//! Fields are private and built by `Redactor` only. No `From<String>`: that would be a way around the rule. Most are short,
+//! and there are several to an exchange, so short ones (up to 24 bytes) need no allocation.
+
+use compact_str::CompactString;
 
 /// A short redacted text: a host name, a path of an executable, a reason phrase, a cgroup path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct Text(pub(crate) String);
+pub struct Text(pub(crate) CompactString);
 
 impl Text {
     /// The redacted text, valid UTF-8, still hostile: escape it before it is shown.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+    /// Whether nothing of it was hashed: readable text holds no braces.
+    pub(crate) fn is_readable(&self) -> bool {
+        !self.0.contains('{')
     }
 }
 
@@ -31,10 +38,10 @@ pub enum TargetForm {
 pub struct Target {
     pub(crate) form: TargetForm,
     pub(crate) scheme: Option<&'static str>,
-    pub(crate) authority: Option<String>,
-    pub(crate) path: String,
-    pub(crate) query: Option<String>,
-    pub(crate) route: String,
+    pub(crate) authority: Option<CompactString>,
+    pub(crate) path: CompactString,
+    pub(crate) query: Option<CompactString>,
+    pub(crate) route: CompactString,
 }
 
 impl Target {

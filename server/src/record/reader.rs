@@ -25,10 +25,11 @@ use crate::{
     probes::Probes,
 };
 
-/// Between two drains while there is traffic: short, so that work comes in small bursts beside what is observed.
-const REST: Duration = Duration::from_millis(1);
+/// Between two drains while there is traffic. Records come in bursts then that find the caches warm; the shorter the burst,
+/// the shorter what is observed has to wait for it.
+const REST: Duration = Duration::from_millis(8);
 /// Between two drains when there was nothing for a while; reached by doubling.
-const LONGEST_REST: Duration = Duration::from_millis(16);
+const LONGEST_REST: Duration = Duration::from_millis(32);
 /// Records drained before events are handed on.
 const BATCH: usize = 512;
 /// Between two looks at what waits.

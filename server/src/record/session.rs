@@ -32,7 +32,7 @@ const COMMIT: Duration = Duration::from_millis(250);
 /// Rows in one transaction at most.
 const COMMIT_ROWS: usize = 20_000;
 /// Between two looks into the queue while there is something in it.
-const GATHER: Duration = Duration::from_millis(4);
+const GATHER: Duration = Duration::from_millis(8);
 /// Between two enforcements of the age and size limits.
 const RETAIN: Duration = Duration::from_secs(5);
 

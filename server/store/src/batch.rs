@@ -61,8 +61,7 @@ pub(crate) fn write<'e>(
     events: &mut impl Iterator<Item = &'e Event>,
 ) -> rusqlite::Result<()> {
     let mut texts = std::mem::take(&mut batch.texts);
-    let mut statements =
-        Statements::prepare(connection, texts.for_segment(state.segment.id))?;
+    let mut statements = Statements::prepare(connection, texts.for_segment(state.segment.id))?;
     for event in events {
         batch.note(event);
         state.apply(&mut statements, event)?;

@@ -12,7 +12,7 @@ use crate::integer::signed;
 use crate::reason::registered;
 use crate::rollup::{Key, slot_of};
 use crate::state::State;
-use crate::statements::{Binder, Statements, insert_header_block, update_exchange};
+use crate::statements::{Binder, Held, Statements, insert_header_block, update_exchange};
 
 /// An exchange that was stored before its end.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +74,7 @@ impl State {
             }
             Some(open) => {
                 let sql = update_exchange(segment);
-                let mut update = statements.connection.prepare_cached(&sql)?;
+                let mut update = Held::new(statements.connection.prepare_cached(&sql)?);
                 write(Binder::new(&mut update), exchange, &place)?;
                 self.rollups.subtract(open.key);
             }

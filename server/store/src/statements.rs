@@ -2,16 +2,17 @@
 //!
 //! Owns: their SQL. Surprising: the exchange is bound with the same numbers for the insert and the update.
 
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ToSql};
 
 /// Held statements.
 pub(crate) struct Statements<'c> {
     /// For everything that is asked for now and then.
     pub(crate) connection: &'c Connection,
-    pub(crate) insert_exchange: CachedStatement<'c>,
+    pub(crate) insert_exchange: Held<'c>,
     pub(crate) insert_header_block: CachedStatement<'c>,
-    pub(crate) insert_connection: CachedStatement<'c>,
-    pub(crate) update_connection: CachedStatement<'c>,
+    pub(crate) insert_connection: Held<'c>,
+    pub(crate) update_connection: Held<'c>,
 }
 
 impl<'c> Statements<'c> {
@@ -19,10 +20,10 @@ impl<'c> Statements<'c> {
     pub(crate) fn prepare(connection: &'c Connection, texts: &Texts) -> rusqlite::Result<Self> {
         Ok(Self {
             connection,
-            insert_exchange: connection.prepare_cached(&texts.insert_exchange)?,
+            insert_exchange: Held::new(connection.prepare_cached(&texts.insert_exchange)?),
             insert_header_block: connection.prepare_cached(&texts.insert_header_block)?,
-            insert_connection: connection.prepare_cached(&texts.insert_connection)?,
-            update_connection: connection.prepare_cached(&texts.update_connection)?,
+            insert_connection: Held::new(connection.prepare_cached(&texts.insert_connection)?),
+            update_connection: Held::new(connection.prepare_cached(&texts.update_connection)?),
         })
     }
 }
@@ -69,26 +70,100 @@ pub(crate) fn update_exchange(segment: i64) -> String {
     update(&format!("exchange_{segment}"), EXCHANGE_COLUMNS)
 }
 
+/// A statement, and what is bound to its parameters: from row to row most values are the same, and to compare costs less
+/// than to bind again.
+pub(crate) struct Held<'c> {
+    statement: CachedStatement<'c>,
+    bound: Vec<Bound>,
+}
+
+/// What is bound to one parameter.
+#[derive(Debug, Default)]
+enum Bound {
+    /// Not known: nothing yet, or something that is not compared.
+    #[default]
+    Other,
+    Null,
+    Integer(i64),
+    Text(Vec<u8>),
+    Blob(Vec<u8>),
+}
+
+impl<'c> Held<'c> {
+    /// Of a statement with nothing bound.
+    pub(crate) fn new(statement: CachedStatement<'c>) -> Self {
+        let bound = std::iter::repeat_with(Bound::default)
+            .take(statement.parameter_count())
+            .collect();
+        Self { statement, bound }
+    }
+}
+
+impl Bound {
+    /// Whether this is bound already. If not, it is noted as bound.
+    fn is(&mut self, value: ValueRef<'_>) -> bool {
+        match (&mut *self, value) {
+            (Self::Null, ValueRef::Null) => return true,
+            (Self::Integer(bound), ValueRef::Integer(value)) => {
+                return std::mem::replace(bound, value) == value;
+            }
+            (Self::Text(bound), ValueRef::Text(value))
+            | (Self::Blob(bound), ValueRef::Blob(value))
+                if value.len() <= LONGEST_COMPARED =>
+            {
+                if bound == value {
+                    return true;
+                }
+                bound.clear();
+                bound.extend_from_slice(value);
+                return false;
+            }
+            _ => {}
+        }
+        *self = match value {
+            ValueRef::Null => Self::Null,
+            ValueRef::Integer(value) => Self::Integer(value),
+            ValueRef::Text(value) if value.len() <= LONGEST_COMPARED => Self::Text(value.into()),
+            ValueRef::Blob(value) if value.len() <= LONGEST_COMPARED => Self::Blob(value.into()),
+            _ => Self::Other,
+        };
+        false
+    }
+}
+
 /// Binds values from left to right.
 pub(crate) struct Binder<'s, 'c> {
-    statement: &'s mut CachedStatement<'c>,
+    held: &'s mut Held<'c>,
     next: usize,
 }
 
 impl<'s, 'c> Binder<'s, 'c> {
     /// Begins at the first.
-    pub(crate) fn new(statement: &'s mut CachedStatement<'c>) -> Self {
-        Self { statement, next: 1 }
+    pub(crate) fn new(held: &'s mut Held<'c>) -> Self {
+        Self { held, next: 0 }
     }
     /// Binds the next value.
+    #[inline]
     pub(crate) fn put(&mut self, value: impl ToSql) -> rusqlite::Result<()> {
-        self.statement.raw_bind_parameter(self.next, value)?;
+        let at = self.next;
         self.next += 1;
-        Ok(())
+        let value = value.to_sql()?;
+        let plain = match &value {
+            ToSqlOutput::Borrowed(value) => Some(*value),
+            ToSqlOutput::Owned(value) => Some(value.into()),
+            _ => None,
+        };
+        let bound = self.held.bound.get_mut(at);
+        if let (Some(bound), Some(plain)) = (bound, plain)
+            && bound.is(plain)
+        {
+            return Ok(());
+        }
+        self.held.statement.raw_bind_parameter(at + 1, value)
     }
     /// Runs the statement.
     pub(crate) fn run(self) -> rusqlite::Result<usize> {
-        self.statement.raw_execute()
+        self.held.statement.raw_execute()
     }
 }
 
@@ -110,6 +185,8 @@ fn update(table: &str, columns: &[&str]) -> String {
     )
 }
 
+/// Longer texts are bound each time.
+const LONGEST_COMPARED: usize = 64;
 /// As in `segment.sql`.
 const EXCHANGE_COLUMNS: &[&str] = &[
     "id",

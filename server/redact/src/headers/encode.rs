@@ -26,8 +26,9 @@ pub(crate) fn encode(
     scratch: &mut Scratch,
     out: &mut HeaderBlock,
 ) {
-    if let Some(written) = scratch.seen.find(name, value) {
-        return out.template.extend_from_slice(written);
+    if let Some((written, holes)) = scratch.seen.find(name, value) {
+        out.template.extend_from_slice(written);
+        return out.holes.extend_from_slice(holes);
     }
     let rule = rules.of(name);
     let (template_start, holes_start) = (out.template.len(), out.holes.len());
@@ -44,10 +45,13 @@ pub(crate) fn encode(
     let varying = rule.is_varying() || value.len() > LONGEST_INLINE;
     let mut sink = FieldSink::new(scratch, out, varying);
     fields::value(hasher, rule, value, &mut sink);
-    sink.end_value();
-    let readable = rule != Rule::Unknown && !varying && out.holes.len() == holes_start;
-    if readable && let Some(written) = out.template.get(template_start..) {
-        scratch.seen.remember(name, value, written);
+    let digests = sink.end_value();
+    let readable = rule != Rule::Unknown && !digests && value.len() <= LONGEST_INLINE;
+    if readable
+        && let Some(written) = out.template.get(template_start..)
+        && let Some(holes) = out.holes.get(holes_start..)
+    {
+        scratch.seen.remember((name, value), written, holes);
     }
 }
 
@@ -58,6 +62,7 @@ struct FieldSink<'a> {
     count: u64,
     /// All parts go to the holes, and the template has one mark for them.
     varying: bool,
+    digests: bool,
 }
 
 impl<'a> FieldSink<'a> {
@@ -69,15 +74,17 @@ impl<'a> FieldSink<'a> {
             out,
             count: 0,
             varying,
+            digests: false,
         }
     }
-    fn end_value(mut self) {
+    /// Says whether anything was hashed.
+    fn end_value(mut self) -> bool {
         self.flush();
         let parts = &self.scratch.parts;
         if !self.varying {
             write_number(self.count, &mut self.out.template);
             self.out.template.extend_from_slice(parts);
-            return;
+            return self.digests;
         }
         self.out.template.extend_from_slice(&[1, HOLE]);
         if self.count != 1 {
@@ -85,6 +92,7 @@ impl<'a> FieldSink<'a> {
             write_number(self.count, &mut self.out.holes);
         }
         self.out.holes.extend_from_slice(parts);
+        self.digests
     }
     /// Ends a readable part.
     fn flush(&mut self) {
@@ -130,6 +138,7 @@ impl Sink for FieldSink<'_> {
         self.scratch.text.clear();
     }
     fn digest(&mut self, digest: &Digest) {
+        self.digests = true;
         let holes = self.hole(kind::DIGEST.saturating_add(digest.scheme.index()));
         holes.extend_from_slice(&digest.hash);
         write_number(digest.length, holes);
