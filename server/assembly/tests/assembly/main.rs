@@ -1,0 +1,12 @@
+//! The assembly through its public face: records and packets in, connections and exchanges out.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a helper that cannot go on fails its test"
+)]
+
+mod outcomes;
+mod pairing;
+mod property;
+mod reassembly;
+mod roles;
+mod support;

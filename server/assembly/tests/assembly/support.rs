@@ -1,0 +1,122 @@
+//! Builds what the recorder would have seen, as data.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use headwater_assembly::{Assembly, End, Input, Limits, NoIdentities, TcpFlags, Turn, Way};
+use headwater_model::{Connection, Event, Exchange};
+use headwater_redact::{Key, Policy, Redactor};
+
+pub(crate) const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: h.example\r\n\r\n";
+pub(crate) const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+pub(crate) const SYN: TcpFlags = TcpFlags {
+    syn: true,
+    ack: false,
+    fin: false,
+    rst: false,
+};
+pub(crate) const FIN: TcpFlags = TcpFlags {
+    syn: false,
+    ack: true,
+    fin: true,
+    rst: false,
+};
+pub(crate) const RST: TcpFlags = TcpFlags {
+    syn: false,
+    ack: false,
+    fin: false,
+    rst: true,
+};
+
+pub(crate) type Subject = Assembly<NoIdentities>;
+
+pub(crate) fn subject(limits: Limits) -> Subject {
+    Assembly::new(
+        limits,
+        Redactor::new(&Key::from_bytes([3; 32]), &Policy::default()),
+        NoIdentities,
+    )
+}
+
+pub(crate) fn live() -> Subject {
+    subject(Limits::default())
+}
+
+pub(crate) fn file() -> Subject {
+    subject(Limits {
+        live: false,
+        ..Limits::default()
+    })
+}
+
+pub(crate) fn end(cookie: u64, local: &str, remote: &str, way: Way) -> End {
+    let address = |text: &str| -> SocketAddr { text.parse().unwrap() };
+    End {
+        at_ns: 1_000,
+        cookie,
+        local: address(local),
+        remote: address(remote),
+        way,
+        flags: TcpFlags::default(),
+        netns: 1,
+        loopback: false,
+        offset: 0,
+        last_ns: 0,
+    }
+}
+
+/// The first packet of a direction, wholly copied.
+pub(crate) fn turn(cookie: u64, way: Way, at_ns: u64, bytes: &[u8]) -> Turn<'_> {
+    Turn {
+        at_ns,
+        cookie,
+        way,
+        thread_id: 0,
+        owned: None,
+        offset: 0,
+        previous_ns: 0,
+        previous_last_chunk: false,
+        seq: 100,
+        ack: 200,
+        payload_length: u32::try_from(bytes.len()).unwrap(),
+        number: Some(0),
+        new_turn: Some(true),
+        bytes,
+    }
+}
+
+/// A packet of a capture file.
+pub(crate) fn packet(cookie: u64, at_ns: u64, offset: usize, bytes: &[u8]) -> Turn<'_> {
+    Turn {
+        offset: offset as u64,
+        number: None,
+        new_turn: None,
+        ..turn(cookie, Way::Egress, at_ns, bytes)
+    }
+}
+
+/// The client (cookie 1) has sent its SYN, and both directions of a captured connection are known.
+pub(crate) fn begin_file(subject: &mut Subject) {
+    let client = end(1, "10.0.0.1:5000", "10.0.0.2:80", Way::Egress);
+    let server = end(2, "10.0.0.2:80", "10.0.0.1:5000", Way::Egress);
+    subject.take(&Input::Syn(End {
+        flags: SYN,
+        ..client
+    }));
+    subject.take(&Input::Open(server));
+}
+
+/// The last word on each connection, by key, and all exchanges in order.
+pub(crate) fn results(subject: &mut Subject) -> (Vec<Connection>, Vec<Exchange>) {
+    let mut connections = BTreeMap::new();
+    let mut exchanges = Vec::new();
+    for event in subject.events() {
+        match event {
+            Event::Connection(one) => {
+                connections.insert(one.key, *one);
+            }
+            Event::Exchange(one) => exchanges.push(*one),
+            Event::Coverage(_) | Event::Process(_) => {}
+        }
+    }
+    (connections.into_values().collect(), exchanges)
+}
