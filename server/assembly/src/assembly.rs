@@ -544,6 +544,3 @@ impl<I: Identities> Assembly<I> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
