@@ -119,7 +119,7 @@ impl Arguments {
             }
         }
         for parameter in parameters.iter().filter(|parameter| parameter.required) {
-            if given.get(parameter.name).is_none_or(Value::is_null) {
+            if given.get(parameter.name).is_none_or(is_absent) {
                 mistakes.push(format!(
                     "{} is missing: {}",
                     parameter.name, parameter.description
@@ -176,9 +176,14 @@ impl Arguments {
     }
 }
 
+/// Null and empty text are what some clients send for an argument left out.
+fn is_absent(value: &Value) -> bool {
+    value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
+}
+
 fn mistake(parameter: &Parameter, value: &Value) -> Option<String> {
     let name = parameter.name;
-    if value.is_null() {
+    if is_absent(value) {
         return None;
     }
     match parameter.kind {

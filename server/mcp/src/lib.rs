@@ -26,7 +26,7 @@ pub use arguments::{Arguments, Kind, Parameter};
 pub use escape::plain;
 pub use http::{HttpOptions, ServeError, serve_http};
 pub use output::Output;
-pub use stdio::serve_stdio;
+pub use stdio::{serve_stdio, serve_stream};
 pub use structured::structured;
 pub use terminal::terminal;
 pub use tools::{Asking, Tool, ToolError, tools_markdown};

@@ -1,7 +1,11 @@
 //! MCP over stdio: standard output is the protocol's.
 
 use headwater_query::Store;
-use rmcp::{ServiceExt, service::ServerInitializeError, transport::stdio_pipes};
+use rmcp::{
+    RoleServer, ServiceExt,
+    service::ServerInitializeError,
+    transport::{IntoTransport, stdio_pipes},
+};
 
 use crate::{ServeError, server::Server};
 
@@ -10,8 +14,24 @@ use crate::{ServeError, server::Server};
 /// # Errors
 /// `ServeError::Transport`.
 pub async fn serve_stdio(store: Store, version: &'static str) -> Result<(), ServeError> {
+    serve_stream(store, version, stdio_pipes()).await
+}
+
+/// The same on any pair of streams, such as the end of a pipe.
+///
+/// # Errors
+/// `ServeError::Transport`.
+pub async fn serve_stream<T, E, A>(
+    store: Store,
+    version: &'static str,
+    transport: T,
+) -> Result<(), ServeError>
+where
+    T: IntoTransport<RoleServer, E, A>,
+    E: std::error::Error + Send + Sync + 'static,
+{
     let failed = |error: &dyn std::fmt::Display| ServeError::Transport(error.to_string());
-    match Server::new(store, version).serve(stdio_pipes()).await {
+    match Server::new(store, version).serve(transport).await {
         Ok(running) => running
             .waiting()
             .await

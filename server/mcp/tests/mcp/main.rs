@@ -1,0 +1,13 @@
+//! The tools as clients meet them: declarations, budgets, transports and hostile text.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a fixture that cannot be made fails the test"
+)]
+
+mod arguments;
+mod client;
+mod fixture;
+mod output;
+mod paging;
+mod schemas;
+mod tools_page;
