@@ -7,7 +7,10 @@
 mod arguments;
 mod client;
 mod fixture;
+mod hostile;
+mod http;
 mod output;
 mod paging;
 mod schemas;
 mod tools_page;
+mod waiting;
