@@ -3,10 +3,14 @@
 //! Owns: the estimate (by bytes, on the safe side) and what gives way first: the explanations of coverage, then rows, which
 //! the next page begins with. Each of the two forms fits by itself, since a host reads one or the other.
 
+use serde_json::Value;
+
 use crate::{Output, structured::structured, text::text};
 
 /// Bytes of an answer for each token, on the safe side: ids, times and hashes are worth less than prose.
-const BYTES_FOR_TEN_TOKENS: usize = 23;
+const BYTES_FOR_TEN_TOKENS: usize = 20;
+/// Characters of a captured cell when nothing else can give way.
+const SHORT_CELL: usize = 12;
 /// Rounds before giving up and cutting what is there.
 const ROUNDS: u32 = 5;
 
@@ -53,7 +57,7 @@ impl Fitting {
         let room = self.budget.saturating_sub(bare);
         let each = over.saturating_sub(bare).div_ceil(rows).max(1);
         let fitting = (room / each).min(rows - 1).max(1);
-        if self.round > ROUNDS || (rows == 1 && fitting == 1) {
+        if self.round > ROUNDS || rows == 1 {
             return Fit::Done(Box::new(squeeze(output, self.budget)));
         }
         Fit::Again(u32::try_from(fitting).unwrap_or(1))
@@ -85,6 +89,7 @@ pub(crate) fn squeeze(mut output: Output, budget: usize) -> Output {
                     output.facts.remove(at);
                     cut += 1;
                 }
+                None if shorten(&mut output) => {}
                 None => break,
             },
         }
@@ -95,6 +100,25 @@ pub(crate) fn squeeze(mut output: Output, budget: usize) -> Output {
         }
     }
     output
+}
+
+/// Shortens the captured cells of the rows that must stay. Says whether any was long.
+fn shorten(output: &mut Output) -> bool {
+    let mut any = false;
+    for table in &mut output.tables {
+        for row in &mut table.rows {
+            for (column, cell) in table.columns.iter().zip(row) {
+                if let Value::String(text) = cell
+                    && column.untrusted
+                    && text.chars().count() > SHORT_CELL + 1
+                {
+                    *text = text.chars().take(SHORT_CELL).chain(['…']).collect();
+                    any = true;
+                }
+            }
+        }
+    }
+    any
 }
 
 /// Tokens of the larger of the two forms.

@@ -88,7 +88,7 @@ impl Frame {
         }
         if self.more_items > 0 {
             lines.push(format!(
-                "not seen: {} more kinds; narrow the window",
+                "not seen: {} more kinds; raise max_tokens or narrow the window",
                 self.more_items
             ));
         }
@@ -101,8 +101,7 @@ impl Frame {
             self.explained = false;
             return true;
         }
-        if self.items.len() > 1 {
-            self.items.pop();
+        if self.items.pop().is_some() {
             self.more_items += 1;
             return true;
         }

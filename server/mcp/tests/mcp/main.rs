@@ -5,6 +5,7 @@
 )]
 
 mod arguments;
+mod budget;
 mod client;
 mod fixture;
 mod hostile;
