@@ -41,6 +41,16 @@ CREATE TABLE exchange_{N} (
 );
 CREATE INDEX exchange_{N}_error ON exchange_{N} (error_kind) WHERE error_kind IS NOT NULL;
 
+-- Exchanges that ended well and were not stored before their end: the columns above, many to a row (headwater_pack).
+-- exchange_rows(N), a table that connections register, shows both.
+CREATE TABLE exchange_pack_{N} (
+    last_id      INTEGER PRIMARY KEY,
+    first_id     INTEGER NOT NULL,
+    min_start_ns INTEGER NOT NULL,
+    max_start_ns INTEGER NOT NULL,
+    data         BLOB NOT NULL
+);
+
 -- Header blocks without what varies (headwater_redact::HeaderBlock::template), each stored once for the segment.
 CREATE TABLE header_block_{N} (
     id       INTEGER PRIMARY KEY,

@@ -3,7 +3,7 @@
 //! Owns: the only SQL that reads. Does not: write, render, know JSON, MCP or the terminal. Every answer carries the window
 //! it is about, how far the data reaches, and the coverage of that window, so that "nothing happened" and "nothing could
 //! be seen" are different answers. A query stops when its `CancellationToken` is cancelled (SQLite's progress handler).
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod answer;
 mod coverage;

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
-use sqlx::{ConnectOptions, Row};
+use sqlx::{ConnectOptions, Row, SqliteConnection};
 
 use crate::unopened::{Unopened, primary_code};
 
@@ -79,6 +79,7 @@ async fn read_facts(path: &Path, still: bool, stamp: Stamp) -> Result<Opened, Un
         .idle_timeout(Some(Duration::from_mins(1)))
         .acquire_timeout(Duration::from_secs(10))
         .test_before_acquire(false)
+        .after_connect(|connection, _| Box::pin(know_packs(connection)))
         .connect_lazy_with(options(path, still));
     let mut connection = pool.acquire().await?;
     let tables: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_schema")
@@ -121,6 +122,16 @@ async fn read_facts(path: &Path, still: bool, stamp: Stamp) -> Result<Opened, Un
         key_fingerprint,
         older: version < Some(known),
     })
+}
+
+/// Makes `exchange_rows` known on a new connection.
+#[expect(unsafe_code, reason = "sqlx has no safe call for modules")]
+async fn know_packs(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let mut handle = connection.lock_handle().await?;
+    // SAFETY: the handle is that of an open connection, locked until the end of the call, and sqlx and the callee are
+    // built with one libsqlite3-sys.
+    unsafe { headwater_pack::register_on(handle.as_raw_handle().as_ptr()) }
+        .map_err(|error| sqlx::Error::Configuration(Box::new(error)))
 }
 
 fn options(path: &Path, still: bool) -> SqliteConnectOptions {

@@ -239,7 +239,7 @@ async fn rows(
         let sql = format!(
             "SELECT e.id, e.client_service_id, e.server_service_id, e.start_ns, {LATENCY}, e.outcome, {PATH}, \
              e.http_request_method, e.http_response_status_code, e.http_response_body_size, e.gaps \
-             FROM exchange_{} e WHERE e.id IN (SELECT value FROM json_each(?))",
+             FROM exchange_rows({}) e WHERE e.id IN (SELECT value FROM json_each(?))",
             segment.number
         );
         let rows = sqlx::query(AssertSqlSafe(sql))

@@ -122,7 +122,7 @@ pub(crate) async fn count(
     let mut sum = 0_u64;
     for chunk in chunks(snapshot, segments, window, 12).await? {
         let sql = format!(
-            "SELECT COUNT(*) FROM exchange_{} WHERE id BETWEEN ? AND ? AND start_ns BETWEEN ? AND ?",
+            "SELECT COUNT(*) FROM exchange_rows({}) WHERE id BETWEEN ? AND ? AND start_ns BETWEEN ? AND ?",
             chunk.segment
         );
         let inside = chunk.min_start_ns >= since_ns && chunk.max_start_ns <= until_ns;

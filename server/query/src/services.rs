@@ -209,7 +209,7 @@ async fn server_end(
     id: i64,
 ) -> Result<(Option<String>, Option<u32>), QueryError> {
     let sql = format!(
-        "SELECT c.server_address, c.server_port, p.pid FROM exchange_{segment} e \
+        "SELECT c.server_address, c.server_port, p.pid FROM exchange_rows({segment}) e \
          JOIN connection c ON c.id = e.connection_id LEFT JOIN process p ON p.id = c.server_process_id WHERE e.id = ?"
     );
     let row = sqlx::query(AssertSqlSafe(sql))

@@ -5,8 +5,8 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row};
 
 use crate::answer::Emptiness;
 use crate::coverage::Framed;
@@ -187,21 +187,18 @@ fn cure(older: bool, runs: &Runs) -> Option<String> {
     }
 }
 
-/// Exchanges kept: counted by the writer, and for the segment being written from its ids.
+/// Exchanges kept: counted by the writer, and for the segment being written from its blocks of ids.
 async fn exchanges(snapshot: &mut Snapshot, segments: &[Segment]) -> Result<u64, QueryError> {
     let mut sum = 0_u64;
     for segment in segments {
         let mut rows = segment.row_count;
         if !segment.closed {
-            // Two statements in one: SQLite finds either end at once, and both together only by a scan.
-            let sql = format!(
-                "SELECT (SELECT MAX(id) FROM exchange_{0}) - (SELECT MIN(id) FROM exchange_{0}) + 1",
-                segment.number
-            );
-            let span: Option<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
+            let sql = "SELECT SUM(last_id - first_id + 1) FROM exchange_block WHERE segment_id = ?";
+            let sum: Option<i64> = sqlx::query_scalar(sql)
+                .bind(segment.number)
                 .fetch_one(snapshot.connection())
                 .await?;
-            rows = rows.max(span.map_or(0, unsigned));
+            rows = rows.max(sum.map_or(0, unsigned));
         }
         sum = sum.saturating_add(rows);
     }

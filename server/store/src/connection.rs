@@ -10,7 +10,7 @@ use crate::codes::{close_reason, connection_kind, evidence_name};
 use crate::integer::signed;
 use crate::rollup::{Key, slot_of};
 use crate::state::State;
-use crate::statements::{Binder, Statements};
+use crate::statements::{Binder, Row, Statements};
 
 /// A connection that has a row.
 #[derive(Debug, Clone, Copy)]

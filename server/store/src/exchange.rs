@@ -1,10 +1,14 @@
 //! Rows of exchanges.
 //!
-//! Owns: one row for each exchange, given when it ends or, before, as open and then again. An open one beyond the cap of
+//! Owns: one row for each exchange, given when it ends or, before, as open and then again. An exchange that ended well
+//! before it was ever stored is packed with its like (`headwater_pack`); failures and those stored as open have rows.
+//! An open one beyond the cap of
 //! those remembered is not stored until it ends, so there are never two rows.
 
 use headwater_model::{Exchange, Message, Outcome, Request};
+use headwater_pack::Packer;
 use headwater_redact::Target;
+use rusqlite::{CachedStatement, params};
 
 use crate::codes::{self, evidence_bits, target_form};
 use crate::connection::KnownConnection;
@@ -12,7 +16,7 @@ use crate::integer::signed;
 use crate::reason::registered;
 use crate::rollup::{Key, slot_of};
 use crate::state::State;
-use crate::statements::{Binder, Held, Statements, insert_header_block, update_exchange};
+use crate::statements::{Binder, Held, Row, Statements, insert_header_block, update_exchange};
 
 /// An exchange that was stored before its end.
 #[derive(Debug, Clone, Copy)]
@@ -64,18 +68,27 @@ impl State {
         let key = self.key(exchange, &place, segment);
         match before {
             None => {
-                write(
-                    Binder::new(&mut statements.insert_exchange),
-                    exchange,
-                    &place,
-                )?;
+                if place.kind == codes::NO_FAILURE {
+                    write(&mut self.pack, exchange, &place)?;
+                    self.pack.end_row();
+                    let (rows, bytes) = self.pack.size();
+                    if rows >= PACK_ROWS || bytes >= PACK_BYTES {
+                        insert_pack(&mut statements.insert_pack, &mut self.pack)?;
+                    }
+                } else {
+                    let mut row = Binder::new(&mut statements.insert_exchange);
+                    write(&mut row, exchange, &place)?;
+                    row.run()?;
+                }
                 self.ids.exchange += 1;
                 self.segment.add(place.id, signed(start_ns));
             }
             Some(open) => {
                 let sql = update_exchange(segment);
                 let mut update = Held::new(statements.connection.prepare_cached(&sql)?);
-                write(Binder::new(&mut update), exchange, &place)?;
+                let mut row = Binder::new(&mut update);
+                write(&mut row, exchange, &place)?;
+                row.run()?;
                 self.rollups.subtract(open.key);
             }
         }
@@ -173,7 +186,7 @@ impl State {
     }
 }
 
-fn write(mut row: Binder<'_, '_>, exchange: &Exchange, place: &Place) -> rusqlite::Result<()> {
+fn write(row: &mut impl Row, exchange: &Exchange, place: &Place) -> rusqlite::Result<()> {
     let request = exchange.request.as_ref();
     let response = exchange.response.as_ref();
     let (sent, answered) = (
@@ -193,7 +206,7 @@ fn write(mut row: Binder<'_, '_>, exchange: &Exchange, place: &Place) -> rusqlit
     row.put(place.connection.client_service)?;
     row.put(place.connection.server_service)?;
     row.put(place.route)?;
-    put_target(&mut row, request)?;
+    put_target(row, request)?;
     row.put(response.map(|response| response.status_code))?;
     row.put(
         response
@@ -226,12 +239,23 @@ fn write(mut row: Binder<'_, '_>, exchange: &Exchange, place: &Place) -> rusqlit
     }
     row.put(sent.and_then(|message| message.thread_id))?;
     row.put(answered.and_then(|message| message.thread_id))?;
-    row.put(thread_evidence(sent, answered))?;
-    row.run()?;
+    row.put(thread_evidence(sent, answered))
+}
+
+/// Stores the pack, and begins the next one.
+pub(crate) fn insert_pack(
+    statement: &mut CachedStatement<'_>,
+    packer: &mut Packer,
+) -> rusqlite::Result<()> {
+    if let Some(pack) = packer.pack() {
+        let (ids, span_ns) = (pack.ids, pack.span_ns);
+        statement.execute(params![ids.1, ids.0, span_ns.0, span_ns.1, pack.data])?;
+    }
+    packer.clear();
     Ok(())
 }
 
-fn put_target(row: &mut Binder<'_, '_>, request: Option<&Request>) -> rusqlite::Result<()> {
+fn put_target(row: &mut impl Row, request: Option<&Request>) -> rusqlite::Result<()> {
     let target = request.map(|request| &request.target);
     row.put(request.map(|request| request.method.as_str()))?;
     row.put(target.map_or(0, |target| target_form(target.form())))?;
@@ -278,3 +302,7 @@ fn latency(exchange: &Exchange, start_ns: u64) -> Option<u64> {
 }
 
 const MOST_OPEN: usize = 16_384;
+/// A pack is stored when it has so many rows,
+const PACK_ROWS: u64 = 256;
+/// or so many bytes: a search for one exchange reads a pack whole.
+const PACK_BYTES: usize = 24 << 10;

@@ -144,7 +144,7 @@ fn drop_segment(
 ) -> rusqlite::Result<()> {
     let id = segment.id;
     connection.execute_batch(&format!(
-        "DROP TABLE IF EXISTS exchange_{id}; DROP TABLE IF EXISTS header_block_{id}; DROP TABLE IF EXISTS rollup_{id};"
+        "DROP TABLE IF EXISTS exchange_{id}; DROP TABLE IF EXISTS exchange_pack_{id}; DROP TABLE IF EXISTS header_block_{id}; DROP TABLE IF EXISTS rollup_{id};"
     ))?;
     connection.execute("DELETE FROM exchange_block WHERE segment_id = ?", [id])?;
     connection.execute("DELETE FROM segment WHERE id = ?", [id])?;

@@ -7,9 +7,9 @@
 use std::collections::VecDeque;
 
 use headwater_model::{ConnectionKey, CoverageKind, Event, ExchangeKey, ProcessKey};
+use headwater_pack::Packer;
 use rusqlite::{Connection, params};
 
-use crate::codes;
 use crate::connection::KnownConnection;
 use crate::coverage::{CoverageRows, Unseen};
 use crate::exchange::OpenExchange;
@@ -18,8 +18,9 @@ use crate::names::Names;
 use crate::process::KnownProcess;
 use crate::rollup::{Key, Rollups};
 use crate::segment::{Beginning, Segment};
-use crate::statements::Statements;
+use crate::statements::{Statements, insert_pack};
 use crate::templates::Templates;
+use crate::{codes, exchange};
 
 /// The next ids, never given out twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub(crate) struct State {
     pub(crate) names: Names,
     pub(crate) templates: Templates,
     pub(crate) rollups: Rollups,
+    /// Exchanges of this batch that are not stored yet.
+    pub(crate) pack: Packer,
     pub(crate) coverage: CoverageRows,
     /// Number of the batch.
     pub(crate) batch: u64,
@@ -87,6 +90,7 @@ impl State {
             names: Names::default(),
             templates: Templates::default(),
             rollups: Rollups::default(),
+            pack: Packer::default(),
             coverage: CoverageRows::default(),
             batch: 0,
             pruned_process: 0,
@@ -116,6 +120,10 @@ impl State {
     /// Writes what the batch has summed up, and the next ids.
     pub(crate) fn finish(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         self.end_stuck(connection)?;
+        if self.pack.size().0 > 0 {
+            let mut statement = connection.prepare_cached(&insert_pack(self.segment.id))?;
+            exchange::insert_pack(&mut statement, &mut self.pack)?;
+        }
         self.rollups.write(connection, &self.names.methods)?;
         self.segment.write_block(connection)?;
         for (kind, (count, at_ns), detail) in [
@@ -185,6 +193,7 @@ impl State {
             self.open.forget_one(key);
         }
         self.rollups.clear();
+        self.pack.clear();
         self.coverage.clear();
         self.reload(connection)
     }

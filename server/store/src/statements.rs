@@ -2,6 +2,7 @@
 //!
 //! Owns: their SQL. Surprising: the exchange is bound with the same numbers for the insert and the update.
 
+use headwater_pack::{EXCHANGE_COLUMNS, Packer};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ToSql};
 
@@ -10,6 +11,7 @@ pub(crate) struct Statements<'c> {
     /// For everything that is asked for now and then.
     pub(crate) connection: &'c Connection,
     pub(crate) insert_exchange: Held<'c>,
+    pub(crate) insert_pack: CachedStatement<'c>,
     pub(crate) insert_header_block: CachedStatement<'c>,
     pub(crate) insert_connection: Held<'c>,
     pub(crate) update_connection: Held<'c>,
@@ -21,6 +23,7 @@ impl<'c> Statements<'c> {
         Ok(Self {
             connection,
             insert_exchange: Held::new(connection.prepare_cached(&texts.insert_exchange)?),
+            insert_pack: connection.prepare_cached(&texts.insert_pack)?,
             insert_header_block: connection.prepare_cached(&texts.insert_header_block)?,
             insert_connection: Held::new(connection.prepare_cached(&texts.insert_connection)?),
             update_connection: Held::new(connection.prepare_cached(&texts.update_connection)?),
@@ -33,6 +36,7 @@ impl<'c> Statements<'c> {
 pub(crate) struct Texts {
     segment: i64,
     insert_exchange: String,
+    insert_pack: String,
     insert_header_block: String,
     insert_connection: String,
     update_connection: String,
@@ -48,6 +52,7 @@ impl Texts {
                     "INSERT INTO exchange_{segment} VALUES ({})",
                     marks(EXCHANGE_COLUMNS.len())
                 ),
+                insert_pack: insert_pack(segment),
                 insert_header_block: insert_header_block(segment),
                 insert_connection: format!(
                     "INSERT INTO connection VALUES ({})",
@@ -60,6 +65,11 @@ impl Texts {
     }
 }
 
+/// Stores a pack of exchanges.
+pub(crate) fn insert_pack(segment: i64) -> String {
+    format!("INSERT INTO exchange_pack_{segment} VALUES (?, ?, ?, ?, ?)")
+}
+
 /// Stores a header block.
 pub(crate) fn insert_header_block(segment: i64) -> String {
     format!("INSERT INTO header_block_{segment} VALUES (?, ?)")
@@ -67,7 +77,7 @@ pub(crate) fn insert_header_block(segment: i64) -> String {
 
 /// Overwrites an exchange, bound like its insert.
 pub(crate) fn update_exchange(segment: i64) -> String {
-    update(&format!("exchange_{segment}"), EXCHANGE_COLUMNS)
+    update(&format!("exchange_{segment}"), &EXCHANGE_COLUMNS)
 }
 
 /// A statement, and what is bound to its parameters: from row to row most values are the same, and to compare costs less
@@ -131,7 +141,26 @@ impl Bound {
     }
 }
 
-/// Binds values from left to right.
+/// Takes the values of a row from left to right.
+pub(crate) trait Row {
+    /// Takes the next value.
+    fn put(&mut self, value: impl ToSql) -> rusqlite::Result<()>;
+}
+
+impl Row for Packer {
+    #[inline]
+    fn put(&mut self, value: impl ToSql) -> rusqlite::Result<()> {
+        match value.to_sql()? {
+            ToSqlOutput::Borrowed(value) => Self::put(self, value),
+            ToSqlOutput::Owned(value) => Self::put(self, (&value).into()),
+            // Pointers and zero-filled blobs, which no exchange has.
+            _ => Self::put(self, ValueRef::Null),
+        }
+        Ok(())
+    }
+}
+
+/// Binds values to a statement.
 pub(crate) struct Binder<'s, 'c> {
     held: &'s mut Held<'c>,
     next: usize,
@@ -142,9 +171,14 @@ impl<'s, 'c> Binder<'s, 'c> {
     pub(crate) fn new(held: &'s mut Held<'c>) -> Self {
         Self { held, next: 0 }
     }
-    /// Binds the next value.
-    #[inline]
-    pub(crate) fn put(&mut self, value: impl ToSql) -> rusqlite::Result<()> {
+    /// Runs the statement.
+    pub(crate) fn run(self) -> rusqlite::Result<usize> {
+        self.held.statement.raw_execute()
+    }
+}
+
+impl Row for Binder<'_, '_> {
+    fn put(&mut self, value: impl ToSql) -> rusqlite::Result<()> {
         let at = self.next;
         self.next += 1;
         let value = value.to_sql()?;
@@ -160,10 +194,6 @@ impl<'s, 'c> Binder<'s, 'c> {
             return Ok(());
         }
         self.held.statement.raw_bind_parameter(at + 1, value)
-    }
-    /// Runs the statement.
-    pub(crate) fn run(self) -> rusqlite::Result<usize> {
-        self.held.statement.raw_execute()
     }
 }
 
@@ -187,45 +217,6 @@ fn update(table: &str, columns: &[&str]) -> String {
 
 /// Longer texts are bound each time.
 const LONGEST_COMPARED: usize = 64;
-/// As in `segment.sql`.
-const EXCHANGE_COLUMNS: &[&str] = &[
-    "id",
-    "connection_id",
-    "ordinal",
-    "start_ns",
-    "request_end_delta_ns",
-    "response_start_delta_ns",
-    "response_end_delta_ns",
-    "end_delta_ns",
-    "client_service_id",
-    "server_service_id",
-    "route_id",
-    "http_request_method",
-    "target_form",
-    "url_scheme",
-    "url_authority",
-    "url_path",
-    "url_query",
-    "http_response_status_code",
-    "http_response_reason",
-    "request_minor_version",
-    "response_minor_version",
-    "interim",
-    "outcome",
-    "error_kind",
-    "gaps",
-    "request_header_block_id",
-    "request_header_holes",
-    "response_header_block_id",
-    "response_header_holes",
-    "http_request_header_size",
-    "http_request_body_size",
-    "http_response_header_size",
-    "http_response_body_size",
-    "request_thread_id",
-    "response_thread_id",
-    "thread_evidence",
-];
 /// As in `0001_store.sql`.
 const CONNECTION_COLUMNS: &[&str] = &[
     "id",

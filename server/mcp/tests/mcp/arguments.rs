@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::fixture::{Fixture, Row, SECOND, answer, ask, good, object};
 
 #[tokio::test]
+#[allow(clippy::too_many_lines, reason = "a table of cases")]
 async fn a_wrong_argument_is_named_with_what_is_right() {
     let mut fixture = Fixture::new();
     fixture.commit(&[Row::at(fixture.now_ns - 5 * SECOND, "/one")]);

@@ -1,4 +1,4 @@
-//! One row of `exchange_N`, and the detail made of it.
+//! One row of `exchange_rows(N)`, and the detail made of it.
 
 use headwater_redact::{HeaderField, render_headers};
 use sqlx::sqlite::SqliteRow;
@@ -36,7 +36,7 @@ impl Record {
         segment: i64,
         id: i64,
     ) -> Result<Option<Self>, QueryError> {
-        let sql = format!("SELECT {COLUMNS} FROM exchange_{segment} e WHERE e.id = ?");
+        let sql = format!("SELECT {COLUMNS} FROM exchange_rows({segment}) e WHERE e.id = ?");
         let row = sqlx::query(AssertSqlSafe(sql))
             .bind(id)
             .fetch_optional(snapshot.connection())

@@ -154,7 +154,7 @@ impl Scan {
             ""
         };
         format!(
-            "SELECT e.id, {key}{columns} FROM exchange_{segment} e WHERE e.id BETWEEN ? AND ? \
+            "SELECT e.id, {key}{columns} FROM exchange_rows({segment}) e WHERE e.id BETWEEN ? AND ? \
              AND e.start_ns BETWEEN ? AND ? AND {key} >= ?{behind}{latency_known}{filter}{headers} \
              ORDER BY {order} LIMIT ?"
         )

@@ -133,7 +133,7 @@ impl Fixture {
     pub(crate) fn drop_segment(&self, number: i64) {
         self.writer
             .execute_batch(&format!(
-                "BEGIN; DROP TABLE exchange_{number}; DROP TABLE header_block_{number}; DROP TABLE rollup_{number}; \
+                "BEGIN; DROP TABLE exchange_{number}; DROP TABLE exchange_pack_{number}; DROP TABLE header_block_{number}; DROP TABLE rollup_{number}; \
                  DELETE FROM segment WHERE id = {number}; DELETE FROM exchange_block WHERE segment_id = {number}; COMMIT"
             ))
             .unwrap();

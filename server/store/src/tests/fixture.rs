@@ -160,6 +160,7 @@ impl Fixture {
 
 impl Writer {
     pub(super) fn number(&self, sql: &str) -> i64 {
+        headwater_pack::register(&self.connection).unwrap();
         self.connection
             .query_row(sql, [], |row| row.get(0))
             .unwrap()

@@ -63,7 +63,7 @@ fn ids_are_not_given_out_again_when_everything_is_dropped() {
     let mut writer = fixture.writer(later);
     writer.apply_all(&fixture.load(1, 1)).unwrap();
     writer.commit(later).unwrap();
-    assert_eq!(writer.number("SELECT MIN(id) FROM exchange_2"), 11);
+    assert_eq!(writer.number("SELECT MIN(id) FROM exchange_rows(2)"), 11);
     assert_eq!(writer.number("SELECT first_exchange_id FROM segment"), 11);
 }
 
@@ -93,15 +93,15 @@ fn a_full_disk_loses_a_batch_and_says_so() {
         .unwrap();
     let committed = writer.commit(START + 5 * SECOND).unwrap();
     assert_eq!((committed.exchanges, committed.lost), (1, 0));
-    assert_eq!(writer.number("SELECT COUNT(*) FROM exchange_1"), 102);
-    assert_eq!(writer.number("SELECT MAX(id) FROM exchange_1"), 102);
+    assert_eq!(writer.number("SELECT COUNT(*) FROM exchange_rows(1)"), 102);
+    assert_eq!(writer.number("SELECT MAX(id) FROM exchange_rows(1)"), 102);
     let told = "SELECT SUM(count) FROM coverage WHERE kind = 'write_failed'";
     assert_eq!(writer.number(told), 1_501);
     assert_eq!(writer.number("SELECT COUNT(*) FROM connection"), 4);
     for sql in [
-        "SELECT COUNT(*) FROM exchange_1 WHERE connection_id NOT IN (SELECT id FROM connection)",
-        "SELECT COUNT(*) FROM exchange_1 WHERE request_header_block_id NOT IN (SELECT id FROM header_block_1)",
-        "SELECT COUNT(*) FROM exchange_1 WHERE route_id NOT IN (SELECT id FROM route)",
+        "SELECT COUNT(*) FROM exchange_rows(1) WHERE connection_id NOT IN (SELECT id FROM connection)",
+        "SELECT COUNT(*) FROM exchange_rows(1) WHERE request_header_block_id NOT IN (SELECT id FROM header_block_1)",
+        "SELECT COUNT(*) FROM exchange_rows(1) WHERE route_id NOT IN (SELECT id FROM route)",
         "SELECT COUNT(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'",
     ] {
         assert_eq!(writer.number(sql), 0, "{sql}");

@@ -13,7 +13,7 @@ fn an_exchange_is_one_row_from_open_to_end() {
     writer.apply(&fixture.event(9, "/slow", None)).unwrap();
     writer.commit(START).unwrap();
     assert_eq!(
-        writer.number("SELECT outcome FROM exchange_1 WHERE id = 2"),
+        writer.number("SELECT outcome FROM exchange_rows(1) WHERE id = 2"),
         1
     );
     assert_eq!(
@@ -24,13 +24,13 @@ fn an_exchange_is_one_row_from_open_to_end() {
     ended.outcome = Outcome::ServerReset;
     writer.apply(&Event::Exchange(Box::new(ended))).unwrap();
     writer.commit(START + 1).unwrap();
-    assert_eq!(writer.number("SELECT COUNT(*) FROM exchange_1"), 2);
+    assert_eq!(writer.number("SELECT COUNT(*) FROM exchange_rows(1)"), 2);
     assert_eq!(
-        writer.number("SELECT outcome FROM exchange_1 WHERE id = 2"),
+        writer.number("SELECT outcome FROM exchange_rows(1) WHERE id = 2"),
         3
     );
     assert_eq!(
-        writer.number("SELECT error_kind FROM exchange_1 WHERE id = 2"),
+        writer.number("SELECT error_kind FROM exchange_rows(1) WHERE id = 2"),
         502
     );
     assert_eq!(
@@ -61,15 +61,15 @@ fn an_open_exchange_ends_in_the_segment_that_holds_it() {
         .unwrap();
     writer.commit(START + 1).unwrap();
     assert_eq!(
-        writer.number("SELECT outcome FROM exchange_1 WHERE id = 2"),
+        writer.number("SELECT outcome FROM exchange_rows(1) WHERE id = 2"),
         0
     );
-    assert_eq!(writer.number("SELECT MIN(id) FROM exchange_2"), 3);
+    assert_eq!(writer.number("SELECT MIN(id) FROM exchange_rows(2)"), 3);
     assert_eq!(
         writer.number("SELECT COUNT(*) FROM rollup_1 WHERE kind = 8"),
         0
     );
-    let block = "SELECT COUNT(*) FROM exchange_1 WHERE response_header_block_id NOT IN (SELECT id FROM header_block_1)";
+    let block = "SELECT COUNT(*) FROM exchange_rows(1) WHERE response_header_block_id NOT IN (SELECT id FROM header_block_1)";
     assert_eq!(writer.number(block), 0);
 }
 
@@ -88,7 +88,7 @@ fn roll_ups_are_what_a_group_by_gives() {
     }
     let grouped = "SELECT start_ns / 10000000000 * 10000000000, server_service_id, client_service_id, \
         COALESCE(route_id, 0), http_request_method, CASE outcome WHEN 1 THEN 8 ELSE COALESCE(error_kind, 0) END, \
-        COUNT(*), MIN(start_ns), MAX(start_ns), MIN(id), MAX(id) FROM exchange_1 GROUP BY 1, 2, 3, 4, 5, 6";
+        COUNT(*), MIN(start_ns), MAX(start_ns), MIN(id), MAX(id) FROM exchange_rows(1) GROUP BY 1, 2, 3, 4, 5, 6";
     let rolled = "SELECT slot_ns, server_service_id, client_service_id, route_id, method, kind, count, first_ns, \
         last_ns, first_exchange_id, last_exchange_id FROM rollup_1";
     for (one, other) in [(grouped, rolled), (rolled, grouped)] {
@@ -188,7 +188,7 @@ fn an_exchange_of_an_unknown_connection_is_counted() {
         writer.number("SELECT count FROM coverage WHERE kind = 'connection_evicted'"),
         1
     );
-    assert_eq!(writer.number("SELECT COUNT(*) FROM exchange_1"), 0);
+    assert_eq!(writer.number("SELECT COUNT(*) FROM exchange_rows(1)"), 0);
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn ids_and_tag_survive_a_restart() {
     assert_eq!(writer.tag(), tag);
     writer.apply_all(&fixture.load(1, 10)).unwrap();
     writer.commit(START + 3 * SECOND).unwrap();
-    assert_eq!(writer.number("SELECT MAX(id) FROM exchange_1"), 20);
+    assert_eq!(writer.number("SELECT MAX(id) FROM exchange_rows(1)"), 20);
     assert_eq!(writer.number("SELECT MAX(id) FROM connection"), 2);
     assert_eq!(writer.number("SELECT COUNT(*) FROM header_block_1"), 1);
     assert_eq!(writer.number("SELECT COUNT(*) FROM service"), 2);
@@ -125,8 +125,11 @@ fn a_killed_writer_loses_no_committed_batch() {
     // Readers see the committed batch before any recorder comes back.
     let reader = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let count = |reader: &Connection| -> i64 {
+        headwater_pack::register(reader).unwrap();
         reader
-            .query_row("SELECT COUNT(*) FROM exchange_1", [], |row| row.get(0))
+            .query_row("SELECT COUNT(*) FROM exchange_rows(1)", [], |row| {
+                row.get(0)
+            })
             .unwrap()
     };
     assert_eq!(count(&reader), 1_000);

@@ -1,0 +1,33 @@
+//! Exchanges packed many to a row of SQLite, and the table that reads them.
+//!
+//! B-tree work is the ceiling of ingest, and a row costs a dozen microsecond-long steps whatever is in it. Nearly all
+//! exchanges end well and never change again: those are packed, up to a few hundred to one row of `exchange_pack_N`, each
+//! told by what differs from the one before it. Failures, which are looked for by their kind, and exchanges that were
+//! stored before their end are rows of `exchange_N`.
+//!
+//! Owns: the layout of a pack (`Packer` writes it, `Unpacker` reads it), the columns of an exchange in their order, and
+//! `exchange_rows(N)`, the table of a segment's exchanges wherever they are. Does not: know what a column means, or when
+//! a pack is full enough.
+//!
+//! ```text
+//! pack    = *row
+//! row     = changed *value      ; a bit for each column that differs from the row before, the first column lowest
+//! value   = 0                   ; NULL
+//!         / 1 number            ; an integer: its distance from the last one in this column, zigzag
+//!         / 2 length bytes      ; text
+//!         / 3 length bytes      ; a blob
+//! ```
+//!
+//! Numbers are LEB128 varints. Before the first row every column is NULL, and the last integer of every column is 0.
+
+#![deny(unsafe_code)]
+
+mod columns;
+mod packer;
+mod table;
+mod unpacker;
+
+pub use columns::{EXCHANGE_COLUMNS, ID, START_NS};
+pub use packer::{Pack, Packer};
+pub use table::{register, register_on};
+pub use unpacker::{Cell, Damaged, Unpacker};

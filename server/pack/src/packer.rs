@@ -1,0 +1,170 @@
+//! Rows into packs.
+
+use rusqlite::types::ValueRef;
+
+use crate::columns::{COUNT, ID, START_NS};
+
+/// Packs rows, one value after the other.
+#[derive(Debug)]
+pub struct Packer {
+    last: [Last; COUNT],
+    data: Vec<u8>,
+    /// The values of the row that is being written.
+    row: Vec<u8>,
+    changed: u64,
+    /// The next column.
+    at: usize,
+    rows: u64,
+    ids: (i64, i64),
+    span_ns: (i64, i64),
+}
+
+/// What a column held in the row before.
+#[derive(Debug, Default)]
+struct Last {
+    kind: Kind,
+    integer: i64,
+    bytes: Vec<u8>,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    #[default]
+    Null,
+    Integer,
+    Text,
+    Blob,
+}
+
+/// A pack as it is stored.
+#[derive(Debug, Clone, Copy)]
+pub struct Pack<'a> {
+    /// Ids of the first and the last row.
+    pub ids: (i64, i64),
+    /// Least and greatest `start_ns`.
+    pub span_ns: (i64, i64),
+    /// The rows.
+    pub data: &'a [u8],
+}
+
+impl Default for Packer {
+    fn default() -> Self {
+        Self {
+            last: std::array::from_fn(|_| Last::default()),
+            data: Vec::new(),
+            row: Vec::new(),
+            changed: 0,
+            at: 0,
+            rows: 0,
+            ids: (0, 0),
+            span_ns: (0, 0),
+        }
+    }
+}
+
+impl Packer {
+    /// Takes the next value of the row. Reals are not among them, and are packed as NULL.
+    pub fn put(&mut self, value: ValueRef<'_>) {
+        let at = self.at;
+        self.at += 1;
+        let Some(last) = self.last.get_mut(at) else {
+            return;
+        };
+        match value {
+            ValueRef::Integer(integer) => {
+                if last.kind == Kind::Integer && last.integer == integer {
+                    return;
+                }
+                self.row.push(INTEGER);
+                write_number(zigzag(integer.wrapping_sub(last.integer)), &mut self.row);
+                (last.kind, last.integer) = (Kind::Integer, integer);
+            }
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+                let (kind, mark) = match value {
+                    ValueRef::Text(_) => (Kind::Text, TEXT),
+                    _ => (Kind::Blob, BLOB),
+                };
+                if last.kind == kind && last.bytes == bytes {
+                    return;
+                }
+                self.row.push(mark);
+                write_number(bytes.len() as u64, &mut self.row);
+                self.row.extend_from_slice(bytes);
+                last.kind = kind;
+                last.bytes.clear();
+                last.bytes.extend_from_slice(bytes);
+            }
+            ValueRef::Null | ValueRef::Real(_) => {
+                if last.kind == Kind::Null {
+                    return;
+                }
+                self.row.push(NULL);
+                last.kind = Kind::Null;
+            }
+        }
+        self.changed |= 1 << at;
+    }
+
+    /// Ends the row.
+    pub fn end_row(&mut self) {
+        write_number(self.changed, &mut self.data);
+        self.data.extend_from_slice(&self.row);
+        self.row.clear();
+        (self.changed, self.at) = (0, 0);
+        let held = |at: usize| self.last.get(at).map_or(0, |last| last.integer);
+        let (id, start_ns) = (held(ID), held(START_NS));
+        if self.rows == 0 {
+            (self.ids.0, self.span_ns) = (id, (start_ns, start_ns));
+        }
+        self.ids.1 = id;
+        self.span_ns = (self.span_ns.0.min(start_ns), self.span_ns.1.max(start_ns));
+        self.rows += 1;
+    }
+
+    /// How many rows and bytes there are.
+    pub fn size(&self) -> (u64, usize) {
+        (self.rows, self.data.len())
+    }
+
+    /// The pack so far; `None` without rows.
+    pub fn pack(&self) -> Option<Pack<'_>> {
+        (self.rows > 0).then_some(Pack {
+            ids: self.ids,
+            span_ns: self.span_ns,
+            data: &self.data,
+        })
+    }
+
+    /// Begins the next pack.
+    pub fn clear(&mut self) {
+        for last in &mut self.last {
+            (last.kind, last.integer) = (Kind::Null, 0);
+        }
+        self.data.clear();
+        self.row.clear();
+        (self.changed, self.at, self.rows) = (0, 0, 0);
+    }
+}
+
+fn zigzag(number: i64) -> u64 {
+    (number << 1 ^ number >> 63).cast_unsigned()
+}
+
+/// LEB128: seven bits a byte, low bits first, the top bit set on all but the last.
+fn write_number(number: u64, out: &mut Vec<u8>) {
+    let mut rest = number;
+    loop {
+        let [low, ..] = rest.to_le_bytes();
+        rest >>= 7;
+        if rest == 0 {
+            return out.push(low & 0x7f);
+        }
+        out.push(low | 0x80);
+    }
+}
+
+/// How a value begins.
+pub(crate) const NULL: u8 = 0;
+pub(crate) const INTEGER: u8 = 1;
+pub(crate) const TEXT: u8 = 2;
+pub(crate) const BLOB: u8 = 3;

@@ -1,0 +1,131 @@
+//! Packs into rows.
+
+use crate::columns::COUNT;
+use crate::packer::{BLOB, INTEGER, NULL, TEXT};
+
+/// A value of the row at hand. Text and blobs are places in the pack, from and to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Cell {
+    /// NULL
+    #[default]
+    Null,
+    /// An integer.
+    Integer(i64),
+    /// Text.
+    Text(usize, usize),
+    /// A blob.
+    Blob(usize, usize),
+}
+
+/// A pack that cannot be read: the file is damaged, or a later program wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a pack of exchanges cannot be read from byte {at} on: the store is damaged")]
+pub struct Damaged {
+    /// Where.
+    pub at: usize,
+}
+
+/// Reads rows one after the other.
+#[derive(Debug)]
+pub struct Unpacker {
+    data: Vec<u8>,
+    at: usize,
+    cells: [Cell; COUNT],
+    /// The last integer of each column.
+    integers: [i64; COUNT],
+}
+
+impl Unpacker {
+    /// Begins before the first row of a pack.
+    pub fn new(data: Vec<u8>) -> Self {
+        Self {
+            data,
+            at: 0,
+            cells: [Cell::Null; COUNT],
+            integers: [0; COUNT],
+        }
+    }
+
+    /// Goes to the next row, if there is one.
+    ///
+    /// # Errors
+    /// When the bytes are no pack.
+    pub fn advance(&mut self) -> Result<bool, Damaged> {
+        if self.at >= self.data.len() {
+            return Ok(false);
+        }
+        let changed = self.number()?;
+        for column in 0..64 {
+            if changed >> column & 1 == 0 {
+                continue;
+            }
+            let cell = self.read(column)?;
+            let damaged = Damaged { at: self.at };
+            *self.cells.get_mut(column).ok_or(damaged)? = cell;
+        }
+        Ok(true)
+    }
+
+    /// A value of the row at hand.
+    pub fn cell(&self, column: usize) -> Cell {
+        self.cells.get(column).copied().unwrap_or_default()
+    }
+
+    /// The bytes of a text or blob.
+    pub fn bytes(&self, from: usize, to: usize) -> &[u8] {
+        self.data.get(from..to).unwrap_or_default()
+    }
+
+    fn read(&mut self, column: usize) -> Result<Cell, Damaged> {
+        match self.byte()? {
+            NULL => Ok(Cell::Null),
+            INTEGER => {
+                let distance = self.number()?;
+                let distance = (distance >> 1).cast_signed() ^ -(distance & 1).cast_signed();
+                let damaged = Damaged { at: self.at };
+                let last = self.integers.get_mut(column).ok_or(damaged)?;
+                *last = last.wrapping_add(distance);
+                Ok(Cell::Integer(*last))
+            }
+            mark @ (TEXT | BLOB) => {
+                let length = self.number()?;
+                let from = self.at;
+                let to = usize::try_from(length)
+                    .ok()
+                    .and_then(|length| from.checked_add(length))
+                    .filter(|to| *to <= self.data.len())
+                    .ok_or(Damaged { at: from })?;
+                self.at = to;
+                Ok(if mark == TEXT {
+                    Cell::Text(from, to)
+                } else {
+                    Cell::Blob(from, to)
+                })
+            }
+            _ => Err(Damaged { at: self.at }),
+        }
+    }
+
+    fn byte(&mut self) -> Result<u8, Damaged> {
+        let byte = self.data.get(self.at).copied();
+        let byte = byte.ok_or(Damaged { at: self.at })?;
+        self.at += 1;
+        Ok(byte)
+    }
+
+    fn number(&mut self) -> Result<u64, Damaged> {
+        let mut number = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            let bits = u64::from(byte & 0x7f);
+            if bits << shift >> shift != bits {
+                break;
+            }
+            number |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Ok(number);
+            }
+        }
+        Err(Damaged { at: self.at })
+    }
+}
