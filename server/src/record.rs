@@ -7,6 +7,7 @@ mod accounts;
 mod decode;
 mod identity;
 mod listener;
+mod priority;
 mod queue;
 mod reader;
 mod service;

@@ -132,7 +132,7 @@ impl Conversation {
             used: true,
             provisional: Vec::new(),
             looked: [None, None],
-            streams: [Stream::default(), Stream::default()],
+            streams: [Stream::new(joined_midstream), Stream::new(joined_midstream)],
             parser: Parser::new(limits, joined_midstream),
         }
     }

@@ -4,7 +4,9 @@
 //! two numbers within a few seconds is the same packet: address translation changes addresses and ports, never these 64
 //! bits, and equal addresses in two namespaces do not meet in them. Does not decide what a match means.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use crate::table::FastMap;
 
 /// Packets remembered.
 const MAX_ENTRIES: usize = 8192;
@@ -26,7 +28,7 @@ pub(crate) struct Departed {
 /// The memory.
 #[derive(Default)]
 pub(crate) struct Pairing {
-    by_numbers: HashMap<(u32, u32), Departed>,
+    by_numbers: FastMap<(u32, u32), Departed>,
     order: VecDeque<((u32, u32), u64)>,
 }
 

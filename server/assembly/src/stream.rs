@@ -84,6 +84,14 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
+    /// A direction whose first byte has the offset 0, or that is joined in the middle: then it begins with what comes first.
+    pub(crate) fn new(joined_midstream: bool) -> Self {
+        Self {
+            begun: !joined_midstream,
+            ..Self::default()
+        }
+    }
+
     /// Bytes that passed, as far as known.
     pub(crate) fn passed(&self) -> u64 {
         self.at

@@ -3,7 +3,7 @@
 //! Owns: places and their generations, the map from cookies to flows, the map from addresses (within one network namespace)
 //! to conversations, and the choice of what to evict. Does not look inside a conversation beyond when it was last used.
 
-use std::{collections::HashMap, net::SocketAddr};
+use std::net::SocketAddr;
 
 use crate::{End, Identity, conversation::Conversation};
 
@@ -23,6 +23,9 @@ pub(crate) struct Flow {
 /// Addresses as one end sees them, in one namespace.
 pub(crate) type Addresses = (u32, SocketAddr, SocketAddr);
 
+/// A hash map with a fast, seeded hash.
+pub(crate) type FastMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
+
 /// All conversations.
 pub(crate) struct Table {
     places: Vec<Option<Conversation>>,
@@ -30,8 +33,8 @@ pub(crate) struct Table {
     generations: u64,
     hand: usize,
     limit: usize,
-    pub(crate) flows: HashMap<u64, Flow>,
-    pub(crate) by_addresses: HashMap<Addresses, (usize, usize)>,
+    pub(crate) flows: FastMap<u64, Flow>,
+    pub(crate) by_addresses: FastMap<Addresses, (usize, usize)>,
 }
 
 impl Table {
@@ -42,8 +45,8 @@ impl Table {
             generations: 0,
             hand: 0,
             limit,
-            flows: HashMap::new(),
-            by_addresses: HashMap::new(),
+            flows: FastMap::default(),
+            by_addresses: FastMap::default(),
         }
     }
 

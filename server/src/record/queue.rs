@@ -109,6 +109,11 @@ impl Outlet {
         }
     }
 
+    /// Whether more events wait than should.
+    pub(crate) fn is_filling(&self) -> bool {
+        self.under_way.load(Ordering::Relaxed) > MAX_EVENTS / 4
+    }
+
     /// Says that so many events are no longer under way.
     pub(crate) fn done(&self, count: usize) {
         self.under_way.fetch_sub(count, Ordering::Relaxed);

@@ -18,6 +18,7 @@ use super::{
     accounts::Accounts,
     decode::{Decoded, decode},
     identity::ProcIdentities,
+    priority::Priority,
     queue::Inlet,
 };
 use crate::{
@@ -32,6 +33,9 @@ const REST: Duration = Duration::from_millis(8);
 const LONGEST_REST: Duration = Duration::from_millis(32);
 /// Records drained before events are handed on.
 const BATCH: usize = 512;
+/// Records drained without a rest that show that the reader has fallen behind: a quarter of the default ring buffer, at the
+/// size of a short head.
+const MANY: usize = 8_192;
 /// Between two looks at what waits.
 const TICK: Duration = Duration::from_millis(200);
 /// Between two closings of the accounts.
@@ -65,9 +69,17 @@ impl Reader {
     pub(crate) fn run(mut self) -> Totals {
         let mut ticked = Instant::now();
         let mut accounted = Instant::now();
+        let mut drained = 0;
         let mut rest = REST;
+        let mut priority = Priority::nice();
         while !self.stop.load(Ordering::Relaxed) {
             let count = self.drain(BATCH);
+            drained += count;
+            if let Some(priority) = &mut priority
+                && (drained >= MANY || count < BATCH)
+            {
+                priority.is_behind(drained >= MANY);
+            }
             if ticked.elapsed() >= TICK {
                 ticked = Instant::now();
                 self.tick();
@@ -80,6 +92,7 @@ impl Reader {
             if let Some(slowness) = self.slowness {
                 std::thread::sleep(slowness);
             } else if count < BATCH {
+                drained = 0;
                 rest = if count > 0 {
                     REST
                 } else {

@@ -18,6 +18,7 @@ use headwater_store::{OpenError, Options, Source, StopReason, Writer};
 use super::{
     accounts::Accounts,
     identity::ProcIdentities,
+    priority::Priority,
     queue::{Delivery, Outlet, queue},
     reader::{Reader, Totals},
 };
@@ -191,10 +192,14 @@ fn write(mut writer: Writer, outlet: &Outlet) {
     let mut committed = Instant::now();
     let mut retained = Instant::now();
     let mut rows = 0;
+    let mut priority = Priority::nice();
     loop {
         match outlet.receive(COMMIT.saturating_sub(committed.elapsed())) {
             Delivery::Events(events) => {
                 let count = events.len();
+                if let Some(priority) = &mut priority {
+                    priority.is_behind(outlet.is_filling());
+                }
                 apply(&mut writer, &events);
                 outlet.done(count);
                 rows += count;
