@@ -1,15 +1,15 @@
 //! The recorder: probes in, store out.
 //!
-//! Owns: the two threads (one reads the ring buffer and assembles, one writes), the bounded queue between them, and the
-//! accounts of what was lost. A full queue drops and counts; it never blocks the reader.
+//! Owns: the recorder's thread, which drains the ring buffer, assembles and writes, so that what it handles stays in one
+//! processor's caches; the thread that moves the store's log; and the accounts of what was lost. What the recorder does
+//! not keep up with is lost in one place, the ring buffer, where it is counted.
 
 mod accounts;
 mod decode;
 mod identity;
 mod listener;
 mod priority;
-mod queue;
-mod reader;
+mod recorder;
 mod service;
 mod session;
 

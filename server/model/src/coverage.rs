@@ -9,8 +9,6 @@ pub enum CoverageKind {
     RingLost,
     /// Probe runs skipped by the kernel because the program was already running on that CPU.
     ProbeRecursion,
-    /// Exchanges dropped because the writer's queue was full.
-    QueueLost,
     /// Connections dropped from the recorder's table to keep its memory bounded.
     ConnectionEvicted,
     /// Heads longer than the cap.

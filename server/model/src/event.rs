@@ -1,4 +1,4 @@
-//! What travels on the bounded queue to the writer.
+//! What the assembly gives out and the store takes.
 
 use crate::{Connection, Coverage, Exchange, Process};
 

@@ -22,7 +22,6 @@ pub(crate) fn hides_exchanges(kind: &str) -> bool {
             | "recorder_killed"
             | "write_failed"
             | "ring_lost"
-            | "queue_lost"
             | "probe_recursion"
             | "connection_evicted"
             | "retention"
@@ -45,12 +44,9 @@ pub(crate) fn of(item: &CoverageItem, detail: Option<&str>) -> String {
     let mut words = match item.kind.as_str() {
         "ring_lost" => format!(
             "{count} records found the kernel's ring buffer full and were lost: exchanges may be missing or incomplete. \
-             A larger ring or a less busy machine helps."
+             A larger ring, a faster disk or a filter helps."
         ),
         "probe_recursion" => format!("{count} packets met a busy probe and were not looked at."),
-        "queue_lost" => format!(
-            "{count} exchanges were dropped because the store's writer fell behind; a faster disk or a filter helps."
-        ),
         "connection_evicted" => {
             format!(
                 "{count} connections were dropped from the recorder's full table; their exchanges may be missing."
@@ -116,12 +112,11 @@ fn plain(detail: &str) -> String {
         .collect()
 }
 
-const ORDER: [&str; 22] = [
+const ORDER: [&str; 21] = [
     "not_recorded",
     "recorder_killed",
     "write_failed",
     "ring_lost",
-    "queue_lost",
     "probe_recursion",
     "connection_evicted",
     "retention",

@@ -98,7 +98,7 @@ pub(super) fn start(settings: &SessionSettings) -> Result<Session, Exit> {
         say_error(&error);
         match error {
             SessionError::Probes(_) => Exit::Unavailable,
-            SessionError::Store(_) | SessionError::Key(_) => Exit::Store,
+            SessionError::Store(_) | SessionError::Key(_) | SessionError::Log(_) => Exit::Store,
         }
     })?;
     say(&format!(

@@ -50,7 +50,6 @@ impl Accounts {
         now_ns: u64,
         counters: Counters,
         tally: &Tally,
-        queue_lost: u64,
         clock: &[ClockChange],
     ) -> Vec<Event> {
         let mut lines = Vec::new();
@@ -68,7 +67,6 @@ impl Accounts {
         };
         let since = |which| counters.of(which).saturating_sub(self.before.of(which));
         line(CoverageKind::RingLost, since(counter::LOST), None);
-        line(CoverageKind::QueueLost, queue_lost, None);
         line(CoverageKind::ConnectionEvicted, tally.evicted, None);
         line(CoverageKind::HeadCapped, tally.heads_cut, None);
         line(

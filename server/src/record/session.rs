@@ -5,37 +5,27 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, sync_channel},
     },
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use headwater_assembly::{Assembly, Limits};
 use headwater_model::Event;
 use headwater_redact::{Key, KeyError, Policy, Redactor};
-use headwater_store::{OpenError, Options, Source, StopReason, Writer};
+use headwater_store::{LogMover, OpenError, Options, Source, WriteError, Writer};
 
 use super::{
     accounts::Accounts,
     identity::ProcIdentities,
-    priority::Priority,
-    queue::{Delivery, Outlet, queue},
-    reader::{Reader, Totals},
+    recorder::{Recorder, Totals},
 };
 use crate::{
     clock::{Clock, now_ns},
     paths::key_of,
     probes::{ProbeError, ProbeSettings, Probes},
 };
-
-/// The writer commits at least this often, so that rows are visible within a second.
-const COMMIT: Duration = Duration::from_millis(250);
-/// Rows in one transaction at most.
-const COMMIT_ROWS: usize = 20_000;
-/// Between two looks into the queue while there is something in it.
-const GATHER: Duration = Duration::from_millis(8);
-/// Between two enforcements of the age and size limits.
-const RETAIN: Duration = Duration::from_secs(5);
 
 /// What the operator chose.
 #[derive(Debug, Clone)]
@@ -60,6 +50,9 @@ pub(crate) enum SessionError {
     /// The store.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The store's log.
+    #[error("the store's log cannot be moved: {0}")]
+    Log(WriteError),
     /// The probes.
     #[error(transparent)]
     Probes(#[from] ProbeError),
@@ -68,8 +61,8 @@ pub(crate) enum SessionError {
 /// A recorder at work.
 pub(crate) struct Session {
     stop: Arc<AtomicBool>,
-    reader: JoinHandle<Totals>,
-    writer: JoinHandle<()>,
+    recorder: JoinHandle<Totals>,
+    mover: JoinHandle<()>,
     /// What cannot be seen, in words.
     pub(crate) missing: Vec<&'static str>,
 }
@@ -89,14 +82,14 @@ impl Session {
             now_ns(),
             filter_in_words(&settings.limits).as_deref(),
         );
-        let (mut inlet, outlet) = queue();
-        inlet.send(
-            missing
-                .iter()
-                .map(|words| accounts.unsupported(now_ns(), words)),
-        );
+        let events = missing
+            .iter()
+            .map(|words| accounts.unsupported(now_ns(), words))
+            .collect();
+        let log = LogMover::open(&settings.store).map_err(SessionError::Log)?;
+        let (mover, woken) = sync_channel(1);
         let stop = Arc::new(AtomicBool::new(false));
-        let reader = Reader {
+        let recorder = Recorder {
             probes,
             assembly: Assembly::new(
                 settings.limits.clone(),
@@ -104,15 +97,18 @@ impl Session {
                 ProcIdentities::new(redactor()),
             ),
             accounts,
-            inlet,
+            writer,
+            mover,
+            events,
+            rows: 0,
             clock: Clock::new(),
             stop: Arc::clone(&stop),
             slowness: settings.slowness,
         };
         Ok(Self {
             stop,
-            reader: std::thread::spawn(move || reader.run()),
-            writer: std::thread::spawn(move || write(writer, &outlet)),
+            recorder: std::thread::spawn(move || recorder.run()),
+            mover: std::thread::spawn(move || move_log(&log, &woken)),
             missing,
         })
     }
@@ -120,14 +116,15 @@ impl Session {
     /// Ends both threads; all that was read is committed.
     pub(crate) fn stop(self) -> Option<Totals> {
         self.stop.store(true, Ordering::Relaxed);
-        let totals = self.reader.join().ok();
-        let written = self.writer.join().is_ok();
-        totals.filter(|_| written)
+        let totals = self.recorder.join().ok();
+        // It ends with the recorder, whose wakening it waits for.
+        let moved = self.mover.join().is_ok();
+        totals.filter(|_| moved)
     }
 
     /// Whether a thread has died, which only a defect can make happen.
     pub(crate) fn is_broken(&self) -> bool {
-        self.reader.is_finished() || self.writer.is_finished()
+        self.recorder.is_finished() || self.mover.is_finished()
     }
 }
 
@@ -188,42 +185,12 @@ fn filter_in_words(limits: &Limits) -> Option<String> {
     }
 }
 
-fn write(mut writer: Writer, outlet: &Outlet) {
-    let mut committed = Instant::now();
-    let mut retained = Instant::now();
-    let mut rows = 0;
-    let mut priority = Priority::nice();
-    loop {
-        match outlet.receive(COMMIT.saturating_sub(committed.elapsed())) {
-            Delivery::Events(events) => {
-                let count = events.len();
-                if let Some(priority) = &mut priority {
-                    priority.is_behind(outlet.is_filling());
-                }
-                apply(&mut writer, &events);
-                outlet.done(count);
-                rows += count;
-                // Asleep here, not in the queue, so that the reader need not wake anybody for every handful of events.
-                std::thread::sleep(GATHER);
-            }
-            Delivery::Quiet => {}
-            Delivery::Over => break,
+/// Moves the store's log whenever it is woken, until the recorder is gone.
+fn move_log(mover: &LogMover, woken: &Receiver<()>) {
+    while woken.recv().is_ok() {
+        if let Err(error) = mover.move_if_long() {
+            tracing::warn!(%error, "the store's log could not be moved; the next commits try again");
         }
-        if committed.elapsed() >= COMMIT || rows >= COMMIT_ROWS {
-            commit(&mut writer);
-            committed = Instant::now();
-            rows = 0;
-        }
-        if retained.elapsed() >= RETAIN {
-            retained = Instant::now();
-            if let Err(error) = writer.retain(now_ns()) {
-                tracing::error!(%error, "the limits of the store could not be enforced");
-            }
-        }
-    }
-    commit(&mut writer);
-    if let Err(error) = writer.close(now_ns(), StopReason::Signal) {
-        tracing::error!(%error, "the store could not be closed in order; nothing committed is lost");
     }
 }
 
@@ -231,11 +198,5 @@ fn write(mut writer: Writer, outlet: &Outlet) {
 pub(crate) fn apply(writer: &mut Writer, events: &[Event]) {
     if let Err(error) = writer.apply_all(events) {
         tracing::warn!(%error, "events could not be written");
-    }
-}
-
-fn commit(writer: &mut Writer) {
-    if let Err(error) = writer.commit(now_ns()) {
-        tracing::error!(%error, "a batch could not be committed");
     }
 }

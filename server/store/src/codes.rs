@@ -22,7 +22,6 @@ pub(crate) fn coverage_kind(kind: CoverageKind) -> &'static str {
     match kind {
         CoverageKind::RingLost => "ring_lost",
         CoverageKind::ProbeRecursion => "probe_recursion",
-        CoverageKind::QueueLost => "queue_lost",
         CoverageKind::ConnectionEvicted => "connection_evicted",
         CoverageKind::HeadCapped => "head_capped",
         CoverageKind::Malformed => "malformed",

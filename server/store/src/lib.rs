@@ -43,6 +43,7 @@ mod tests;
 
 pub use error::{OpenError, WriteError};
 pub use files::{give_to_group, prepare_folder};
+pub use log::LogMover;
 pub use options::{Options, Source, StopReason};
 pub use retention::Retained;
 pub use writer::{Committed, Writer};

@@ -1,13 +1,15 @@
 //! The write-ahead log: how the writer's connection is set up, and when the log is moved into the file.
 //!
 //! Owns: the bound on the log, and that its files stay after a clean stop, so that readers who may not write in the folder
-//! can still open the store. SQLite moves the log by itself when it reaches `LOG_BYTES`; `tidy` does it at quiet moments.
+//! can still open the store. `LogMover` moves the log when it reaches `LOG_BYTES`, SQLite by itself when it is four times
+//! as long, `tidy` at quiet moments.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, ffi};
 
+use crate::WriteError;
 use crate::files::beside;
 use crate::integer::signed;
 
@@ -28,7 +30,8 @@ pub(crate) fn connect(path: &Path, cache_bytes: u64) -> rusqlite::Result<Connect
             "the store's file system does not take a write-ahead log"
         );
     }
-    let pages = signed(LOG_BYTES) / page_bytes.max(1);
+    // Longer than what `LogMover` moves at, so that the writer does it where there is none or it does not keep up.
+    let pages = signed(LOG_BYTES * 4) / page_bytes.max(1);
     for (pragma, value) in [
         ("synchronous", 1),
         ("cache_size", -(signed(cache_bytes) / 1024)),
@@ -44,6 +47,47 @@ pub(crate) fn connect(path: &Path, cache_bytes: u64) -> rusqlite::Result<Connect
     }
     keep_log_files(&connection)?;
     Ok(connection)
+}
+
+/// Moves the log into the file from a thread of its own, so that the writer waits for no disk: SQLite's writers and one
+/// that moves the log do not exclude each other.
+#[derive(Debug)]
+pub struct LogMover {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl LogMover {
+    /// For the store that a writer has open.
+    ///
+    /// # Errors
+    /// When it cannot be opened a second time.
+    pub fn open(path: &Path) -> Result<Self, WriteError> {
+        let connection = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        // One that waited for readers would hold up nobody but itself, but here is nothing to wait for.
+        connection.busy_timeout(Duration::ZERO)?;
+        keep_log_files(&connection)?;
+        Ok(Self {
+            connection,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Moves the log when it is long. To be called right after a commit: what is moved before the next one lets the log
+    /// begin anew.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn move_if_long(&self) -> Result<(), WriteError> {
+        let length = std::fs::metadata(beside(&self.path, "-wal")).map_or(0, |log| log.len());
+        if length > LOG_BYTES {
+            checkpoint(&self.connection, "PASSIVE")?;
+        }
+        Ok(())
+    }
 }
 
 /// Moves the log into the file as far as readers allow. At a quiet moment, or because the log has grown.

@@ -266,7 +266,6 @@ pub(crate) fn varied() -> Fixture {
     fixture.commit(&rows);
     for (kind, detail) in [
         ("ring_lost", None),
-        ("queue_lost", None),
         ("filtered", Some("port=80")),
         ("retention", None),
         ("unsupported", Some("no BTF")),

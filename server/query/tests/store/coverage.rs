@@ -74,7 +74,6 @@ async fn nothing_matched_in_a_window_recorded_in_full() {
 async fn each_kind_of_loss_is_said_in_the_answer_that_lacks_the_data() {
     for (kind, said) in [
         ("ring_lost", "ring buffer"),
-        ("queue_lost", "writer"),
         ("filtered", "filter"),
         ("recorder_killed", "killed"),
         ("tls_not_decoded", "TLS"),

@@ -1,25 +1,29 @@
-//! The reader's thread: drains the ring buffer, assembles, hands on.
+//! The recorder's thread: drains the ring buffer, assembles, writes.
 //!
-//! Owns: the rhythm. Records are drained every few milliseconds, or sooner when there were many; time-driven work is done
-//! five times a second; accounts are closed once a second.
+//! Owns: the rhythm. Records are drained every few milliseconds, or sooner when there were many; batches are committed
+//! four times a second, so that rows are visible within one; time-driven work is done five times a second, accounts are
+//! closed once, the store's limits are enforced every few seconds.
 
 use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc::SyncSender,
     },
     time::{Duration, Instant},
 };
 
 use headwater_assembly::{Assembly, Passed, Way};
+use headwater_model::Event;
 use headwater_schema::flow::direction_flag;
+use headwater_store::{StopReason, Writer};
 
 use super::{
     accounts::Accounts,
     decode::{Decoded, decode},
     identity::ProcIdentities,
     priority::Priority,
-    queue::Inlet,
+    session::apply,
 };
 use crate::{
     clock::{Clock, now_ns},
@@ -31,29 +35,41 @@ use crate::{
 const REST: Duration = Duration::from_millis(8);
 /// Between two drains when there was nothing for a while; reached by doubling.
 const LONGEST_REST: Duration = Duration::from_millis(32);
-/// Records drained before events are handed on.
+/// Records drained before events are written.
 const BATCH: usize = 512;
-/// Records drained without a rest that show that the reader has fallen behind: a quarter of the default ring buffer, at the
+/// Records drained without a rest that show that the recorder has fallen behind: a quarter of the default ring buffer, at the
 /// size of a short head.
 const MANY: usize = 8_192;
 /// Between two looks at what waits.
 const TICK: Duration = Duration::from_millis(200);
+/// The recorder commits at least this often, so that rows are visible within a second.
+const COMMIT: Duration = Duration::from_millis(250);
+/// Rows in one transaction at most.
+const COMMIT_ROWS: usize = 20_000;
+/// Between two enforcements of the age and size limits.
+const RETAIN: Duration = Duration::from_secs(5);
 /// Between two closings of the accounts.
 const ACCOUNTS: Duration = Duration::from_secs(1);
 
-/// The reader.
-pub(crate) struct Reader {
+/// The recorder.
+pub(crate) struct Recorder {
     pub(crate) probes: Probes,
     pub(crate) assembly: Assembly<ProcIdentities>,
     pub(crate) accounts: Accounts,
-    pub(crate) inlet: Inlet,
+    pub(crate) writer: Writer,
+    /// Wakes who moves the store's log.
+    pub(crate) mover: SyncSender<()>,
+    /// What the store takes next.
+    pub(crate) events: Vec<Event>,
+    /// Events since the last commit.
+    pub(crate) rows: usize,
     pub(crate) clock: Clock,
     pub(crate) stop: Arc<AtomicBool>,
     /// For tests of overload: rest this long between drains.
     pub(crate) slowness: Option<Duration>,
 }
 
-/// What the reader saw in its life.
+/// What the recorder saw in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Totals {
     /// Records that the probes wanted to write.
@@ -64,11 +80,13 @@ pub(crate) struct Totals {
     pub(crate) lost: u64,
 }
 
-impl Reader {
+impl Recorder {
     /// Runs until told to stop, then drains what is left.
     pub(crate) fn run(mut self) -> Totals {
         let mut ticked = Instant::now();
         let mut accounted = Instant::now();
+        let mut committed = Instant::now();
+        let mut retained = Instant::now();
         let mut drained = 0;
         let mut rest = REST;
         let mut priority = Priority::nice();
@@ -88,7 +106,15 @@ impl Reader {
                 accounted = Instant::now();
                 self.close_accounts();
             }
-            self.inlet.send(self.assembly.events());
+            self.write();
+            if committed.elapsed() >= COMMIT || self.rows >= COMMIT_ROWS {
+                committed = Instant::now();
+                self.commit();
+            }
+            if retained.elapsed() >= RETAIN {
+                retained = Instant::now();
+                self.retain();
+            }
             if let Some(slowness) = self.slowness {
                 std::thread::sleep(slowness);
             } else if count < BATCH {
@@ -146,21 +172,51 @@ impl Reader {
     fn close_accounts(&mut self) {
         let changes = self.clock.refresh();
         let tally = self.assembly.tally();
-        let lost = std::mem::take(&mut self.inlet.lost);
         let lines = self
             .accounts
-            .close(now_ns(), self.probes.counters(), &tally, lost, &changes);
-        self.inlet.send(lines.into_iter());
+            .close(now_ns(), self.probes.counters(), &tally, &changes);
+        self.events.extend(lines);
+    }
+
+    /// Puts what came out into the open batch. What cannot be written is counted by the store and told in coverage; the
+    /// recorder goes on.
+    fn write(&mut self) {
+        self.events.extend(self.assembly.events());
+        if self.events.is_empty() {
+            return;
+        }
+        self.rows += self.events.len();
+        apply(&mut self.writer, &self.events);
+        self.events.clear();
+    }
+
+    fn commit(&mut self) {
+        self.rows = 0;
+        if let Err(error) = self.writer.commit(now_ns()) {
+            tracing::error!(%error, "a batch could not be committed");
+        }
+        // Awake already when the channel is full.
+        let _ = self.mover.try_send(());
+    }
+
+    fn retain(&mut self) {
+        if let Err(error) = self.writer.retain(now_ns()) {
+            tracing::error!(%error, "the limits of the store could not be enforced");
+        }
     }
 
     fn finish(mut self) -> Totals {
         while self.drain(usize::MAX) > 0 {
-            self.inlet.send(self.assembly.events());
+            self.write();
         }
         self.assembly.finish_all(now_ns());
-        self.inlet.send(self.assembly.events());
         self.close_accounts();
+        self.write();
+        self.commit();
         let counters = self.probes.counters();
+        if let Err(error) = self.writer.close(now_ns(), StopReason::Signal) {
+            tracing::error!(%error, "the store could not be closed in order; nothing committed is lost");
+        }
         Totals {
             fired: counters.of(headwater_schema::flow::counter::FIRED),
             delivered: self.accounts.delivered,
