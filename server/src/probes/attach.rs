@@ -1,6 +1,7 @@
 //! Loading and attaching, and the reader's side of the maps.
 
 use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -99,7 +100,7 @@ pub(crate) struct Probes {
     flows: HashMap<MapData, u64, Flow>,
     /// What could not be attached or known, in words for `coverage`.
     pub(crate) missing: Vec<&'static str>,
-    _programs: Ebpf,
+    programs: Ebpf,
 }
 
 impl Probes {
@@ -150,7 +151,7 @@ impl Probes {
                 .map_err(refused("COUNTERS"))?,
             flows: HashMap::try_from(take(&mut programs, "FLOWS")?).map_err(refused("FLOWS"))?,
             missing,
-            _programs: programs,
+            programs,
         })
     }
 
@@ -177,6 +178,19 @@ impl Probes {
                 .map_or(0, |cpus| cpus.iter().sum());
         }
         sums
+    }
+
+    /// How often the kernel left a probe out because it was running on that processor already. 0 before Linux 5.12, which
+    /// does not tell.
+    pub(crate) fn recursion_misses(&self) -> u64 {
+        let programs = self.programs.programs();
+        programs
+            .filter_map(|(_, program)| {
+                let fd = program.fd().ok()?.as_fd().as_raw_fd();
+                let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+                misses(&info)
+            })
+            .sum()
     }
 
     /// What the probes know of a socket now.
@@ -257,4 +271,24 @@ fn is_permission(error: &ProgramError) -> bool {
         at = error.source();
     }
     false
+}
+
+/// `recursion_misses` of a program's fdinfo (proc(5), Linux 5.12).
+fn misses(info: &str) -> Option<u64> {
+    let line = info
+        .lines()
+        .find_map(|line| line.strip_prefix("recursion_misses:"))?;
+    line.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn misses_are_read_where_the_kernel_tells_them() {
+        let info = "pos:\t0\nprog_type:\t17\nrecursion_misses:\t12\nverified_insns:\t9\n";
+        assert_eq!(misses(info), Some(12));
+        assert_eq!(misses("pos:\t0\n"), None);
+    }
 }

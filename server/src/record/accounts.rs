@@ -11,6 +11,7 @@ use crate::{clock::ClockChange, probes::Counters};
 pub(crate) struct Accounts {
     redactor: Redactor,
     before: Counters,
+    misses_before: u64,
     since_ns: u64,
     /// Records that were read.
     pub(crate) delivered: u64,
@@ -25,6 +26,7 @@ impl Accounts {
         Self {
             redactor,
             before: Counters::default(),
+            misses_before: 0,
             since_ns: now_ns,
             delivered: 0,
             unknown: 0,
@@ -49,6 +51,7 @@ impl Accounts {
         &mut self,
         now_ns: u64,
         counters: Counters,
+        misses: u64,
         tally: &Tally,
         clock: &[ClockChange],
     ) -> Vec<Event> {
@@ -67,6 +70,8 @@ impl Accounts {
         };
         let since = |which| counters.of(which).saturating_sub(self.before.of(which));
         line(CoverageKind::RingLost, since(counter::LOST), None);
+        let left_out = misses.saturating_sub(self.misses_before);
+        line(CoverageKind::ProbeRecursion, left_out, None);
         line(CoverageKind::ConnectionEvicted, tally.evicted, None);
         line(CoverageKind::HeadCapped, tally.heads_cut, None);
         line(
@@ -94,6 +99,7 @@ impl Accounts {
         }
         self.unknown = 0;
         self.before = counters;
+        self.misses_before = misses;
         self.since_ns = now_ns;
         lines
     }

@@ -172,9 +172,13 @@ impl Recorder {
     fn close_accounts(&mut self) {
         let changes = self.clock.refresh();
         let tally = self.assembly.tally();
-        let lines = self
-            .accounts
-            .close(now_ns(), self.probes.counters(), &tally, &changes);
+        let lines = self.accounts.close(
+            now_ns(),
+            self.probes.counters(),
+            self.probes.recursion_misses(),
+            &tally,
+            &changes,
+        );
         self.events.extend(lines);
     }
 
