@@ -11,6 +11,8 @@ use crate::{Output, structured::structured, text::text};
 const BYTES_FOR_TEN_TOKENS: usize = 20;
 /// Characters of a captured cell when nothing else can give way.
 const SHORT_CELL: usize = 12;
+/// Columns that stay whatever the budget.
+const FEWEST_COLUMNS: usize = 5;
 /// Rounds before giving up and cutting what is there.
 const ROUNDS: u32 = 5;
 
@@ -90,6 +92,7 @@ pub(crate) fn squeeze(mut output: Output, budget: usize) -> Output {
                     cut += 1;
                 }
                 None if shorten(&mut output) => {}
+                None if narrow(&mut output) => cut += 1,
                 None => break,
             },
         }
@@ -119,6 +122,22 @@ fn shorten(output: &mut Output) -> bool {
         }
     }
     any
+}
+
+/// Leaves out the last column of a table whose rows must stay. Says whether there was one to leave out.
+fn narrow(output: &mut Output) -> bool {
+    let Some(table) = output
+        .tables
+        .iter_mut()
+        .find(|table| table.columns.len() > FEWEST_COLUMNS)
+    else {
+        return false;
+    };
+    table.columns.pop();
+    for row in &mut table.rows {
+        row.pop();
+    }
+    true
 }
 
 /// Tokens of the larger of the two forms.

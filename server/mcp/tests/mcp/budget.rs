@@ -18,7 +18,7 @@ async fn both_forms_fit() {
     let client = connect(fixture.store(), Era::Initialize).await;
     let mut over = Vec::new();
     for tool in Tool::ALL {
-        for max_tokens in [500, 2_000, 8_000] {
+        for max_tokens in [200, 500, 2_000, 8_000] {
             for more in [
                 json!({}),
                 json!({ "limit": 200, "detail": "detailed", "by_route": true }),
