@@ -1,10 +1,11 @@
 //! The recorder: probes in, store out.
 //!
 //! Owns: the recorder's thread, which drains the ring buffer, assembles and writes, so that what it handles stays in one
-//! processor's caches; the thread that moves the store's log; and the accounts of what was lost. What the recorder does
+//! processor's caches; the threads that commit and that move the store's log; and the accounts of what was lost. What the recorder does
 //! not keep up with is lost in one place, the ring buffer, where it is counted.
 
 mod accounts;
+mod committer;
 mod decode;
 mod identity;
 mod listener;

@@ -8,7 +8,6 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
-        mpsc::SyncSender,
     },
     time::{Duration, Instant},
 };
@@ -16,10 +15,11 @@ use std::{
 use headwater_assembly::{Assembly, Passed, Way};
 use headwater_model::Event;
 use headwater_schema::flow::direction_flag;
-use headwater_store::{StopReason, Writer};
+use headwater_store::StopReason;
 
 use super::{
     accounts::Accounts,
+    committer::Committer,
     decode::{Decoded, decode},
     identity::ProcIdentities,
     priority::Priority,
@@ -37,6 +37,8 @@ const REST: Duration = Duration::from_millis(3);
 const LONGEST_REST: Duration = Duration::from_millis(32);
 /// Records drained before events are written.
 const BATCH: usize = 512;
+/// Events kept while the writer is away; beyond, records stay in the ring buffer. About a kilobyte each.
+const MOST_WAITING: usize = 16_384;
 /// Records drained without a rest that show that the recorder has fallen behind: a quarter of the default ring buffer, at the
 /// size of a short head.
 const MANY: usize = 8_192;
@@ -56,9 +58,7 @@ pub(crate) struct Recorder {
     pub(crate) probes: Probes,
     pub(crate) assembly: Assembly<ProcIdentities>,
     pub(crate) accounts: Accounts,
-    pub(crate) writer: Writer,
-    /// Wakes who moves the store's log.
-    pub(crate) mover: SyncSender<()>,
+    pub(crate) committer: Committer,
     /// What the store takes next.
     pub(crate) events: Vec<Event>,
     /// Events since the last commit.
@@ -91,7 +91,11 @@ impl Recorder {
         let mut rest = REST;
         let mut priority = Priority::nice();
         while !self.stop.load(Ordering::Relaxed) {
-            let count = self.drain(BATCH);
+            let count = if self.events.len() < MOST_WAITING {
+                self.drain(BATCH)
+            } else {
+                0
+            };
             drained += count;
             if let Some(priority) = &mut priority
                 && (drained >= MANY || count < BATCH)
@@ -108,12 +112,14 @@ impl Recorder {
             }
             self.write();
             if committed.elapsed() >= COMMIT || self.rows >= COMMIT_ROWS {
-                committed = Instant::now();
-                self.commit();
-            }
-            if retained.elapsed() >= RETAIN {
-                retained = Instant::now();
-                self.retain();
+                let retain = retained.elapsed() >= RETAIN;
+                if self.committer.commit(retain) {
+                    self.rows = 0;
+                    committed = Instant::now();
+                    if retain {
+                        retained = committed;
+                    }
+                }
             }
             if let Some(slowness) = self.slowness {
                 std::thread::sleep(slowness);
@@ -182,44 +188,33 @@ impl Recorder {
         self.events.extend(lines);
     }
 
-    /// Puts what came out into the open batch. What cannot be written is counted by the store and told in coverage; the
-    /// recorder goes on.
+    /// Puts what came out into the open batch, if the writer is here. What cannot be written is counted by the store and
+    /// told in coverage; the recorder goes on.
     fn write(&mut self) {
         self.events.extend(self.assembly.events());
         if self.events.is_empty() {
             return;
         }
-        self.rows += self.events.len();
-        apply(&mut self.writer, &self.events);
-        self.events.clear();
-    }
-
-    fn commit(&mut self) {
-        self.rows = 0;
-        if let Err(error) = self.writer.commit(now_ns()) {
-            tracing::error!(%error, "a batch could not be committed");
-        }
-        // Awake already when the channel is full.
-        let _ = self.mover.try_send(());
-    }
-
-    fn retain(&mut self) {
-        if let Err(error) = self.writer.retain(now_ns()) {
-            tracing::error!(%error, "the limits of the store could not be enforced");
+        if let Some(writer) = self.committer.writer() {
+            self.rows += self.events.len();
+            apply(writer, &self.events);
+            self.events.clear();
         }
     }
 
     fn finish(mut self) -> Totals {
-        while self.drain(usize::MAX) > 0 {
+        while self.drain(BATCH) > 0 {
             self.write();
         }
         self.assembly.finish_all(now_ns());
         self.close_accounts();
-        self.write();
-        self.commit();
+        self.events.extend(self.assembly.events());
         let counters = self.probes.counters();
-        if let Err(error) = self.writer.close(now_ns(), StopReason::Signal) {
-            tracing::error!(%error, "the store could not be closed in order; nothing committed is lost");
+        if let Some(mut writer) = self.committer.wait() {
+            apply(&mut writer, &self.events);
+            if let Err(error) = writer.close(now_ns(), StopReason::Signal) {
+                tracing::error!(%error, "the store could not be closed in order; nothing committed is lost");
+            }
         }
         Totals {
             fired: counters.of(headwater_schema::flow::counter::FIRED),

@@ -5,7 +5,6 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, sync_channel},
     },
     thread::JoinHandle,
     time::Duration,
@@ -18,6 +17,7 @@ use headwater_store::{LogMover, OpenError, Options, Source, WriteError, Writer};
 
 use super::{
     accounts::Accounts,
+    committer::{Committer, Threads},
     identity::ProcIdentities,
     recorder::{Recorder, Totals},
 };
@@ -62,7 +62,7 @@ pub(crate) enum SessionError {
 pub(crate) struct Session {
     stop: Arc<AtomicBool>,
     recorder: JoinHandle<Totals>,
-    mover: JoinHandle<()>,
+    threads: Threads,
     /// What cannot be seen, in words.
     pub(crate) missing: Vec<&'static str>,
 }
@@ -87,7 +87,7 @@ impl Session {
             .map(|words| accounts.unsupported(now_ns(), words))
             .collect();
         let log = LogMover::open(&settings.store).map_err(SessionError::Log)?;
-        let (mover, woken) = sync_channel(1);
+        let (committer, threads) = Committer::start(writer, log);
         let stop = Arc::new(AtomicBool::new(false));
         let recorder = Recorder {
             probes,
@@ -97,8 +97,7 @@ impl Session {
                 ProcIdentities::new(redactor()),
             ),
             accounts,
-            writer,
-            mover,
+            committer,
             events,
             rows: 0,
             clock: Clock::new(),
@@ -108,23 +107,22 @@ impl Session {
         Ok(Self {
             stop,
             recorder: std::thread::spawn(move || recorder.run()),
-            mover: std::thread::spawn(move || move_log(&log, &woken)),
+            threads,
             missing,
         })
     }
 
-    /// Ends both threads; all that was read is committed.
+    /// Ends all threads; all that was read is committed.
     pub(crate) fn stop(self) -> Option<Totals> {
         self.stop.store(true, Ordering::Relaxed);
         let totals = self.recorder.join().ok();
-        // It ends with the recorder, whose wakening it waits for.
-        let moved = self.mover.join().is_ok();
-        totals.filter(|_| moved)
+        let ended_well = self.threads.join();
+        totals.filter(|_| ended_well)
     }
 
     /// Whether a thread has died, which only a defect can make happen.
     pub(crate) fn is_broken(&self) -> bool {
-        self.recorder.is_finished() || self.mover.is_finished()
+        self.recorder.is_finished() || self.threads.any_ended()
     }
 }
 
@@ -182,15 +180,6 @@ fn filter_in_words(limits: &Limits) -> Option<String> {
             list(only),
             list(except)
         )),
-    }
-}
-
-/// Moves the store's log whenever it is woken, until the recorder is gone.
-fn move_log(mover: &LogMover, woken: &Receiver<()>) {
-    while woken.recv().is_ok() {
-        if let Err(error) = mover.move_if_long() {
-            tracing::warn!(%error, "the store's log could not be moved; the next commits try again");
-        }
     }
 }
 
