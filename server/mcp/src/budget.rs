@@ -12,7 +12,7 @@ const BYTES_FOR_TEN_TOKENS: usize = 20;
 /// Characters of a captured cell when nothing else can give way.
 const SHORT_CELL: usize = 12;
 /// Columns that stay whatever the budget.
-const FEWEST_COLUMNS: usize = 5;
+const FEWEST_COLUMNS: usize = 3;
 /// Rounds before giving up and cutting what is there.
 const ROUNDS: u32 = 5;
 
