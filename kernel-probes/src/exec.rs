@@ -31,10 +31,10 @@ pub fn begun(ctx: &RawTracePointContext) {
         return;
     };
     let place = ring::place(&mut entry);
-    let memory = task::read::<u64>(current, settings::task_mm()).unwrap_or(0);
-    let from = task::read::<u64>(memory, settings::mm_arg_start()).unwrap_or(0);
-    let to = task::read::<u64>(memory, settings::mm_arg_end()).unwrap_or(0);
-    let name = task::read::<u64>(program, settings::binprm_filename()).unwrap_or(0);
+    let memory = task::read::<u64>(current, settings::task_mm());
+    let from = task::read::<u64>(memory, settings::mm_arg_start());
+    let to = task::read::<u64>(memory, settings::mm_arg_end());
+    let name = task::read::<u64>(program, settings::binprm_filename());
     let wanted = to.saturating_sub(from);
     let length = if wanted > EXEC_ARGUMENTS as u64 {
         EXEC_ARGUMENTS as u64
@@ -50,17 +50,16 @@ pub fn begun(ctx: &RawTracePointContext) {
             at_ns: unsafe { bpf_ktime_get_boot_ns() },
             cookie: 0,
         },
-        tgid: task::read(current, settings::task_tgid()).unwrap_or(0),
+        tgid: task::read(current, settings::task_tgid()),
         // SAFETY: no arguments, no effects.
         uid: unsafe { bpf_get_current_uid_gid() } as u32,
         start_ns: task::start_ns(current),
         path_length: 0,
         arguments_length: 0,
-        comm: task::read(current, settings::task_comm()).unwrap_or([0; 16]),
-        ancestors: [0; 7],
+        comm: task::read(current, settings::task_comm()),
+        ancestors: task::ancestors(current),
         arguments_cut: u32::from(wanted > EXEC_ARGUMENTS as u64),
     };
-    task::ancestors(current, &mut record.ancestors);
     // SAFETY: both helpers check their sources and write at most the given number of bytes into the reserved room.
     unsafe {
         let got = bpf_probe_read_kernel_str(

@@ -11,7 +11,7 @@ use headwater_schema::record::{
 
 use crate::{
     flow, owner,
-    packet::{Packet, interface},
+    packet::{Packet, interface, zero},
     ring, settings, task,
 };
 
@@ -49,7 +49,7 @@ pub fn opened(ctx: &SkBuffContext, packet: &Packet) -> bool {
 #[inline(always)]
 fn report(ctx: &SkBuffContext, packet: &Packet, what: u16) -> bool {
     let egress = packet.direction == direction::EGRESS;
-    let (mut offset, mut last_ns) = (0, 0);
+    let (mut offset, mut last_ns) = (zero(), zero());
     if what == kind::CLOSE
         && let Some(state) = flow::find(packet.cookie)
     {
@@ -124,7 +124,7 @@ pub fn state_changed(ctx: &RawTracePointContext) {
         return;
     }
     let socket: u64 = ctx.arg(0);
-    let cookie = task::read::<u64>(socket, settings::sock_cookie()).unwrap_or(0);
+    let cookie = task::read::<u64>(socket, settings::sock_cookie());
     if cookie == 0 {
         return;
     }
@@ -140,7 +140,7 @@ pub fn state_changed(ctx: &RawTracePointContext) {
             at_ns: unsafe { bpf_ktime_get_boot_ns() },
             cookie,
         },
-        error: task::read::<u32>(socket, settings::sock_err()).unwrap_or(0),
+        error: task::read::<u32>(socket, settings::sock_err()),
         old_state: old_state as u32,
         egress_offset: 0,
         egress_last_ns: 0,

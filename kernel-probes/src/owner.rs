@@ -30,7 +30,7 @@ pub fn learn(
 #[inline(always)]
 pub fn report(ctx: &SkBuffContext, packet: &Packet, tgid: u32, tid: u32, lock: u8) -> bool {
     let current = task::current();
-    let mut record = OwnerRecord {
+    let record = OwnerRecord {
         header: Header {
             kind: kind::OWNER,
             version: VERSION,
@@ -43,12 +43,10 @@ pub fn report(ctx: &SkBuffContext, packet: &Packet, tgid: u32, tid: u32, lock: u
         start_ns: task::start_ns(current),
         // SAFETY: a helper without side effects on this context.
         cgroup_id: unsafe { bpf_skb_cgroup_id(ctx.as_ptr().cast()) },
-        comm: task::read(current, settings::task_comm()).unwrap_or([0; 16]),
-        ancestors: [0; 7],
-        owned: lock,
-        reserved: [0; 3],
+        comm: task::read(current, settings::task_comm()),
+        ancestors: task::ancestors(current),
+        owned: u32::from(lock),
     };
-    task::ancestors(current, &mut record.ancestors);
     let Some(mut entry) = ring::reserve::<OwnerRecord>() else {
         return false;
     };

@@ -250,9 +250,7 @@ record! {
         /// Parent, grandparent and so on; 0 ends the list.
         ancestors: [u32; 7],
         /// `owned`.
-        owned: u8,
-        /// Zero.
-        reserved: [u8; 3],
+        owned: u32,
     }
 }
 

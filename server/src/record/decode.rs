@@ -110,7 +110,7 @@ fn owner(bytes: &[u8], clock: &Clock) -> Option<Owner> {
         cgroup_id: record.cgroup_id,
         comm: record.comm,
         ancestors: record.ancestors,
-        certain: record.owned == owned::YES,
+        certain: record.owned == u32::from(owned::YES),
     })
 }
 
