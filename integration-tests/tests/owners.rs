@@ -102,6 +102,53 @@ thread = threading.Thread(target=ask); thread.start(); thread.join()";
     assert_ne!(exchange["client"]["pid"], thread, "{exchange:#}");
 }
 
+/// A process is called by the file that runs, however it was begun and whether it is still there when it is looked at.
+#[test]
+fn a_program_has_one_name_however_it_was_begun() {
+    let store = Store::new();
+    let nginx = Nginx::start("location / { return 200 fine; }");
+    let _recorder = store.record(&[]);
+    let real = std::fs::canonicalize("/usr/bin/python3").expect("python3");
+    let real = real.to_string_lossy().into_owned();
+    let link = store.scratch().file("a-link");
+    std::os::unix::fs::symlink(&real, &link).expect("a link");
+    // No more than the kernel's socket calls, so that the process is gone before anybody can look.
+    let ask = |path: &str| {
+        format!(
+            "s = socket.create_connection(('127.0.0.1', {})); s.send(b'GET {path} HTTP/1.0\\r\\n\\r\\n')",
+            nginx.port
+        )
+    };
+    let script = store.scratch().write(
+        "a-script",
+        format!(
+            "#!{real}\nimport os, socket\n{}; os._exit(0)\n",
+            ask("/script")
+        ),
+    );
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&script, open).expect("an executable script");
+    let code = |body: &str| format!("import os, socket\n{body}; os._exit(0)");
+    let forked = code(&format!(
+        "if os.fork() == 0: {}; os._exit(0)\nos.wait()",
+        ask("/forked")
+    ));
+    // Its file is named by a link of /proc, as container engines and browsers do.
+    let again = code(&format!(
+        "os.execv('/proc/self/exe', ['worker', '-c', {:?}])",
+        code(&ask("/again"))
+    ));
+    run(&mut Command::new(&script));
+    run(Command::new(&link).args(["-c", &code(&ask("/link"))]));
+    run(Command::new(&real).args(["-c", &forked]));
+    run(Command::new(&real).args(["-c", &again]));
+    let name = real.rsplit('/').next().expect("a name");
+    for path in ["/script", "/link", "/forked", "/again"] {
+        let exchange = store.exchange(path);
+        assert_eq!(exchange["client"]["service"], name, "{exchange:#}");
+    }
+}
+
 #[test]
 fn addresses_of_version_six() {
     let (store, nginx) = (

@@ -8,7 +8,9 @@ use aya_ebpf::{
     },
     programs::RawTracePointContext,
 };
-use headwater_schema::record::{EXEC_ARGUMENTS, EXEC_PATH, ExecRecord, Header, VERSION, kind};
+use headwater_schema::record::{
+    EXEC_ARGUMENTS, EXEC_NAME, EXEC_PATH, ExecRecord, Header, VERSION, kind,
+};
 
 use crate::{ring, settings, task};
 
@@ -34,7 +36,10 @@ pub fn begun(ctx: &RawTracePointContext) {
     let memory = task::read::<u64>(current, settings::task_mm());
     let from = task::read::<u64>(memory, settings::mm_arg_start());
     let to = task::read::<u64>(memory, settings::mm_arg_end());
-    let name = task::read::<u64>(program, settings::binprm_filename());
+    let path = task::read::<u64>(program, settings::binprm_filename());
+    let file = task::read::<u64>(program, settings::binprm_file());
+    let entry_of_file = task::read::<u64>(file, settings::file_dentry());
+    let name = task::read::<u64>(entry_of_file, settings::dentry_name());
     let wanted = to.saturating_sub(from);
     let length = if wanted > EXEC_ARGUMENTS as u64 {
         EXEC_ARGUMENTS as u64
@@ -59,13 +64,15 @@ pub fn begun(ctx: &RawTracePointContext) {
         comm: task::read(current, settings::task_comm()),
         ancestors: task::ancestors(current),
         arguments_cut: u32::from(wanted > EXEC_ARGUMENTS as u64),
+        // Zeros for now.
+        name: task::read(0, 0),
     };
     // SAFETY: both helpers check their sources and write at most the given number of bytes into the reserved room.
     unsafe {
         let got = bpf_probe_read_kernel_str(
             (&raw mut (*place).path).cast(),
             EXEC_PATH as u32,
-            name as *const _,
+            path as *const _,
         );
         record.path_length = if got > 0 && got <= EXEC_PATH as i64 {
             got as u32 - 1
@@ -86,6 +93,11 @@ pub fn begun(ctx: &RawTracePointContext) {
             }
         }
         (&raw mut (*place).record).write(record);
+        bpf_probe_read_kernel_str(
+            (&raw mut (*place).record.name).cast(),
+            EXEC_NAME as u32,
+            name as *const _,
+        );
     }
     ring::submit(entry);
 }

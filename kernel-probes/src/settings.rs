@@ -52,4 +52,10 @@ settings! {
     MM_ARG_END / mm_arg_end: u32 = 0;
     /// `linux_binprm.filename`
     BINPRM_FILENAME / binprm_filename: u32 = 0;
+    /// `linux_binprm.file`
+    BINPRM_FILE / binprm_file: u32 = 0;
+    /// `file.f_path.dentry`
+    FILE_DENTRY / file_dentry: u32 = 0;
+    /// `dentry.d_name.name`
+    DENTRY_NAME / dentry_name: u32 = 0;
 }

@@ -281,7 +281,7 @@ record! {
 record! {
     /// A process called execve, followed by `path_length` bytes of the file's path and `arguments_length` bytes of
     /// NUL-separated arguments.
-    ExecRecord, 96 {
+    ExecRecord, 160 {
         /// Front.
         header: Header,
         /// Process.
@@ -300,9 +300,13 @@ record! {
         ancestors: [u32; 7],
         /// 1 when there were more bytes of arguments than were copied.
         arguments_cut: u32,
+        /// Name of the file that runs, ended by a zero byte: of a script its interpreter, of a link its target.
+        name: [u8; EXEC_NAME],
     }
 }
 
+/// Room for the name of the file, with the zero byte at its end.
+pub const EXEC_NAME: usize = 64;
 /// Room for the path behind an `ExecRecord`.
 pub const EXEC_PATH: usize = 256;
 /// Room for the arguments behind that.

@@ -6,7 +6,7 @@ use super::Btf;
 pub(crate) struct Offsets(pub(crate) Vec<(&'static str, u32)>);
 
 /// Setting, structure, field, and the field's name in older kernels.
-const FIELDS: [(&str, &str, &str, &str); 16] = [
+const FIELDS: [(&str, &str, &str, &str); 19] = [
     ("SKB_SK", "sk_buff", "sk", ""),
     ("SOCK_OWNED", "sock", "sk_lock.owned", ""),
     ("SOCK_ERR", "sock", "sk_err", ""),
@@ -28,6 +28,9 @@ const FIELDS: [(&str, &str, &str, &str); 16] = [
     ("MM_ARG_START", "mm_struct", "arg_start", ""),
     ("MM_ARG_END", "mm_struct", "arg_end", ""),
     ("BINPRM_FILENAME", "linux_binprm", "filename", ""),
+    ("BINPRM_FILE", "linux_binprm", "file", ""),
+    ("FILE_DENTRY", "file", "f_path.dentry", ""),
+    ("DENTRY_NAME", "dentry", "d_name.name", ""),
 ];
 
 impl Offsets {

@@ -7,8 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use headwater_assembly::{End, Input, Owner, SocketEnd, TcpFlags, Turn, Way};
 use headwater_schema::record::{
-    EXEC_PATH, EndRecord, ExecRecord, Header, OwnerRecord, SocketRecord, TurnRecord, VERSION,
-    direction, kind, owned, tcp_flag,
+    EXEC_NAME, EXEC_PATH, EndRecord, ExecRecord, Header, OwnerRecord, SocketRecord, TurnRecord,
+    VERSION, direction, kind, owned, tcp_flag,
 };
 
 use crate::clock::Clock;
@@ -21,6 +21,8 @@ const LOOPBACK: u32 = 1;
 pub(crate) struct Exec<'a> {
     pub(crate) pid: u32,
     pub(crate) start_boot_ns: u64,
+    /// Name of the file that runs; empty where the kernel's types are not known.
+    pub(crate) name: &'a [u8],
     pub(crate) path: &'a [u8],
     pub(crate) arguments: &'a [u8],
 }
@@ -131,10 +133,12 @@ fn socket(bytes: &[u8], clock: &Clock) -> Option<SocketEnd> {
 fn exec(bytes: &[u8]) -> Option<Exec<'_>> {
     let record = ExecRecord::decode(bytes)?;
     let path = bytes.get(ExecRecord::SIZE..)?;
+    let name = bytes.get(ExecRecord::SIZE.checked_sub(EXEC_NAME)?..ExecRecord::SIZE)?;
     let arguments = path.get(EXEC_PATH..)?;
     Some(Exec {
         pid: record.tgid,
         start_boot_ns: record.start_ns,
+        name: name.split(|byte| *byte == 0).next().unwrap_or_default(),
         path: path.get(..usize::try_from(record.path_length).ok()?)?,
         arguments: arguments.get(..usize::try_from(record.arguments_length).ok()?)?,
     })

@@ -20,6 +20,7 @@ const MAX_NAMED: usize = 8192;
 const TICK_NS: u64 = 10_000_000;
 
 struct Begun {
+    name: Option<Text>,
     path: Text,
     arguments: CommandLine,
 }
@@ -60,6 +61,7 @@ impl ProcIdentities {
         // The same process may have been named before its execve, when it was still a copy of its parent.
         self.named.remove(&key);
         let begun = Begun {
+            name: (!exec.name.is_empty()).then(|| self.redactor.phrase(exec.name)),
             path: self.redactor.file_path(exec.path),
             arguments: self.redactor.command_line(exec.arguments),
         };
@@ -102,9 +104,13 @@ impl ProcIdentities {
                 news: None,
             };
         }
-        let looked = Looked::at(key);
-        let begun = self.begun.get(&key);
         let comm = comm.split(|byte| *byte == 0).next().unwrap_or_default();
+        let mut looked = Looked::at(key);
+        let begun = self.begun.get(&key);
+        if looked.executable.is_none() && begun.is_none() {
+            // Gone, and no execve of its own was seen: a copy of its parent, which may still be there.
+            looked = Looked::at_parent(ancestors, comm);
+        }
         let path = match (&looked.executable, begun) {
             (Some(path), _) => Some(self.redactor.file_path(path)),
             (None, Some(begun)) => Some(begun.path.clone()),
@@ -115,12 +121,19 @@ impl ProcIdentities {
             (None, Some(begun)) => Some(begun.arguments.clone()),
             (None, None) => None,
         };
-        let executable_name = match path
+        // The name of the file that runs wins over the path that was asked for, which may be a link, a script or
+        // `/proc/self/exe`: so a process has one name, whether it is looked at while it runs or afterwards.
+        let begun_name = begun
+            .filter(|_| looked.executable.is_none())
+            .and_then(|begun| begun.name.clone());
+        let path_name = path
             .as_ref()
-            .and_then(|path| path.as_str().rsplit('/').next().map(str::to_owned))
-        {
-            Some(name) if !name.is_empty() => self.redactor.phrase(name.as_bytes()),
-            _ => self.redactor.phrase(comm),
+            .and_then(|path| path.as_str().rsplit('/').next())
+            .filter(|name| !name.is_empty());
+        let executable_name = match (begun_name, path_name) {
+            (Some(name), _) => name,
+            (None, Some(name)) => self.redactor.phrase(name.as_bytes()),
+            (None, None) => self.redactor.phrase(comm),
         };
         let cgroup = match &looked.cgroup {
             Some(path) => Some(self.redactor.file_path(path)),
@@ -197,6 +210,7 @@ fn key(pid: u32, start_boot_ns: u64) -> ProcessKey {
 /// What `/proc` still tells of a process.
 #[derive(Default)]
 struct Looked {
+    comm: Vec<u8>,
     executable: Option<Vec<u8>>,
     command_line: Option<Vec<u8>>,
     cgroup: Option<Vec<u8>>,
@@ -204,16 +218,33 @@ struct Looked {
 }
 
 impl Looked {
+    /// The first of the ancestors, if it still goes by the same short name.
+    fn at_parent(ancestors: &[u32], comm: &[u8]) -> Self {
+        let Some(parent) = ancestors.first().filter(|pid| **pid > 1) else {
+            return Self::default();
+        };
+        let looked = Self::at(ProcessKey {
+            pid: *parent,
+            start_boot_ns: 0,
+        });
+        if looked.comm == comm {
+            looked
+        } else {
+            Self::default()
+        }
+    }
+
     fn at(key: ProcessKey) -> Self {
         let Ok(process) = procfs::process::Process::new(i32::try_from(key.pid).unwrap_or(0)) else {
             return Self::default();
         };
-        let same = process.stat().is_ok_and(|stat| {
-            key.start_boot_ns == 0 || stat.starttime * TICK_NS == key.start_boot_ns
-        });
-        if !same {
+        let Ok(stat) = process.stat() else {
+            return Self::default();
+        };
+        if key.start_boot_ns != 0 && stat.starttime * TICK_NS != key.start_boot_ns {
             return Self::default();
         }
+        let comm = stat.comm.into_bytes();
         let folder = PathBuf::from(format!("/proc/{}", key.pid));
         let executable = process
             .exe()
@@ -235,6 +266,7 @@ impl Looked {
             v1.or(v2).map(String::into_bytes)
         });
         Self {
+            comm,
             executable,
             command_line: std::fs::read(folder.join("cmdline"))
                 .ok()
