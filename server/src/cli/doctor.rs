@@ -114,7 +114,7 @@ fn types() -> Finding {
         return Finding {
             check: "kernel types (BTF)",
             verdict: Verdict::Less,
-            found: "none at /sys/kernel/btf/vmlinux: owners of sockets are strong evidence, not certain; network namespaces, exits and command lines of short-lived programs are not told".to_owned(),
+            found: "none at /sys/kernel/btf/vmlinux: owners of sockets are strong evidence, not certain, and before Linux 6.10 only those that listen are known; network namespaces, exits and command lines of short-lived programs are not told".to_owned(),
             cure: Some("boot a kernel built with CONFIG_DEBUG_INFO_BTF=y (distributions' kernels since 2020 are)".to_owned()),
         };
     }

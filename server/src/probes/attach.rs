@@ -114,13 +114,15 @@ impl Probes {
         } else {
             Offsets::of_kernel()
         };
-        let mut programs = match load(settings, &offsets, true) {
-            Ok(programs) => programs,
+        let (mut programs, pid_helper) = match load(settings, &offsets, true) {
+            Ok(programs) => (programs, true),
             // Linux before 6.10 or so does not let cgroup programs ask for the task's ids; BTF's offsets serve instead.
-            Err(_) => load(settings, &offsets, false)?,
+            Err(_) => (load(settings, &offsets, false)?, false),
         };
         let mut missing = Vec::new();
-        if !offsets.socket_lock() {
+        if !pid_helper && !offsets.task() {
+            missing.push("this kernel has no BTF and is older than 6.10: processes and threads are not known, but for those that listen");
+        } else if !offsets.socket_lock() {
             missing.push("the kernel has no BTF: owners are strong, not certain, evidence, and sockets that never send stay unowned");
         }
         if !offsets.netns() {

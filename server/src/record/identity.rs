@@ -47,7 +47,7 @@ impl ProcIdentities {
             cgroups: HashMap::new(),
             begun: HashMap::new(),
             named: HashMap::new(),
-            listeners: Listeners::default(),
+            listeners: Listeners::new(),
             own_executable: own,
         }
     }
@@ -87,6 +87,7 @@ impl ProcIdentities {
         self.cgroups.get(&id).cloned()
     }
 
+    /// `None` for a process of which nothing but its number is left: without the kernel's types there is no short name.
     fn name(
         &mut self,
         key: ProcessKey,
@@ -94,15 +95,15 @@ impl ProcIdentities {
         cgroup_id: u64,
         ancestors: &[u32],
         evidence: Evidence,
-    ) -> Identity {
+    ) -> Option<Identity> {
         if let Some((service, own)) = self.named.get(&key) {
-            return Identity {
+            return Some(Identity {
                 key,
                 service: service.clone(),
                 evidence,
                 own: *own,
                 news: None,
-            };
+            });
         }
         let comm = comm.split(|byte| *byte == 0).next().unwrap_or_default();
         let mut looked = Looked::at(key);
@@ -133,6 +134,7 @@ impl ProcIdentities {
         let executable_name = match (begun_name, path_name) {
             (Some(name), _) => name,
             (None, Some(name)) => self.redactor.phrase(name.as_bytes()),
+            (None, None) if comm.is_empty() => return None,
             (None, None) => self.redactor.phrase(comm),
         };
         let cgroup = match &looked.cgroup {
@@ -160,13 +162,13 @@ impl ProcIdentities {
             self.named.clear();
         }
         self.named.insert(key, (service.clone(), own));
-        Identity {
+        Some(Identity {
             key,
             service,
             evidence,
             own,
             news: Some(Box::new(process)),
-        }
+        })
     }
 }
 
@@ -178,25 +180,25 @@ impl Identities for ProcIdentities {
             Evidence::TurnStart
         };
         let key = key(owner.pid, owner.start_boot_ns);
-        Some(self.name(
+        self.name(
             key,
             &owner.comm,
             owner.cgroup_id,
             &owner.ancestors,
             evidence,
-        ))
+        )
     }
 
     fn listener(&mut self, netns: u32, local: SocketAddr) -> Option<Identity> {
         let found = self.listeners.find(netns, local)?;
         let key = key(found.pid, found.start_ticks * TICK_NS);
-        Some(self.name(
+        self.name(
             key,
             found.comm.as_bytes(),
             0,
             &[found.parent],
             Evidence::Proc,
-        ))
+        )
     }
 }
 
