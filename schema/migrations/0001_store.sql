@@ -21,7 +21,7 @@ CREATE TABLE recorder_run (
     started_ns   INTEGER NOT NULL,
     heartbeat_ns INTEGER NOT NULL,   -- last commit; older than 5 s while not stopped means killed
     stopped_ns   INTEGER,
-    stop_reason  TEXT                -- signal | error | end_of_input | killed (found by the next run)
+    stop_reason  TEXT                -- signal | error | end_of_input | killed (found by the next run) | clock_set_back (the same recorder goes on as the next run)
 );
 
 CREATE TABLE service (
@@ -96,7 +96,9 @@ CREATE TABLE segment (
     row_count         INTEGER NOT NULL DEFAULT 0,
     -- For retention alone: which connections no later segment can refer to.
     first_connection_id INTEGER NOT NULL DEFAULT 0,
-    live_connections    TEXT                -- JSON list of older ones that lived on when this segment began
+    live_connections    TEXT,               -- JSON list of older ones that lived on when this segment began
+    -- Grows when the wall clock is set back: times of one epoch come again in the next, and what is newer is in the later one.
+    clock_epoch         INTEGER NOT NULL DEFAULT 0
 );
 
 -- One row for each committed batch, or for a few small ones in a row: which ids they hold and which times. Ids grow in

@@ -14,3 +14,46 @@ pub enum Event {
     /// A process, before its first connection.
     Process(Box<Process>),
 }
+
+impl Event {
+    /// When what it tells of began: the first byte of an exchange, the first packet of a connection, an interval's start;
+    /// `None` for a process.
+    pub fn start_ns(&self) -> Option<u64> {
+        match self {
+            Self::Connection(connection) => Some(connection.start_ns),
+            Self::Coverage(coverage) => Some(coverage.from_ns),
+            Self::Exchange(exchange) => Some(exchange.start_ns()),
+            Self::Process(_) => None,
+        }
+    }
+
+    /// Moves every time in it to a later one, from the boot clock to the wall clock. Zero, which stands for not known,
+    /// stays.
+    pub fn move_later(&mut self, by_ns: u64) {
+        let later = |at_ns: &mut u64| {
+            if *at_ns != 0 {
+                *at_ns = at_ns.saturating_add(by_ns);
+            }
+        };
+        match self {
+            Self::Connection(connection) => {
+                later(&mut connection.start_ns);
+                connection.end_ns.iter_mut().for_each(later);
+            }
+            Self::Coverage(coverage) => {
+                later(&mut coverage.from_ns);
+                later(&mut coverage.until_ns);
+            }
+            Self::Exchange(exchange) => {
+                let request = exchange.request.as_mut().map(|part| &mut part.message);
+                let response = exchange.response.as_mut().map(|part| &mut part.message);
+                for message in request.into_iter().chain(response) {
+                    later(&mut message.first_byte_ns);
+                    message.last_byte_ns.iter_mut().for_each(later);
+                }
+                later(&mut exchange.end_ns);
+            }
+            Self::Process(_) => {}
+        }
+    }
+}

@@ -163,3 +163,15 @@ pub struct Exchange {
     /// Position on its connection, from 0.
     pub ordinal: u32,
 }
+
+impl Exchange {
+    /// The first byte of the request or, unseen, of the response, or when the outcome was decided.
+    pub fn start_ns(&self) -> u64 {
+        let request = self.request.as_ref().map(|part| part.message.first_byte_ns);
+        let response = self
+            .response
+            .as_ref()
+            .map(|part| part.message.first_byte_ns);
+        request.or(response).unwrap_or(self.end_ns)
+    }
+}

@@ -2,7 +2,8 @@
 //!
 //! Owns: `Process`, `Service`, `ConnectionEnd`, `Connection`, `Exchange`, `Coverage` and the enums they are told in.
 //! All captured text in them has a type that only `headwater-redact` builds. Does not: know SQL, JSON, sockets or clocks.
-//! Times are nanoseconds since the Unix epoch, from the boot clock plus the wall-clock offset in force, and named `_ns`.
+//! Times are named `_ns`: on the arrow to the store nanoseconds since the Unix epoch, from the boot clock plus the wall-clock
+//! offset in force; as the assembly of live traffic gives them, nanoseconds on the boot clock.
 #![forbid(unsafe_code)]
 
 mod connection;

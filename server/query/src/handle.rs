@@ -204,7 +204,8 @@ impl Store {
         loop {
             let last_commit = self.last_commit(cancel).await;
             match last_commit {
-                Ok(last_commit_ns) if last_commit_ns > as_of_ns => return Ok(()),
+                // Another one, not a later one: the clock may have been set back.
+                Ok(last_commit_ns) if last_commit_ns != as_of_ns => return Ok(()),
                 // No store yet: it may appear.
                 Ok(_) | Err(QueryError::Store { .. }) => {}
                 Err(error) => return Err(error),

@@ -28,9 +28,10 @@ pub(crate) struct Runs {
 
 /// The last commit, for waiting.
 pub(crate) async fn last_commit(snapshot: &mut Snapshot) -> Result<u64, QueryError> {
-    let last: Option<i64> = sqlx::query_scalar("SELECT MAX(heartbeat_ns) FROM recorder_run")
-        .fetch_one(snapshot.connection())
-        .await?;
+    let last: Option<i64> =
+        sqlx::query_scalar("SELECT heartbeat_ns FROM recorder_run ORDER BY id DESC LIMIT 1")
+            .fetch_optional(snapshot.connection())
+            .await?;
     Ok(unsigned(last.unwrap_or(0)))
 }
 
@@ -75,13 +76,9 @@ impl Runs {
         }
     }
 
-    /// The last commit.
+    /// The last commit. Not the greatest time: the clock may have been set back.
     pub(crate) fn as_of_ns(&self) -> u64 {
-        self.runs
-            .iter()
-            .map(|run| run.heartbeat_ns)
-            .max()
-            .unwrap_or(0)
+        self.runs.last().map_or(0, |run| run.heartbeat_ns)
     }
 
     /// What absent and relative times refer to.
@@ -177,13 +174,16 @@ fn explain(gaps: &[(u64, u64, bool)], to_the_end: bool) -> String {
     )
 }
 
-/// Start of the newest exchange that is stored.
+/// Start of the newest exchange that is stored: the latest of those since the clock was last set back.
 pub(crate) async fn newest_ns(snapshot: &mut Snapshot) -> Result<Option<u64>, QueryError> {
     let newest: Option<i64> = sqlx::query_scalar(
-        "SELECT MAX(at) FROM (SELECT MAX(max_start_ns) AS at FROM segment UNION ALL SELECT MAX(max_start_ns) FROM \
-         (SELECT max_start_ns FROM exchange_block ORDER BY first_id DESC LIMIT 64))",
+        "WITH stored (clock_epoch, at) AS (\
+         SELECT clock_epoch, max_start_ns FROM segment WHERE max_start_ns IS NOT NULL UNION ALL \
+         SELECT clock_epoch, block.max_start_ns FROM (SELECT segment_id, max_start_ns FROM exchange_block \
+         ORDER BY first_id DESC LIMIT 64) block JOIN segment ON segment.id = block.segment_id) \
+         SELECT at FROM stored ORDER BY clock_epoch DESC, at DESC LIMIT 1",
     )
-    .fetch_one(snapshot.connection())
+    .fetch_optional(snapshot.connection())
     .await?;
     Ok(newest.map(unsigned))
 }
@@ -201,7 +201,9 @@ pub(crate) async fn oldest_ns(snapshot: &mut Snapshot) -> Result<Option<u64>, Qu
 
 /// A window that reaches from the oldest data to the end of time as far as it is known.
 pub(crate) async fn everything(snapshot: &mut Snapshot, runs: &Runs) -> Result<Window, QueryError> {
-    let until_ns = runs.reference(snapshot).await?.end_ns.max(runs.as_of_ns());
+    let heard_ns = runs.runs.iter().map(|run| run.heartbeat_ns).max();
+    let end_ns = runs.reference(snapshot).await?.end_ns;
+    let until_ns = end_ns.max(heard_ns.unwrap_or(0));
     let since_ns = oldest_ns(snapshot).await?.unwrap_or(until_ns).min(until_ns);
     Ok(Window {
         since_ns,

@@ -27,7 +27,7 @@ use crate::{Answer, CoverageItem, QueryError, WindowArgument, outcome};
 
 use filter::Filter;
 use header::HeaderFilter;
-use scan::{Place, Scan};
+use scan::{Behind, Place, Scan};
 
 /// Which rows come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -129,7 +129,17 @@ pub(crate) async fn answer(
         order: query.order,
         window,
         headers: HeaderFilter::new(query, forms),
-        behind,
+        behind: behind.map(|(key, id)| Behind {
+            // Of a segment that is gone since: as the oldest, so that nothing is repeated.
+            clock_epoch: match query.order {
+                SearchOrder::Newest => {
+                    segments::holding(&segments, id).map_or(0, |segment| segment.clock_epoch)
+                }
+                SearchOrder::Slowest => 0,
+            },
+            key,
+            id,
+        }),
         want: limit + 1,
         best: BTreeSet::new(),
         limited_to_ns: None,

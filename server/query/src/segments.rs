@@ -22,11 +22,15 @@ pub(crate) struct Segment {
     pub(crate) min_start_ns: Option<i64>,
     pub(crate) max_start_ns: Option<i64>,
     pub(crate) row_count: u64,
+    /// How often the wall clock was set back before it.
+    pub(crate) clock_epoch: i64,
 }
 
 /// A range of ids within one segment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Chunk {
+    /// Of its segment: what is in a later one is newer, whatever the time.
+    pub(crate) clock_epoch: i64,
     pub(crate) segment: i64,
     pub(crate) first_id: i64,
     pub(crate) last_id: i64,
@@ -39,8 +43,8 @@ pub(crate) struct Chunk {
 /// All segments, oldest first.
 pub(crate) async fn all(snapshot: &mut Snapshot) -> Result<Vec<Segment>, QueryError> {
     let rows = sqlx::query(
-        "SELECT id, first_exchange_id, closed_ns IS NOT NULL, min_start_ns, max_start_ns, row_count \
-         FROM segment ORDER BY first_exchange_id, id",
+        "SELECT id, first_exchange_id, closed_ns IS NOT NULL, min_start_ns, max_start_ns, row_count, \
+         clock_epoch FROM segment ORDER BY first_exchange_id, id",
     )
     .fetch_all(snapshot.connection())
     .await?;
@@ -58,6 +62,7 @@ pub(crate) async fn all(snapshot: &mut Snapshot) -> Result<Vec<Segment>, QueryEr
             min_start_ns: row.try_get(3)?,
             max_start_ns: row.try_get(4)?,
             row_count: unsigned(row.try_get(5)?),
+            clock_epoch: row.try_get(6)?,
         });
     }
     Ok(segments)
@@ -99,6 +104,7 @@ pub(crate) async fn chunks(
         .await?;
         for row in rows {
             chunks.push(Chunk {
+                clock_epoch: segment.clock_epoch,
                 segment: segment.number,
                 first_id: row.try_get(0)?,
                 last_id: row.try_get(1)?,
@@ -108,7 +114,9 @@ pub(crate) async fn chunks(
             });
         }
     }
-    chunks.sort_by_key(|chunk| std::cmp::Reverse((chunk.max_start_ns, chunk.first_id)));
+    chunks.sort_by_key(|chunk| {
+        std::cmp::Reverse((chunk.clock_epoch, chunk.max_start_ns, chunk.first_id))
+    });
     Ok(chunks)
 }
 

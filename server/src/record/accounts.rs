@@ -56,7 +56,8 @@ impl Accounts {
         clock: &[ClockChange],
     ) -> Vec<Event> {
         let mut lines = Vec::new();
-        let (from_ns, until_ns) = (self.since_ns, now_ns.max(self.since_ns));
+        // The clock may have been set back in between.
+        let (from_ns, until_ns) = (now_ns.min(self.since_ns), now_ns.max(self.since_ns));
         let mut line = |kind, count: u64, detail: Option<Text>| {
             if count > 0 {
                 lines.push(Event::Coverage(Coverage {

@@ -1,7 +1,8 @@
 //! From the bytes of a record to the assembly's input.
 //!
 //! Owns: the reading of `headwater_schema::record`. A record of an unknown kind, another version or too few bytes is
-//! counted and skipped. Copies addresses and numbers; payload stays where it is, in the ring buffer.
+//! counted and skipped. Copies addresses and numbers; payload stays where it is, in the ring buffer. Times stay on the boot
+//! clock.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -10,8 +11,6 @@ use headwater_schema::record::{
     EXEC_NAME, EXEC_PATH, EndRecord, ExecRecord, Header, OwnerRecord, SocketRecord, TurnRecord,
     VERSION, direction, kind, owned, tcp_flag,
 };
-
-use crate::clock::Clock;
 
 /// LOOPBACK_IFINDEX of include/net/flow.h.
 const LOOPBACK: u32 = 1;
@@ -39,28 +38,28 @@ pub(crate) enum Decoded<'a> {
 }
 
 /// Reads one record.
-pub(crate) fn decode<'a>(bytes: &'a [u8], clock: &Clock) -> Decoded<'a> {
+pub(crate) fn decode(bytes: &[u8]) -> Decoded<'_> {
     let Some(header) = Header::decode(bytes).filter(|header| header.version == VERSION) else {
         return Decoded::Unknown;
     };
     let decoded = match header.kind {
-        kind::TURN => turn(bytes, clock).map(|turn| Decoded::Input(Input::Turn(turn))),
-        kind::SYN => end(bytes, clock).map(|end| Decoded::Input(Input::Syn(end))),
-        kind::OPEN => end(bytes, clock).map(|end| Decoded::Input(Input::Open(end))),
-        kind::CLOSE => end(bytes, clock).map(|end| Decoded::Input(Input::Close(end))),
-        kind::OWNER => owner(bytes, clock).map(|owner| Decoded::Input(Input::Owner(owner))),
-        kind::SOCKET => socket(bytes, clock).map(|socket| Decoded::Input(Input::Socket(socket))),
+        kind::TURN => turn(bytes).map(|turn| Decoded::Input(Input::Turn(turn))),
+        kind::SYN => end(bytes).map(|end| Decoded::Input(Input::Syn(end))),
+        kind::OPEN => end(bytes).map(|end| Decoded::Input(Input::Open(end))),
+        kind::CLOSE => end(bytes).map(|end| Decoded::Input(Input::Close(end))),
+        kind::OWNER => owner(bytes).map(|owner| Decoded::Input(Input::Owner(owner))),
+        kind::SOCKET => socket(bytes).map(|socket| Decoded::Input(Input::Socket(socket))),
         kind::EXEC => exec(bytes).map(Decoded::Exec),
         _ => None,
     };
     decoded.unwrap_or(Decoded::Unknown)
 }
 
-fn turn<'a>(bytes: &'a [u8], clock: &Clock) -> Option<Turn<'a>> {
+fn turn(bytes: &[u8]) -> Option<Turn<'_>> {
     let record = TurnRecord::decode(bytes)?;
     let captured = usize::try_from(record.captured).ok()?;
     Some(Turn {
-        at_ns: clock.wall(record.header.at_ns),
+        at_ns: record.header.at_ns,
         cookie: record.header.cookie,
         way: way(record.direction),
         thread_id: record.tid,
@@ -70,7 +69,7 @@ fn turn<'a>(bytes: &'a [u8], clock: &Clock) -> Option<Turn<'a>> {
             _ => None,
         },
         offset: record.offset,
-        previous_ns: clock.wall(record.previous_ns),
+        previous_ns: record.previous_ns,
         previous_last_chunk: record.previous_last_chunk == 1,
         seq: record.seq,
         ack: record.ack,
@@ -81,10 +80,10 @@ fn turn<'a>(bytes: &'a [u8], clock: &Clock) -> Option<Turn<'a>> {
     })
 }
 
-fn end(bytes: &[u8], clock: &Clock) -> Option<End> {
+fn end(bytes: &[u8]) -> Option<End> {
     let record = EndRecord::decode(bytes)?;
     Some(End {
-        at_ns: clock.wall(record.header.at_ns),
+        at_ns: record.header.at_ns,
         cookie: record.header.cookie,
         local: SocketAddr::new(address(record.family, &record.local)?, record.local_port),
         remote: SocketAddr::new(address(record.family, &record.remote)?, record.remote_port),
@@ -98,14 +97,14 @@ fn end(bytes: &[u8], clock: &Clock) -> Option<End> {
         netns: record.netns,
         loopback: record.ifindex == LOOPBACK,
         offset: record.offset,
-        last_ns: clock.wall(record.last_ns),
+        last_ns: record.last_ns,
     })
 }
 
-fn owner(bytes: &[u8], clock: &Clock) -> Option<Owner> {
+fn owner(bytes: &[u8]) -> Option<Owner> {
     let record = OwnerRecord::decode(bytes)?;
     Some(Owner {
-        at_ns: clock.wall(record.header.at_ns),
+        at_ns: record.header.at_ns,
         cookie: record.header.cookie,
         pid: record.tgid,
         start_boot_ns: record.start_ns,
@@ -116,16 +115,16 @@ fn owner(bytes: &[u8], clock: &Clock) -> Option<Owner> {
     })
 }
 
-fn socket(bytes: &[u8], clock: &Clock) -> Option<SocketEnd> {
+fn socket(bytes: &[u8]) -> Option<SocketEnd> {
     let record = SocketRecord::decode(bytes)?;
     Some(SocketEnd {
-        at_ns: clock.wall(record.header.at_ns),
+        at_ns: record.header.at_ns,
         cookie: record.header.cookie,
         error: record.error,
         sent: record.egress_offset,
-        sent_last_ns: clock.wall(record.egress_last_ns),
+        sent_last_ns: record.egress_last_ns,
         received: record.ingress_offset,
-        received_last_ns: clock.wall(record.ingress_last_ns),
+        received_last_ns: record.ingress_last_ns,
         retransmits: record.retransmits,
     })
 }
@@ -166,7 +165,6 @@ mod tests {
 
     #[test]
     fn damaged_records_are_unknown_and_never_a_panic() {
-        let clock = Clock::new();
         let mut bytes = vec![0u8; 2048];
         for kind in 0..=20u16 {
             bytes[..2].copy_from_slice(&kind.to_ne_bytes());
@@ -174,10 +172,10 @@ mod tests {
             for fill in [0u8, 0x04, 0xff] {
                 bytes[24..].fill(fill);
                 for cut in [0, 1, 23, 24, 71, 72, 100, 104, 400, 2048] {
-                    let _ = decode(&bytes[..cut], &clock);
+                    let _ = decode(&bytes[..cut]);
                 }
             }
         }
-        assert_eq!(decode(&[], &clock), Decoded::Unknown);
+        assert_eq!(decode(&[]), Decoded::Unknown);
     }
 }

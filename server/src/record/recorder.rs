@@ -26,7 +26,7 @@ use super::{
     session::apply,
 };
 use crate::{
-    clock::{Clock, now_ns},
+    clock::{Clock, ClockChange, boot_ns, now_ns},
     probes::Probes,
 };
 
@@ -64,6 +64,8 @@ pub(crate) struct Recorder {
     /// Events since the last commit.
     pub(crate) rows: usize,
     pub(crate) clock: Clock,
+    /// What the clock did since the accounts were closed.
+    pub(crate) clock_changes: Vec<ClockChange>,
     pub(crate) stop: Arc<AtomicBool>,
     /// For tests of overload: rest this long between drains.
     pub(crate) slowness: Option<Duration>,
@@ -105,6 +107,7 @@ impl Recorder {
             if ticked.elapsed() >= TICK {
                 ticked = Instant::now();
                 self.tick();
+                self.follow_clock();
             }
             if accounted.elapsed() >= ACCOUNTS {
                 accounted = Instant::now();
@@ -141,10 +144,9 @@ impl Recorder {
             probes,
             assembly,
             accounts,
-            clock,
             ..
         } = self;
-        let count = probes.drain(limit, |bytes| match decode(bytes, clock) {
+        let count = probes.drain(limit, |bytes| match decode(bytes) {
             Decoded::Input(input) => assembly.take(&input),
             Decoded::Exec(exec) => assembly.identities().begun(&exec),
             Decoded::Unknown => accounts.unknown += 1,
@@ -155,12 +157,9 @@ impl Recorder {
 
     fn tick(&mut self) {
         let Self {
-            probes,
-            assembly,
-            clock,
-            ..
+            probes, assembly, ..
         } = self;
-        assembly.tick(now_ns(), |cookie, way| {
+        assembly.tick(boot_ns(), |cookie, way| {
             let flow = probes.flow(cookie)?;
             let [egress, ingress] = flow.directions;
             let side = match way {
@@ -169,29 +168,59 @@ impl Recorder {
             };
             Some(Passed {
                 bytes: side.bytes,
-                last_ns: clock.wall(side.last_ns),
+                last_ns: side.last_ns,
                 last_chunk: side.flags & direction_flag::LAST_CHUNK != 0,
             })
         });
     }
 
     fn close_accounts(&mut self) {
-        let changes = self.clock.refresh();
         let tally = self.assembly.tally();
         let lines = self.accounts.close(
             now_ns(),
             self.probes.counters(),
             self.probes.recursion_misses(),
             &tally,
-            &changes,
+            &std::mem::take(&mut self.clock_changes),
         );
         self.events.extend(lines);
+    }
+
+    /// Looks at the clocks. Only while the writer is here: after a step back what comes next is kept apart from what was
+    /// before, for wall-clock times are coming again.
+    fn follow_clock(&mut self) {
+        self.collect();
+        if self.committer.writer().is_none() {
+            return;
+        }
+        let changes = self.clock.refresh();
+        if changes.iter().any(|change| change.is_back()) {
+            self.write();
+            if let Some(writer) = self.committer.writer()
+                && let Err(error) = writer.clock_set_back(now_ns())
+            {
+                tracing::error!(%error, "what follows cannot be told from what was before the clock was set back");
+            }
+            self.rows = 0;
+        }
+        self.clock_changes.extend(changes);
+    }
+
+    /// Takes what came out of the assembly, with its times on the wall clock: each event's by the offset in force when what
+    /// it tells of began, so that what lies between two of its times is right whatever was done to the clock.
+    fn collect(&mut self) {
+        let clock = &self.clock;
+        let events = self.assembly.events().map(|mut event| {
+            event.move_later(clock.offset_ns(event.start_ns().unwrap_or(0)));
+            event
+        });
+        self.events.extend(events);
     }
 
     /// Puts what came out into the open batch, if the writer is here. What cannot be written is counted by the store and
     /// told in coverage; the recorder goes on.
     fn write(&mut self) {
-        self.events.extend(self.assembly.events());
+        self.collect();
         if self.events.is_empty() {
             return;
         }
@@ -206,9 +235,9 @@ impl Recorder {
         while self.drain(BATCH) > 0 {
             self.write();
         }
-        self.assembly.finish_all(now_ns());
+        self.assembly.finish_all(boot_ns());
         self.close_accounts();
-        self.events.extend(self.assembly.events());
+        self.collect();
         let counters = self.probes.counters();
         if let Some(mut writer) = self.committer.wait() {
             apply(&mut writer, &self.events);

@@ -101,6 +101,7 @@ impl Session {
             events,
             rows: 0,
             clock: Clock::new(),
+            clock_changes: Vec::new(),
             stop: Arc::clone(&stop),
             slowness: settings.slowness,
         };

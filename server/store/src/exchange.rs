@@ -24,6 +24,8 @@ pub(crate) struct OpenExchange {
     pub(crate) id: i64,
     /// Where it is counted, and in which segment it is.
     pub(crate) key: Key,
+    /// As stored: it stays, whatever is done to the clock, for blocks of ids know it.
+    start_ns: u64,
 }
 
 /// What of a row is not in the exchange itself.
@@ -32,9 +34,20 @@ struct Place {
     connection: KnownConnection,
     route: Option<i64>,
     kind: u16,
+    /// As stored. What lies between two times of the exchange is reckoned from its own start.
     start_ns: u64,
     /// Ids of the header blocks.
     blocks: (Option<i64>, Option<i64>),
+}
+
+impl Place {
+    fn open(&self, key: Key) -> OpenExchange {
+        OpenExchange {
+            id: self.id,
+            key,
+            start_ns: self.start_ns,
+        }
+    }
 }
 
 impl State {
@@ -44,9 +57,8 @@ impl State {
         statements: &mut Statements<'_>,
         exchange: &Exchange,
     ) -> rusqlite::Result<()> {
-        let start_ns = start_of(exchange);
         let Some(connection) = self.connections.get(exchange.connection) else {
-            self.orphans = (self.orphans.0 + 1, start_ns);
+            self.orphans = (self.orphans.0 + 1, exchange.start_ns());
             return Ok(());
         };
         let is_open = exchange.outcome == Outcome::Open;
@@ -81,7 +93,7 @@ impl State {
                     row.run()?;
                 }
                 self.ids.exchange += 1;
-                self.segment.add(place.id, signed(start_ns));
+                self.segment.add(place.id, signed(place.start_ns));
             }
             Some(open) => {
                 let sql = update_exchange(segment);
@@ -94,13 +106,12 @@ impl State {
         }
         self.rollups.add(
             key,
-            signed(start_ns),
+            signed(place.start_ns),
             Some(place.id),
-            latency(exchange, start_ns),
+            latency(exchange),
         );
         if is_open {
-            self.open
-                .set(exchange.key, OpenExchange { id: place.id, key });
+            self.open.set(exchange.key, place.open(key));
         } else if before.is_some() {
             self.open.remove(exchange.key);
         }
@@ -142,7 +153,7 @@ impl State {
             connection,
             route,
             kind: codes::kind(exchange.outcome, status_code),
-            start_ns: start_of(exchange),
+            start_ns: before.map_or(exchange.start_ns(), |open| open.start_ns),
             blocks,
         })
     }
@@ -193,8 +204,8 @@ fn write(row: &mut impl Row, exchange: &Exchange, place: &Place) -> rusqlite::Re
         request.map(|request| &request.message),
         response.map(|response| &response.message),
     );
-    let after =
-        |at_ns: Option<u64>| at_ns.map(|at_ns| signed(at_ns.saturating_sub(place.start_ns)));
+    let start_ns = exchange.start_ns();
+    let after = |at_ns: Option<u64>| at_ns.map(|at_ns| signed(at_ns.saturating_sub(start_ns)));
     row.put(place.id)?;
     row.put(place.connection.id)?;
     row.put(exchange.ordinal)?;
@@ -279,26 +290,15 @@ fn interim(exchange: &Exchange) -> String {
     codes.join(",")
 }
 
-fn start_of(exchange: &Exchange) -> u64 {
-    let request = exchange
-        .request
-        .as_ref()
-        .map(|request| request.message.first_byte_ns);
-    let response = exchange
-        .response
-        .as_ref()
-        .map(|response| response.message.first_byte_ns);
-    request.or(response).unwrap_or(exchange.end_ns)
-}
-
 /// From the first byte of the request to the last of the response, or to when the outcome was decided.
-fn latency(exchange: &Exchange, start_ns: u64) -> Option<u64> {
+fn latency(exchange: &Exchange) -> Option<u64> {
     if matches!(exchange.outcome, Outcome::Open | Outcome::RequestNotSeen) {
         return None;
     }
     let response = exchange.response.as_ref();
     let end_ns = response.and_then(|response| response.message.last_byte_ns);
-    Some(end_ns.unwrap_or(exchange.end_ns).saturating_sub(start_ns))
+    let end_ns = end_ns.unwrap_or(exchange.end_ns);
+    Some(end_ns.saturating_sub(exchange.start_ns()))
 }
 
 const MOST_OPEN: usize = 16_384;

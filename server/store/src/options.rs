@@ -25,6 +25,8 @@ impl Source {
 /// Why a recorder stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopReason {
+    /// The wall clock was set back; the recorder goes on as another run.
+    ClockSetBack,
     /// The capture file is at its end.
     EndOfInput,
     /// Something went wrong.
@@ -37,6 +39,7 @@ impl StopReason {
     /// `recorder_run.stop_reason`.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::ClockSetBack => "clock_set_back",
             Self::EndOfInput => "end_of_input",
             Self::Error => "error",
             Self::Signal => "signal",

@@ -56,12 +56,20 @@ impl Identity {
     }
 }
 
-/// Marks the runs that ended without saying so, begins a new one and gives its id. Nobody else runs: the lock is held.
+/// A life of a recorder begins.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Begun {
+    pub(crate) run_id: i64,
+    /// The wall clock stands before the last sign of life of the recorder before.
+    pub(crate) is_set_back: bool,
+}
+
+/// Marks the runs that ended without saying so, and begins a new one. Nobody else runs: the lock is held.
 pub(crate) fn begin(
     connection: &Connection,
     options: &Options,
     now_ns: u64,
-) -> rusqlite::Result<i64> {
+) -> rusqlite::Result<Begun> {
     let killed = connection
         .prepare("SELECT id, heartbeat_ns, source FROM recorder_run WHERE stopped_ns IS NULL")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
@@ -82,6 +90,47 @@ pub(crate) fn begin(
             CoverageRows::default().write(connection, id, unseen)?;
         }
     }
+    let last_ns: Option<i64> = connection
+        .query_row(
+            "SELECT heartbeat_ns FROM recorder_run WHERE source = 'live' ORDER BY id DESC LIMIT 1",
+            [],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let run_id = insert(connection, options, now_ns)?;
+    let last_ns = last_ns.map_or(0, unsigned);
+    let is_set_back = options.source == Source::Live && last_ns > now_ns;
+    if is_set_back {
+        let unseen = Unseen {
+            kind: CoverageKind::ClockStep,
+            from_ns: now_ns,
+            until_ns: last_ns,
+            count: (last_ns - now_ns) / 1_000_000,
+            detail: None,
+        };
+        CoverageRows::default().write(connection, run_id, unseen)?;
+    }
+    Ok(Begun {
+        run_id,
+        is_set_back,
+    })
+}
+
+/// Ends a run where the clock was set back, and begins the next, whose times come again.
+pub(crate) fn set_back(
+    connection: &Connection,
+    options: &Options,
+    run_id: i64,
+    now_ns: u64,
+) -> rusqlite::Result<i64> {
+    connection.execute(
+        "UPDATE recorder_run SET stopped_ns = heartbeat_ns, stop_reason = ? WHERE id = ?",
+        params![StopReason::ClockSetBack.name(), run_id],
+    )?;
+    insert(connection, options, now_ns)
+}
+
+fn insert(connection: &Connection, options: &Options, now_ns: u64) -> rusqlite::Result<i64> {
     connection.execute(
         "INSERT INTO recorder_run (source, boot_id, pid, version, settings, started_ns, heartbeat_ns) \
          VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -98,10 +147,10 @@ pub(crate) fn begin(
     Ok(connection.last_insert_rowid())
 }
 
-/// The run is alive.
+/// The run is alive. Its times do not go back: where the clock does, the next run begins.
 pub(crate) fn heartbeat(connection: &Connection, run_id: i64, now_ns: u64) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("UPDATE recorder_run SET heartbeat_ns = ? WHERE id = ?")?
+        .prepare_cached("UPDATE recorder_run SET heartbeat_ns = MAX(heartbeat_ns, ?) WHERE id = ?")?
         .execute(params![signed(now_ns), run_id])?;
     Ok(())
 }
@@ -114,7 +163,8 @@ pub(crate) fn end(
     reason: StopReason,
 ) -> rusqlite::Result<()> {
     connection.execute(
-        "UPDATE recorder_run SET heartbeat_ns = ?1, stopped_ns = ?1, stop_reason = ?2 WHERE id = ?3",
+        "UPDATE recorder_run SET heartbeat_ns = MAX(heartbeat_ns, ?1), stopped_ns = MAX(heartbeat_ns, ?1), stop_reason = ?2 \
+         WHERE id = ?3",
         params![signed(now_ns), reason.name(), run_id],
     )?;
     Ok(())

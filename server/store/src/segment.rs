@@ -13,6 +13,8 @@ pub(crate) struct Segment {
     pub(crate) id: i64,
     pub(crate) created_ns: u64,
     pub(crate) rows: u64,
+    /// How often the wall clock was set back.
+    clock_epoch: i64,
     span_ns: Option<(i64, i64)>,
     block: Option<Block>,
     /// Whether the block has changed in this batch.
@@ -34,6 +36,8 @@ pub(crate) struct Beginning {
     pub(crate) connection_id: i64,
     /// Connections that may still be referred to.
     pub(crate) live_connections: Vec<i64>,
+    /// The wall clock was set back since the last segment began.
+    pub(crate) is_set_back: bool,
 }
 
 impl Segment {
@@ -41,13 +45,13 @@ impl Segment {
     pub(crate) fn load(connection: &Connection, beginning: &Beginning) -> rusqlite::Result<Self> {
         let open = connection
             .query_row(
-                "SELECT id, created_ns FROM segment WHERE closed_ns IS NULL ORDER BY id DESC LIMIT 1",
+                "SELECT id, created_ns, clock_epoch FROM segment WHERE closed_ns IS NULL ORDER BY id DESC LIMIT 1",
                 [],
-                |row| Ok((row.get(0)?, row.get(1)?)),
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
             )
             .optional()?;
-        let Some((id, created_ns)) = open else {
-            return Self::make(connection, beginning);
+        let Some((id, created_ns, clock_epoch)) = open else {
+            return Self::make(connection, beginning, 0);
         };
         let (rows, min_ns, max_ns): (i64, Option<i64>, Option<i64>) = connection.query_row(
             "SELECT COALESCE(SUM(last_id - first_id + 1), 0), MIN(min_start_ns), MAX(max_start_ns) \
@@ -55,13 +59,18 @@ impl Segment {
             [id],
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )?;
-        Ok(Self {
+        let mut segment = Self {
             id,
             created_ns: unsigned(created_ns),
             rows: unsigned(rows),
+            clock_epoch,
             span_ns: min_ns.zip(max_ns),
             ..Self::default()
-        })
+        };
+        if beginning.is_set_back {
+            segment.roll(connection, beginning)?;
+        }
+        Ok(segment)
     }
 
     /// Closes this segment and makes the next one.
@@ -75,7 +84,8 @@ impl Segment {
             "UPDATE segment SET closed_ns = ? WHERE id = ?",
             params![signed(beginning.now_ns), self.id],
         )?;
-        *self = Self::make(connection, beginning)?;
+        let clock_epoch = self.clock_epoch + i64::from(beginning.is_set_back);
+        *self = Self::make(connection, beginning, clock_epoch)?;
         Ok(())
     }
 
@@ -133,20 +143,25 @@ impl Segment {
         });
     }
 
-    fn make(connection: &Connection, beginning: &Beginning) -> rusqlite::Result<Self> {
+    fn make(
+        connection: &Connection,
+        beginning: &Beginning,
+        clock_epoch: i64,
+    ) -> rusqlite::Result<Self> {
         let live: Vec<String> = beginning
             .live_connections
             .iter()
             .map(ToString::to_string)
             .collect();
         connection.execute(
-            "INSERT INTO segment (created_ns, first_exchange_id, first_connection_id, live_connections) \
-             VALUES (?, ?, ?, ?)",
+            "INSERT INTO segment (created_ns, first_exchange_id, first_connection_id, live_connections, clock_epoch) \
+             VALUES (?, ?, ?, ?, ?)",
             params![
                 signed(beginning.now_ns),
                 beginning.exchange_id,
                 beginning.connection_id,
-                format!("[{}]", live.join(","))
+                format!("[{}]", live.join(",")),
+                clock_epoch
             ],
         )?;
         let id = connection.last_insert_rowid();
@@ -154,6 +169,7 @@ impl Segment {
         Ok(Self {
             id,
             created_ns: beginning.now_ns,
+            clock_epoch,
             ..Self::default()
         })
     }

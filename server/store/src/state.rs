@@ -17,6 +17,7 @@ use crate::ledger::Ledger;
 use crate::names::Names;
 use crate::process::KnownProcess;
 use crate::rollup::{Key, Rollups};
+use crate::run::Begun;
 use crate::segment::{Beginning, Segment};
 use crate::statements::{Statements, insert_pack};
 use crate::templates::Templates;
@@ -65,7 +66,7 @@ impl State {
     /// Reads what goes on from the runs before.
     pub(crate) fn load(
         connection: &Connection,
-        run_id: i64,
+        begun: Begun,
         ids: Ids,
         now_ns: u64,
     ) -> rusqlite::Result<Self> {
@@ -74,10 +75,11 @@ impl State {
             exchange_id: ids.exchange,
             connection_id: ids.connection,
             live_connections: Vec::new(),
+            is_set_back: begun.is_set_back,
         };
         let segment = Segment::load(connection, &beginning)?;
         let mut state = Self {
-            run_id,
+            run_id: begun.run_id,
             now_ns,
             ids,
             segment,
@@ -199,12 +201,18 @@ impl State {
     }
 
     /// Closes the segment and begins the next.
-    pub(crate) fn roll(&mut self, connection: &Connection, now_ns: u64) -> rusqlite::Result<()> {
+    pub(crate) fn roll(
+        &mut self,
+        connection: &Connection,
+        now_ns: u64,
+        is_set_back: bool,
+    ) -> rusqlite::Result<()> {
         let beginning = Beginning {
             now_ns,
             exchange_id: self.ids.exchange,
             connection_id: self.ids.connection,
             live_connections: self.connections.values().map(|known| known.id).collect(),
+            is_set_back,
         };
         self.segment.roll(connection, &beginning)?;
         self.templates.load(connection, self.segment.id)
@@ -230,7 +238,7 @@ impl State {
 
     /// An exchange whose end was lost is at least not shown as if it went on.
     fn end_stuck(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        for OpenExchange { id, key } in &self.stuck {
+        for OpenExchange { id, key, .. } in &self.stuck {
             let sql = format!(
                 "UPDATE exchange_{} SET outcome = ? WHERE id = ?",
                 key.segment

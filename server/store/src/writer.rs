@@ -68,8 +68,8 @@ impl Writer {
                 given,
             });
         }
-        let run_id = run::begin(&transaction, &options, now_ns).map_err(sqlite)?;
-        let state = State::load(&transaction, run_id, identity.ids, now_ns).map_err(sqlite)?;
+        let begun = run::begin(&transaction, &options, now_ns).map_err(sqlite)?;
+        let state = State::load(&transaction, begun, identity.ids, now_ns).map_err(sqlite)?;
         transaction.commit().map_err(sqlite)?;
         // SQLite has made the log's files by now.
         files::make_database(path, options.group)?;
@@ -134,7 +134,7 @@ impl Writer {
         self.batch.has_failed = false;
         let has_news =
             self.batch.has_begun || self.batch.lost.is_some() || !self.batch.carried.is_empty();
-        if !has_news && now_ns.saturating_sub(self.state.now_ns) < HEARTBEAT_NS {
+        if !has_news && now_ns.abs_diff(self.state.now_ns) < HEARTBEAT_NS {
             return Ok(Committed::default());
         }
         let mut committed = Committed {
@@ -156,7 +156,7 @@ impl Writer {
         if has_news {
             self.roll_if_due(now_ns)?;
             (self.wrote_ns, self.is_tidy) = (now_ns, false);
-        } else if !self.is_tidy && now_ns.saturating_sub(self.wrote_ns) > QUIET_NS {
+        } else if !self.is_tidy && now_ns.abs_diff(self.wrote_ns) > QUIET_NS {
             self.is_tidy = self.passing(log::tidy(&self.connection, &self.options.path))?;
         }
         Ok(committed)
@@ -202,6 +202,30 @@ impl Writer {
         Ok(committed)
     }
 
+    /// The wall clock was set back: commits, and keeps what follows apart from what was before, in a run and a segment of
+    /// their own, so that the newest can still be told from the rest. Without room for that the old ones go on.
+    ///
+    /// # Errors
+    /// As `apply`.
+    pub fn clock_set_back(&mut self, now_ns: u64) -> Result<(), WriteError> {
+        // As of the time before, which readers compare with that of the rows.
+        self.commit(self.state.now_ns)?;
+        if self.has_batch() {
+            return Ok(());
+        }
+        self.segment_begun_bytes = None;
+        let (options, mut run_id) = (self.options.clone(), self.state.run_id);
+        let result = self.in_transaction(|connection, state| {
+            state.roll(connection, now_ns, true)?;
+            run_id = run::set_back(connection, &options, run_id, now_ns)?;
+            Ok(())
+        });
+        if self.passing(result)? {
+            (self.state.run_id, self.state.now_ns) = (run_id, now_ns);
+        }
+        Ok(())
+    }
+
     fn roll_if_due(&mut self, now_ns: u64) -> Result<(), WriteError> {
         let segment = &self.state.segment;
         let age = Duration::from_nanos(now_ns.saturating_sub(segment.created_ns));
@@ -215,7 +239,7 @@ impl Writer {
     /// Begins the next segment. Without room for it, the old one goes on.
     pub(crate) fn roll(&mut self, now_ns: u64) -> Result<bool, WriteError> {
         self.segment_begun_bytes = None;
-        let result = self.in_transaction(|connection, state| state.roll(connection, now_ns));
+        let result = self.in_transaction(|connection, state| state.roll(connection, now_ns, false));
         self.passing(result)
     }
 

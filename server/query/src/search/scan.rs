@@ -1,7 +1,8 @@
 //! The scan of a search: chunk by chunk, the best rows so far in a small ordered set.
 //!
-//! Owns: the order of rows. Newest is by (start, id), slowest by (latency, id), both descending: a row keeps its place
-//! whatever is committed meanwhile, so a page that begins behind another's last row neither repeats nor skips one.
+//! Owns: the order of rows. Newest is by (epoch of the wall clock, start, id), which is the order of the boot clock; slowest by
+//! (latency, id); both descending. A row keeps its place whatever is committed meanwhile, so a page that begins behind
+//! another's last row neither repeats nor skips one.
 
 use std::collections::BTreeSet;
 
@@ -20,10 +21,21 @@ use crate::{QueryError, SearchOrder};
 /// Where a row stands: the greatest comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
+    /// How often the wall clock was set back before it; 0 where the order is not of time.
+    pub(crate) clock_epoch: i64,
     /// Start or latency.
     pub(crate) key: i64,
     pub(crate) id: i64,
     pub(crate) segment: i64,
+}
+
+/// Behind which row a page begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Behind {
+    /// As in `Place`.
+    pub(crate) clock_epoch: i64,
+    pub(crate) key: i64,
+    pub(crate) id: i64,
 }
 
 /// A search under way.
@@ -32,8 +44,8 @@ pub(crate) struct Scan {
     pub(crate) window: Window,
     pub(crate) filter: Filter,
     pub(crate) headers: Option<HeaderFilter>,
-    /// Key and id of the last row shown.
-    pub(crate) behind: Option<(i64, i64)>,
+    /// The last row shown.
+    pub(crate) behind: Option<Behind>,
     /// How many rows are wanted.
     pub(crate) want: usize,
     pub(crate) best: BTreeSet<Place>,
@@ -42,7 +54,7 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
-    /// Looks through `chunks`, which are ordered by their latest start.
+    /// Looks through `chunks`, which are ordered by their epoch and latest start.
     pub(crate) async fn run(
         &mut self,
         snapshot: &mut Snapshot,
@@ -51,10 +63,18 @@ impl Scan {
         let mut looked_at = 0_u64;
         for chunk in chunks {
             let newest = self.order == SearchOrder::Newest;
-            if newest && self.floor().is_some_and(|floor| floor > chunk.max_start_ns) {
+            if newest
+                && self.least().is_some_and(|least| {
+                    (least.clock_epoch, least.key) > (chunk.clock_epoch, chunk.max_start_ns)
+                })
+            {
                 break;
             }
-            if newest && self.behind.is_some_and(|(key, _)| chunk.min_start_ns > key) {
+            if newest
+                && self.behind.is_some_and(|behind| {
+                    (chunk.clock_epoch, chunk.min_start_ns) > (behind.clock_epoch, behind.key)
+                })
+            {
                 continue;
             }
             if !newest && looked_at >= SCAN_LIMIT {
@@ -111,6 +131,7 @@ impl Scan {
     fn keep(&mut self, chunk: &Chunk, rows: &[SqliteRow]) -> Result<(), QueryError> {
         for row in rows {
             self.best.insert(Place {
+                clock_epoch: self.epoch_of(chunk),
                 id: row.try_get(0)?,
                 key: row.try_get(1)?,
                 segment: chunk.segment,
@@ -122,9 +143,30 @@ impl Scan {
         Ok(())
     }
 
-    /// The least key that still matters once enough rows are there.
-    fn floor(&self) -> Option<i64> {
-        (self.best.len() >= self.want).then(|| self.best.first().map(|place| place.key))?
+    /// The last row that still matters once enough are there.
+    fn least(&self) -> Option<Place> {
+        (self.best.len() >= self.want).then(|| self.best.first().copied())?
+    }
+
+    /// The least key that still matters in a chunk.
+    fn floor(&self, chunk: &Chunk) -> i64 {
+        self.least()
+            .filter(|least| least.clock_epoch == self.epoch_of(chunk))
+            .map_or(0, |least| least.key)
+    }
+
+    /// The row behind which those of a chunk begin; all of an earlier epoch do.
+    fn behind(&self, chunk: &Chunk) -> Option<Behind> {
+        self.behind
+            .filter(|behind| behind.clock_epoch == self.epoch_of(chunk))
+    }
+
+    /// In the order of the rows.
+    fn epoch_of(&self, chunk: &Chunk) -> i64 {
+        match self.order {
+            SearchOrder::Newest => chunk.clock_epoch,
+            SearchOrder::Slowest => 0,
+        }
     }
 
     fn key(&self) -> &'static str {
@@ -143,7 +185,7 @@ impl Scan {
         } else {
             "e.id".to_owned()
         };
-        let behind = if self.behind.is_some() {
+        let behind = if self.behind(chunk).is_some() {
             format!(" AND ({key}, e.id) < (?, ?)")
         } else {
             String::new()
@@ -166,10 +208,10 @@ impl Scan {
             Value::Integer(chunk.last_id),
             Value::Integer(signed(self.window.since_ns)),
             Value::Integer(signed(self.window.until_ns)),
-            Value::Integer(self.floor().unwrap_or(0)),
+            Value::Integer(self.floor(chunk)),
         ];
-        if let Some((key, id)) = self.behind {
-            values.extend([Value::Integer(key), Value::Integer(id)]);
+        if let Some(behind) = self.behind(chunk) {
+            values.extend([Value::Integer(behind.key), Value::Integer(behind.id)]);
         }
         values.extend(self.filter.values().iter().cloned());
         let limit = if lacking.is_some() { BATCH } else { self.want };

@@ -160,3 +160,48 @@ async fn a_cursor_belongs_to_its_question() {
         "the limit may change between pages"
     );
 }
+
+#[tokio::test]
+async fn after_the_clock_was_set_back_the_newest_are_those_recorded_last() {
+    let mut fixture = Fixture::new();
+    let base = fixture.now_ns - 600 * SECOND;
+    let row = |after_s: i64, path| Row {
+        start_ns: base + after_s * SECOND,
+        path,
+        ..Row::default()
+    };
+    let (before, after) = (
+        [row(0, "/a"), row(10, "/b"), row(20, "/c"), row(30, "/d")],
+        [row(5, "/e"), row(15, "/f"), row(25, "/g")],
+    );
+    fixture.commit(&before);
+    fixture.open_segment();
+    fixture
+        .writer
+        .execute("UPDATE segment SET clock_epoch = 1 WHERE id = 2", [])
+        .unwrap();
+    fixture.commit(&after);
+    let store = fixture.store();
+    for limit in 1..=8 {
+        let mut query = SearchQuery {
+            limit,
+            ..search_all()
+        };
+        let mut seen = Vec::new();
+        loop {
+            let answer = store.search(&query, &never()).await.unwrap();
+            seen.extend(paths_of(&answer));
+            query.cursor = answer.next_cursor;
+            if query.cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(
+            seen,
+            ["/g", "/f", "/e", "/d", "/c", "/b", "/a"],
+            "pages of {limit}"
+        );
+    }
+    let status = store.status(&never()).await.unwrap().value;
+    assert_eq!(status.newest_ns, Some((base + 25 * SECOND).unsigned_abs()));
+}

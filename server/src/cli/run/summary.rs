@@ -88,7 +88,8 @@ async fn rows(
     let mut query = SearchQuery {
         // A connection that was there before may carry a request that began before: nothing older than the command counts.
         window: WindowArgument {
-            since: at(about.begun_ns),
+            // The command may have set the clock back.
+            since: at(about.begun_ns.min(about.ended_ns)),
             until: at(now_ns().max(about.ended_ns)),
         },
         process_tree: Some(std::process::id()),

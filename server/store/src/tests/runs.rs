@@ -172,3 +172,75 @@ fn a_file_is_replayed_once() {
     writer.commit(START).unwrap();
     assert!(writer.is_replayed("abc").unwrap());
 }
+
+#[test]
+fn what_follows_a_clock_set_back_is_kept_apart() {
+    let mut fixture = Fixture::new();
+    let mut writer = fixture.writer(START);
+    writer.apply_all(&fixture.load(1, 10)).unwrap();
+    writer
+        .apply(&fixture.event(11, "/before", Some(200)))
+        .unwrap();
+    writer.clock_set_back(START - 3_600 * SECOND).unwrap();
+    assert_eq!(writer.number("SELECT COUNT(*) FROM exchange_rows(1)"), 11);
+    assert_eq!(
+        writer.number("SELECT clock_epoch FROM segment WHERE closed_ns IS NULL"),
+        1
+    );
+    let ended = "SELECT COUNT(*) FROM recorder_run WHERE id = 1 AND stop_reason = 'clock_set_back' AND \
+                 stopped_ns = heartbeat_ns AND heartbeat_ns = 1700000000000000000";
+    assert_eq!(writer.number(ended), 1);
+    // The connection goes on, in the next segment and run.
+    writer
+        .apply(&fixture.event(12, "/after", Some(200)))
+        .unwrap();
+    writer.commit(START - 3_599 * SECOND).unwrap();
+    assert_eq!(writer.number("SELECT COUNT(*) FROM exchange_rows(2)"), 1);
+    // A quiet recorder still shows that it is alive.
+    writer.commit(START - 3_590 * SECOND).unwrap();
+    let alive =
+        "SELECT (1700000000000000000 - heartbeat_ns) / 1000000000 FROM recorder_run WHERE id = 2";
+    assert_eq!(writer.number(alive), 3_590);
+    writer
+        .close(START - 3_580 * SECOND, StopReason::Signal)
+        .unwrap();
+}
+
+#[test]
+fn a_recorder_that_starts_before_the_last_sign_of_life_begins_an_epoch() {
+    let fixture = Fixture::new();
+    let epoch = "SELECT clock_epoch FROM segment WHERE closed_ns IS NULL";
+    for (now_ns, expected) in [
+        (START, 0),
+        (START - 60 * SECOND, 1),
+        (START - 50 * SECOND, 1),
+        (START + 50 * SECOND, 1),
+        (START + 49 * SECOND, 2),
+    ] {
+        let writer = fixture.writer(now_ns);
+        assert_eq!(writer.number(epoch), expected);
+        writer.close(now_ns, StopReason::Signal).unwrap();
+    }
+    let writer = fixture.writer(START + 60 * SECOND);
+    let steps =
+        "SELECT group_concat(count, ' ') = '60000 1000' FROM coverage WHERE kind = 'clock_step'";
+    assert_eq!(writer.number(steps), 1);
+}
+
+#[test]
+fn an_open_exchange_keeps_the_start_that_it_was_stored_with() {
+    let mut fixture = Fixture::new();
+    let mut writer = fixture.writer(START);
+    writer.apply_all(&fixture.load(1, 1)).unwrap();
+    writer.apply(&fixture.event(2, "/slow", None)).unwrap();
+    writer.commit(START + SECOND).unwrap();
+    // The clock is set an hour ahead before it ends.
+    let mut ended = fixture.event(2, "/slow", Some(200));
+    ended.move_later(3_600 * SECOND);
+    writer.apply(&ended).unwrap();
+    writer.commit(START + 3_601 * SECOND).unwrap();
+    let row = "SELECT start_ns = 1700000000002000000 AND response_start_delta_ns = 50000 FROM exchange_rows(1) WHERE id = 2";
+    assert_eq!(writer.number(row), 1);
+    let span = "SELECT MAX(max_start_ns) - 1700000000000000000 FROM exchange_block";
+    assert_eq!(writer.number(span), 2_000_000);
+}
