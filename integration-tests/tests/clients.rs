@@ -31,12 +31,64 @@ async def main():
 asyncio.run(main())
 ";
 
+/// Waits for the next match while it does not come, gives up, and waits again until it has come.
+const WAITING: &str = r"
+import asyncio, sys, time, urllib.request
+import anyio
+from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
+
+async def main():
+    url = sys.argv[1]
+    target = sys.argv[3] if sys.argv[2] == 'http' else stdio_client(StdioServerParameters(command=sys.argv[3], args=sys.argv[4:]))
+    async with Client(target, mode=sys.argv[2] == 'http' and 'auto' or 'legacy') as client:
+        told = anyio.Event()
+        async def progress(done, total, message):
+            assert total == 25 and done <= total, (done, total)
+            told.set()
+        async def wait(path):
+            return await client.call_tool('search_exchanges', {'path': path, 'wait_s': 25}, progress_callback=progress)
+        began = time.monotonic()
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait, '=/never')
+            with anyio.fail_after(20):
+                await told.wait()
+            group.cancel_scope.cancel()
+        given_up = time.monotonic() - began
+        assert given_up < 20, given_up
+        found = None
+        told = anyio.Event()
+        async with anyio.create_task_group() as group:
+            async def find():
+                nonlocal found
+                found = await wait('=/awaited')
+            group.start_soon(find)
+            with anyio.fail_after(20):
+                await told.wait()
+            try:
+                await anyio.to_thread.run_sync(lambda: urllib.request.urlopen(url + '/awaited').read())
+            except urllib.error.HTTPError:
+                pass
+        rows = found.structured_content['rows']
+        assert len(rows) == 1 and rows[0][5] == '/awaited', rows
+    assert time.monotonic() - began < 45
+    print('waited')
+
+asyncio.run(main())
+";
+
 /// A store with one failed exchange, its recorder, and a server over HTTP with its address.
 fn recorded() -> (Store, Program, Program, String) {
     let (store, nginx) = (Store::new(), Nginx::start(""));
     let recorder = store.record(&[]);
     said(Command::new("curl").args(["-s", &format!("{}/missing/one", nginx.url())]));
     store.exchange("/missing/one");
+    let (server, address) = served(&store);
+    (store, recorder, server, address)
+}
+
+/// A server over HTTP, with its address.
+fn served(store: &Store) -> (Program, String) {
     let server = Program::start(&mut store.command(&["serve", "--listen", "127.0.0.1:0"]));
     let line = server.await_line("serving MCP at ");
     let address = line
@@ -45,7 +97,7 @@ fn recorded() -> (Store, Program, Program, String) {
         .and_then(|rest| rest.split_whitespace().next())
         .expect("an address")
         .to_owned();
-    (store, recorder, server, address)
+    (server, address)
 }
 
 #[test]
@@ -64,6 +116,32 @@ fn the_official_python_client_calls_every_tool() {
         said(Command::new(python()).args(["-c", SDK, "http", &address]))
             .contains("all tools answered")
     );
+    assert!(server.end("INT").0.success());
+    assert!(recorder.end("INT").0.success());
+}
+
+#[test]
+fn the_official_python_client_waits_sees_progress_and_gives_up() {
+    let (store, nginx) = (Store::new(), Nginx::start(""));
+    let recorder = store.record(&[]);
+    let url = nginx.url();
+    let mut stdio = Command::new(python());
+    stdio
+        .args(["-c", WAITING, &url, "stdio"])
+        .arg(headwater())
+        .arg("--db")
+        .arg(store.path())
+        .arg("mcp");
+    assert!(said(&mut stdio).contains("waited"));
+    assert!(recorder.end("INT").0.success());
+
+    let (store, nginx) = (Store::new(), Nginx::start(""));
+    let recorder = store.record(&[]);
+    let (server, address) = served(&store);
+    let mut http = Command::new(python());
+    http.args(["-c", WAITING, &nginx.url(), "http", &address]);
+    assert!(said(&mut http).contains("waited"));
+    // Nothing of what was given up holds the server back.
     assert!(server.end("INT").0.success());
     assert!(recorder.end("INT").0.success());
 }

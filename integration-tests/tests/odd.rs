@@ -5,10 +5,11 @@
 use std::{
     io::{Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
+    process::Command,
     time::Duration,
 };
 
-use headwater_integration_tests::{Nginx, Store, column, free_port, until};
+use headwater_integration_tests::{Nginx, Store, column, free_port, python, said, until};
 use serde_json::Value;
 
 /// Sends parts one by one on one connection, each a segment of its own, and reads to the end.
@@ -274,4 +275,50 @@ fn a_refused_connection_is_a_failure_with_its_address() {
             .then_some(())
             .ok_or(rows)
     });
+}
+
+/// Every packet of these carries options of IPv4 (RFC 791 section 3.1), or hop-by-hop and destination options, extension headers
+/// of IPv6 (RFC 8200 section 4).
+const WITH_OPTIONS: &str = r"
+import socket, sys
+port = int(sys.argv[1])
+four = socket.socket(socket.AF_INET)
+four.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, bytes([1] * 11 + [0]))
+six = socket.socket(socket.AF_INET6)
+padding = bytes([0, 0, 1, 4, 0, 0, 0, 0])
+six.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_HOPOPTS, padding)
+six.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_DSTOPTS, padding)
+for stream, host in [(four, '127.0.0.1'), (six, '::1')]:
+    stream.connect((host, port))
+    path = f'/options/{stream.family.name}'
+    stream.sendall(f'GET {path} HTTP/1.1\r\nHost: options\r\nConnection: close\r\n\r\n'.encode())
+    while stream.recv(4096): pass
+";
+
+#[test]
+fn options_of_ip_and_extension_headers() {
+    let store = Store::new();
+    let _recorder = store.record(&[]);
+    let nginx = nginx();
+    said(Command::new(python()).args(["-c", WITH_OPTIONS, &nginx.port.to_string()]));
+    for (path, address) in [
+        ("/options/AF_INET", "127.0.0.1"),
+        ("/options/AF_INET6", "[::1]"),
+    ] {
+        let exchange = store.exchange(path);
+        assert_eq!(exchange["status_code"], 200, "{exchange:#}");
+        assert_eq!(exchange["outcome"], "complete", "{exchange:#}");
+        assert_eq!(
+            words(&exchange["server"]["address"]),
+            format!("{address}:{}", nginx.port)
+        );
+        assert_eq!(
+            exchange["client"]["process_evidence"], "socket_lock",
+            "{exchange:#}"
+        );
+        assert_eq!(
+            exchange["request"]["header_bytes"],
+            format!("GET {path} HTTP/1.1\r\nHost: options\r\nConnection: close\r\n\r\n").len()
+        );
+    }
 }
