@@ -32,7 +32,7 @@ use crate::{
 
 /// Between two drains while there is traffic. Records come in bursts then that find the caches warm; the shorter the burst,
 /// the shorter what is observed has to wait for it.
-const REST: Duration = Duration::from_millis(3);
+const REST: Duration = Duration::from_millis(1);
 /// Between two drains when there was nothing for a while; reached by doubling.
 const LONGEST_REST: Duration = Duration::from_millis(32);
 /// Records drained before events are written.
