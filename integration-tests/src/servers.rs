@@ -46,6 +46,13 @@ pub struct Nginx {
 impl Nginx {
     /// Starts it and waits until it accepts.
     pub fn start(locations: &str) -> Self {
+        Self::listening(locations, "")
+    }
+    /// The same over HTTP/2 without TLS, with prior knowledge.
+    pub fn start_http2(locations: &str) -> Self {
+        Self::listening(locations, "http2")
+    }
+    fn listening(locations: &str, how: &str) -> Self {
         let scratch = Scratch::new();
         std::fs::create_dir(scratch.file("files")).expect("a folder of files");
         let port = free_port();
@@ -58,7 +65,7 @@ impl Nginx {
                client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
                uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi; client_max_body_size 64m;
                keepalive_requests 100000;
-               server {{ listen 127.0.0.1:{port}; listen [::1]:{port}; root {folder}/files; {locations} }}
+               server {{ listen 127.0.0.1:{port} {how}; listen [::1]:{port} {how}; root {folder}/files; {locations} }}
              }}"
         );
         let configuration = scratch.write("nginx.conf", configuration);

@@ -13,6 +13,7 @@
 mod counters;
 mod exec;
 mod flow;
+mod frames;
 mod lifecycle;
 mod owner;
 mod packet;
@@ -32,6 +33,7 @@ const PASS: i32 = 1;
 
 /// Packets that local sockets send.
 #[cgroup_skb]
+#[inline(always)]
 pub fn egress(ctx: SkBuffContext) -> i32 {
     packet::see(&ctx, direction::EGRESS);
     PASS
@@ -39,12 +41,29 @@ pub fn egress(ctx: SkBuffContext) -> i32 {
 
 /// Packets that local sockets receive.
 #[cgroup_skb]
+#[inline(always)]
 pub fn ingress(ctx: SkBuffContext) -> i32 {
     // On the loopback device the sender's egress has shown the same packet, with its owner: interface 1 of every
     // network namespace is that device (LOOPBACK_IFINDEX, include/net/flow.h).
     if packet::interface(&ctx) != 1 {
         packet::see(&ctx, direction::INGRESS);
     }
+    PASS
+}
+
+/// Goes on with a packet that holds more frames of HTTP/2 than one program looks at.
+#[cgroup_skb]
+#[inline(always)]
+pub fn frames_egress(ctx: SkBuffContext) -> i32 {
+    frames::go_on(&ctx, direction::EGRESS);
+    PASS
+}
+
+/// As above.
+#[cgroup_skb]
+#[inline(always)]
+pub fn frames_ingress(ctx: SkBuffContext) -> i32 {
+    frames::go_on(&ctx, direction::INGRESS);
     PASS
 }
 

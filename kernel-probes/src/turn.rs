@@ -8,12 +8,12 @@
 use aya_ebpf::{EbpfContext, helpers::generated::bpf_skb_load_bytes, programs::SkBuffContext};
 use headwater_schema::{
     flow::{DirectionState, counter, direction_flag},
-    record::{Header, TurnRecord, VERSION, direction, kind, owned},
+    record::{Header, TurnRecord, VERSION, direction, kind, owned, place},
 };
 
 use crate::{
     counters::count,
-    flow, lifecycle, owner,
+    flow, frames, lifecycle, owner,
     packet::{Packet, load},
     ring, settings, task,
 };
@@ -54,49 +54,100 @@ pub fn payload(ctx: &SkBuffContext, packet: &Packet) {
     if side.flags & direction_flag::OPENED == 0 && lifecycle::opened(ctx, packet) {
         side.flags |= direction_flag::OPENED;
     }
+    let scene = Scene {
+        at_ns: packet.at_ns,
+        cookie: packet.cookie,
+        tgid,
+        tid,
+        seq: packet.seq,
+        ack: packet.ack,
+        direction: packet.direction,
+        owned: lock,
+        offset: step.offset,
+        previous_ns: step.previous_ns,
+        payload_at: packet.payload_at,
+        payload_length: packet.payload_length,
+    };
+    if frames::are_here(ctx, &scene, side, &step) {
+        return frames::walk(ctx, &scene, side);
+    }
     let window = window(ctx, packet, side, &step);
     if window > 0 {
-        let record = TurnRecord {
-            header: Header {
-                kind: kind::TURN,
-                version: VERSION,
-                length: 0,
-                at_ns: packet.at_ns,
-                cookie: packet.cookie,
-            },
-            tgid,
-            tid,
-            offset: step.offset,
-            previous_ns: step.previous_ns,
-            seq: packet.seq,
-            ack: packet.ack,
-            payload_length: packet.payload_length,
-            captured: 0,
-            number: side.records,
-            direction: packet.direction,
-            new_turn: u8::from(step.new_turn),
-            owned: lock,
-            previous_last_chunk: u8::from(step.previous_last_chunk),
+        let mut record = scene.record(side);
+        record.place = if step.new_turn {
+            place::NEW_TURN
+        } else {
+            place::SAME_TURN
         };
-        side.records = side.records.wrapping_add(1);
+        record.previous_last_chunk = u8::from(step.previous_last_chunk);
         emit(ctx, packet.payload_at, window, record);
     }
     note_tail(ctx, packet, side, &step);
 }
 
+/// What the records of one packet have in common.
+pub struct Scene {
+    pub at_ns: u64,
+    pub cookie: u64,
+    pub tgid: u32,
+    pub tid: u32,
+    pub seq: u32,
+    pub ack: u32,
+    pub direction: u8,
+    pub owned: u8,
+    /// Payload bytes before the packet.
+    pub offset: u64,
+    pub previous_ns: u64,
+    pub payload_at: u32,
+    pub payload_length: u32,
+}
+
+impl Scene {
+    /// A record of the whole packet, counted in its direction.
+    #[inline(always)]
+    pub fn record(&self, side: &mut DirectionState) -> TurnRecord {
+        let number = side.records;
+        side.records = number.wrapping_add(1);
+        TurnRecord {
+            header: Header {
+                kind: kind::TURN,
+                version: VERSION,
+                length: 0,
+                at_ns: self.at_ns,
+                cookie: self.cookie,
+            },
+            tgid: self.tgid,
+            tid: self.tid,
+            offset: self.offset,
+            previous_ns: self.previous_ns,
+            seq: self.seq,
+            ack: self.ack,
+            payload_length: self.payload_length,
+            captured: 0,
+            number,
+            direction: self.direction,
+            place: place::SAME_TURN,
+            owned: self.owned,
+            previous_last_chunk: 0,
+        }
+    }
+}
+
 #[inline(always)]
-fn sender(ctx: &SkBuffContext) -> (u32, u32, u8) {
+pub fn sender(ctx: &SkBuffContext) -> (u32, u32, u8) {
     let (tgid, tid) = task::ids();
     (tgid, tid, task::lock(ctx))
 }
 
 /// How a packet moved its direction on.
-struct Step {
+pub struct Step {
     /// Payload bytes before it.
     offset: u64,
     previous_ns: u64,
-    new_turn: bool,
-    first: bool,
+    /// How far it is ahead of the byte that comes next.
+    pub ahead: i32,
+    pub new_turn: bool,
+    pub first: bool,
     previous_last_chunk: bool,
 }
 
@@ -116,6 +167,7 @@ fn advance(side: &mut DirectionState, packet: &Packet) -> Option<Step> {
     let step = Step {
         offset,
         previous_ns: side.last_ns,
+        ahead,
         new_turn: ahead >= 0 && packet.ack.wrapping_sub(side.turn_ack) as i32 > 0,
         first,
         previous_last_chunk: side.flags & direction_flag::LAST_CHUNK != 0,
@@ -147,7 +199,7 @@ fn advance(side: &mut DirectionState, packet: &Packet) -> Option<Step> {
 #[inline(always)]
 fn window(ctx: &SkBuffContext, packet: &Packet, side: &mut DirectionState, step: &Step) -> u32 {
     if step.new_turn {
-        if looks_like_head(ctx, packet) {
+        if looks_like_head(ctx, packet.payload_at, packet.payload_length) {
             side.flags |= direction_flag::COPYING;
         } else {
             side.flags &= !direction_flag::COPYING;
@@ -169,19 +221,19 @@ fn window(ctx: &SkBuffContext, packet: &Packet, side: &mut DirectionState, step:
 }
 
 #[inline(always)]
-fn smaller(a: u32, b: u32) -> u32 {
+pub fn smaller(a: u32, b: u32) -> u32 {
     if a < b { a } else { b }
 }
 
 /// Whether a turn's first bytes could begin an HTTP/1 head or an HTTP/2 preface: a token (RFC 9110 section 5.6.2), after
 /// empty lines perhaps, then what can follow one in a start line.
 #[inline(always)]
-fn looks_like_head(ctx: &SkBuffContext, packet: &Packet) -> bool {
-    if packet.payload_length < 4 {
+pub fn looks_like_head(ctx: &SkBuffContext, payload_at: u32, payload_length: u32) -> bool {
+    if payload_length < 4 {
         // Too little to judge: somebody writes byte by byte.
         return true;
     }
-    let Some(bytes) = load::<4>(ctx, packet.payload_at) else {
+    let Some(bytes) = load::<4>(ctx, payload_at) else {
         return false;
     };
     let first = bytes[0];
@@ -216,7 +268,7 @@ fn text(byte: u8) -> bool {
 
 /// Reserves the smallest room that holds `length` bytes, and copies.
 #[inline(always)]
-fn emit(ctx: &SkBuffContext, at: u32, length: u32, record: TurnRecord) {
+pub fn emit(ctx: &SkBuffContext, at: u32, length: u32, record: TurnRecord) {
     if length <= 128 {
         copy::<128>(ctx, at, length, record);
     } else if length <= 256 {

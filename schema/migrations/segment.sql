@@ -37,7 +37,22 @@ CREATE TABLE exchange_{N} (
     http_response_body_size     INTEGER,
     request_thread_id           INTEGER,
     response_thread_id          INTEGER,
-    thread_evidence             INTEGER               -- request evidence + 4 * response evidence: 0 none 1 socket_lock 2 turn_start 3 proc
+    thread_evidence             INTEGER,              -- request evidence + 4 * response evidence: 0 none 1 socket_lock 2 turn_start 3 proc
+    http2_stream_id             INTEGER,              -- NULL in HTTP/1
+    http2_flags                 INTEGER,              -- 1 pushed, 2 the error is the server's (else the client's), 4 it came as GOAWAY
+    http2_error_code            INTEGER,              -- of RST_STREAM or GOAWAY (RFC 9113, 7)
+    http2_stalls                INTEGER,              -- how often a sender had no window left
+    http2_stalled_ns            INTEGER,              -- for how long in all
+    rpc_grpc_status_code        INTEGER,              -- NULL when it was not seen, or is no gRPC
+    rpc_grpc_message            TEXT,
+    rpc_grpc_timeout_ns         INTEGER,              -- the deadline that the client gave
+    rpc_request_messages        INTEGER,              -- NULL when it is no gRPC
+    rpc_response_messages       INTEGER,
+    rpc_messages_exact          INTEGER,              -- 1 those of the request are counted exactly (else at least), 2 those of the response
+    request_trailer_block_id    INTEGER,
+    request_trailer_holes       BLOB,
+    response_trailer_block_id   INTEGER,
+    response_trailer_holes      BLOB
 );
 CREATE INDEX exchange_{N}_error ON exchange_{N} (error_kind) WHERE error_kind IS NOT NULL;
 
@@ -67,6 +82,7 @@ CREATE TABLE rollup_{N} (
     method            TEXT NOT NULL,
     kind              INTEGER NOT NULL,               -- 0 no failure; 100..599 that status code; 1 reset 2 closed 3 refused
                                                       -- 4 gave_up 5 timed_out 6 malformed 7 unreachable 8 no failure but open
+                                                      -- 1000 + gRPC's status; 2000 + HTTP/2's error code
     count             INTEGER NOT NULL,
     first_ns          INTEGER NOT NULL,
     last_ns           INTEGER NOT NULL,

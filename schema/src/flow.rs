@@ -20,6 +20,18 @@ pub struct DirectionState {
     pub records: u32,
     /// Payload packets whose bytes had all been seen before.
     pub retransmits: u32,
+    /// HTTP/2: bytes of the frame at hand that have yet to pass.
+    pub frame_left: u32,
+    /// Of these, the first so many are copied.
+    pub frame_copy: u32,
+    /// Bytes of the next frame's header that have passed, when packets cut it.
+    pub header_have: u32,
+    /// Where the walk is in its packet's payload, and where that begins in the packet: for the program that goes on.
+    pub walk_at: u32,
+    /// As above.
+    pub payload_at: u32,
+    /// Those bytes (RFC 9113 section 4.1: nine in all); the rest is room that a bound of the verifier's wants.
+    pub header: [u8; 36],
 }
 
 /// Bits of `DirectionState::flags`.
@@ -32,6 +44,10 @@ pub mod direction_flag {
     pub const LAST_CHUNK: u32 = 1 << 2;
     /// The `OPEN` record was delivered.
     pub const OPENED: u32 = 1 << 3;
+    /// HTTP/2: walked frame by frame.
+    pub const FRAMED: u32 = 1 << 4;
+    /// HTTP/2 whose frames were lost sight of: the next packet that begins with a frame's header brings them back.
+    pub const ADRIFT: u32 = 1 << 5;
 }
 
 /// One socket.
@@ -46,8 +62,8 @@ pub struct FlowState {
     pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<DirectionState>() == 40);
-const _: () = assert!(size_of::<FlowState>() == 88);
+const _: () = assert!(size_of::<DirectionState>() == 96);
+const _: () = assert!(size_of::<FlowState>() == 200);
 
 impl FlowState {
     /// A flow of which nothing is known.
@@ -61,6 +77,12 @@ impl FlowState {
             flags: 0,
             records: 0,
             retransmits: 0,
+            frame_left: 0,
+            frame_copy: 0,
+            header_have: 0,
+            walk_at: 0,
+            payload_at: 0,
+            header: [0; 36],
         };
         Self {
             directions: [direction; 2],
@@ -84,6 +106,8 @@ pub mod counter {
     pub const UNPARSED: u32 = 4;
     /// Flows that found no room in the flow map.
     pub const FLOW_FULL: u32 = 5;
+    /// Packets of HTTP/2 whose frames could not be followed: out of order, or too many frames.
+    pub const FRAMES_ADRIFT: u32 = 6;
     /// How many there are.
-    pub const COUNT: u32 = 6;
+    pub const COUNT: u32 = 7;
 }

@@ -7,7 +7,7 @@
 //! Invariant: no implicit padding (the size assertions and the cut-point tests hold that).
 
 /// Version of this layout; a reader refuses records of another.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// What a record tells. The value of `Header::kind`.
 pub mod kind {
@@ -43,6 +43,18 @@ pub mod owned {
     pub const YES: u8 = 1;
     /// The kernel's types are not known, so the lock cannot be read.
     pub const UNKNOWN: u8 = 2;
+}
+
+/// `place` of a turn record: what its bytes begin.
+pub mod place {
+    /// They go on with a turn.
+    pub const SAME_TURN: u8 = 0;
+    /// They begin a turn.
+    pub const NEW_TURN: u8 = 1;
+    /// HTTP/2: they begin with a frame's header (or are the client's connection preface).
+    pub const FRAME: u8 = 2;
+    /// HTTP/2: they go on with a frame.
+    pub const IN_FRAME: u8 = 3;
 }
 
 /// Flags of TCP (RFC 9293, section 3.1) as they stand in the header.
@@ -215,7 +227,7 @@ record! {
         seq: u32,
         /// Acknowledgement number.
         ack: u32,
-        /// Payload bytes of the packet.
+        /// Payload bytes of the packet; of one of its frames, where they are told one by one.
         payload_length: u32,
         /// Of these, bytes copied behind this record.
         captured: u32,
@@ -223,8 +235,8 @@ record! {
         number: u32,
         /// `direction`.
         direction: u8,
-        /// 1 when the packet begins a turn.
-        new_turn: u8,
+        /// `place`.
+        place: u8,
         /// `owned`.
         owned: u8,
         /// 1 when the payload before this packet ended with `0 CR LF CR LF`, the last chunk of RFC 9112 section 7.1.

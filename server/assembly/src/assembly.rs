@@ -10,9 +10,10 @@ use headwater_protocols::http1;
 use headwater_redact::Redactor;
 
 use crate::{
-    End, Identities, Input, Owner, Turn, Way,
-    conversation::{Conversation, Parsed, Party, Phase},
-    heads::{Found, Heads, tag},
+    End, Identities, Input, Owner, Place, Turn, Way,
+    conversation::{Conversation, Party, Phase},
+    dialect::Parsed,
+    heads::{Heads, tag},
     pairing::Pairing,
     stream::Piece,
     table::{Flow, Table},
@@ -61,8 +62,8 @@ pub struct Tally {
     pub midstream: u64,
     /// Conversations in TLS.
     pub tls: u64,
-    /// Conversations in HTTP/2.
-    pub http2: u64,
+    /// Header blocks of HTTP/2 that were not read.
+    pub blocks_lost: u64,
     /// Conversations in something else.
     pub other: u64,
     /// Exchanges of Headwater's own.
@@ -105,12 +106,7 @@ impl<I: Identities> Assembly<I> {
         let table = Table::new(limits.conversations);
         Self {
             limits,
-            heads: Heads {
-                redactor,
-                block: headwater_redact::HeaderBlock::default(),
-                wants_host: false,
-                found: Found::default(),
-            },
+            heads: Heads::new(redactor),
             identities,
             table,
             pairing: Pairing::default(),
@@ -276,11 +272,11 @@ impl<I: Identities> Assembly<I> {
         let generation = conversation.generation;
         let piece = Piece {
             at_ns: turn.at_ns,
-            tag: tag(turn.thread_id, turn.owned, turn.new_turn == Some(true)),
+            tag: tag(turn.thread_id, turn.owned, turn.place == Place::NewTurn),
             offset: turn.offset,
             payload_length: turn.payload_length,
             number: turn.number,
-            new_turn: turn.new_turn,
+            place: turn.place,
             previous_ns: turn.previous_ns,
             previous_last_chunk: turn.previous_last_chunk,
             bytes: turn.bytes,
@@ -427,6 +423,7 @@ impl<I: Identities> Assembly<I> {
         let Some(conversation) = self.table.get_mut(place) else {
             return;
         };
+        self.tally.blocks_lost += conversation.news_of_lost_blocks();
         if let Some(host) = self.heads.found.host.take()
             && conversation.host.is_none()
         {

@@ -7,21 +7,17 @@ use std::net::SocketAddr;
 
 use headwater_model::{
     CloseReason, Connection, ConnectionEnd, ConnectionKey, Evidence, Exchange, ExchangeKey, Gaps,
-    Message, Request, Response, Service, ServiceKind,
+    Grpc, Http2, Http2Error, Message, Messages, Request, Response, Service, ServiceKind, Side,
 };
-use headwater_protocols::http1;
+use headwater_protocols::{http1, http2};
 use headwater_redact::{Redactor, Text};
 
 use crate::{
     Identity, Passed,
-    heads::{Answered, Asked, Heads, untag},
+    dialect::{Dialect, Open, Parsed},
+    heads::{Heads, untag},
     stream::{Missing, Piece, Stream, Stretch},
 };
-
-/// The parser with what this crate makes of heads.
-type Parser = http1::Connection<Heads>;
-/// What it finds.
-pub(crate) type Parsed = http1::Exchange<Box<Asked>, Box<Answered>>;
 
 /// One party.
 pub(crate) struct Party {
@@ -101,7 +97,9 @@ pub(crate) struct Conversation {
     /// has been read from the ring buffer, so that nothing copied is taken for not copied.
     pub(crate) looked: [Option<Passed>; 2],
     streams: [Stream; 2],
-    parser: Parser,
+    dialect: Dialect,
+    /// Header blocks that were not read, as far as told.
+    blocks_lost: u64,
 }
 
 impl Conversation {
@@ -133,7 +131,8 @@ impl Conversation {
             provisional: Vec::new(),
             looked: [None, None],
             streams: [Stream::new(joined_midstream), Stream::new(joined_midstream)],
-            parser: Parser::new(limits, joined_midstream),
+            dialect: Dialect::new(limits, joined_midstream),
+            blocks_lost: 0,
         }
     }
 
@@ -158,7 +157,7 @@ impl Conversation {
             self.judge_roles(party, piece.bytes);
         }
         if self.protocol.is_none() {
-            self.judge_protocol(party, piece.bytes);
+            self.judge_protocol(piece.bytes);
         }
         self.with_stream(party, heads, |stream, give| stream.take(piece, give));
         self.note_bytes(party);
@@ -192,7 +191,7 @@ impl Conversation {
         let Some(direction) = self.direction(party) else {
             return;
         };
-        self.parser.end(direction, at_ns, how, heads);
+        self.dialect.end(direction, at_ns, how, heads);
     }
 
     /// Bytes of `party` that were delivered or counted.
@@ -202,7 +201,13 @@ impl Conversation {
 
     /// Whether the parser waits for something.
     pub(crate) fn has_open(&self) -> bool {
-        self.parser.open().next().is_some()
+        self.dialect.has_open()
+    }
+
+    /// How many more header blocks were not read since last asked.
+    pub(crate) fn news_of_lost_blocks(&mut self) -> u64 {
+        let now = self.dialect.blocks_lost();
+        now - std::mem::replace(&mut self.blocks_lost, now).min(now)
     }
 
     fn note_bytes(&mut self, party: usize) {
@@ -224,15 +229,18 @@ impl Conversation {
             return;
         };
         heads.wants_host = self.host.is_none();
-        let live = self.live;
-        let (Some(stream), parser) = (self.streams.get_mut(party), &mut self.parser) else {
+        let (live, joined) = (self.live, self.joined_midstream);
+        let (Some(stream), dialect) = (self.streams.get_mut(party), &mut self.dialect) else {
             return;
         };
         act(stream, &mut |stretch| match stretch {
-            Stretch::Bytes { at_ns, tag, data } => parser.bytes(direction, at_ns, tag, data, heads),
-            Stretch::Turn => parser.turn(direction),
+            Stretch::Bytes { at_ns, tag, data } => {
+                dialect.bytes(direction, at_ns, tag, data, joined, heads);
+            }
+            Stretch::Frame => dialect.frame(direction, joined),
+            Stretch::Turn => dialect.turn(direction),
             Stretch::Hole { at_ns, length, why } => {
-                let (why, tail) = match why {
+                let why = match why {
                     Missing::NotCopied { last_chunk: true } => {
                         (http1::Skip::NotCopied, http1::Tail::LastChunk)
                     }
@@ -242,9 +250,18 @@ impl Conversation {
                     Missing::Lost if live => (http1::Skip::RecordsLost, http1::Tail::Unknown),
                     Missing::Lost => (http1::Skip::CaptureHole, http1::Tail::Unknown),
                 };
-                parser.skipped(direction, at_ns, length, why, tail, heads);
+                dialect.skipped(direction, at_ns, length, why, heads);
             }
         });
+        if self.dialect.was_reversed() {
+            self.client = self.client.map(|client| 1 - client);
+            self.changed = true;
+        }
+        if self.protocol.is_none() || self.protocol == Some("http") {
+            let name = self.dialect.name(direction);
+            self.changed |= name.is_some() && name != self.protocol;
+            self.protocol = name.or(self.protocol);
+        }
     }
 
     fn direction(&self, party: usize) -> Option<http1::Direction> {
@@ -263,20 +280,12 @@ impl Conversation {
         self.changed = true;
     }
 
-    fn judge_protocol(&mut self, party: usize, bytes: &[u8]) {
-        let protocol = match bytes {
-            // A TLS record of type handshake to application data, version 3.x (RFC 8446 section 5.1).
-            [0x14..=0x17, 3, 0..=4, ..] => Some("tls"),
-            _ if bytes.starts_with(b"PRI * HTTP/2.0") => Some("http2"),
-            _ => self
-                .direction(party)
-                .and_then(|direction| match self.parser.is_http(direction) {
-                    http1::Verdict::Yes | http1::Verdict::Upgraded => Some("http"),
-                    http1::Verdict::No | http1::Verdict::Unknown => None,
-                }),
-        };
-        self.changed |= protocol.is_some();
-        self.protocol = protocol;
+    fn judge_protocol(&mut self, bytes: &[u8]) {
+        // A TLS record of type handshake to application data, version 3.x (RFC 8446 section 5.1).
+        if let [0x14..=0x17, 3, 0..=4, ..] = bytes {
+            self.protocol = Some("tls");
+            self.changed = true;
+        }
     }
 
     /// The connection as the store wants it.
@@ -356,9 +365,10 @@ impl Conversation {
 
     /// Exchanges that the parser holds open, with what is known so far.
     pub(crate) fn open_exchanges(&self, now_ns: u64) -> Vec<Parsed> {
-        self.parser
+        self.dialect
             .open()
-            .map(|open| snapshot(&open, now_ns))
+            .iter()
+            .map(|open| snapshot(open, now_ns))
             .collect()
     }
 
@@ -368,9 +378,12 @@ impl Conversation {
         if self.joined_midstream {
             gaps = gaps.with(Gaps::JOINED_MIDSTREAM);
         }
+        let grpc = grpc(&exchange);
         Exchange {
             key,
             connection: self.key,
+            http2: exchange.stream.map(|facts| Box::new(http2(&facts))),
+            grpc,
             request: exchange.request.map(|part| {
                 let head = *part.value;
                 let mut message = Message {
@@ -380,8 +393,8 @@ impl Conversation {
                     body_bytes: part.body_bytes,
                     first_byte_ns: part.first_byte_ns,
                     last_byte_ns: part.last_byte_ns,
-                    thread_id: None,
-                    thread_evidence: Evidence::None,
+                    trailers: head.trailers,
+                    ..Message::default()
                 };
                 untag(part.first_tag, &mut message);
                 Request {
@@ -400,8 +413,8 @@ impl Conversation {
                     body_bytes: part.body_bytes,
                     first_byte_ns: part.first_byte_ns,
                     last_byte_ns: part.last_byte_ns,
-                    thread_id: None,
-                    thread_evidence: Evidence::None,
+                    trailers: head.trailers,
+                    ..Message::default()
                 };
                 untag(part.first_tag, &mut message);
                 Response {
@@ -419,8 +432,50 @@ impl Conversation {
     }
 }
 
+fn http2(facts: &http2::StreamFacts) -> Http2 {
+    Http2 {
+        stream_id: facts.stream_id,
+        error: facts.error.map(|error| Http2Error {
+            code: error.code,
+            by: match error.by {
+                http1::Direction::ToServer => Side::Client,
+                http1::Direction::ToClient => Side::Server,
+            },
+            by_goaway: error.by_goaway,
+        }),
+        stalls: facts.stalls,
+        stalled_ns: facts.stalled_ns,
+        is_pushed: facts.is_pushed,
+    }
+}
+
+/// What gRPC knows of an exchange that carries it.
+fn grpc(exchange: &Parsed) -> Option<Box<Grpc>> {
+    let facts = exchange.stream.as_ref()?;
+    let messages = |messages: Option<headwater_protocols::grpc::Messages>| {
+        messages.map_or(Messages::default(), |messages| Messages {
+            count: messages.tally().messages,
+            is_exact: messages.is_exact(),
+        })
+    };
+    let response = exchange.response.as_ref().map(|part| &part.value);
+    if facts.request_messages.is_none() && facts.response_messages.is_none() {
+        return None;
+    }
+    Some(Box::new(Grpc {
+        status_code: response.and_then(|response| response.grpc_status),
+        message: response.and_then(|response| response.grpc_message.clone()),
+        timeout_ns: exchange
+            .request
+            .as_ref()
+            .and_then(|request| request.value.timeout_ns),
+        request_messages: messages(facts.request_messages),
+        response_messages: messages(facts.response_messages),
+    }))
+}
+
 /// An open exchange as it stands.
-fn snapshot(open: &http1::OpenExchange<'_, Box<Asked>, Box<Answered>>, now_ns: u64) -> Parsed {
+fn snapshot(open: &Open<'_>, now_ns: u64) -> Parsed {
     http1::Exchange {
         ordinal: open.ordinal,
         request: open.request.cloned(),
@@ -429,5 +484,6 @@ fn snapshot(open: &http1::OpenExchange<'_, Box<Asked>, Box<Answered>>, now_ns: u
         outcome: http1::Outcome::Open,
         end_ns: now_ns,
         gaps: open.gaps,
+        stream: open.stream.cloned().map(Box::new),
     }
 }

@@ -1,10 +1,13 @@
 //! Where the parser's borrowed heads become redacted values: the only place in this crate that sees captured text.
 
 use headwater_model::{Evidence, Message, Outcome};
-use headwater_protocols::http1::{
-    self, Direction, Exchange, MalformedElement, Observer, RequestHead, ResponseHead,
+use headwater_protocols::{
+    grpc,
+    hpack::{self, Text::Known},
+    http1::{self, Direction, Exchange, MalformedElement, RequestHead, ResponseHead},
+    http2,
 };
-use headwater_redact::{HeaderBlock, Redactor, Target, Text};
+use headwater_redact::{Captured, HeaderBlock, Redactor, Target, Text};
 
 /// A redacted request head.
 #[derive(Debug, Clone)]
@@ -14,15 +17,25 @@ pub(crate) struct Asked {
     pub(crate) host: Option<Text>,
     pub(crate) headers: HeaderBlock,
     pub(crate) minor_version: u8,
+    pub(crate) trailers: Option<HeaderBlock>,
+    /// `grpc-timeout`
+    pub(crate) timeout_ns: Option<u64>,
+    /// `Upgrade: h2c` (RFC 7540, 3.2)
+    pub(crate) asks_http2: bool,
 }
 
 /// A redacted response head.
 #[derive(Debug, Clone)]
 pub(crate) struct Answered {
-    pub(crate) status_code: u16,
+    pub(crate) status_code: Option<u16>,
     pub(crate) reason: Text,
     pub(crate) headers: HeaderBlock,
     pub(crate) minor_version: u8,
+    pub(crate) trailers: Option<HeaderBlock>,
+    /// `grpc-status`, of the trailers or of a head without them.
+    pub(crate) grpc_status: Option<u32>,
+    /// `grpc-message`
+    pub(crate) grpc_message: Option<Text>,
 }
 
 /// What the parser found since last asked.
@@ -45,10 +58,159 @@ pub(crate) struct Heads {
     pub(crate) block: HeaderBlock,
     /// Whether the conversation at hand has no host yet.
     pub(crate) wants_host: bool,
+    /// Where heads of HTTP/2 are laid out.
+    pub(crate) room: http2::Room,
     pub(crate) found: Found,
 }
 
-impl Observer for Heads {
+impl Heads {
+    pub(crate) fn new(redactor: Redactor) -> Self {
+        Self {
+            redactor,
+            block: HeaderBlock::default(),
+            wants_host: false,
+            room: http2::Room::default(),
+            found: Found::default(),
+        }
+    }
+
+    /// Redacts the fields of a head of HTTP/2 into the block at hand. Of the pseudo-header fields those stay that have no
+    /// place of their own.
+    fn fields(
+        &mut self,
+        pseudo: &[(&'static [u8], Option<hpack::Text<'_>>)],
+        fields: http2::Fields<'_>,
+    ) {
+        let pseudo = pseudo
+            .iter()
+            .filter_map(|(name, value)| Some((Captured::Known(name), captured((*value)?))));
+        let fields = fields
+            .iter()
+            .map(|(name, value, _)| (captured(name), captured(value)));
+        self.redactor
+            .headers_partly(pseudo.chain(fields), &mut self.block);
+    }
+
+    fn trailers(&mut self, fields: http2::Fields<'_>) -> HeaderBlock {
+        self.fields(&[], fields);
+        self.block.clone()
+    }
+
+    fn grpc_status(&mut self, fields: http2::Fields<'_>, response: &mut Answered) {
+        if let Some(Known(status)) = fields.find(b"grpc-status") {
+            response.grpc_status = grpc::Status::from_field(status).map(|status| status.0);
+        }
+        if let Some(Known(message)) = fields.find(b"grpc-message") {
+            response.grpc_message = Some(self.redactor.phrase(message));
+        }
+    }
+}
+
+fn captured(text: hpack::Text<'_>) -> Captured<'_> {
+    match text {
+        Known(bytes) => Captured::Known(bytes),
+        hpack::Text::Unknown(unknown) => {
+            let (generation, number) = unknown.numbers();
+            Captured::Unknown(generation, number)
+        }
+    }
+}
+
+impl http2::Observer for Heads {
+    type Request = Box<Asked>;
+    type Response = Box<Answered>;
+
+    fn room(&mut self) -> &mut http2::Room {
+        &mut self.room
+    }
+
+    fn request(&mut self, head: &http2::RequestHead<'_>) -> Self::Request {
+        self.fields(
+            &[
+                (b":scheme", head.scheme),
+                (b":authority", head.authority),
+                (b":protocol", head.protocol),
+            ],
+            head.fields,
+        );
+        let host = match head.authority.or_else(|| head.fields.find(b"host")) {
+            Some(Known(host)) => Some(self.redactor.host(without_port(host))),
+            Some(hpack::Text::Unknown(_)) | None => None,
+        };
+        self.found.cut += u64::from(head.cut);
+        if host.is_some() && self.wants_host {
+            self.found.host.clone_from(&host);
+        }
+        let method = match head.method {
+            Some(Known(method)) => self.redactor.phrase(method),
+            Some(hpack::Text::Unknown(unknown)) => self.redactor.unknown(Some(unknown.numbers())),
+            None => self.redactor.unknown(None),
+        };
+        let target = match (head.path, head.method) {
+            (Some(Known(path)), Some(Known(method))) => self.redactor.target(method, path),
+            (Some(Known(path)), _) => self.redactor.target(b"", path),
+            (None, Some(Known(b"CONNECT"))) => match head.authority {
+                Some(Known(authority)) => self.redactor.target(b"CONNECT", authority),
+                _ => self.redactor.unknown_target(std::iter::empty()),
+            },
+            (Some(hpack::Text::Unknown(unknown)), _) => self
+                .redactor
+                .unknown_target(std::iter::once(unknown.numbers())),
+            (None, _) => self
+                .redactor
+                .unknown_target(head.fields.opaque().map(hpack::Unknown::numbers)),
+        };
+        let timeout_ns = match head.fields.find(b"grpc-timeout") {
+            Some(Known(timeout)) => grpc::timeout_ns(timeout),
+            Some(hpack::Text::Unknown(_)) | None => None,
+        };
+        Box::new(Asked {
+            method,
+            target,
+            host,
+            headers: self.block.clone(),
+            minor_version: 0,
+            trailers: None,
+            timeout_ns,
+            asks_http2: false,
+        })
+    }
+
+    fn response(&mut self, head: &http2::ResponseHead<'_>) -> Self::Response {
+        self.fields(&[], head.fields);
+        self.found.cut += u64::from(head.cut);
+        let mut response = Box::new(Answered {
+            status_code: head.status,
+            reason: Text::default(),
+            headers: self.block.clone(),
+            minor_version: 0,
+            trailers: None,
+            grpc_status: None,
+            grpc_message: None,
+        });
+        self.grpc_status(head.fields, &mut response);
+        response
+    }
+
+    fn request_trailers(&mut self, request: &mut Self::Request, fields: http2::Fields<'_>) {
+        request.trailers = Some(self.trailers(fields));
+    }
+
+    fn response_trailers(&mut self, response: &mut Self::Response, fields: http2::Fields<'_>) {
+        response.trailers = Some(self.trailers(fields));
+        self.grpc_status(fields, response);
+    }
+
+    fn exchange(&mut self, exchange: Exchange<Self::Request, Self::Response>) {
+        self.found.ended.push(exchange);
+    }
+
+    fn malformed(&mut self, _: Direction, _: http2::MalformedElement) {
+        self.found.malformed += 1;
+    }
+}
+
+impl http1::Observer for Heads {
     type Request = Box<Asked>;
     type Response = Box<Answered>;
 
@@ -69,6 +231,11 @@ impl Observer for Heads {
             host,
             headers: self.block.clone(),
             minor_version: head.minor_version,
+            trailers: None,
+            timeout_ns: None,
+            asks_http2: head.fields.iter().any(|(name, value)| {
+                name.eq_ignore_ascii_case(b"upgrade") && has_token(value, b"h2c")
+            }),
         })
     }
 
@@ -76,10 +243,13 @@ impl Observer for Heads {
         self.redactor.headers(head.fields.iter(), &mut self.block);
         self.found.cut += u64::from(head.cut);
         Box::new(Answered {
-            status_code: head.status,
+            status_code: Some(head.status),
             reason: self.redactor.phrase(head.reason),
             headers: self.block.clone(),
             minor_version: head.minor_version,
+            trailers: None,
+            grpc_status: None,
+            grpc_message: None,
         })
     }
 
@@ -105,6 +275,12 @@ pub(crate) fn outcome(outcome: http1::Outcome) -> Outcome {
         http1::Outcome::Malformed => Outcome::Malformed,
         http1::Outcome::RequestNotSeen => Outcome::RequestNotSeen,
     }
+}
+
+/// Whether a list has a token, in any case (RFC 9110, 5.6.1).
+fn has_token(list: &[u8], token: &[u8]) -> bool {
+    list.split(|byte| *byte == b',')
+        .any(|member| member.trim_ascii().eq_ignore_ascii_case(token))
 }
 
 /// `host` of `host:port` or `[address]:port` (RFC 9110 section 7.2).

@@ -53,6 +53,21 @@ pub struct End {
     pub last_ns: u64,
 }
 
+/// What the bytes of a record begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A packet of a capture file: every byte is there, and nothing is known of them.
+    File,
+    /// They go on with a frame of HTTP/2.
+    InFrame,
+    /// They begin a frame of HTTP/2, or are the client's connection preface.
+    Frame,
+    /// They begin a turn.
+    NewTurn,
+    /// They go on with a turn.
+    SameTurn,
+}
+
 /// Payload, or the first part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turn<'a> {
@@ -76,12 +91,12 @@ pub struct Turn<'a> {
     pub seq: u32,
     /// Acknowledgement number.
     pub ack: u32,
-    /// Payload bytes of the packet.
+    /// Payload bytes of the packet, or of the frame of HTTP/2 that is told.
     pub payload_length: u32,
     /// Records of this direction before this one; `None` for capture files.
     pub number: Option<u32>,
-    /// Whether a new turn begins; `None` for capture files, which hold every byte.
-    pub new_turn: Option<bool>,
+    /// What the bytes begin.
+    pub place: Place,
     /// The first bytes of the payload: all of it in capture files with a large snap length.
     pub bytes: &'a [u8],
 }

@@ -11,6 +11,7 @@
 
 mod assembly;
 mod conversation;
+mod dialect;
 mod heads;
 mod identity;
 mod input;
@@ -20,4 +21,4 @@ mod table;
 
 pub use assembly::{Assembly, Limits, Passed, Tally};
 pub use identity::{Identities, Identity, NoIdentities};
-pub use input::{End, Input, Owner, SocketEnd, TcpFlags, Turn, Way};
+pub use input::{End, Input, Owner, Place, SocketEnd, TcpFlags, Turn, Way};

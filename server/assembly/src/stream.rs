@@ -5,6 +5,8 @@
 //!
 //! Invariant: what is held is bounded by `MAX_HELD_BYTES` and `MAX_HELD_PIECES`; over it the gap is given up as lost.
 
+use crate::Place;
+
 /// Most bytes held for one direction while a gap is open. Two directions make 64 KiB a connection at most.
 const MAX_HELD_BYTES: usize = 32 << 10;
 /// Most pieces held.
@@ -43,6 +45,8 @@ pub(crate) enum Stretch<'a> {
         /// Why.
         why: Missing,
     },
+    /// A frame of HTTP/2 begins with the next bytes.
+    Frame,
     /// The peer has talked and been heard: what follows begins a turn.
     Turn,
 }
@@ -55,7 +59,7 @@ pub(crate) struct Piece<'a> {
     pub(crate) offset: u64,
     pub(crate) payload_length: u32,
     pub(crate) number: Option<u32>,
-    pub(crate) new_turn: Option<bool>,
+    pub(crate) place: Place,
     pub(crate) previous_ns: u64,
     pub(crate) previous_last_chunk: bool,
     pub(crate) bytes: &'a [u8],
@@ -112,9 +116,9 @@ impl Stream {
             return;
         }
         if piece.offset > self.at {
-            match piece.new_turn {
-                // The rest of the turn before was not copied; unless records are missing, that is all there is to the gap.
-                Some(true) => {
+            match piece.place {
+                // The rest of the turn or frame before was not copied; unless records are missing, that is all there is to the gap.
+                Place::NewTurn | Place::Frame | Place::InFrame => {
                     self.release(true, give);
                     let why = if lost_records {
                         Missing::Lost
@@ -125,15 +129,17 @@ impl Stream {
                     };
                     self.hole_to(piece.offset, piece.previous_ns, why, give);
                 }
-                Some(false) if lost_records => {
+                Place::SameTurn if lost_records => {
                     self.hole_to(piece.offset, piece.previous_ns, Missing::Lost, give);
                 }
                 // Packets that changed places, or a capture file with a hole: wait.
-                Some(false) | None => return self.hold(piece, give),
+                Place::SameTurn | Place::File => return self.hold(piece, give),
             }
         }
-        if piece.new_turn == Some(true) {
-            give(Stretch::Turn);
+        match piece.place {
+            Place::Frame => give(Stretch::Frame),
+            Place::NewTurn => give(Stretch::Turn),
+            Place::File | Place::InFrame | Place::SameTurn => {}
         }
         self.deliver(
             piece.at_ns,

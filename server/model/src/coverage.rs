@@ -19,8 +19,8 @@ pub enum CoverageKind {
     JoinedMidstream,
     /// Connections whose bytes are TLS: only their TCP life was seen.
     TlsNotDecoded,
-    /// Connections of HTTP/2: recognised and not decoded.
-    Http2NotDecoded,
+    /// Header blocks of HTTP/2 that were not read: what referred to them is not known.
+    HeaderBlockLost,
     /// Connections of other protocols: only their TCP life was seen.
     OtherProtocol,
     /// Exchanges of Headwater's own MCP traffic, left out.

@@ -2,7 +2,7 @@
 
 use headwater_redact::{HeaderBlock, Target, Text};
 
-use crate::ConnectionKey;
+use crate::{ConnectionKey, Side};
 
 /// Names an exchange while the recorder lives; the store gives it its lasting id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -66,6 +66,8 @@ impl Gaps {
     pub const TRAILERS_UNSEEN: Self = Self(1 << 6);
     /// A hole in the capture itself (pcap snap length, missing packets).
     pub const CAPTURE_HOLE: Self = Self(1 << 7);
+    /// HTTP/2: texts of the header table that were not seen stand in its heads, by opaque names.
+    pub const FIELDS_UNKNOWN: Self = Self(1 << 8);
 
     /// Both sets.
     #[must_use]
@@ -78,7 +80,7 @@ impl Gaps {
     }
     /// The names in the order of the bits, as they are stored and shown.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        const NAMES: [&str; 8] = [
+        const NAMES: [&str; 9] = [
             "request_head_cut",
             "response_head_cut",
             "records_lost",
@@ -87,6 +89,7 @@ impl Gaps {
             "joined_midstream",
             "trailers_not_seen",
             "capture_hole",
+            "fields_unknown",
         ];
         NAMES
             .into_iter()
@@ -115,6 +118,8 @@ pub struct Message {
     pub thread_id: Option<u32>,
     /// How good that evidence is.
     pub thread_evidence: Evidence,
+    /// The trailers, redacted, where there were any.
+    pub trailers: Option<HeaderBlock>,
 }
 
 /// A request.
@@ -135,8 +140,8 @@ pub struct Request {
 pub struct Response {
     /// Common part.
     pub message: Message,
-    /// `http.response.status_code`.
-    pub status_code: u16,
+    /// `http.response.status_code`; `None` when it was not seen.
+    pub status_code: Option<u16>,
     /// The reason phrase, redacted.
     pub reason: Text,
 }
@@ -162,6 +167,60 @@ pub struct Exchange {
     pub gaps: Gaps,
     /// Position on its connection, from 0.
     pub ordinal: u32,
+    /// What only HTTP/2 knows of it; `None` in HTTP/1.
+    pub http2: Option<Box<Http2>>,
+    /// What only gRPC knows of it.
+    pub grpc: Option<Box<Grpc>>,
+}
+
+/// The part of an exchange that is HTTP/2's.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Http2 {
+    /// Stream (RFC 9113, 5.1.1).
+    pub stream_id: u32,
+    /// How it was ended, where it did not end by itself.
+    pub error: Option<Http2Error>,
+    /// How often a sender had more to send and no window left.
+    pub stalls: u32,
+    /// For how long in all.
+    pub stalled_ns: u64,
+    /// The server promised it (RFC 9113, 8.4): nobody asked.
+    pub is_pushed: bool,
+}
+
+/// The end of a stream by RST_STREAM or GOAWAY.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Http2Error {
+    /// The code (RFC 9113, 7).
+    pub code: u32,
+    /// Who sent it.
+    pub by: Side,
+    /// It came as GOAWAY: the stream was not processed (RFC 9113, 6.8).
+    pub by_goaway: bool,
+}
+
+/// The part of an exchange that is gRPC's.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Grpc {
+    /// `rpc.grpc.status_code`; `None` when it was not seen.
+    pub status_code: Option<u32>,
+    /// `grpc-message`, redacted.
+    pub message: Option<Text>,
+    /// The deadline that the client gave, as `grpc-timeout`.
+    pub timeout_ns: Option<u64>,
+    /// Messages of the request.
+    pub request_messages: Messages,
+    /// Messages of the response.
+    pub response_messages: Messages,
+}
+
+/// How many messages passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Messages {
+    /// So many.
+    pub count: u64,
+    /// Exactly; else at least.
+    pub is_exact: bool,
 }
 
 impl Exchange {

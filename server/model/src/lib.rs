@@ -15,5 +15,8 @@ mod process;
 pub use connection::{CloseReason, Connection, ConnectionEnd, ConnectionKey, Side};
 pub use coverage::{Coverage, CoverageKind};
 pub use event::Event;
-pub use exchange::{Evidence, Exchange, ExchangeKey, Gaps, Message, Outcome, Request, Response};
+pub use exchange::{
+    Evidence, Exchange, ExchangeKey, Gaps, Grpc, Http2, Http2Error, Message, Messages, Outcome,
+    Request, Response,
+};
 pub use process::{Process, ProcessKey, Service, ServiceKind};

@@ -38,9 +38,24 @@ pub const EXCHANGE_COLUMNS: [&str; COUNT] = [
     "request_thread_id",
     "response_thread_id",
     "thread_evidence",
+    "http2_stream_id",
+    "http2_flags",
+    "http2_error_code",
+    "http2_stalls",
+    "http2_stalled_ns",
+    "rpc_grpc_status_code",
+    "rpc_grpc_message",
+    "rpc_grpc_timeout_ns",
+    "rpc_request_messages",
+    "rpc_response_messages",
+    "rpc_messages_exact",
+    "request_trailer_block_id",
+    "request_trailer_holes",
+    "response_trailer_block_id",
+    "response_trailer_holes",
 ];
 /// How many there are.
-pub(crate) const COUNT: usize = 36;
+pub(crate) const COUNT: usize = 51;
 /// Place of `id`.
 pub const ID: usize = 0;
 /// Place of `start_ns`.

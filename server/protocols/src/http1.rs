@@ -18,7 +18,6 @@ mod adrift;
 mod chunked;
 mod connection;
 mod endings;
-mod exchange;
 mod exchanges;
 mod fields;
 mod framing;
@@ -29,8 +28,11 @@ mod messages;
 mod skips;
 mod start_line;
 
+pub use crate::exchange::{
+    Exchange, Gaps, Interim, OpenExchange, Outcome, RequestPart, ResponsePart,
+};
+pub use crate::passive::{Direction, End, Skip, Verdict};
 pub use connection::Connection;
-pub use exchange::{Exchange, Gaps, Interim, OpenExchange, Outcome, RequestPart, ResponsePart};
 pub use fields::{FieldIter, Fields};
 pub use head::{RequestHead, ResponseHead};
 
@@ -51,26 +53,6 @@ pub trait Observer {
     fn malformed(&mut self, direction: Direction, element: MalformedElement);
 }
 
-/// Which way bytes go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// From client to server: requests.
-    ToServer,
-    /// From server to client: responses.
-    ToClient,
-}
-
-/// Why bytes that passed are not here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Skip {
-    /// Counted in the kernel, beyond the cap of a turn.
-    NotCopied,
-    /// Their records were lost on the way from the kernel ([`Gaps::RECORDS_LOST`]).
-    RecordsLost,
-    /// Missing in the capture itself: snap length, missing packets ([`Gaps::CAPTURE_HOLE`]).
-    CaptureHole,
-}
-
 /// What is known of the last bytes of a [`Connection::skipped`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Tail {
@@ -78,32 +60,6 @@ pub enum Tail {
     Unknown,
     /// They are `0\r\n\r\n`: the last chunk without trailers (RFC 9112, 7.1).
     LastChunk,
-}
-
-/// How a direction, or the sight of it, ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum End {
-    /// The sender of this direction will send no more. The other direction goes on.
-    Fin,
-    /// The sender of this direction reset the connection.
-    Reset,
-    /// TCP gave up.
-    TimedOut,
-    /// The observer stops looking, for its own reasons.
-    Evicted,
-}
-
-/// Whether a direction carries HTTP/1.x.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Verdict {
-    /// No head was seen yet, and none was ruled out.
-    Unknown,
-    /// A head was seen.
-    Yes,
-    /// It cannot be HTTP/1.x. Whatever follows is ignored: there is no use in copying it.
-    No,
-    /// It was HTTP/1.x until an upgrade or a tunnel took over (RFC 9110, 7.8 and 9.3.6). What follows is ignored.
-    Upgraded,
 }
 
 /// The element of a message that was not as HTTP wants it.

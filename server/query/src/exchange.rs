@@ -6,6 +6,7 @@
 mod end;
 mod explained;
 mod header;
+mod protocol;
 mod record;
 
 use crate::coverage::Framed;
@@ -49,10 +50,12 @@ pub struct HeaderPage {
 /// One direction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageDetail {
-    /// `HTTP/1.0` or `HTTP/1.1`.
+    /// `HTTP/1.0`, `HTTP/1.1` or `HTTP/2`.
     pub version: String,
     /// Header fields in order.
     pub headers: Vec<HeaderLine>,
+    /// Trailer fields in order.
+    pub trailers: Vec<HeaderLine>,
     /// Bytes of the head.
     pub header_bytes: u64,
     /// Bytes of the body on the wire.
@@ -147,6 +150,50 @@ pub struct ExchangeDetail {
     pub joined_midstream: bool,
     /// Names of what could not be seen.
     pub gaps: Vec<&'static str>,
+    /// What only HTTP/2 knows of it.
+    pub http2: Option<Http2Detail>,
+    /// What only gRPC knows of it.
+    pub grpc: Option<GrpcDetail>,
+}
+
+/// The part of an exchange that is HTTP/2's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http2Detail {
+    /// Stream (RFC 9113, 5.1.1).
+    pub stream_id: u32,
+    /// Name of the error code that ended it, or its number.
+    pub error: Option<String>,
+    /// `client`, `server`, or `server (GOAWAY)`.
+    pub error_by: Option<&'static str>,
+    /// How often a sender had no window left.
+    pub stalls: u64,
+    /// For how long in all.
+    pub stalled_ns: u64,
+    /// The server promised it: nobody asked.
+    pub is_pushed: bool,
+}
+
+/// The part of an exchange that is gRPC's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrpcDetail {
+    /// `rpc.service`. Untrusted.
+    pub service: Option<String>,
+    /// `rpc.method`. Untrusted.
+    pub method: Option<String>,
+    /// Number of the status; `None` when it was not seen.
+    pub status_code: Option<u32>,
+    /// Its name, or its number.
+    pub status: Option<String>,
+    /// `grpc-message`, redacted. Untrusted.
+    pub message: Option<String>,
+    /// The deadline that the client gave.
+    pub timeout_ns: Option<u64>,
+    /// Messages of the request, and of the response.
+    pub messages: [u64; 2],
+    /// Whether each of them is counted exactly, else at least.
+    pub is_exact: [bool; 2],
+    /// unary, client_streaming, server_streaming or bidi, as far as this exchange shows it.
+    pub kind_seen: Option<&'static str>,
 }
 
 /// Answers the look-up.

@@ -28,7 +28,7 @@ pub(crate) fn hides_exchanges(kind: &str) -> bool {
             | "filtered"
             | "malformed"
             | "tls_not_decoded"
-            | "http2_not_decoded"
+            | "header_block_lost"
             | "key_unavailable"
     )
 }
@@ -66,7 +66,9 @@ pub(crate) fn of(item: &CoverageItem, detail: Option<&str>) -> String {
         "tls_not_decoded" => {
             format!("{count} connections were TLS: their exchanges could not be read.")
         }
-        "http2_not_decoded" => format!("{count} connections were HTTP/2, which is not decoded."),
+        "header_block_lost" => format!(
+            "{count} header blocks of HTTP/2 were not read: header values that referred to them are shown as unknown, and requests may be missing."
+        ),
         "other_protocol" => format!("{count} connections spoke another protocol than HTTP."),
         "own_traffic" => format!("{count} exchanges of Headwater's own MCP traffic were left out."),
         "filtered" => format!("{count} exchanges were left out by the operator's filter."),
@@ -124,7 +126,7 @@ const ORDER: [&str; 21] = [
     "scan_limited",
     "key_unavailable",
     "tls_not_decoded",
-    "http2_not_decoded",
+    "header_block_lost",
     "malformed",
     "head_capped",
     "joined_midstream",

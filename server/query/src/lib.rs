@@ -31,7 +31,9 @@ mod window;
 
 pub use answer::{Answer, CoverageItem, Emptiness, Recorder, Window};
 pub use errors::{ErrorGroup, ErrorsQuery};
-pub use exchange::{EndDetail, ExchangeDetail, HeaderLine, HeaderPage, MessageDetail};
+pub use exchange::{
+    EndDetail, ExchangeDetail, GrpcDetail, HeaderLine, HeaderPage, Http2Detail, MessageDetail,
+};
 pub use handle::{QueryError, Store};
 pub use id::{ConnectionId, ExchangeId};
 pub use search::{ExchangeRow, SearchOrder, SearchQuery};

@@ -1,5 +1,7 @@
 //! The numbers that the schema gives to outcomes, failures, gaps and evidence, and their names.
 
+use headwater_protocols::{grpc, http2};
+
 /// Outcome names in the order of `exchange_N.outcome`.
 pub(crate) const OUTCOMES: [&str; 9] = [
     "complete",
@@ -32,18 +34,38 @@ pub(crate) fn failure(kind: i64) -> String {
         5 => "timed_out".to_owned(),
         6 => "malformed".to_owned(),
         7 => "unreachable".to_owned(),
+        GRPC..HTTP2 => format!("grpc {}", grpc_status(kind - GRPC)),
+        HTTP2.. => format!("http2 {}", http2_error(kind - HTTP2)),
         status => format!("status {status}"),
     }
 }
 
-/// Whether a kind counts as an error of the server's or the network's.
+/// Whether a kind counts as an error of the server's or the network's. Of gRPC's, those that OpenTelemetry counts at servers.
 pub(crate) fn is_error(kind: i64) -> bool {
-    matches!(kind, 1..=7 | 500..)
+    match kind {
+        GRPC..HTTP2 => matches!(kind - GRPC, 2 | 4 | 12..=15),
+        1..=7 | 500.. => true,
+        _ => false,
+    }
 }
 
-/// Whether a kind is a response 400 to 499.
+/// Whether a kind is the client's own fault: a response 400 to 499, and the other statuses of gRPC.
 pub(crate) fn is_client_error(kind: i64) -> bool {
-    matches!(kind, 400..=499)
+    matches!(kind, 400..=499 | GRPC..HTTP2) && !is_error(kind)
+}
+
+/// Name of a status of gRPC, or its number.
+pub(crate) fn grpc_status(code: i64) -> String {
+    let name = u32::try_from(code)
+        .ok()
+        .and_then(|code| grpc::Status(code).name());
+    name.map_or_else(|| code.to_string(), str::to_owned)
+}
+
+/// Name of an error code of HTTP/2, or its number.
+pub(crate) fn http2_error(code: i64) -> String {
+    let name = u32::try_from(code).ok().and_then(http2::error_name);
+    name.map_or_else(|| code.to_string(), str::to_owned)
 }
 
 /// Names of the bits of `exchange_N.gaps`, in order.
@@ -65,7 +87,7 @@ pub(crate) fn evidence(number: i64) -> &'static str {
     }
 }
 
-const GAPS: [&str; 8] = [
+const GAPS: [&str; 9] = [
     "request_head_cut",
     "response_head_cut",
     "records_lost",
@@ -74,4 +96,9 @@ const GAPS: [&str; 8] = [
     "joined_midstream",
     "trailers_not_seen",
     "capture_hole",
+    "fields_unknown",
 ];
+/// `rollup_N.kind` of statuses of gRPC begins here,
+const GRPC: i64 = 1000;
+/// and that of error codes of HTTP/2 here.
+const HTTP2: i64 = 2000;

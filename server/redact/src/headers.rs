@@ -13,6 +13,7 @@
 //!           / 1 number                                      ; decimal
 //!           / 2 seconds                                     ; IMF-fixdate, seconds since 1970
 //!           / 3 count *hole                                 ; a value of several holes, none of this kind
+//!           / 4 generation number                           ; a value that is not known, number zigzag
 //!           / (16 + scheme) 8*8hash length                  ; digest, scheme as its place in the list
 //! ```
 //!
@@ -24,7 +25,7 @@ mod seen;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use encode::{Scratch, encode};
+pub(crate) use encode::{Scratch, encode, encode_partly};
 pub use render::render_headers;
 
 /// One message's header block, redacted, split into the part that repeats and the part that does not.
@@ -43,6 +44,16 @@ impl HeaderBlock {
     pub fn holes(&self) -> &[u8] {
         &self.holes
     }
+}
+
+/// A name or a value as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Captured<'a> {
+    /// What was sent.
+    Known(&'a [u8]),
+    /// An entry of a table whose text was not seen, by two numbers that name it on its connection. Shown as
+    /// `{unknown:generation:number}`, which nothing captured can imitate.
+    Unknown(u32, i64),
 }
 
 /// One header field as it is shown.
@@ -69,5 +80,6 @@ mod kind {
     pub(super) const NUMBER: u8 = 1;
     pub(super) const DATE: u8 = 2;
     pub(super) const SEVERAL: u8 = 3;
+    pub(super) const UNKNOWN: u8 = 4;
     pub(super) const DIGEST: u8 = 16;
 }

@@ -35,7 +35,7 @@ mod text;
 mod url;
 mod words;
 
-pub use headers::{HeaderBlock, HeaderField, HeaderValue, render_headers};
+pub use headers::{Captured, HeaderBlock, HeaderField, HeaderValue, render_headers};
 pub use key::{Key, KeyError};
 pub use policy::Policy;
 pub use redactor::Redactor;

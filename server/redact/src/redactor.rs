@@ -3,7 +3,7 @@
 //! Owns the keyed state, the table of header rules and buffers. Refuses nothing: any bytes come out, redacted.
 
 use crate::hash::{Hasher, write_hex};
-use crate::headers::{Scratch, encode};
+use crate::headers::{Captured, Scratch, encode, encode_partly};
 use crate::memo::Memo;
 use crate::plain::plain;
 use crate::policy::HeaderRules;
@@ -45,6 +45,26 @@ impl Redactor {
         for field in fields {
             encode(&self.hasher, &self.rules, field, &mut self.scratch, out);
         }
+    }
+    /// As `headers`, of fields that may be known in part only.
+    pub fn headers_partly<'a>(
+        &mut self,
+        fields: impl Iterator<Item = (Captured<'a>, Captured<'a>)>,
+        out: &mut HeaderBlock,
+    ) {
+        out.template.clear();
+        out.holes.clear();
+        for field in fields {
+            encode_partly(&self.hasher, &self.rules, field, &mut self.scratch, out);
+        }
+    }
+    /// What stands for a text that is not known: `{unknown}`, or `{unknown:generation:number}` for an entry of a table.
+    pub fn unknown(&self, entry: Option<(u32, i64)>) -> Text {
+        target::unknown_text(entry)
+    }
+    /// What stands for a target that is not known; `entries` are those that it may be among.
+    pub fn unknown_target(&self, entries: impl Iterator<Item = (u32, i64)>) -> Target {
+        target::unknown(entries)
     }
     /// Redacts a request target. `method` decides between the authority form and the others.
     pub fn target(&mut self, method: &[u8], target: &[u8]) -> Target {

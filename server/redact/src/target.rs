@@ -9,7 +9,7 @@ use crate::hash::Hasher;
 use crate::shape::{is_date, is_uuid};
 use crate::sink::{Sink, TextSink};
 use crate::url::{self, split};
-use crate::{Target, TargetForm};
+use crate::{Target, TargetForm, Text};
 
 /// Whether nothing of a target was hashed.
 pub(crate) fn is_readable(target: &Target) -> bool {
@@ -54,6 +54,31 @@ pub(crate) fn target(hasher: &Hasher, method: &[u8], raw: &[u8]) -> Target {
         empty(TargetForm::Absolute, scheme, Some(authority.into_compact())),
         rest,
     )
+}
+
+/// Stands for a text that is not known, by the entry of a table that holds it.
+pub(crate) fn unknown_text(entry: Option<(u32, i64)>) -> Text {
+    Text(match entry {
+        Some((generation, number)) => {
+            CompactString::from(format!("{{unknown:{generation}:{number}}}"))
+        }
+        None => CompactString::const_new("{unknown}"),
+    })
+}
+
+/// Stands for a target that is not known. Requests with equal targets have equal entries, so that they can be grouped.
+pub(crate) fn unknown(entries: impl Iterator<Item = (u32, i64)>) -> Target {
+    let mut path = String::new();
+    for (generation, number) in entries.take(MOST_ENTRIES) {
+        path.push_str(unknown_text(Some((generation, number))).as_str());
+    }
+    if path.is_empty() {
+        path.push_str("{unknown}");
+    }
+    let mut target = empty(TargetForm::Origin, None, None);
+    target.path = path.into();
+    target.route = CompactString::const_new("{unknown}");
+    target
 }
 
 fn empty(
@@ -142,5 +167,7 @@ fn is_variable(name: &[u8]) -> bool {
             || is_date(name))
 }
 
+/// Entries of a table that a target that is not known is named by.
+const MOST_ENTRIES: usize = 4;
 /// Segments of a route; deeper ones are one `…`.
 const MOST_SEGMENTS: usize = 16;

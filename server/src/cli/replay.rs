@@ -192,7 +192,7 @@ fn replay_file(
     for (kind, count) in [
         (CoverageKind::JoinedMidstream, tally.midstream),
         (CoverageKind::TlsNotDecoded, tally.tls),
-        (CoverageKind::Http2NotDecoded, tally.http2),
+        (CoverageKind::HeaderBlockLost, tally.blocks_lost),
         (CoverageKind::OtherProtocol, tally.other),
         (CoverageKind::Malformed, tally.malformed + held.fragments),
         (CoverageKind::HeadCapped, tally.heads_cut),

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{HashMap, MapData, PerCpuArray, RingBuf},
+    maps::{HashMap, MapData, PerCpuArray, ProgramArray, RingBuf},
     programs::{CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, ProgramError, RawTracePoint},
 };
 use headwater_schema::flow::{FlowState, counter};
@@ -214,6 +214,12 @@ fn load(settings: &ProbeSettings, offsets: &Offsets, pid_helper: bool) -> Result
     let mut programs = loader
         .load(OBJECT)
         .map_err(|error| ProbeError::Load(Box::new(error)))?;
+    for (name, map) in [
+        ("frames_egress", "GO_ON_EGRESS"),
+        ("frames_ingress", "GO_ON_INGRESS"),
+    ] {
+        go_on(&mut programs, name, map)?;
+    }
     for (name, kind) in [
         ("egress", CgroupSkbAttachType::Egress),
         ("ingress", CgroupSkbAttachType::Ingress),
@@ -222,12 +228,7 @@ fn load(settings: &ProbeSettings, offsets: &Offsets, pid_helper: bool) -> Result
             program: name,
             source: Box::new(source),
         };
-        let program: &mut CgroupSkb = programs
-            .program_mut(name)
-            .ok_or(ProbeError::Missing { name })?
-            .try_into()
-            .map_err(refused)?;
-        program.load().map_err(refused)?;
+        let program = load_cgroup(&mut programs, name)?;
         let root = File::open(&mount).map_err(|source| ProbeError::Cgroup {
             path: mount.display().to_string(),
             source,
@@ -244,6 +245,43 @@ fn load(settings: &ProbeSettings, offsets: &Offsets, pid_helper: bool) -> Result
             })?;
     }
     Ok(programs)
+}
+
+fn load_cgroup<'p>(
+    programs: &'p mut Ebpf,
+    name: &'static str,
+) -> Result<&'p mut CgroupSkb, ProbeError> {
+    let refused = |source| ProbeError::Program {
+        program: name,
+        source: Box::new(source),
+    };
+    let program: &mut CgroupSkb = programs
+        .program_mut(name)
+        .ok_or(ProbeError::Missing { name })?
+        .try_into()
+        .map_err(refused)?;
+    program.load().map_err(refused)?;
+    Ok(program)
+}
+
+/// Loads a program that is only ever called by another, through `map`. The map lives as long as the program that names it.
+fn go_on(programs: &mut Ebpf, name: &'static str, map: &'static str) -> Result<(), ProbeError> {
+    let missing = |_| ProbeError::Missing { name: map };
+    let program = load_cgroup(programs, name)?;
+    let fd = program
+        .fd()
+        .and_then(|fd| Ok(fd.try_clone()?))
+        .map_err(|source| ProbeError::Program {
+            program: name,
+            source: Box::new(source),
+        })?;
+    let map = programs
+        .map_mut(map)
+        .ok_or(ProbeError::Missing { name: map })?;
+    let mut jumps = ProgramArray::try_from(map).map_err(missing)?;
+    jumps
+        .set(0, &fd, 0)
+        .map_err(|_| ProbeError::Missing { name })
 }
 
 fn attach_raw(programs: &mut Ebpf, name: &'static str) -> Result<(), ProbeError> {

@@ -82,7 +82,7 @@ impl Accounts {
         );
         line(CoverageKind::JoinedMidstream, tally.midstream, None);
         line(CoverageKind::TlsNotDecoded, tally.tls, None);
-        line(CoverageKind::Http2NotDecoded, tally.http2, None);
+        line(CoverageKind::HeaderBlockLost, tally.blocks_lost, None);
         line(CoverageKind::OtherProtocol, tally.other, None);
         line(CoverageKind::OwnTraffic, tally.own, None);
         line(CoverageKind::Filtered, tally.filtered, self.filter.clone());

@@ -6,10 +6,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use headwater_assembly::{End, Input, Owner, SocketEnd, TcpFlags, Turn, Way};
+use headwater_assembly::{End, Input, Owner, Place, SocketEnd, TcpFlags, Turn, Way};
 use headwater_schema::record::{
     EXEC_NAME, EXEC_PATH, EndRecord, ExecRecord, Header, OwnerRecord, SocketRecord, TurnRecord,
-    VERSION, direction, kind, owned, tcp_flag,
+    VERSION, direction, kind, owned, place, tcp_flag,
 };
 
 /// LOOPBACK_IFINDEX of include/net/flow.h.
@@ -75,7 +75,12 @@ fn turn(bytes: &[u8]) -> Option<Turn<'_>> {
         ack: record.ack,
         payload_length: record.payload_length,
         number: Some(record.number),
-        new_turn: Some(record.new_turn == 1),
+        place: match record.place {
+            place::FRAME => Place::Frame,
+            place::IN_FRAME => Place::InFrame,
+            place::NEW_TURN => Place::NewTurn,
+            _ => Place::SameTurn,
+        },
         bytes: bytes.get(TurnRecord::SIZE..TurnRecord::SIZE.checked_add(captured)?)?,
     })
 }

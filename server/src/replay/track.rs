@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, net::SocketAddr};
 
-use headwater_assembly::{Assembly, End, Identities, Input, Turn, Way};
+use headwater_assembly::{Assembly, End, Identities, Input, Place, Turn, Way};
 
 use super::packet::Segment;
 
@@ -150,7 +150,7 @@ impl Tracker {
             ack: segment.ack,
             payload_length: segment.payload_length,
             number: None,
-            new_turn: None,
+            place: Place::File,
             bytes: segment.payload,
         }));
         sender.position = sender

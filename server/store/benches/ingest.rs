@@ -124,7 +124,7 @@ fn plain_row(insert: &mut rusqlite::CachedStatement<'_>, id: i64, exchange: &Exc
         (!holes.is_empty()).then(|| holes.to_owned())
     };
     let none = None::<i64>;
-    let error = (response.status_code >= 400).then_some(response.status_code);
+    let error = response.status_code.filter(|status| *status >= 400);
     insert
         .execute(rusqlite::params![
             id,
@@ -162,7 +162,22 @@ fn plain_row(insert: &mut rusqlite::CachedStatement<'_>, id: i64, exchange: &Exc
             i64::try_from(response.message.body_bytes).unwrap(),
             request.message.thread_id,
             response.message.thread_id,
-            5
+            5,
+            none,
+            none,
+            none,
+            none,
+            none,
+            none,
+            none,
+            none,
+            none,
+            none,
+            none,
+            none,
+            none,
+            none,
+            none
         ])
         .unwrap();
 }
@@ -253,6 +268,7 @@ fn exchange(redactor: &mut Redactor, number: u64) -> Exchange {
             last_byte_ns: Some(from_ns + 3_000 + number % 900),
             thread_id: Some(1_234),
             thread_evidence: Evidence::SocketLock,
+            trailers: None,
         }
     };
     let sent = [
@@ -288,12 +304,14 @@ fn exchange(redactor: &mut Redactor, number: u64) -> Exchange {
         }),
         response: Some(Response {
             message: response,
-            status_code: if is_missing { 404 } else { 200 },
+            status_code: Some(if is_missing { 404 } else { 200 }),
             reason: redactor.phrase(b"OK"),
         }),
         interim: Vec::new(),
         outcome: Outcome::Complete,
         gaps: Gaps::default(),
         ordinal: u32::try_from(number).unwrap(),
+        http2: None,
+        grpc: None,
     }
 }

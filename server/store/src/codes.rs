@@ -1,6 +1,6 @@
 //! The words and numbers that the schema gives to the model's enums. Written to disk: append only.
 
-use headwater_model::{CloseReason, CoverageKind, Evidence, Outcome, ServiceKind};
+use headwater_model::{CloseReason, CoverageKind, Evidence, Exchange, Outcome, ServiceKind};
 use headwater_redact::TargetForm;
 
 /// `connection.close_reason`.
@@ -27,7 +27,7 @@ pub(crate) fn coverage_kind(kind: CoverageKind) -> &'static str {
         CoverageKind::Malformed => "malformed",
         CoverageKind::JoinedMidstream => "joined_midstream",
         CoverageKind::TlsNotDecoded => "tls_not_decoded",
-        CoverageKind::Http2NotDecoded => "http2_not_decoded",
+        CoverageKind::HeaderBlockLost => "header_block_lost",
         CoverageKind::OtherProtocol => "other_protocol",
         CoverageKind::OwnTraffic => "own_traffic",
         CoverageKind::Filtered => "filtered",
@@ -98,17 +98,43 @@ pub(crate) fn target_form(form: TargetForm) -> i64 {
 }
 
 /// `rollup_N.kind` of an exchange. `exchange_N.error_kind` is the same, but NULL for `NO_FAILURE` and `OPEN`.
-pub(crate) fn kind(outcome: Outcome, status_code: Option<u16>) -> u16 {
-    match (outcome, status_code) {
-        (_, Some(status)) if status >= 400 => status,
-        (Outcome::ServerReset, _) => 1,
-        (Outcome::ServerClosed, _) => 2,
-        (Outcome::ClientGaveUp, _) => 4,
-        (Outcome::TimedOut, _) => TIMED_OUT,
-        (Outcome::Malformed, _) => 6,
-        (Outcome::Open, _) => OPEN,
-        (Outcome::Complete | Outcome::Truncated | Outcome::RequestNotSeen, _) => NO_FAILURE,
+pub(crate) fn kind(exchange: &Exchange) -> u16 {
+    let status_code = exchange
+        .response
+        .as_ref()
+        .and_then(|response| response.status_code);
+    let grpc_status = exchange.grpc.as_ref().and_then(|grpc| grpc.status_code);
+    match (exchange.outcome, status_code, grpc_status) {
+        (_, _, Some(1..)) => code_kind(GRPC, grpc_status),
+        (_, Some(status), _) if status >= 400 => status,
+        (Outcome::ServerReset | Outcome::ClientGaveUp, ..) => reset_kind(exchange),
+        (Outcome::ServerClosed, ..) => 2,
+        (Outcome::TimedOut, ..) => TIMED_OUT,
+        (Outcome::Malformed, ..) => 6,
+        (Outcome::Open, ..) => OPEN,
+        (Outcome::Complete | Outcome::Truncated | Outcome::RequestNotSeen, ..) => NO_FAILURE,
     }
+}
+
+/// A client that cancels or leaves gave up; any other code says more than that.
+fn reset_kind(exchange: &Exchange) -> u16 {
+    let code = exchange
+        .http2
+        .as_ref()
+        .and_then(|http2| http2.error)
+        .map(|error| error.code);
+    match (exchange.outcome, code) {
+        (Outcome::ServerReset, Some(_)) => code_kind(HTTP2, code),
+        (Outcome::ServerReset, None) => 1,
+        (_, Some(NO_ERROR | CANCEL) | None) => 4,
+        (_, Some(_)) => code_kind(HTTP2, code),
+    }
+}
+
+/// A code on top of its base; codes that nobody has registered are one kind.
+fn code_kind(base: u16, code: Option<u32>) -> u16 {
+    let code = code.and_then(|code| u16::try_from(code).ok());
+    base + code.unwrap_or(MOST_CODE).min(MOST_CODE)
 }
 
 /// `rollup_N.kind` of a connection on which nothing was exchanged; `None` when it is no failure.
@@ -132,3 +158,11 @@ pub(crate) const NO_FAILURE: u16 = 0;
 /// `rollup_N.kind` of what has not ended.
 pub(crate) const OPEN: u16 = 8;
 const TIMED_OUT: u16 = 5;
+/// `rollup_N.kind` of a status of gRPC,
+const GRPC: u16 = 1000;
+/// and of an error code of HTTP/2.
+const HTTP2: u16 = 2000;
+const MOST_CODE: u16 = 999;
+/// RFC 9113, 7.
+const NO_ERROR: u32 = 0;
+const CANCEL: u32 = 8;

@@ -5,9 +5,9 @@
 //! An open one beyond the cap of
 //! those remembered is not stored until it ends, so there are never two rows.
 
-use headwater_model::{Exchange, Message, Outcome, Request};
+use headwater_model::{Exchange, Grpc, Http2, Message, Messages, Outcome, Request, Response, Side};
 use headwater_pack::Packer;
-use headwater_redact::Target;
+use headwater_redact::{HeaderBlock, Target, Text};
 use rusqlite::{CachedStatement, params};
 
 use crate::codes::{self, evidence_bits, target_form};
@@ -36,8 +36,10 @@ struct Place {
     kind: u16,
     /// As stored. What lies between two times of the exchange is reckoned from its own start.
     start_ns: u64,
-    /// Ids of the header blocks.
+    /// Ids of the header blocks of request and response,
     blocks: (Option<i64>, Option<i64>),
+    /// and of their trailers.
+    trailers: (Option<i64>, Option<i64>),
 }
 
 impl Place {
@@ -141,34 +143,35 @@ impl State {
         let request = exchange.request.as_ref().map(|request| &request.message);
         let response = exchange.response.as_ref().map(|response| &response.message);
         let blocks = (
-            self.block(statements, request, segment)?,
-            self.block(statements, response, segment)?,
+            self.block(statements, headers_of(request), segment)?,
+            self.block(statements, headers_of(response), segment)?,
         );
-        let status_code = exchange
-            .response
-            .as_ref()
-            .map(|response| response.status_code);
+        let trailers = (
+            self.block(statements, trailers_of(request), segment)?,
+            self.block(statements, trailers_of(response), segment)?,
+        );
         Ok(Place {
             id: before.map_or(self.ids.exchange, |open| open.id),
             connection,
             route,
-            kind: codes::kind(exchange.outcome, status_code),
+            kind: codes::kind(exchange),
             start_ns: before.map_or(exchange.start_ns(), |open| open.start_ns),
             blocks,
+            trailers,
         })
     }
 
-    /// The id of a message's header block in a segment.
+    /// The id of a header block in a segment.
     fn block(
         &mut self,
         statements: &mut Statements<'_>,
-        message: Option<&Message>,
+        block: Option<&HeaderBlock>,
         segment: i64,
     ) -> rusqlite::Result<Option<i64>> {
-        let Some(message) = message else {
+        let Some(block) = block else {
             return Ok(None);
         };
-        let template = message.headers.template();
+        let template = block.template();
         if segment == self.segment.id {
             let insert = &mut statements.insert_header_block;
             return self.templates.id(insert, template).map(Some);
@@ -218,39 +221,94 @@ fn write(row: &mut impl Row, exchange: &Exchange, place: &Place) -> rusqlite::Re
     row.put(place.connection.server_service)?;
     row.put(place.route)?;
     put_target(row, request)?;
-    row.put(response.map(|response| response.status_code))?;
+    row.put(response.and_then(|response| response.status_code))?;
+    // HTTP/2 has neither reasons nor minor versions.
+    let is_http1 = exchange.http2.is_none();
+    row.put(response.filter(|_| is_http1).and_then(unregistered_reason))?;
     row.put(
-        response
-            .map(|response| response.reason.as_str())
-            .filter(|reason| {
-                response.and_then(|response| registered(response.status_code)) != Some(*reason)
-            }),
+        sent.filter(|_| is_http1)
+            .map(|message| message.minor_version),
     )?;
-    row.put(sent.map(|message| message.minor_version))?;
-    row.put(answered.map(|message| message.minor_version))?;
+    row.put(
+        answered
+            .filter(|_| is_http1)
+            .map(|message| message.minor_version),
+    )?;
     row.put((!exchange.interim.is_empty()).then(|| interim(exchange)))?;
     row.put(codes::outcome(exchange.outcome))?;
     let is_failure = place.kind != codes::NO_FAILURE && place.kind != codes::OPEN;
     row.put(is_failure.then_some(place.kind))?;
     row.put(exchange.gaps.0)?;
     row.put(place.blocks.0)?;
-    row.put(
-        sent.map(|message| message.headers.holes())
-            .filter(|holes| !holes.is_empty()),
-    )?;
+    row.put(holes(headers_of(sent)))?;
     row.put(place.blocks.1)?;
-    row.put(
-        answered
-            .map(|message| message.headers.holes())
-            .filter(|holes| !holes.is_empty()),
-    )?;
+    row.put(holes(headers_of(answered)))?;
     for message in [sent, answered] {
         row.put(message.map(|message| signed(message.header_bytes)))?;
         row.put(message.map(|message| signed(message.body_bytes)))?;
     }
     row.put(sent.and_then(|message| message.thread_id))?;
     row.put(answered.and_then(|message| message.thread_id))?;
-    row.put(thread_evidence(sent, answered))
+    row.put(thread_evidence(sent, answered))?;
+    put_http2(row, exchange.http2.as_deref())?;
+    put_grpc(row, exchange.grpc.as_deref())?;
+    row.put(place.trailers.0)?;
+    row.put(holes(trailers_of(sent)))?;
+    row.put(place.trailers.1)?;
+    row.put(holes(trailers_of(answered)))
+}
+
+fn headers_of(message: Option<&Message>) -> Option<&HeaderBlock> {
+    message.map(|message| &message.headers)
+}
+
+fn trailers_of(message: Option<&Message>) -> Option<&HeaderBlock> {
+    message?.trailers.as_ref()
+}
+
+fn holes(block: Option<&HeaderBlock>) -> Option<&[u8]> {
+    block
+        .map(HeaderBlock::holes)
+        .filter(|holes| !holes.is_empty())
+}
+
+/// The reason phrase, unless it is the one that is registered for its status, or there is none.
+fn unregistered_reason(response: &Response) -> Option<&str> {
+    let reason = response.reason.as_str();
+    let expected = response.status_code.and_then(registered);
+    (expected != Some(reason)).then_some(reason)
+}
+
+fn put_http2(row: &mut impl Row, http2: Option<&Http2>) -> rusqlite::Result<()> {
+    let error = http2.and_then(|http2| http2.error);
+    row.put(http2.map(|http2| http2.stream_id))?;
+    row.put(http2.map(flags).filter(|flags| *flags != 0))?;
+    row.put(error.map(|error| error.code))?;
+    let stalled = http2.filter(|http2| http2.stalls > 0);
+    row.put(stalled.map(|http2| http2.stalls))?;
+    row.put(stalled.map(|http2| signed(http2.stalled_ns)))
+}
+
+fn flags(http2: &Http2) -> i64 {
+    let error = http2.error.map_or(0, |error| {
+        2 * i64::from(error.by == Side::Server) + 4 * i64::from(error.by_goaway)
+    });
+    i64::from(http2.is_pushed) + error
+}
+
+fn put_grpc(row: &mut impl Row, grpc: Option<&Grpc>) -> rusqlite::Result<()> {
+    row.put(grpc.and_then(|grpc| grpc.status_code))?;
+    row.put(
+        grpc.and_then(|grpc| grpc.message.as_ref())
+            .map(Text::as_str),
+    )?;
+    row.put(grpc.and_then(|grpc| grpc.timeout_ns).map(signed))?;
+    let messages = |of: fn(&Grpc) -> Messages| grpc.map(|grpc| signed(of(grpc).count));
+    row.put(messages(|grpc| grpc.request_messages))?;
+    row.put(messages(|grpc| grpc.response_messages))?;
+    row.put(grpc.map(|grpc| {
+        i64::from(grpc.request_messages.is_exact) + 2 * i64::from(grpc.response_messages.is_exact)
+    }))
 }
 
 /// Stores the pack, and begins the next one.

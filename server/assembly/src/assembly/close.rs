@@ -189,7 +189,6 @@ impl<I: Identities> Assembly<I> {
         }
         match conversation.protocol {
             Some("tls") => self.tally.tls += 1,
-            Some("http2") => self.tally.http2 += 1,
             None if conversation.host.is_none() => self.tally.other += 1,
             Some(_) | None => {}
         }

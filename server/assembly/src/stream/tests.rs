@@ -7,7 +7,11 @@ fn piece(offset: u64, bytes: &[u8], number: u32, new_turn: bool) -> Piece<'_> {
         offset,
         payload_length: u32::try_from(bytes.len()).unwrap(),
         number: Some(number),
-        new_turn: Some(new_turn),
+        place: if new_turn {
+            Place::NewTurn
+        } else {
+            Place::SameTurn
+        },
         previous_ns: 1,
         previous_last_chunk: false,
         bytes,
@@ -17,7 +21,7 @@ fn piece(offset: u64, bytes: &[u8], number: u32, new_turn: bool) -> Piece<'_> {
 fn file(offset: u64, bytes: &[u8]) -> Piece<'_> {
     Piece {
         number: None,
-        new_turn: None,
+        place: Place::File,
         ..piece(offset, bytes, 0, false)
     }
 }
@@ -40,6 +44,7 @@ fn show(stretch: Stretch<'_>) -> String {
             ..
         } => format!("lost:{length}"),
         Stretch::Hole { length, .. } => format!("skipped:{length}"),
+        Stretch::Frame => "#".to_owned(),
         Stretch::Turn => "|".to_owned(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use headwater_assembly::{End, Input, TcpFlags, Turn, Way};
+use headwater_assembly::{End, Input, Place, TcpFlags, Turn, Way};
 use headwater_model::{Event, Outcome};
 
 use crate::support::{GET, OK, Subject, begin_file, end, file, live, packet, results, turn};
@@ -37,7 +37,7 @@ type Told = (
     u32,
     Outcome,
     Option<(String, u64, u64)>,
-    Option<(u16, u64, u64)>,
+    Option<(Option<u16>, u64, u64)>,
 );
 
 fn told(subject: &mut Subject) -> Vec<Told> {
@@ -147,7 +147,13 @@ fn garbage_never_panics_and_ends_each_exchange_once() {
                 _ => subject.take(&Input::Turn(Turn {
                     offset: random.next() >> random.below(64),
                     number: [None, Some(0), Some(1)][random.below(3)],
-                    new_turn: [None, Some(true), Some(false)][random.below(3)],
+                    place: [
+                        Place::File,
+                        Place::NewTurn,
+                        Place::SameTurn,
+                        Place::Frame,
+                        Place::InFrame,
+                    ][random.below(5)],
                     ..turn(cookie, way, at_ns, words[random.below(8)])
                 })),
             }

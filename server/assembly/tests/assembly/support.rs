@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use headwater_assembly::{Assembly, End, Input, Limits, NoIdentities, TcpFlags, Turn, Way};
+use headwater_assembly::{Assembly, End, Input, Limits, NoIdentities, Place, TcpFlags, Turn, Way};
 use headwater_model::{Connection, Event, Exchange};
 use headwater_redact::{Key, Policy, Redactor};
 
@@ -79,7 +79,7 @@ pub(crate) fn turn(cookie: u64, way: Way, at_ns: u64, bytes: &[u8]) -> Turn<'_> 
         ack: 200,
         payload_length: u32::try_from(bytes.len()).unwrap(),
         number: Some(0),
-        new_turn: Some(true),
+        place: Place::NewTurn,
         bytes,
     }
 }
@@ -89,7 +89,7 @@ pub(crate) fn packet(cookie: u64, at_ns: u64, offset: usize, bytes: &[u8]) -> Tu
     Turn {
         offset: offset as u64,
         number: None,
-        new_turn: None,
+        place: Place::File,
         ..turn(cookie, Way::Egress, at_ns, bytes)
     }
 }

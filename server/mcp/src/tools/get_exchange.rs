@@ -26,7 +26,13 @@ pub(super) static DECLARATION: Declaration = Declaration {
         MAX_TOKENS,
     ],
     facts: FACTS,
-    tables: &[REQUEST_HEADERS, RESPONSE_HEADERS, PAGES],
+    tables: &[
+        REQUEST_HEADERS,
+        REQUEST_TRAILERS,
+        RESPONSE_HEADERS,
+        RESPONSE_TRAILERS,
+        PAGES,
+    ],
 };
 
 /// Header text given at a time, in bytes for each token of the budget.
@@ -40,6 +46,14 @@ const REQUEST_HEADERS: TableSpec = TableSpec {
 };
 const RESPONSE_HEADERS: TableSpec = TableSpec {
     name: "response.headers",
+    columns: HEADER_COLUMNS,
+};
+const REQUEST_TRAILERS: TableSpec = TableSpec {
+    name: "request.trailers",
+    columns: HEADER_COLUMNS,
+};
+const RESPONSE_TRAILERS: TableSpec = TableSpec {
+    name: "response.trailers",
     columns: HEADER_COLUMNS,
 };
 const PAGES: TableSpec = TableSpec {
@@ -104,7 +118,22 @@ const FACTS: &[FactSpec] = facts_of!(
     fact("connection.id", "string"),
     fact("connection.ordinal", "integer"),
     fact("connection.close_reason", "string"),
-    fact("connection.joined_midstream", "boolean");
+    fact("connection.joined_midstream", "boolean"),
+    fact("http2.stream_id", "integer"),
+    fact("http2.error", "string"),
+    fact("http2.error_by", "string"),
+    fact("http2.stalls", "integer"),
+    fact("http2.stalled_ms", "number"),
+    fact("http2.pushed", "boolean"),
+    captured("rpc.service"),
+    captured("rpc.method"),
+    fact("rpc.grpc_status_code", "integer"),
+    fact("rpc.grpc_status", "string"),
+    captured("rpc.grpc_message"),
+    fact("rpc.timeout_ms", "number"),
+    fact("rpc.request_messages", "string"),
+    fact("rpc.response_messages", "string"),
+    fact("rpc.kind_seen", "string");
     ends "client", "server";
     messages "request", "response"
 );
@@ -121,6 +150,7 @@ pub(super) async fn answer(
     let mut output = Output::framed(&answer, "");
     let exchange = &answer.value;
     facts(&mut output, exchange);
+    protocol(&mut output, exchange);
     end(
         &mut output,
         [
@@ -177,6 +207,11 @@ pub(super) async fn answer(
         output
             .tables
             .push(headers(&REQUEST_HEADERS, &request.headers));
+        if !request.trailers.is_empty() {
+            output
+                .tables
+                .push(headers(&REQUEST_TRAILERS, &request.trailers));
+        }
     }
     if let Some(response) = &exchange.response {
         message(
@@ -196,6 +231,11 @@ pub(super) async fn answer(
         output
             .tables
             .push(headers(&RESPONSE_HEADERS, &response.headers));
+        if !response.trailers.is_empty() {
+            output
+                .tables
+                .push(headers(&RESPONSE_TRAILERS, &response.trailers));
+        }
     }
     Ok(squeeze(output, arguments.max_tokens()))
 }
@@ -245,6 +285,55 @@ fn facts(output: &mut Output, exchange: &ExchangeDetail) {
         "connection.joined_midstream",
         exchange.joined_midstream,
     );
+}
+
+fn protocol(output: &mut Output, exchange: &ExchangeDetail) {
+    if let Some(http2) = &exchange.http2 {
+        output.tell(FACTS, "http2.stream_id", http2.stream_id);
+        output.tell(FACTS, "http2.error", http2.error.as_deref());
+        output.tell(FACTS, "http2.error_by", http2.error_by);
+        if http2.stalls > 0 {
+            output.tell(FACTS, "http2.stalls", http2.stalls);
+            let stalled = milliseconds(Some(http2.stalled_ns));
+            output.tell(FACTS, "http2.stalled_ms", stalled);
+        }
+        if http2.is_pushed {
+            output.tell(FACTS, "http2.pushed", true);
+        }
+    }
+    if let Some(grpc) = &exchange.grpc {
+        output.tell(FACTS, "rpc.service", grpc.service.as_deref().map(value));
+        output.tell(FACTS, "rpc.method", grpc.method.as_deref().map(value));
+        output.tell(FACTS, "rpc.grpc_status_code", grpc.status_code);
+        output.tell(FACTS, "rpc.grpc_status", grpc.status.as_deref());
+        output.tell(
+            FACTS,
+            "rpc.grpc_message",
+            grpc.message.as_deref().map(value),
+        );
+        output.tell(FACTS, "rpc.timeout_ms", milliseconds(grpc.timeout_ns));
+        let [requests, responses] = grpc.messages;
+        let [exact_requests, exact_responses] = grpc.is_exact;
+        output.tell(
+            FACTS,
+            "rpc.request_messages",
+            count(requests, exact_requests),
+        );
+        output.tell(
+            FACTS,
+            "rpc.response_messages",
+            count(responses, exact_responses),
+        );
+        output.tell(FACTS, "rpc.kind_seen", grpc.kind_seen);
+    }
+}
+
+fn count(messages: u64, is_exact: bool) -> String {
+    if is_exact {
+        messages.to_string()
+    } else {
+        format!("at least {messages}")
+    }
 }
 
 fn end(output: &mut Output, paths: [&'static str; 12], end: &EndDetail, is_detailed: bool) {

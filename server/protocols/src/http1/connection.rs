@@ -24,6 +24,8 @@ pub struct Connection<O: Observer> {
     pub(super) requests_unseen: Gaps,
     /// Turns so far of a connection on which no head was seen.
     turns_without_head: u8,
+    /// Bytes of the piece that took another protocol's place behind the last head.
+    unread: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +64,7 @@ impl<O: Observer> Connection<O> {
             joined_midstream,
             requests_unseen: Gaps::default(),
             turns_without_head: 0,
+            unread: 0,
         }
     }
 
@@ -100,6 +103,14 @@ impl<O: Observer> Connection<O> {
             rest = rest.get(used..).unwrap_or_default();
             piece.began.fresh_turn = false;
         }
+        if self.phase == Phase::Upgraded {
+            self.unread = rest.len();
+        }
+    }
+
+    /// Bytes at the end of the piece given last that are another protocol's: an upgrade or a tunnel began before them.
+    pub fn unread(&self) -> usize {
+        self.unread
     }
 
     /// The next bytes in this direction begin a new turn: bytes of the other side passed and were acknowledged in
@@ -126,6 +137,7 @@ impl<O: Observer> Connection<O> {
                 response: exchange.response.as_ref(),
                 interim: exchange.interim,
                 gaps: exchange.gaps,
+                stream: None,
             })
     }
 

@@ -297,5 +297,6 @@ fn hand_over<O: Observer>(
         outcome,
         end_ns,
         gaps,
+        stream: None,
     });
 }

@@ -4,7 +4,7 @@ use headwater_redact::{HeaderField, render_headers};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{ExchangeDetail, HeaderLine, MessageDetail, end, explained};
+use super::{ExchangeDetail, HeaderLine, MessageDetail, end, explained, protocol};
 use crate::QueryError;
 use crate::answer::Window;
 use crate::id::{ConnectionId, ExchangeId};
@@ -80,11 +80,33 @@ impl Record {
         snapshot: &mut Snapshot,
         request: bool,
     ) -> Result<Vec<HeaderField>, QueryError> {
-        let (block, holes) = if request {
+        let columns = if request {
             ("request_header_block_id", "request_header_holes")
         } else {
             ("response_header_block_id", "response_header_holes")
         };
+        self.block(snapshot, columns).await
+    }
+
+    /// The trailer fields of the request (`true`) or response.
+    async fn trailers(
+        &self,
+        snapshot: &mut Snapshot,
+        request: bool,
+    ) -> Result<Vec<HeaderField>, QueryError> {
+        let columns = if request {
+            ("request_trailer_block_id", "request_trailer_holes")
+        } else {
+            ("response_trailer_block_id", "response_trailer_holes")
+        };
+        self.block(snapshot, columns).await
+    }
+
+    async fn block(
+        &self,
+        snapshot: &mut Snapshot,
+        (block, holes): (&str, &str),
+    ) -> Result<Vec<HeaderField>, QueryError> {
         let Some(block): Option<i64> = self.row.try_get(block)? else {
             return Ok(Vec::new());
         };
@@ -147,6 +169,8 @@ impl Record {
             connection_close_reason: ends.close_reason,
             joined_midstream: ends.joined_midstream,
             gaps: self.gaps()?,
+            http2: protocol::http2(row)?,
+            grpc: protocol::grpc(row)?,
         })
     }
 
@@ -185,6 +209,7 @@ impl Record {
         Ok(Some(MessageDetail {
             version: self.version("request_minor_version")?,
             headers: lines(self.headers(snapshot, true).await?),
+            trailers: lines(self.trailers(snapshot, true).await?),
             header_bytes: self.size("http_request_header_size")?,
             body_bytes: self.size("http_request_body_size")?,
             first_byte_ns: self.timing.start_ns,
@@ -198,17 +223,14 @@ impl Record {
     }
 
     async fn response(&self, snapshot: &mut Snapshot) -> Result<Option<MessageDetail>, QueryError> {
-        if self
-            .row
-            .try_get::<Option<i64>, _>("http_response_status_code")?
-            .is_none()
-        {
+        if self.timing.response_start.is_none() {
             return Ok(None);
         }
         let evidence: Option<i64> = self.row.try_get("thread_evidence")?;
         Ok(Some(MessageDetail {
             version: self.version("response_minor_version")?,
             headers: lines(self.headers(snapshot, false).await?),
+            trailers: lines(self.trailers(snapshot, false).await?),
             header_bytes: self.size("http_response_header_size")?,
             body_bytes: self.size("http_response_body_size")?,
             first_byte_ns: self
@@ -226,7 +248,11 @@ impl Record {
 
     fn version(&self, column: &str) -> Result<String, QueryError> {
         let minor: Option<i64> = self.row.try_get(column)?;
-        Ok(format!("HTTP/1.{}", minor.unwrap_or(1)))
+        let stream: Option<i64> = self.row.try_get("http2_stream_id")?;
+        Ok(match stream {
+            Some(_) => "HTTP/2".to_owned(),
+            None => format!("HTTP/1.{}", minor.unwrap_or(1)),
+        })
     }
 
     fn size(&self, column: &str) -> Result<u64, QueryError> {
@@ -275,6 +301,9 @@ const COLUMNS: &str = "e.id, e.connection_id, e.ordinal, e.start_ns, e.request_e
     e.http_response_status_code, e.http_response_reason, e.request_minor_version, e.response_minor_version, e.interim, \
     e.outcome, e.gaps, e.request_header_block_id, e.request_header_holes, e.response_header_block_id, \
     e.response_header_holes, e.http_request_header_size, e.http_request_body_size, e.http_response_header_size, \
-    e.http_response_body_size, e.request_thread_id, e.response_thread_id, e.thread_evidence";
+    e.http_response_body_size, e.request_thread_id, e.response_thread_id, e.thread_evidence, e.http2_stream_id, e.http2_flags, \
+    e.http2_error_code, e.http2_stalls, e.http2_stalled_ns, e.rpc_grpc_status_code, e.rpc_grpc_message, e.rpc_grpc_timeout_ns, \
+    e.rpc_request_messages, e.rpc_response_messages, e.rpc_messages_exact, e.request_trailer_block_id, e.request_trailer_holes, \
+    e.response_trailer_block_id, e.response_trailer_holes";
 const AUTHORITY_FORM: i64 = 2;
 const REQUEST_NOT_SEEN: i64 = 8;

@@ -1,7 +1,7 @@
 //! Writes a header block as template and holes. Redacts nothing itself: `fields` writes to the sink here.
 
 use super::seen::Seen;
-use super::{HeaderBlock, kind};
+use super::{Captured, HeaderBlock, kind};
 use crate::fields;
 use crate::hash::{Digest, Hasher};
 use crate::policy::{HeaderRules, Rule};
@@ -32,16 +32,7 @@ pub(crate) fn encode(
     }
     let rule = rules.of(name);
     let (template_start, holes_start) = (out.template.len(), out.holes.len());
-    if rule == Rule::Unknown && !fields::is_readable_name(name) {
-        // The template knows names as text only.
-        let mut text = TextSink::default();
-        redact(hasher, name, &mut text);
-        write_bytes(text.into_string().as_bytes(), &mut out.template);
-    } else {
-        scratch.text.clear();
-        printable::extend(&mut scratch.text, name);
-        write_bytes(&scratch.text, &mut out.template);
-    }
+    write_name(hasher, rule, name, scratch, out);
     let varying = rule.is_varying() || value.len() > LONGEST_INLINE;
     let mut sink = FieldSink::new(scratch, out, varying);
     fields::value(hasher, rule, value, &mut sink);
@@ -53,6 +44,70 @@ pub(crate) fn encode(
     {
         scratch.seen.remember((name, value), written, holes);
     }
+}
+
+fn write_name(
+    hasher: &Hasher,
+    rule: Rule,
+    name: &[u8],
+    scratch: &mut Scratch,
+    out: &mut HeaderBlock,
+) {
+    if rule == Rule::Unknown && !fields::is_readable_name(name) {
+        // The template knows names as text only.
+        let mut text = TextSink::default();
+        redact(hasher, name, &mut text);
+        write_bytes(text.into_string().as_bytes(), &mut out.template);
+    } else {
+        scratch.text.clear();
+        printable::extend(&mut scratch.text, name);
+        write_bytes(&scratch.text, &mut out.template);
+    }
+}
+
+/// Appends one field of which name or value may not be known.
+pub(crate) fn encode_partly(
+    hasher: &Hasher,
+    rules: &HeaderRules,
+    field: (Captured<'_>, Captured<'_>),
+    scratch: &mut Scratch,
+    out: &mut HeaderBlock,
+) {
+    match field {
+        (Captured::Known(name), Captured::Known(value)) => {
+            encode(hasher, rules, (name, value), scratch, out);
+        }
+        (Captured::Known(name), Captured::Unknown(generation, number)) => {
+            write_name(hasher, rules.of(name), name, scratch, out);
+            write_unknown(generation, number, out);
+        }
+        (Captured::Unknown(generation, number), value) => {
+            let mut name = Vec::new();
+            unknown(generation, number, &mut name);
+            write_bytes(&name, &mut out.template);
+            match value {
+                Captured::Known(value) => {
+                    let mut sink = FieldSink::new(scratch, out, false);
+                    // Nothing says that it is harmless.
+                    fields::value(hasher, Rule::Unknown, value, &mut sink);
+                    sink.end_value();
+                }
+                Captured::Unknown(generation, number) => write_unknown(generation, number, out),
+            }
+        }
+    }
+}
+
+/// Text that stands for what is not known.
+pub(crate) fn unknown(generation: u32, number: i64, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("{{unknown:{generation}:{number}}}").as_bytes());
+}
+
+fn write_unknown(generation: u32, number: i64, out: &mut HeaderBlock) {
+    out.template.extend_from_slice(&[1, HOLE]);
+    out.holes.push(kind::UNKNOWN);
+    write_number(u64::from(generation), &mut out.holes);
+    write_number((number << 1 ^ number >> 63).cast_unsigned(), &mut out.holes);
 }
 
 /// Collects the parts of one field.

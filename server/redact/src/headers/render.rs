@@ -1,6 +1,7 @@
 //! Reads a stored header block back. The bytes may be damaged or from a newer version: what can be read is given, and
 //! reading ends at the first byte that makes no sense.
 
+use super::encode::unknown;
 use super::{HeaderField, HeaderValue, kind};
 use crate::date;
 use crate::hash::{Digest, Scheme};
@@ -54,6 +55,12 @@ fn single(kind: u8, holes: &mut Reader<'_>, out: &mut Vec<u8>) -> Option<bool> {
         }
         kind::NUMBER => out.extend_from_slice(holes.number()?.to_string().as_bytes()),
         kind::DATE => out.extend_from_slice(date::written(holes.number()?).as_bytes()),
+        kind::UNKNOWN => {
+            let generation = u32::try_from(holes.number()?).ok()?;
+            let zigzag = holes.number()?;
+            let number = (zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed();
+            unknown(generation, number, out);
+        }
         _ => {
             let scheme = Scheme::from_index(kind.checked_sub(kind::DIGEST)?)?;
             let hash = *holes.bytes(8)?.as_array()?;

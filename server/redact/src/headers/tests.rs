@@ -1,6 +1,6 @@
 //! Round trips of the encoding, what goes where, and damaged input.
 
-use super::{HeaderBlock, HeaderField, render_headers};
+use super::{Captured, HeaderBlock, HeaderField, render_headers};
 use crate::{Key, Policy, Redactor};
 
 fn block(fields: &[(&str, &str)]) -> HeaderBlock {
@@ -214,4 +214,32 @@ fn a_field_seen_before_is_written_alike() {
         );
         assert_eq!(rendered(&out), [("User-Agent".to_owned(), value)]);
     }
+}
+
+#[test]
+fn what_is_not_known_says_so_and_cannot_be_imitated() {
+    let mut redactor = Redactor::new(&Key([3; 32]), &Policy::default());
+    let mut block = HeaderBlock::default();
+    let fields = [
+        (
+            Captured::Known(&b":authority"[..]),
+            Captured::Unknown(0, -3),
+        ),
+        (Captured::Known(b"date"), Captured::Unknown(2, 7)),
+        (Captured::Unknown(0, -4), Captured::Unknown(0, -4)),
+        (Captured::Unknown(0, -5), Captured::Known(b"s3cr3t")),
+        (
+            Captured::Known(b"accept"),
+            Captured::Known(b"{unknown:0:1}"),
+        ),
+    ];
+    redactor.headers_partly(fields.into_iter(), &mut block);
+    let shown = render_headers(block.template(), block.holes());
+    let text = |at: usize| (shown[at].name.as_str(), shown[at].value.text.as_str());
+    assert_eq!(text(0), (":authority", "{unknown:0:-3}"));
+    assert_eq!(text(1), ("date", "{unknown:2:7}"));
+    assert_eq!(text(2), ("{unknown:0:-4}", "{unknown:0:-4}"));
+    assert_eq!(text(3).0, "{unknown:0:-5}");
+    assert!(shown[3].value.redacted, "{shown:?}");
+    assert!(!text(4).1.starts_with("{unknown"), "{shown:?}");
 }

@@ -90,6 +90,8 @@ const NEGOTIATION: &[&str] = &[
 ];
 
 const CONNECTION: &[&str] = &[
+    ":protocol",
+    ":scheme",
     "alt-svc",
     "connection",
     "early-data",

@@ -108,6 +108,7 @@ impl Fixture {
             last_byte_ns: Some(start_ns + 1_000),
             thread_id: Some(100),
             thread_evidence: Evidence::TurnStart,
+            trailers: None,
         };
         self.redactor
             .headers(fields.into_iter(), &mut message.headers);
@@ -123,7 +124,7 @@ impl Fixture {
                 last_byte_ns: Some(start_ns + 60_000 + key % 97 * 1_000),
                 ..message
             },
-            status_code,
+            status_code: Some(status_code),
             reason: self.redactor.phrase(b"OK"),
         });
         Exchange {
@@ -140,6 +141,8 @@ impl Fixture {
             end_ns: start_ns + 200_000,
             gaps: Gaps::default(),
             ordinal: u32::try_from(key).unwrap(),
+            http2: None,
+            grpc: None,
         }
     }
 

@@ -1,6 +1,6 @@
-//! The values that leave this module: an exchange with its parts, its outcome and its gaps.
+//! What the parsers of HTTP find: an exchange with its parts, its outcome and its gaps.
 //!
-//! Owns: their shape. Refuses: to know how they are found. The words are those of `headwater-model`, which this crate
+//! Owns: their shape, the same for HTTP/1 and HTTP/2. Refuses: to know how they are found. The words are those of `headwater-model`, which this crate
 //! does not depend on, so that it stays a parser and nothing else; [`Gaps`] has the same bits.
 
 /// One request with its response, or the lack of one, after its end.
@@ -20,6 +20,8 @@ pub struct Exchange<Q, S> {
     pub end_ns: u64,
     /// What could not be seen.
     pub gaps: Gaps,
+    /// What only HTTP/2 knows of it; `None` in HTTP/1.
+    pub stream: Option<Box<crate::http2::StreamFacts>>,
 }
 
 /// An exchange that has begun and not ended, as far as it is known.
@@ -35,6 +37,8 @@ pub struct OpenExchange<'a, Q, S> {
     pub interim: Interim,
     /// What could not be seen so far.
     pub gaps: Gaps,
+    /// What only HTTP/2 knows of it; `None` in HTTP/1.
+    pub stream: Option<&'a crate::http2::StreamFacts>,
 }
 
 /// A request: what the observer made of its head, and its sizes and times.
@@ -77,7 +81,7 @@ pub enum Outcome {
     /// The response was seen to its end, and so was the request unless its `last_byte_ns` is `None` (a server may answer
     /// early and close, RFC 9112, 9.6).
     Complete,
-    /// Never given by a [`Connection`](super::Connection): what an exchange from its `open` is.
+    /// Never given when one ends: what an exchange from its `open` is.
     Open,
     /// The client closed or reset before the response (or its end) came.
     ClientGaveUp,
@@ -117,6 +121,8 @@ impl Gaps {
     pub const TRAILERS_UNSEEN: Self = Self(1 << 6);
     /// A hole in the capture itself.
     pub const CAPTURE_HOLE: Self = Self(1 << 7);
+    /// HTTP/2: texts of the header table that were not seen stand in its heads.
+    pub const FIELDS_UNKNOWN: Self = Self(1 << 8);
 
     /// Both sets.
     #[must_use]
@@ -127,7 +133,7 @@ impl Gaps {
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
-    pub(super) fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.0 |= other.0;
     }
 }
@@ -146,7 +152,7 @@ impl Interim {
             .get(..usize::from(self.length))
             .unwrap_or_default()
     }
-    pub(super) fn push(&mut self, status: u16) {
+    pub(crate) fn push(&mut self, status: u16) {
         if let Some(free) = self.statuses.get_mut(usize::from(self.length)) {
             *free = status;
             self.length += 1;

@@ -1,0 +1,334 @@
+//! HTTP/2 (RFC 9113): copying frame by frame. Headers of frames are copied with all that is in them, but of DATA, of which the
+//! header alone is; bodies stay in the kernel.
+//!
+//! One exception, five bytes long: DATA that begins with a zero or a one may begin with the prefix of a gRPC message, which
+//! is copied so that messages can be counted.
+//!
+//! Where the walk is stands in the flow map, not in registers: the verifier then sees the same state in each round of the
+//! loop, and the program that goes on after a tail call finds it there.
+
+use aya_ebpf::{
+    EbpfContext,
+    helpers::generated::{bpf_get_socket_cookie, bpf_ktime_get_boot_ns, bpf_skb_load_bytes},
+    macros::map,
+    maps::ProgramArray,
+    programs::SkBuffContext,
+};
+use headwater_schema::{
+    flow::{DirectionState, counter, direction_flag},
+    record::{direction, place},
+};
+
+use crate::{
+    counters::count,
+    flow,
+    packet::{load, zero},
+    settings,
+    turn::{Scene, Step, emit, looks_like_head, sender, smaller},
+};
+
+/// Frames looked at by one program; 33 tail calls may follow each other.
+const FRAMES: u32 = 16;
+/// Bytes of a frame's header (RFC 9113 section 4.1).
+const HEADER: u32 = 9;
+/// Bytes of the client's connection preface (RFC 9113 section 3.4).
+const PREFACE: u32 = 24;
+/// Bytes before a gRPC message: a flag and a length.
+const MESSAGE_PREFIX: u32 = 5;
+
+#[map]
+static GO_ON_EGRESS: ProgramArray = ProgramArray::with_max_entries(1, 0);
+#[map]
+static GO_ON_INGRESS: ProgramArray = ProgramArray::with_max_entries(1, 0);
+
+/// Whether the packet is to be walked frame by frame; makes the direction ready for that.
+#[inline(always)]
+pub fn are_here(
+    ctx: &SkBuffContext,
+    scene: &Scene,
+    side: &mut DirectionState,
+    step: &Step,
+) -> bool {
+    if side.flags & direction_flag::FRAMED == 0 {
+        if !(step.first || step.new_turn || side.flags & direction_flag::COPYING != 0) || step.ahead != 0 {
+            return false;
+        }
+        let Some(start) = load::<9>(ctx, scene.payload_at) else {
+            return false;
+        };
+        let begins = if start[0] == b'P' {
+            is_preface(&start) && scene.payload_length >= PREFACE
+        } else {
+            start[0] == 0 && begins_frames(ctx, scene, &start)
+        };
+        if !begins {
+            return false;
+        }
+        side.flags |= direction_flag::FRAMED;
+        restart(side);
+        if start[0] == b'P' {
+            // The preface is a frame of its own sort, of which all is copied.
+            side.walk_at = 0;
+            side.frame_left = PREFACE;
+            side.frame_copy = PREFACE;
+        }
+        return true;
+    }
+    if step.ahead != 0 {
+        side.flags |= direction_flag::ADRIFT;
+    }
+    let at_header = side.frame_left == 0 && side.header_have == 0;
+    if step.new_turn
+        && (at_header || side.flags & direction_flag::ADRIFT != 0)
+        && looks_like_head(ctx, scene.payload_at, scene.payload_length)
+    {
+        // Text where a frame is due: it was none.
+        side.flags &= !(direction_flag::FRAMED | direction_flag::ADRIFT);
+        return false;
+    }
+    side.walk_at = 0;
+    if side.flags & direction_flag::ADRIFT != 0 {
+        count(counter::FRAMES_ADRIFT);
+        restart(side);
+        let found = match load::<9>(ctx, scene.payload_at) {
+            Some(start) => is_header(&start),
+            None => false,
+        };
+        if found {
+            side.flags &= !direction_flag::ADRIFT;
+        }
+    }
+    true
+}
+
+/// Walks the packet's frames, from where the walk is.
+#[inline(always)]
+pub fn walk(ctx: &SkBuffContext, scene: &Scene, side: &mut DirectionState) {
+    if side.flags & direction_flag::ADRIFT != 0 {
+        return;
+    }
+    side.payload_at = scene.payload_at;
+    for _ in 0..FRAMES {
+        if !one(ctx, scene, side) {
+            return;
+        }
+    }
+    if side.walk_at >= scene.payload_length {
+        return;
+    }
+    // SAFETY: the programs in these maps are of this one's type; on success the call does not return.
+    unsafe {
+        if scene.direction == direction::EGRESS {
+            let _ = GO_ON_EGRESS.tail_call(ctx, 0);
+        } else {
+            let _ = GO_ON_INGRESS.tail_call(ctx, 0);
+        }
+    }
+    // Too many in one packet.
+    count(counter::FRAMES_ADRIFT);
+    side.flags |= direction_flag::ADRIFT;
+}
+
+/// Goes on with a packet behind the frames that the program before has walked.
+#[inline(always)]
+pub fn go_on(ctx: &SkBuffContext, way: u8) {
+    // SAFETY: helpers without side effects on this context.
+    let (at_ns, cookie) = unsafe { (bpf_ktime_get_boot_ns(), bpf_get_socket_cookie(ctx.as_ptr())) };
+    let Some(state) = flow::find(cookie) else {
+        return;
+    };
+    let inbound = way == direction::INGRESS;
+    let (tgid, tid, owned) = if inbound {
+        (0, 0, headwater_schema::record::owned::NO)
+    } else {
+        sender(ctx)
+    };
+    let side = if inbound {
+        &mut state.directions[1]
+    } else {
+        &mut state.directions[0]
+    };
+    let payload_at = side.payload_at;
+    let payload_length = ctx.len().saturating_sub(payload_at);
+    let scene = Scene {
+        at_ns,
+        cookie,
+        tgid,
+        tid,
+        seq: side.next_seq.wrapping_sub(payload_length),
+        ack: side.turn_ack,
+        direction: way,
+        owned,
+        offset: side.bytes.wrapping_sub(u64::from(payload_length)),
+        previous_ns: side.last_ns,
+        payload_at,
+        payload_length,
+    };
+    walk(ctx, &scene, side);
+}
+
+/// One step: the rest of a frame, or a header with what the packet holds of its frame. Says whether there may be more.
+#[inline(always)]
+fn one(ctx: &SkBuffContext, scene: &Scene, side: &mut DirectionState) -> bool {
+    let at = side.walk_at;
+    if at >= scene.payload_length {
+        return false;
+    }
+    let here = scene.payload_length - at;
+    if side.frame_left > 0 {
+        let passes = smaller(side.frame_left, here);
+        let copied = smaller(side.frame_copy, passes);
+        // What begins a connection is told as the beginning of a frame.
+        let what = if side.frame_left == PREFACE && at == 0 && scene.offset == 0 {
+            place::FRAME
+        } else {
+            place::IN_FRAME
+        };
+        side.frame_left -= passes;
+        side.frame_copy -= copied;
+        side.walk_at = at + passes;
+        if copied > 0 {
+            tell(ctx, scene, side, at, passes, copied, what);
+        }
+        return true;
+    }
+    let have = side.header_have;
+    if have >= HEADER {
+        // Not reached; says so to the verifier.
+        return false;
+    }
+    let wanted = smaller(HEADER - have, here);
+    let bounded = (core::hint::black_box(wanted).wrapping_sub(1) & 15) + 1;
+    // SAFETY: at most 16 bytes are written behind at most 15, into an array of 36 in the map's value.
+    let result = unsafe {
+        bpf_skb_load_bytes(
+            ctx.as_ptr().cast(),
+            scene.payload_at + at,
+            side.header.as_mut_ptr().add((core::hint::black_box(have) & 15) as usize).cast(),
+            bounded,
+        )
+    };
+    if result != 0 {
+        side.flags |= direction_flag::ADRIFT;
+        return false;
+    }
+    let what = if have == 0 { place::FRAME } else { place::IN_FRAME };
+    if have + wanted < HEADER {
+        side.header_have = have + wanted;
+        side.walk_at = at + wanted;
+        tell(ctx, scene, side, at, wanted, wanted, what);
+        return false;
+    }
+    side.header_have = 0;
+    let length = u32::from_be_bytes([0, side.header[0], side.header[1], side.header[2]]);
+    let passes = smaller(length, here - wanted);
+    let copy = to_copy(ctx, scene, side.header[3], at + wanted, passes, length);
+    let copied = smaller(copy, passes);
+    side.frame_left = length - passes;
+    side.frame_copy = copy - copied;
+    side.walk_at = at + wanted + passes;
+    tell(ctx, scene, side, at, wanted + passes, wanted + copied, what);
+    true
+}
+
+/// How many bytes of a frame's payload are copied.
+#[inline(always)]
+fn to_copy(ctx: &SkBuffContext, scene: &Scene, kind: u8, at: u32, passes: u32, length: u32) -> u32 {
+    if kind != 0 {
+        return smaller(length, settings::cap());
+    }
+    if passes < MESSAGE_PREFIX {
+        return 0;
+    }
+    match load::<1>(ctx, scene.payload_at + at) {
+        Some([0 | 1]) => MESSAGE_PREFIX,
+        _ => 0,
+    }
+}
+
+/// Writes a record of `length` bytes at `at` of the payload, of which the first `copied` are copied.
+#[inline(always)]
+fn tell(
+    ctx: &SkBuffContext,
+    scene: &Scene,
+    side: &mut DirectionState,
+    at: u32,
+    length: u32,
+    copied: u32,
+    what: u8,
+) {
+    let mut record = scene.record(side);
+    record.offset = scene.offset.wrapping_add(u64::from(at));
+    record.payload_length = length;
+    record.place = what;
+    emit(ctx, scene.payload_at + at, copied, record);
+}
+
+#[inline(always)]
+fn restart(side: &mut DirectionState) {
+    let none = zero() as u32;
+    side.frame_left = none;
+    side.frame_copy = none;
+    side.header_have = none;
+    side.walk_at = none;
+}
+
+/// `PRI * HT` (RFC 9113 section 3.4).
+#[inline(always)]
+fn is_preface(start: &[u8; 9]) -> bool {
+    // As numbers: comparing arrays of this length is a call.
+    let [a, b, c, d, e, f, g, h, _] = *start;
+    u64::from_ne_bytes([a, b, c, d, e, f, g, h]) == u64::from_ne_bytes(*b"PRI * HT")
+}
+
+/// Whether a packet of which nothing else is known begins with frames: the server's SETTINGS, which come first (RFC 9113
+/// section 3.4), or, where the beginning was not seen, a frame that fills the packet or is followed by another.
+#[inline(always)]
+fn begins_frames(ctx: &SkBuffContext, scene: &Scene, start: &[u8; 9]) -> bool {
+    if !is_header(start) {
+        return false;
+    }
+    let next = HEADER + u32::from_be_bytes([0, start[0], start[1], start[2]]);
+    if next == scene.payload_length {
+        // An empty frame of zeros alone proves nothing; this one has a type and a fitting length.
+        return start[3] != 0;
+    }
+    if next > scene.payload_length {
+        return false;
+    }
+    match load::<9>(ctx, scene.payload_at + next) {
+        Some(second) => is_header(&second),
+        None => false,
+    }
+}
+
+/// Whether these bytes can be a frame's header (RFC 9113 section 6): length, flags and stream as its type wants them.
+#[inline(always)]
+fn is_header(bytes: &[u8; 9]) -> bool {
+    let length = u32::from_be_bytes([0, bytes[0], bytes[1], bytes[2]]);
+    let (kind, flags) = (bytes[3], bytes[4]);
+    let stream = u32::from_be_bytes([bytes[5], bytes[6], bytes[7], bytes[8]]);
+    if length > 16_384 || stream >= 1 << 24 {
+        return false;
+    }
+    match kind {
+        // DATA, HEADERS
+        0 => stream != 0 && flags & 0xf6 == 0,
+        1 => stream != 0 && flags & 0xd2 == 0 && length > 0,
+        // PRIORITY, RST_STREAM
+        2 => stream != 0 && length == 5 && flags == 0,
+        3 => stream != 0 && length == 4 && flags == 0,
+        // SETTINGS
+        4 => stream == 0 && length % 6 == 0 && flags & 0xfe == 0 && length <= 240,
+        // PUSH_PROMISE
+        5 => stream != 0 && flags & 0xf3 == 0 && length > 4,
+        // PING, GOAWAY
+        6 => stream == 0 && length == 8 && flags & 0xfe == 0,
+        7 => stream == 0 && length >= 8 && flags == 0,
+        // WINDOW_UPDATE
+        8 => length == 4 && flags == 0,
+        // CONTINUATION
+        9 => stream != 0 && flags & 0xfb == 0,
+        _ => false,
+    }
+}

@@ -1,0 +1,205 @@
+//! Which protocol a conversation speaks, and the change from one to another.
+//!
+//! Owns: the parser at hand. A conversation begins as HTTP/1, which tells soon when it is none; HTTP/2 is known by its
+//! preface, by the server's SETTINGS, by the probes' word that a frame begins, or by an upgrade. Does not parse.
+
+use headwater_protocols::http1::{self, Direction, End, Skip, Tail, Verdict};
+use headwater_protocols::{exchange, http2};
+
+use crate::heads::{Answered, Asked, Heads};
+
+/// What the parsers find.
+pub(crate) type Parsed = exchange::Exchange<Box<Asked>, Box<Answered>>;
+/// What they hold open.
+pub(crate) type Open<'a> = exchange::OpenExchange<'a, Box<Asked>, Box<Answered>>;
+
+/// The parser at hand.
+pub(crate) enum Dialect {
+    Http1(Box<http1::Connection<Heads>>),
+    Http2(Box<http2::Connection<Heads>>),
+}
+
+impl Dialect {
+    pub(crate) fn new(limits: http1::Limits, joined_midstream: bool) -> Self {
+        Self::Http1(Box::new(http1::Connection::new(limits, joined_midstream)))
+    }
+
+    /// Bytes passed. `joined_midstream`: the beginning of the conversation was not seen.
+    pub(crate) fn bytes(
+        &mut self,
+        direction: Direction,
+        at_ns: u64,
+        tag: u64,
+        data: &[u8],
+        joined_midstream: bool,
+        heads: &mut Heads,
+    ) {
+        if let Self::Http1(parser) = self {
+            if is_untouched(parser) && begins_http2(direction, data, joined_midstream) {
+                let midstream = joined_midstream && !data.starts_with(PREFACE);
+                *self = Self::http2(midstream);
+            } else {
+                parser.bytes(direction, at_ns, tag, data, heads);
+                return self.upgrade(direction, at_ns, tag, data, heads);
+            }
+        }
+        if let Self::Http2(parser) = self {
+            parser.bytes(direction, at_ns, tag, data, heads);
+        }
+    }
+
+    /// Where a request asked to go on as HTTP/2 and the server has agreed, what follows is that.
+    fn upgrade(
+        &mut self,
+        direction: Direction,
+        at_ns: u64,
+        tag: u64,
+        data: &[u8],
+        heads: &mut Heads,
+    ) {
+        let Self::Http1(parser) = self else {
+            return;
+        };
+        if parser.is_http(direction) != Verdict::Upgraded {
+            return;
+        }
+        let unread = data
+            .get(data.len().saturating_sub(parser.unread())..)
+            .unwrap_or_default();
+        let Some(last) = heads.found.ended.last() else {
+            return;
+        };
+        let switched = last
+            .response
+            .as_ref()
+            .is_some_and(|response| response.value.status_code == Some(101));
+        if let Some(request) = last.request.as_ref().filter(|_| switched)
+            && request.value.asks_http2
+        {
+            let mut next = http2::Connection::upgraded(http2::Limits::default(), request.clone());
+            if !unread.is_empty() {
+                next.bytes(direction, at_ns, tag, unread, heads);
+            }
+            *self = Self::Http2(Box::new(next));
+        }
+    }
+
+    /// A frame of HTTP/2 begins with the next bytes.
+    pub(crate) fn frame(&mut self, direction: Direction, joined_midstream: bool) {
+        if let Self::Http1(parser) = self
+            && is_untouched(parser)
+        {
+            *self = Self::http2(joined_midstream);
+        }
+        if let Self::Http2(parser) = self {
+            parser.frame(direction);
+        }
+    }
+
+    /// A turn begins with the next bytes.
+    pub(crate) fn turn(&mut self, direction: Direction) {
+        match self {
+            Self::Http1(parser) => parser.turn(direction),
+            Self::Http2(_) => {}
+        }
+    }
+
+    pub(crate) fn skipped(
+        &mut self,
+        direction: Direction,
+        at_ns: u64,
+        length: u64,
+        (why, tail): (Skip, Tail),
+        heads: &mut Heads,
+    ) {
+        match self {
+            Self::Http1(parser) => parser.skipped(direction, at_ns, length, why, tail, heads),
+            Self::Http2(parser) => parser.skipped(direction, at_ns, length, why, heads),
+        }
+    }
+
+    pub(crate) fn end(&mut self, direction: Direction, at_ns: u64, how: End, heads: &mut Heads) {
+        match self {
+            Self::Http1(parser) => parser.end(direction, at_ns, how, heads),
+            Self::Http2(parser) => parser.end(direction, at_ns, how, heads),
+        }
+    }
+
+    pub(crate) fn open(&self) -> Vec<Open<'_>> {
+        match self {
+            Self::Http1(parser) => parser.open().collect(),
+            Self::Http2(parser) => parser.open().collect(),
+        }
+    }
+
+    pub(crate) fn has_open(&self) -> bool {
+        match self {
+            Self::Http1(parser) => parser.open().next().is_some(),
+            Self::Http2(parser) => parser.open().next().is_some(),
+        }
+    }
+
+    /// Header blocks of HTTP/2 that were not read so far.
+    pub(crate) fn blocks_lost(&self) -> u64 {
+        match self {
+            Self::Http1(_) => 0,
+            Self::Http2(parser) => [Direction::ToServer, Direction::ToClient]
+                .into_iter()
+                .map(|direction| u64::from(parser.facts(direction).blocks_lost))
+                .sum(),
+        }
+    }
+
+    /// `network.protocol.name`, once it is known.
+    pub(crate) fn name(&self, direction: Direction) -> Option<&'static str> {
+        match self {
+            Self::Http1(parser) => match parser.is_http(direction) {
+                Verdict::Yes | Verdict::Upgraded => Some("http"),
+                Verdict::No | Verdict::Unknown => None,
+            },
+            Self::Http2(parser) => match parser.verdict() {
+                Verdict::Yes | Verdict::Upgraded => Some("http2"),
+                Verdict::No | Verdict::Unknown => None,
+            },
+        }
+    }
+
+    /// Whether the first head has shown that the client was taken for the server. Then they are turned round here, and the
+    /// caller does the same.
+    pub(crate) fn was_reversed(&mut self) -> bool {
+        match self {
+            Self::Http2(parser) if parser.is_reversed() => {
+                parser.turn_round();
+                true
+            }
+            Self::Http1(_) | Self::Http2(_) => false,
+        }
+    }
+
+    fn http2(joined_midstream: bool) -> Self {
+        let parser = http2::Connection::new(http2::Limits::default(), joined_midstream);
+        Self::Http2(Box::new(parser))
+    }
+}
+
+/// Whether nothing has been made of the bytes so far.
+fn is_untouched(parser: &http1::Connection<Heads>) -> bool {
+    let none = |direction| matches!(parser.is_http(direction), Verdict::Unknown | Verdict::No);
+    none(Direction::ToServer) && none(Direction::ToClient)
+}
+
+/// The preface (RFC 9113, 3.4), or the server's SETTINGS, which come first; in the middle any frame.
+fn begins_http2(direction: Direction, data: &[u8], joined_midstream: bool) -> bool {
+    if data.len() >= ENOUGH && (data.starts_with(PREFACE) || PREFACE.starts_with(data)) {
+        return true;
+    }
+    let settings = matches!(data, [0, _, _, 4, 0 | 1, 0, 0, 0, 0, ..]);
+    match direction {
+        Direction::ToClient if settings => http2::may_begin(data),
+        Direction::ToClient | Direction::ToServer => joined_midstream && http2::may_begin(data),
+    }
+}
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// So much of it tells: no HTTP/1 method is `PRI`.
+const ENOUGH: usize = 8;
