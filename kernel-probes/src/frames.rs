@@ -16,7 +16,7 @@ use aya_ebpf::{
 };
 use headwater_schema::{
     flow::{DirectionState, counter, direction_flag},
-    record::{direction, place},
+    record::{direction, owned, place},
 };
 
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
     flow,
     packet::{load, zero},
     settings,
-    turn::{Scene, Step, emit, looks_like_head, sender, smaller},
+    turn::{Scene, Step, emit_frame, looks_like_head, sender, smaller},
 };
 
 /// Frames looked at by one program; 33 tail calls may follow each other.
@@ -50,7 +50,9 @@ pub fn are_here(
     step: &Step,
 ) -> bool {
     if side.flags & direction_flag::FRAMED == 0 {
-        if !(step.first || step.new_turn || side.flags & direction_flag::COPYING != 0) || step.ahead != 0 {
+        if !(step.first || step.new_turn || side.flags & direction_flag::COPYING != 0)
+            || step.ahead != 0
+        {
             return false;
         }
         let Some(start) = load::<9>(ctx, scene.payload_at) else {
@@ -101,35 +103,33 @@ pub fn are_here(
     true
 }
 
-/// Walks the packet's frames, from where the walk is.
+/// Hands a packet to the program that walks its frames: one that did all would be too much for older verifiers.
 #[inline(always)]
 pub fn walk(ctx: &SkBuffContext, scene: &Scene, side: &mut DirectionState) {
     if side.flags & direction_flag::ADRIFT != 0 {
         return;
     }
     side.payload_at = scene.payload_at;
-    for _ in 0..FRAMES {
-        if !one(ctx, scene, side) {
-            return;
-        }
-    }
-    if side.walk_at >= scene.payload_length {
-        return;
-    }
-    // SAFETY: the programs in these maps are of this one's type; on success the call does not return.
+    side.walk_ack = scene.ack;
+    hand_over(ctx, scene.direction);
+    side.flags |= direction_flag::ADRIFT;
+}
+
+/// Does not return when it succeeds.
+#[inline(always)]
+fn hand_over(ctx: &SkBuffContext, way: u8) {
+    // SAFETY: the programs in these maps are of this one's type.
     unsafe {
-        if scene.direction == direction::EGRESS {
+        if way == direction::EGRESS {
             let _ = GO_ON_EGRESS.tail_call(ctx, 0);
         } else {
             let _ = GO_ON_INGRESS.tail_call(ctx, 0);
         }
     }
-    // Too many in one packet.
     count(counter::FRAMES_ADRIFT);
-    side.flags |= direction_flag::ADRIFT;
 }
 
-/// Goes on with a packet behind the frames that the program before has walked.
+/// Walks a packet's frames from where the walk is.
 #[inline(always)]
 pub fn go_on(ctx: &SkBuffContext, way: u8) {
     // SAFETY: helpers without side effects on this context.
@@ -139,7 +139,7 @@ pub fn go_on(ctx: &SkBuffContext, way: u8) {
     };
     let inbound = way == direction::INGRESS;
     let (tgid, tid, owned) = if inbound {
-        (0, 0, headwater_schema::record::owned::NO)
+        (0, 0, owned::NO)
     } else {
         sender(ctx)
     };
@@ -156,15 +156,23 @@ pub fn go_on(ctx: &SkBuffContext, way: u8) {
         tgid,
         tid,
         seq: side.next_seq.wrapping_sub(payload_length),
-        ack: side.turn_ack,
+        ack: side.walk_ack,
         direction: way,
         owned,
         offset: side.bytes.wrapping_sub(u64::from(payload_length)),
-        previous_ns: side.last_ns,
+        previous_ns: at_ns,
         payload_at,
         payload_length,
     };
-    walk(ctx, &scene, side);
+    for _ in 0..FRAMES {
+        if !one(ctx, &scene, side) {
+            return;
+        }
+    }
+    if side.walk_at < scene.payload_length {
+        hand_over(ctx, way);
+        side.flags |= direction_flag::ADRIFT;
+    }
 }
 
 /// One step: the rest of a frame, or a header with what the packet holds of its frame. Says whether there may be more.
@@ -175,60 +183,80 @@ fn one(ctx: &SkBuffContext, scene: &Scene, side: &mut DirectionState) -> bool {
         return false;
     }
     let here = scene.payload_length - at;
+    // What is told in the end: bytes of the stream, of which so many are copied, and what they begin.
+    let (length, copied, what);
     if side.frame_left > 0 {
-        let passes = smaller(side.frame_left, here);
-        let copied = smaller(side.frame_copy, passes);
-        // What begins a connection is told as the beginning of a frame.
-        let what = if side.frame_left == PREFACE && at == 0 && scene.offset == 0 {
+        length = smaller(side.frame_left, here);
+        copied = smaller(side.frame_copy, length);
+        // The client's preface is told as the beginning of a frame.
+        what = if side.frame_left == PREFACE && scene.offset == 0 && at == 0 {
             place::FRAME
         } else {
             place::IN_FRAME
         };
-        side.frame_left -= passes;
+        side.frame_left -= length;
         side.frame_copy -= copied;
-        side.walk_at = at + passes;
-        if copied > 0 {
-            tell(ctx, scene, side, at, passes, copied, what);
+    } else {
+        let have = side.header_have;
+        if have >= HEADER {
+            // Not reached; says so to the verifier.
+            return false;
         }
-        return true;
+        let wanted = smaller(HEADER - have, here);
+        if !load_header(ctx, scene.payload_at + at, have, wanted, side) {
+            side.flags |= direction_flag::ADRIFT;
+            return false;
+        }
+        what = if have == 0 {
+            place::FRAME
+        } else {
+            place::IN_FRAME
+        };
+        if have + wanted < HEADER {
+            side.header_have = have + wanted;
+            (length, copied) = (wanted, wanted);
+        } else {
+            side.header_have = 0;
+            let whole = u32::from_be_bytes([0, side.header[0], side.header[1], side.header[2]]);
+            let passes = smaller(whole, here - wanted);
+            let copy = to_copy(ctx, scene, side.header[3], at + wanted, passes, whole);
+            let first = smaller(copy, passes);
+            side.frame_left = whole - passes;
+            side.frame_copy = copy - first;
+            (length, copied) = (wanted + passes, wanted + first);
+        }
     }
-    let have = side.header_have;
-    if have >= HEADER {
-        // Not reached; says so to the verifier.
-        return false;
+    side.walk_at = at + length;
+    if copied > 0 {
+        let mut record = scene.record(side);
+        record.offset = scene.offset.wrapping_add(u64::from(at));
+        record.payload_length = length;
+        record.place = what;
+        emit_frame(ctx, scene.payload_at + at, copied, record);
     }
-    let wanted = smaller(HEADER - have, here);
+    true
+}
+
+/// Loads `wanted` bytes of a frame's header behind the `have` that are there.
+#[inline(always)]
+fn load_header(
+    ctx: &SkBuffContext,
+    at: u32,
+    have: u32,
+    wanted: u32,
+    side: &mut DirectionState,
+) -> bool {
     let bounded = (core::hint::black_box(wanted).wrapping_sub(1) & 15) + 1;
-    // SAFETY: at most 16 bytes are written behind at most 15, into an array of 36 in the map's value.
-    let result = unsafe {
+    let place = (core::hint::black_box(have) & 15) as usize;
+    // SAFETY: at most 16 bytes are written behind at most 15, into an array of 32 in the map's value.
+    unsafe {
         bpf_skb_load_bytes(
             ctx.as_ptr().cast(),
-            scene.payload_at + at,
-            side.header.as_mut_ptr().add((core::hint::black_box(have) & 15) as usize).cast(),
+            at,
+            side.header.as_mut_ptr().add(place).cast(),
             bounded,
-        )
-    };
-    if result != 0 {
-        side.flags |= direction_flag::ADRIFT;
-        return false;
+        ) == 0
     }
-    let what = if have == 0 { place::FRAME } else { place::IN_FRAME };
-    if have + wanted < HEADER {
-        side.header_have = have + wanted;
-        side.walk_at = at + wanted;
-        tell(ctx, scene, side, at, wanted, wanted, what);
-        return false;
-    }
-    side.header_have = 0;
-    let length = u32::from_be_bytes([0, side.header[0], side.header[1], side.header[2]]);
-    let passes = smaller(length, here - wanted);
-    let copy = to_copy(ctx, scene, side.header[3], at + wanted, passes, length);
-    let copied = smaller(copy, passes);
-    side.frame_left = length - passes;
-    side.frame_copy = copy - copied;
-    side.walk_at = at + wanted + passes;
-    tell(ctx, scene, side, at, wanted + passes, wanted + copied, what);
-    true
 }
 
 /// How many bytes of a frame's payload are copied.
@@ -244,24 +272,6 @@ fn to_copy(ctx: &SkBuffContext, scene: &Scene, kind: u8, at: u32, passes: u32, l
         Some([0 | 1]) => MESSAGE_PREFIX,
         _ => 0,
     }
-}
-
-/// Writes a record of `length` bytes at `at` of the payload, of which the first `copied` are copied.
-#[inline(always)]
-fn tell(
-    ctx: &SkBuffContext,
-    scene: &Scene,
-    side: &mut DirectionState,
-    at: u32,
-    length: u32,
-    copied: u32,
-    what: u8,
-) {
-    let mut record = scene.record(side);
-    record.offset = scene.offset.wrapping_add(u64::from(at));
-    record.payload_length = length;
-    record.place = what;
-    emit(ctx, scene.payload_at + at, copied, record);
 }
 
 #[inline(always)]

@@ -30,8 +30,10 @@ pub struct DirectionState {
     pub walk_at: u32,
     /// As above.
     pub payload_at: u32,
-    /// Those bytes (RFC 9113 section 4.1: nine in all); the rest is room that a bound of the verifier's wants.
-    pub header: [u8; 36],
+    /// The packet's acknowledgement number, for the same.
+    pub walk_ack: u32,
+    /// Those bytes of a header (RFC 9113 section 4.1: nine in all); the rest is room that a bound of the verifier's wants.
+    pub header: [u8; 32],
 }
 
 /// Bits of `DirectionState::flags`.
@@ -82,7 +84,8 @@ impl FlowState {
             header_have: 0,
             walk_at: 0,
             payload_at: 0,
-            header: [0; 36],
+            walk_ack: 0,
+            header: [0; 32],
         };
         Self {
             directions: [direction; 2],

@@ -106,7 +106,7 @@ pub(super) fn start(settings: &SessionSettings) -> Result<Session, Exit> {
         settings.store.display()
     ));
     say(
-        "cannot see: what is inside TLS, HTTP/2 and other protocols (their connections are recorded), UDP, Unix sockets",
+        "cannot see: what is inside TLS, WebSocket and other protocols (their connections are recorded), UDP, Unix sockets",
     );
     for words in &session.missing {
         say(&format!("cannot see: {words}"));
