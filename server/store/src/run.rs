@@ -127,7 +127,14 @@ pub(crate) fn set_back(
         "UPDATE recorder_run SET stopped_ns = heartbeat_ns, stop_reason = ? WHERE id = ?",
         params![StopReason::ClockSetBack.name(), run_id],
     )?;
-    insert(connection, options, now_ns)
+    let next_id = insert(connection, options, now_ns)?;
+    // The kernel is the same, and so is what it cannot show.
+    connection.execute(
+        "INSERT INTO coverage (run_id, kind, from_ns, until_ns, count, detail) \
+         SELECT ?1, kind, ?2, ?2, count, detail FROM coverage WHERE run_id = ?3 AND kind = 'unsupported'",
+        params![next_id, signed(now_ns), run_id],
+    )?;
+    Ok(next_id)
 }
 
 fn insert(connection: &Connection, options: &Options, now_ns: u64) -> rusqlite::Result<i64> {
