@@ -13,6 +13,8 @@ pub(crate) struct Segment {
     pub(crate) id: i64,
     pub(crate) created_ns: u64,
     pub(crate) rows: u64,
+    /// The next id of a connection when it began.
+    first_connection: i64,
     /// How often the wall clock was set back.
     clock_epoch: i64,
     span_ns: Option<(i64, i64)>,
@@ -45,12 +47,12 @@ impl Segment {
     pub(crate) fn load(connection: &Connection, beginning: &Beginning) -> rusqlite::Result<Self> {
         let open = connection
             .query_row(
-                "SELECT id, created_ns, clock_epoch FROM segment WHERE closed_ns IS NULL ORDER BY id DESC LIMIT 1",
+                "SELECT id, created_ns, first_connection_id, clock_epoch FROM segment WHERE closed_ns IS NULL ORDER BY id DESC LIMIT 1",
                 [],
-                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
             )
             .optional()?;
-        let Some((id, created_ns, clock_epoch)) = open else {
+        let Some((id, created_ns, first_connection, clock_epoch)) = open else {
             return Self::make(connection, beginning, 0);
         };
         let (rows, min_ns, max_ns): (i64, Option<i64>, Option<i64>) = connection.query_row(
@@ -63,6 +65,7 @@ impl Segment {
             id,
             created_ns: unsigned(created_ns),
             rows: unsigned(rows),
+            first_connection,
             clock_epoch,
             span_ns: min_ns.zip(max_ns),
             ..Self::default()
@@ -87,6 +90,11 @@ impl Segment {
         let clock_epoch = self.clock_epoch + i64::from(beginning.is_set_back);
         *self = Self::make(connection, beginning, clock_epoch)?;
         Ok(())
+    }
+
+    /// Whether dropping it would drop anything: exchanges, or connections, on which there may be none.
+    pub(crate) fn has_data(&self, next_connection: i64) -> bool {
+        self.rows > 0 || next_connection > self.first_connection
     }
 
     /// Brings the segment's own row up to date.
@@ -169,6 +177,7 @@ impl Segment {
         Ok(Self {
             id,
             created_ns: beginning.now_ns,
+            first_connection: beginning.connection_id,
             clock_epoch,
             ..Self::default()
         })

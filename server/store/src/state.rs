@@ -218,6 +218,11 @@ impl State {
         self.templates.load(connection, self.segment.id)
     }
 
+    /// Whether the segment has anything that a limit could drop.
+    pub(crate) fn segment_has_data(&self) -> bool {
+        self.segment.has_data(self.ids.connection)
+    }
+
     /// Reads names and header blocks again.
     pub(crate) fn reload(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         self.names.load(connection)?;
