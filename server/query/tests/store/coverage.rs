@@ -81,6 +81,10 @@ async fn each_kind_of_loss_is_said_in_the_answer_that_lacks_the_data() {
         ("tls_not_decoded", "TLS"),
         ("write_failed", "disk"),
         ("retention", "retention"),
+        ("connection_unfollowed", "could not be followed"),
+        ("flow_table_full", "the probes' table"),
+        ("packets_unparsed", "headers that the probes do not read"),
+        ("frames_lost", "packets of HTTP/2"),
     ] {
         let fixture = Fixture::new();
         let now_ns = fixture.now_ns;
