@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::coverage::{CoverageRows, Unseen};
 use crate::integer::{signed, unsigned};
 use crate::options::{Options, Source, StopReason};
+use crate::segment;
 use crate::state::{Ids, NEXT_CONNECTION, NEXT_EXCHANGE};
 
 /// What the store says of itself.
@@ -74,6 +75,9 @@ pub(crate) fn begin(
         .prepare("SELECT id, heartbeat_ns, source FROM recorder_run WHERE stopped_ns IS NULL")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<rusqlite::Result<Vec<(i64, i64, String)>>>()?;
+    if !killed.is_empty() {
+        segment::end_open(connection)?;
+    }
     for (id, heartbeat_ns, source) in killed {
         connection.execute(
             "UPDATE recorder_run SET stopped_ns = heartbeat_ns, stop_reason = 'killed' WHERE id = ?",

@@ -6,6 +6,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::integer::{signed, unsigned};
+use crate::{codes, rollup};
 
 /// The segment being written. What it counts is that of committed batches after a `load`, and of the batch too before.
 #[derive(Debug, Clone, Copy, Default)]
@@ -182,6 +183,22 @@ impl Segment {
             ..Self::default()
         })
     }
+}
+
+/// Nobody is there any more to end what was stored as open: its end was lost. A segment whose roll-ups know of nothing open
+/// holds none, but for answers with an error's status, of which the segment being written is asked as well.
+pub(crate) fn end_open(connection: &Connection) -> rusqlite::Result<()> {
+    let segments = connection
+        .prepare("SELECT id, closed_ns IS NULL FROM segment")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<Vec<(i64, bool)>>>()?;
+    for (id, is_written) in segments {
+        if rollup::end_open(connection, id)? || is_written {
+            let sql = format!("UPDATE exchange_{id} SET outcome = ? WHERE outcome = ?");
+            connection.execute(&sql, [codes::TRUNCATED, codes::OPEN_OUTCOME])?;
+        }
+    }
+    Ok(())
 }
 
 fn widened(span_ns: Option<(i64, i64)>, at_ns: i64) -> (i64, i64) {
