@@ -131,7 +131,7 @@ impl State {
         for (kind, (count, at_ns), detail) in [
             (
                 CoverageKind::NameOverflow,
-                (self.names.take_overflow(), self.now_ns),
+                (self.names.take_overflow(self.now_ns), self.now_ns),
                 None,
             ),
             (

@@ -188,9 +188,7 @@ fn a_full_disk_loses_a_batch_and_says_so() {
     writer.leave_room(1_000_000);
     let mut late = fixture.exchange(9_000, "/late", Some(200));
     late.connection = headwater_model::ConnectionKey(52);
-    writer
-        .apply(&headwater_model::Event::Exchange(Box::new(late)))
-        .unwrap();
+    writer.apply(&Event::Exchange(Box::new(late))).unwrap();
     let committed = writer.commit(START + 5 * SECOND).unwrap();
     assert_eq!((committed.exchanges, committed.lost), (1, 0));
     assert_eq!(writer.number("SELECT COUNT(*) FROM exchange_rows(1)"), 102);
