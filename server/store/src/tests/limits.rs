@@ -82,8 +82,8 @@ fn connections_alone_stay_within_the_limit_of_size() {
 fn connections_alone_go_by_age() {
     let mut fixture = Fixture::new();
     let mut options = fixture.options();
-    options.max_age = Duration::from_secs(3_600);
-    options.segment_age = Duration::from_secs(600);
+    options.max_age = Duration::from_hours(1);
+    options.segment_age = Duration::from_mins(10);
     let mut writer = Writer::open(options, START).unwrap();
     for minute in 0..180 {
         let now_ns = START + minute * 60 * SECOND;
