@@ -121,6 +121,8 @@ CREATE TABLE coverage (
     detail  TEXT
 );
 CREATE INDEX coverage_until ON coverage (until_ns);
+-- What cannot be seen at all holds for the whole run, whatever times its row has.
+CREATE INDEX coverage_unsupported ON coverage (run_id) WHERE kind = 'unsupported';
 
 -- Files that were replayed, so that the same file twice adds nothing.
 CREATE TABLE replayed_file (

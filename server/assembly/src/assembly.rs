@@ -66,10 +66,12 @@ pub struct Tally {
     pub blocks_lost: u64,
     /// Conversations in something else.
     pub other: u64,
-    /// Exchanges of Headwater's own.
+    /// Exchanges of Headwater's own, each counted when it ends.
     pub own: u64,
-    /// Conversations that the filter left out.
+    /// Conversations that the filter left out, each counted once: when its server is known, or at its end.
     pub filtered: u64,
+    /// Sockets that spoke and whose addresses are not known, each counted once between two calls.
+    pub unfollowed: u64,
     /// Exchanges given out.
     pub exchanges: u64,
 }
@@ -98,6 +100,10 @@ pub struct Assembly<I> {
     tally: Tally,
     next_connection: u64,
     next_exchange: u64,
+    /// Where the next tick begins to look.
+    first_look: usize,
+    /// How often the counts were asked for, from one.
+    interval: u64,
 }
 
 impl<I: Identities> Assembly<I> {
@@ -115,6 +121,8 @@ impl<I: Identities> Assembly<I> {
             tally: Tally::default(),
             next_connection: 0,
             next_exchange: 0,
+            first_look: 0,
+            interval: 1,
         }
     }
 
@@ -130,6 +138,7 @@ impl<I: Identities> Assembly<I> {
 
     /// The counts since last asked.
     pub fn tally(&mut self) -> Tally {
+        self.interval += 1;
         std::mem::take(&mut self.tally)
     }
 
@@ -302,8 +311,10 @@ impl<I: Identities> Assembly<I> {
         if place.is_some() {
             return place;
         }
-        // Without the record that tells addresses (lost, or evicted since), nothing can be said of the flow.
-        let end = end?;
+        let Some(end) = end else {
+            self.count_unfollowed(turn.cookie);
+            return None;
+        };
         let peer = (end.netns, end.remote, end.local);
         if let Some((place, party)) = self.table.by_addresses.get(&peer).copied()
             && let Some(conversation) = self.table.get_mut(place)
@@ -334,6 +345,16 @@ impl<I: Identities> Assembly<I> {
             conversation.client = Some(1);
         }
         self.settle(turn.cookie, place, 0)
+    }
+
+    /// Without the record that tells addresses (lost, or evicted since), nothing can be said of the flow but that it spoke.
+    fn count_unfollowed(&mut self, cookie: u64) {
+        let interval = self.interval;
+        if let Some(flow) = self.table.flows.get_mut(&cookie)
+            && std::mem::replace(&mut flow.unfollowed_in, interval) != interval
+        {
+            self.tally.unfollowed += 1;
+        }
     }
 
     /// Makes the socket that received a packet the other end of the conversation that it left from.
@@ -441,7 +462,11 @@ impl<I: Identities> Assembly<I> {
     }
 
     fn give(&mut self, place: usize, found: Parsed) {
+        let open = matches!(found.outcome, http1::Outcome::Open);
         if !self.announce(place, false) {
+            let conversation = self.table.get_mut(place);
+            let own = conversation.is_some_and(|conversation| conversation.own());
+            self.tally.own += u64::from(own && !open);
             return;
         }
         let Some(conversation) = self.table.get_mut(place) else {
@@ -452,7 +477,6 @@ impl<I: Identities> Assembly<I> {
             .iter()
             .find(|(ordinal, _)| *ordinal == found.ordinal)
             .map(|(_, key)| *key);
-        let open = matches!(found.outcome, http1::Outcome::Open);
         let key = known.unwrap_or_else(|| {
             self.next_exchange += 1;
             ExchangeKey(self.next_exchange)
@@ -476,7 +500,6 @@ impl<I: Identities> Assembly<I> {
             return false;
         };
         if conversation.own() {
-            self.tally.own += u64::from(!ended);
             return false;
         }
         let client = conversation.client.unwrap_or(0);
@@ -486,7 +509,11 @@ impl<I: Identities> Assembly<I> {
             .map_or(0, |party| party.peer.port());
         let wanted = self.limits.only_ports.is_empty() || self.limits.only_ports.contains(&port);
         if !wanted || self.limits.except_ports.contains(&port) {
-            self.tally.filtered += u64::from(ended);
+            // Without roles it may yet turn out to be another server's.
+            if !conversation.filtered && (ended || conversation.client.is_some()) {
+                conversation.filtered = true;
+                self.tally.filtered += 1;
+            }
             return false;
         }
         if conversation.changed || !conversation.announced {

@@ -89,6 +89,8 @@ pub(crate) struct Conversation {
     /// Whether the store has it, and whether it changed since.
     pub(crate) announced: bool,
     pub(crate) changed: bool,
+    /// Whether it was counted as left out by the filter.
+    pub(crate) filtered: bool,
     /// For the table's choice of what to evict.
     pub(crate) used: bool,
     /// Open exchanges that the store has: ordinal and key.
@@ -127,6 +129,7 @@ impl Conversation {
             host: None,
             announced: false,
             changed: true,
+            filtered: false,
             used: true,
             provisional: Vec::new(),
             looked: [None, None],

@@ -18,6 +18,8 @@ pub(crate) struct Flow {
     pub(crate) place: Option<(usize, usize)>,
     /// When it was last heard of.
     pub(crate) at_ns: u64,
+    /// The interval of the counts in which it was last counted as one that cannot be followed; 0 when in none.
+    pub(crate) unfollowed_in: u64,
 }
 
 /// Addresses as one end sees them, in one namespace.

@@ -25,7 +25,7 @@ pub enum CoverageKind {
     OtherProtocol,
     /// Exchanges of Headwater's own MCP traffic, left out.
     OwnTraffic,
-    /// Exchanges left out by the operator's filter; `detail` is the filter.
+    /// Connections left out by the operator's filter; `detail` is the filter.
     Filtered,
     /// The wall clock was set; `count` is the step in milliseconds.
     ClockStep,
@@ -41,6 +41,15 @@ pub enum CoverageKind {
     Unsupported,
     /// The recorder before this one ended without saying so; `from_ns` is its last sign of life.
     RecorderKilled,
+    /// Sockets that spoke while the recorder did not know their addresses: evicted before, or their beginning was lost.
+    /// Each counts once a second.
+    ConnectionUnfollowed,
+    /// Packets whose headers the probes could not read.
+    PacketsUnparsed,
+    /// Packets of sockets that found no room in the probes' table.
+    FlowTableFull,
+    /// Packets of HTTP/2 whose frames could not be followed.
+    FramesLost,
 }
 
 /// Something not seen during an interval.

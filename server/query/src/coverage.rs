@@ -9,7 +9,7 @@ use sqlx::Row;
 
 use crate::answer::{Emptiness, Window};
 use crate::integer::{signed, unsigned};
-use crate::recorder::Runs;
+use crate::recorder::{Runs, SILENCE_NS};
 use crate::segments::{self, Segment};
 use crate::snapshot::Snapshot;
 use crate::window::rfc3339;
@@ -56,14 +56,13 @@ impl<T> Framed<T> {
 
 /// The stored coverage of a window, merged.
 async fn load(snapshot: &mut Snapshot, window: Window) -> Result<Vec<CoverageItem>, QueryError> {
-    let rows = sqlx::query(
-        "SELECT kind, detail, MIN(from_ns), MAX(until_ns), SUM(count) FROM coverage \
-         WHERE until_ns >= ?1 AND from_ns <= ?2 GROUP BY kind, detail ORDER BY kind, 4 DESC LIMIT 500",
-    )
-    .bind(signed(window.since_ns))
-    .bind(signed(window.until_ns))
-    .fetch_all(snapshot.connection())
-    .await?;
+    let rows = sqlx::query(TOLD)
+        .bind(signed(window.since_ns))
+        .bind(signed(window.until_ns))
+        .bind(signed(snapshot.now_ns))
+        .bind(signed(snapshot.now_ns.saturating_sub(SILENCE_NS)))
+        .fetch_all(snapshot.connection())
+        .await?;
     let mut merged: BTreeMap<(String, Option<String>), CoverageItem> = BTreeMap::new();
     for row in rows {
         let kind: String = row.try_get(0)?;
@@ -147,3 +146,14 @@ fn reach(segments: &[Segment]) -> String {
         _ => "They hold no exchange.".to_owned(),
     }
 }
+
+/// What cannot be seen at all is told once, at the start of a run, and holds until the run's end: for a run that says
+/// nothing any more that is its last sign of life, for one that goes on it is now.
+const TOLD: &str = "WITH told AS (\
+    SELECT kind, detail, from_ns, until_ns, count FROM coverage \
+    WHERE until_ns >= ?1 AND from_ns <= ?2 AND kind <> 'unsupported' UNION ALL \
+    SELECT kind, detail, run.started_ns, COALESCE(run.stopped_ns, \
+    CASE WHEN run.heartbeat_ns < ?4 THEN run.heartbeat_ns ELSE MAX(run.heartbeat_ns, ?3) END), count \
+    FROM coverage JOIN recorder_run run ON run.id = run_id WHERE kind = 'unsupported') \
+    SELECT kind, detail, MIN(from_ns), MAX(until_ns), SUM(count) FROM told \
+    WHERE until_ns >= ?1 AND from_ns <= ?2 GROUP BY kind, detail ORDER BY kind, 4 DESC LIMIT 500";

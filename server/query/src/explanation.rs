@@ -24,6 +24,10 @@ pub(crate) fn hides_exchanges(kind: &str) -> bool {
             | "ring_lost"
             | "probe_recursion"
             | "connection_evicted"
+            | "connection_unfollowed"
+            | "flow_table_full"
+            | "packets_unparsed"
+            | "frames_lost"
             | "retention"
             | "filtered"
             | "malformed"
@@ -52,6 +56,22 @@ pub(crate) fn of(item: &CoverageItem, detail: Option<&str>) -> String {
                 "{count} connections were dropped from the recorder's full table; their exchanges may be missing."
             )
         }
+        "connection_unfollowed" => format!(
+            "Connections that had been dropped from the recorder's full table, or whose beginning was lost, went on and \
+             could not be followed: {count} in all, each counted once a second. Their exchanges are missing."
+        ),
+        "flow_table_full" => format!(
+            "{count} packets belonged to connections that found no room in the probes' table: their exchanges may be \
+             missing. A filter does not help; fewer open connections do."
+        ),
+        "packets_unparsed" => format!(
+            "{count} packets had headers that the probes do not read (later fragments of IP, long chains of extension \
+             headers): exchanges may be missing or incomplete."
+        ),
+        "frames_lost" => format!(
+            "{count} packets of HTTP/2 came out of order or held too many frames to be followed: exchanges may be missing \
+             or incomplete."
+        ),
         "head_capped" => format!(
             "{count} heads were longer than the copy cap and were cut; a larger cap shows them."
         ),
@@ -71,7 +91,7 @@ pub(crate) fn of(item: &CoverageItem, detail: Option<&str>) -> String {
         ),
         "other_protocol" => format!("{count} connections spoke another protocol than HTTP."),
         "own_traffic" => format!("{count} exchanges of Headwater's own MCP traffic were left out."),
-        "filtered" => format!("{count} exchanges were left out by the operator's filter."),
+        "filtered" => format!("{count} connections were left out by the operator's filter."),
         "clock_step" => format!(
             "The wall clock was set, by {count} ms in all: times before and after do not compare."
         ),
@@ -85,7 +105,9 @@ pub(crate) fn of(item: &CoverageItem, detail: Option<&str>) -> String {
             "{count} rows of this window were dropped by retention; raise its limits to keep more."
         ),
         "name_overflow" => {
-            format!("{count} distinct names were beyond the cap and are counted under (other).")
+            format!(
+                "{count} names were beyond the cap, each counted once in ten seconds; what bears them is counted under (other)."
+            )
         }
         "unsupported" => {
             "This kernel or this user cannot see everything; `headwater doctor` has the details."
@@ -114,13 +136,17 @@ fn plain(detail: &str) -> String {
         .collect()
 }
 
-const ORDER: [&str; 21] = [
+const ORDER: [&str; 25] = [
     "not_recorded",
     "recorder_killed",
     "write_failed",
     "ring_lost",
     "probe_recursion",
     "connection_evicted",
+    "connection_unfollowed",
+    "flow_table_full",
+    "packets_unparsed",
+    "frames_lost",
     "retention",
     "filtered",
     "scan_limited",

@@ -119,10 +119,7 @@ pub(crate) async fn answer(
         .header_value
         .as_deref()
         .map_or_else(Vec::new, |value| secrets.header_forms(value));
-    let mut remarks = Vec::new();
-    if query.header_value.is_some() {
-        remarks.extend(secrets.remark(window));
-    }
+    let mut remarks = Vec::from_iter(secrets.remark(window, query));
     let filter = Filter::read(snapshot, query, &secrets).await?;
     let segments = segments::all(snapshot).await?;
     let mut scan = Scan {

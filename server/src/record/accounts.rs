@@ -71,9 +71,21 @@ impl Accounts {
         };
         let since = |which| counters.of(which).saturating_sub(self.before.of(which));
         line(CoverageKind::RingLost, since(counter::LOST), None);
+        line(CoverageKind::FlowTableFull, since(counter::FLOW_FULL), None);
+        line(
+            CoverageKind::PacketsUnparsed,
+            since(counter::UNPARSED),
+            None,
+        );
+        line(
+            CoverageKind::FramesLost,
+            since(counter::FRAMES_ADRIFT),
+            None,
+        );
         let left_out = misses.saturating_sub(self.misses_before);
         line(CoverageKind::ProbeRecursion, left_out, None);
         line(CoverageKind::ConnectionEvicted, tally.evicted, None);
+        line(CoverageKind::ConnectionUnfollowed, tally.unfollowed, None);
         line(CoverageKind::HeadCapped, tally.heads_cut, None);
         line(
             CoverageKind::Malformed,
@@ -103,5 +115,40 @@ impl Accounts {
         self.misses_before = misses;
         self.since_ns = now_ns;
         lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use headwater_redact::{Key, Policy};
+
+    use super::*;
+
+    #[test]
+    fn what_the_probes_count_is_told_by_interval() {
+        let redactor = Redactor::new(&Key::from_bytes([3; 32]), &Policy::default());
+        let mut accounts = Accounts::new(redactor, 0, None);
+        let mut told = |now_ns, numbers| {
+            let lines = accounts.close(now_ns, Counters(numbers), 0, &Tally::default(), &[]);
+            let told = lines.into_iter().filter_map(|line| match line {
+                Event::Coverage(line) => Some((line.kind, line.from_ns, line.until_ns, line.count)),
+                _ => None,
+            });
+            told.collect::<Vec<_>>()
+        };
+        assert_eq!(
+            told(10, [9, 1, 9, 9, 2, 3, 4]),
+            [
+                (CoverageKind::RingLost, 0, 10, 1),
+                (CoverageKind::FlowTableFull, 0, 10, 3),
+                (CoverageKind::PacketsUnparsed, 0, 10, 2),
+                (CoverageKind::FramesLost, 0, 10, 4),
+            ]
+        );
+        assert_eq!(
+            told(20, [9, 1, 9, 9, 2, 8, 4]),
+            [(CoverageKind::FlowTableFull, 10, 20, 5)]
+        );
+        assert_eq!(told(30, [9, 1, 9, 9, 2, 8, 4]), []);
     }
 }

@@ -38,6 +38,10 @@ pub(crate) fn coverage_kind(kind: CoverageKind) -> &'static str {
         CoverageKind::NameOverflow => "name_overflow",
         CoverageKind::Unsupported => "unsupported",
         CoverageKind::RecorderKilled => "recorder_killed",
+        CoverageKind::ConnectionUnfollowed => "connection_unfollowed",
+        CoverageKind::PacketsUnparsed => "packets_unparsed",
+        CoverageKind::FlowTableFull => "flow_table_full",
+        CoverageKind::FramesLost => "frames_lost",
     }
 }
 
@@ -65,7 +69,7 @@ pub(crate) fn evidence_bits(evidence: Evidence) -> i64 {
 pub(crate) fn outcome(outcome: Outcome) -> i64 {
     match outcome {
         Outcome::Complete => 0,
-        Outcome::Open => 1,
+        Outcome::Open => OPEN_OUTCOME,
         Outcome::ClientGaveUp => 2,
         Outcome::ServerReset => 3,
         Outcome::ServerClosed => 4,
@@ -151,7 +155,9 @@ pub(crate) fn connection_kind(reason: CloseReason) -> Option<u16> {
     }
 }
 
-/// `exchange_N.outcome` of an exchange whose end was lost.
+/// `exchange_N.outcome` of an exchange that has not ended,
+pub(crate) const OPEN_OUTCOME: i64 = 1;
+/// and of one whose end was lost.
 pub(crate) const TRUNCATED: i64 = 6;
 /// `rollup_N.kind` of what went well.
 pub(crate) const NO_FAILURE: u16 = 0;

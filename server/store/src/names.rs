@@ -115,9 +115,15 @@ impl Names {
         u16::try_from(self.methods.0.len() - 1).unwrap_or(OTHER_METHOD)
     }
 
-    /// How many distinct names were beyond the caps since the last call.
-    pub(crate) fn take_overflow(&mut self) -> u64 {
-        std::mem::take(&mut self.overflow.fresh)
+    /// How many distinct names were beyond the caps since the last call. A name that comes again is told again, but not
+    /// before `OVERFLOW_NS` have passed: a window that begins later has to say so, too.
+    pub(crate) fn take_overflow(&mut self, now_ns: u64) -> u64 {
+        let overflow = &mut self.overflow;
+        if now_ns.abs_diff(overflow.since_ns) >= OVERFLOW_NS {
+            overflow.since_ns = now_ns;
+            overflow.seen.clear();
+        }
+        std::mem::take(&mut overflow.fresh)
     }
 
     /// Whether names that no row uses any more should be looked for.
@@ -199,6 +205,8 @@ struct Overflow {
     seen: HashSet<u64, RandomState>,
     hash: RandomState,
     fresh: u64,
+    /// When what was seen was last forgotten.
+    since_ns: u64,
 }
 
 impl Overflow {
@@ -219,4 +227,6 @@ const MOST_METHODS: usize = 64;
 const LONGEST_METHOD: usize = 32;
 /// `Methods::name` of what is beyond the cap (OpenTelemetry's `_OTHER`).
 const OTHER_METHOD: u16 = u16::MAX;
+/// As long as a row of coverage may become.
+const OVERFLOW_NS: u64 = 10_000_000_000;
 const MOST_COUNTED: usize = 16_384;

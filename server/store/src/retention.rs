@@ -2,7 +2,8 @@
 //!
 //! Owns: the limits. A segment's age is that of its closing, not of its exchanges, so a replayed old capture is kept. Pages
 //! of a dropped segment are used again by the next ones, which bounds the file. What is not in segments follows: connections
-//! that no kept segment can refer to, processes and names that nothing refers to, coverage and runs past the age.
+//! that no kept segment can refer to, processes and names that nothing refers to, coverage and runs past the age. Those
+//! past the age are looked for now and then even when no segment goes.
 
 use headwater_model::CoverageKind;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -26,6 +27,7 @@ pub struct Retained {
 /// A closed segment.
 struct ClosedSegment {
     id: i64,
+    created_ns: u64,
     closed_ns: u64,
     span_ns: Option<(u64, u64)>,
     rows: u64,
@@ -61,13 +63,9 @@ impl Writer {
             retained.segments += 1;
             retained.exchanges += segment.rows;
         }
-        if retained.segments > 0 {
-            let cutoff_ns = signed(now_ns.saturating_sub(nanoseconds(self.options.max_age)));
-            let result = self.in_transaction(|connection, state| {
-                drop_old_rows(connection, state, cutoff_ns)?;
-                drop_unused(connection, state)
-            });
-            self.passing(result)?;
+        if retained.segments > 0 || now_ns.abs_diff(self.looked_through_ns) >= LOOK_THROUGH_NS {
+            self.looked_through_ns = now_ns;
+            self.drop_rows(now_ns, retained.segments > 0)?;
         }
         retained.used_bytes = self.used_bytes()?;
         // What was freed is not to hide how the segment grows.
@@ -78,12 +76,27 @@ impl Writer {
         Ok(retained)
     }
 
+    /// Drops what is in no segment. Names are looked through only after a segment has gone, for only that frees any.
+    fn drop_rows(&mut self, now_ns: u64, names_too: bool) -> Result<(), WriteError> {
+        let cutoff_ns = signed(now_ns.saturating_sub(nanoseconds(self.options.max_age)));
+        let result = self.in_transaction(|connection, state| {
+            drop_old_rows(connection, state, cutoff_ns)?;
+            drop_unused_processes(connection, state)?;
+            if names_too {
+                drop_unused_names(connection, state)?;
+            }
+            Ok(())
+        });
+        self.passing(result)?;
+        Ok(())
+    }
+
     /// The oldest closed segment, when it has to go, and why.
     fn overdue(&self, now_ns: u64) -> rusqlite::Result<Option<(ClosedSegment, &'static str)>> {
         let oldest = self
             .connection
             .prepare_cached(
-                "SELECT id, closed_ns, min_start_ns, max_start_ns, row_count FROM segment \
+                "SELECT id, closed_ns, min_start_ns, max_start_ns, row_count, created_ns FROM segment \
                  WHERE closed_ns IS NOT NULL ORDER BY id LIMIT 1",
             )?
             .query_row([], |row| {
@@ -93,6 +106,7 @@ impl Writer {
                     closed_ns: unsigned(row.get(1)?),
                     span_ns: span.0.map(unsigned).zip(span.1.map(unsigned)),
                     rows: unsigned(row.get(4)?),
+                    created_ns: unsigned(row.get(5)?),
                 })
             })
             .optional()?;
@@ -113,7 +127,7 @@ impl Writer {
         let used_bytes = self.used_bytes()?;
         let begun = *self.segment_begun_bytes.get_or_insert(used_bytes);
         let has_grown = used_bytes.saturating_sub(begun) > self.segment_bytes();
-        if has_grown && self.state.segment.rows > 0 && self.roll(now_ns)? {
+        if has_grown && self.state.segment_has_data() && self.roll(now_ns)? {
             self.segment_begun_bytes = Some(used_bytes);
         }
         Ok(())
@@ -148,35 +162,54 @@ fn drop_segment(
     ))?;
     connection.execute("DELETE FROM exchange_block WHERE segment_id = ?", [id])?;
     connection.execute("DELETE FROM segment WHERE id = ?", [id])?;
-    connection.execute(
+    let connections = connection.execute(
         "DELETE FROM connection WHERE id < (SELECT first_connection_id FROM segment ORDER BY id LIMIT 1) \
          AND id NOT IN (SELECT value FROM json_each((SELECT live_connections FROM segment ORDER BY id LIMIT 1)))",
         [],
     )?;
-    if segment.rows == 0 {
+    let Some(((from_ns, until_ns), count)) = segment.told(connections, now_ns) else {
         return Ok(());
-    }
-    let (from_ns, until_ns) = segment.span_ns.unwrap_or((now_ns, now_ns));
+    };
     let unseen = Unseen {
         kind: CoverageKind::Retention,
         from_ns,
         until_ns,
-        count: segment.rows,
+        count,
         detail: Some(why),
     };
     state.coverage.write(connection, state.run_id, unseen)
 }
 
-/// Coverage of live runs has the clock's times; that of a replay has the capture's and goes with its run.
+impl ClosedSegment {
+    /// What is told of its going: the span and number of its exchanges, or where there are none those of `connections`.
+    fn told(&self, connections: usize, now_ns: u64) -> Option<((u64, u64), u64)> {
+        if self.rows > 0 {
+            return Some((self.span_ns.unwrap_or((now_ns, now_ns)), self.rows));
+        }
+        let connections = u64::try_from(connections).unwrap_or(u64::MAX);
+        let span_ns = (self.created_ns.min(self.closed_ns), self.closed_ns);
+        (connections > 0).then_some((span_ns, connections))
+    }
+}
+
+/// Coverage of live runs has the clock's times; that of a replay has the capture's and goes with its run. What a run cannot
+/// see at all stays as long as anything of that run does. Ids of runs grow, and so do those of their connections.
 fn drop_old_rows(
     connection: &Connection,
     state: &mut State,
     cutoff_ns: i64,
 ) -> rusqlite::Result<()> {
     connection.execute(
-        "DELETE FROM coverage WHERE run_id IN (SELECT id FROM recorder_run WHERE heartbeat_ns < ?1) \
-         OR (until_ns < ?1 AND run_id IN (SELECT id FROM recorder_run WHERE source = 'live'))",
+        "DELETE FROM coverage WHERE until_ns < ?1 AND kind <> 'unsupported' \
+         AND run_id IN (SELECT id FROM recorder_run WHERE source = 'live')",
         [cutoff_ns],
+    )?;
+    // Without such a run, which is the rule, the table is not read.
+    connection.execute(
+        "DELETE FROM coverage WHERE EXISTS (SELECT 1 FROM recorder_run WHERE heartbeat_ns < ?1 AND id <> ?2) \
+         AND run_id IN (SELECT id FROM recorder_run WHERE heartbeat_ns < ?1 AND id <> ?2) AND (kind <> 'unsupported' \
+         OR run_id < COALESCE((SELECT run_id FROM connection ORDER BY id LIMIT 1), ?2))",
+        params![cutoff_ns, state.run_id],
     )?;
     connection.execute(
         "DELETE FROM replayed_file WHERE run_id IN (SELECT id FROM recorder_run WHERE heartbeat_ns < ?)",
@@ -190,22 +223,28 @@ fn drop_old_rows(
     Ok(())
 }
 
-/// Processes, routes and services that nothing refers to, when there are many. This reads a lot, and is done rarely.
-fn drop_unused(connection: &Connection, state: &mut State) -> rusqlite::Result<()> {
-    if state.processes_since_prune() >= MANY_PROCESSES {
-        let known: Vec<String> = state
-            .processes
-            .values()
-            .map(|known| known.id.to_string())
-            .collect();
-        connection.execute(
-            "DELETE FROM process WHERE id NOT IN (SELECT value FROM json_each(?)) \
-             AND id NOT IN (SELECT client_process_id FROM connection WHERE client_process_id IS NOT NULL) \
-             AND id NOT IN (SELECT server_process_id FROM connection WHERE server_process_id IS NOT NULL)",
-            [format!("[{}]", known.join(","))],
-        )?;
-        state.processes_pruned();
+/// Processes that nothing refers to, when there are many new ones. This reads a lot, and is done rarely.
+fn drop_unused_processes(connection: &Connection, state: &mut State) -> rusqlite::Result<()> {
+    if state.processes_since_prune() < MANY_PROCESSES {
+        return Ok(());
     }
+    let known: Vec<String> = state
+        .processes
+        .values()
+        .map(|known| known.id.to_string())
+        .collect();
+    connection.execute(
+        "DELETE FROM process WHERE id NOT IN (SELECT value FROM json_each(?)) \
+         AND id NOT IN (SELECT client_process_id FROM connection WHERE client_process_id IS NOT NULL) \
+         AND id NOT IN (SELECT server_process_id FROM connection WHERE server_process_id IS NOT NULL)",
+        [format!("[{}]", known.join(","))],
+    )?;
+    state.processes_pruned();
+    Ok(())
+}
+
+/// Routes and services that nothing refers to, when there are many. This reads a lot, too.
+fn drop_unused_names(connection: &Connection, state: &mut State) -> rusqlite::Result<()> {
     if !state.names.is_nearly_full() {
         return Ok(());
     }
@@ -239,6 +278,8 @@ fn nanoseconds(duration: std::time::Duration) -> u64 {
 
 /// The limit of size is that of so many segments.
 const SEGMENTS: u64 = 16;
+/// Between two looks through the rows that are in no segment, unless one is dropped meanwhile.
+const LOOK_THROUGH_NS: u64 = 60_000_000_000;
 /// In one call.
 const MOST_DROPPED: usize = 4;
 /// Processes are looked through when there are so many new ones.

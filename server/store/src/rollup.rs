@@ -6,6 +6,7 @@
 use headwater_schema::latency::{bucket_of, decode, encode};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::codes;
 use crate::integer::signed;
 use crate::ledger::FastMap;
 use crate::names::Methods;
@@ -109,15 +110,9 @@ fn merge(connection: &Connection, key: Key, method: &str, mut row: Row) -> rusql
     let sql = format!(
         "SELECT count, first_ns, last_ns, first_exchange_id, last_exchange_id, latency_buckets FROM rollup_{segment} {WHERE}"
     );
-    let before = connection.prepare_cached(&sql)?.query_row(place, |found| {
-        let ids: (Option<i64>, Option<i64>) = (found.get(3)?, found.get(4)?);
-        Ok(Row {
-            count: found.get(0)?,
-            span_ns: Some((found.get(1)?, found.get(2)?)),
-            ids: ids.0.zip(ids.1),
-            latencies: decode(found.get_ref(5)?.as_blob().unwrap_or_default()).collect(),
-        })
-    });
+    let before = connection
+        .prepare_cached(&sql)?
+        .query_row(place, |found| read(found, 0));
     if let Some(before) = before.optional()? {
         row.count += before.count;
         row.span_ns = widened(row.span_ns, before.span_ns);
@@ -150,6 +145,48 @@ fn merge(connection: &Connection, key: Key, method: &str, mut row: Row) -> rusql
         buckets
     ])?;
     Ok(())
+}
+
+/// Moves what is counted as open in a segment to what went well, and says whether there was any.
+pub(crate) fn end_open(connection: &Connection, segment: i64) -> rusqlite::Result<bool> {
+    let sql = format!(
+        "SELECT slot_ns, server_service_id, client_service_id, route_id, method, count, first_ns, last_ns, \
+         first_exchange_id, last_exchange_id, latency_buckets FROM rollup_{segment} WHERE kind = ?"
+    );
+    let open = connection
+        .prepare(&sql)?
+        .query_map([codes::OPEN], |found| {
+            let key = Key {
+                segment,
+                slot_ns: found.get(0)?,
+                server: found.get(1)?,
+                client: found.get(2)?,
+                route: found.get(3)?,
+                // The name is given beside it.
+                method: 0,
+                kind: codes::NO_FAILURE,
+            };
+            Ok((key, found.get::<_, String>(4)?, read(found, 5)?))
+        })?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    let any = !open.is_empty();
+    for (key, method, row) in open {
+        merge(connection, key, &method, row)?;
+    }
+    let sql = format!("DELETE FROM rollup_{segment} WHERE kind = ?");
+    connection.execute(&sql, [codes::OPEN])?;
+    Ok(any)
+}
+
+/// A row from its count on.
+fn read(found: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Row> {
+    let ids: (Option<i64>, Option<i64>) = (found.get(at + 3)?, found.get(at + 4)?);
+    Ok(Row {
+        count: found.get(at)?,
+        span_ns: Some((found.get(at + 1)?, found.get(at + 2)?)),
+        ids: ids.0.zip(ids.1),
+        latencies: decode(found.get_ref(at + 5)?.as_blob().unwrap_or_default()).collect(),
+    })
 }
 
 /// The start of the ten seconds that hold a moment.

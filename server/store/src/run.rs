@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::coverage::{CoverageRows, Unseen};
 use crate::integer::{signed, unsigned};
 use crate::options::{Options, Source, StopReason};
+use crate::segment;
 use crate::state::{Ids, NEXT_CONNECTION, NEXT_EXCHANGE};
 
 /// What the store says of itself.
@@ -74,6 +75,9 @@ pub(crate) fn begin(
         .prepare("SELECT id, heartbeat_ns, source FROM recorder_run WHERE stopped_ns IS NULL")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<rusqlite::Result<Vec<(i64, i64, String)>>>()?;
+    if !killed.is_empty() {
+        segment::end_open(connection)?;
+    }
     for (id, heartbeat_ns, source) in killed {
         connection.execute(
             "UPDATE recorder_run SET stopped_ns = heartbeat_ns, stop_reason = 'killed' WHERE id = ?",
@@ -127,7 +131,14 @@ pub(crate) fn set_back(
         "UPDATE recorder_run SET stopped_ns = heartbeat_ns, stop_reason = ? WHERE id = ?",
         params![StopReason::ClockSetBack.name(), run_id],
     )?;
-    insert(connection, options, now_ns)
+    let next_id = insert(connection, options, now_ns)?;
+    // The kernel is the same, and so is what it cannot show.
+    connection.execute(
+        "INSERT INTO coverage (run_id, kind, from_ns, until_ns, count, detail) \
+         SELECT ?1, kind, ?2, ?2, count, detail FROM coverage WHERE run_id = ?3 AND kind = 'unsupported'",
+        params![next_id, signed(now_ns), run_id],
+    )?;
+    Ok(next_id)
 }
 
 fn insert(connection: &Connection, options: &Options, now_ns: u64) -> rusqlite::Result<i64> {

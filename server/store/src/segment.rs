@@ -6,6 +6,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::integer::{signed, unsigned};
+use crate::{codes, rollup};
 
 /// The segment being written. What it counts is that of committed batches after a `load`, and of the batch too before.
 #[derive(Debug, Clone, Copy, Default)]
@@ -13,6 +14,8 @@ pub(crate) struct Segment {
     pub(crate) id: i64,
     pub(crate) created_ns: u64,
     pub(crate) rows: u64,
+    /// The next id of a connection when it began.
+    first_connection: i64,
     /// How often the wall clock was set back.
     clock_epoch: i64,
     span_ns: Option<(i64, i64)>,
@@ -45,12 +48,12 @@ impl Segment {
     pub(crate) fn load(connection: &Connection, beginning: &Beginning) -> rusqlite::Result<Self> {
         let open = connection
             .query_row(
-                "SELECT id, created_ns, clock_epoch FROM segment WHERE closed_ns IS NULL ORDER BY id DESC LIMIT 1",
+                "SELECT id, created_ns, first_connection_id, clock_epoch FROM segment WHERE closed_ns IS NULL ORDER BY id DESC LIMIT 1",
                 [],
-                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
             )
             .optional()?;
-        let Some((id, created_ns, clock_epoch)) = open else {
+        let Some((id, created_ns, first_connection, clock_epoch)) = open else {
             return Self::make(connection, beginning, 0);
         };
         let (rows, min_ns, max_ns): (i64, Option<i64>, Option<i64>) = connection.query_row(
@@ -63,6 +66,7 @@ impl Segment {
             id,
             created_ns: unsigned(created_ns),
             rows: unsigned(rows),
+            first_connection,
             clock_epoch,
             span_ns: min_ns.zip(max_ns),
             ..Self::default()
@@ -87,6 +91,11 @@ impl Segment {
         let clock_epoch = self.clock_epoch + i64::from(beginning.is_set_back);
         *self = Self::make(connection, beginning, clock_epoch)?;
         Ok(())
+    }
+
+    /// Whether dropping it would drop anything: exchanges, or connections, on which there may be none.
+    pub(crate) fn has_data(&self, next_connection: i64) -> bool {
+        self.rows > 0 || next_connection > self.first_connection
     }
 
     /// Brings the segment's own row up to date.
@@ -169,10 +178,27 @@ impl Segment {
         Ok(Self {
             id,
             created_ns: beginning.now_ns,
+            first_connection: beginning.connection_id,
             clock_epoch,
             ..Self::default()
         })
     }
+}
+
+/// Nobody is there any more to end what was stored as open: its end was lost. A segment whose roll-ups know of nothing open
+/// holds none, but for answers with an error's status, of which the segment being written is asked as well.
+pub(crate) fn end_open(connection: &Connection) -> rusqlite::Result<()> {
+    let segments = connection
+        .prepare("SELECT id, closed_ns IS NULL FROM segment")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<Vec<(i64, bool)>>>()?;
+    for (id, is_written) in segments {
+        if rollup::end_open(connection, id)? || is_written {
+            let sql = format!("UPDATE exchange_{id} SET outcome = ? WHERE outcome = ?");
+            connection.execute(&sql, [codes::TRUNCATED, codes::OPEN_OUTCOME])?;
+        }
+    }
+    Ok(())
 }
 
 fn widened(span_ns: Option<(i64, i64)>, at_ns: i64) -> (i64, i64) {

@@ -131,7 +131,7 @@ impl State {
         for (kind, (count, at_ns), detail) in [
             (
                 CoverageKind::NameOverflow,
-                (self.names.take_overflow(), self.now_ns),
+                (self.names.take_overflow(self.now_ns), self.now_ns),
                 None,
             ),
             (
@@ -216,6 +216,11 @@ impl State {
         };
         self.segment.roll(connection, &beginning)?;
         self.templates.load(connection, self.segment.id)
+    }
+
+    /// Whether the segment has anything that a limit could drop.
+    pub(crate) fn segment_has_data(&self) -> bool {
+        self.segment.has_data(self.ids.connection)
     }
 
     /// Reads names and header blocks again.

@@ -31,6 +31,8 @@ pub struct Writer {
     is_tidy: bool,
     /// Bytes in use when retention first saw the segment.
     pub(crate) segment_begun_bytes: Option<u64>,
+    /// When rows that are in no segment were last looked through for old ones.
+    pub(crate) looked_through_ns: u64,
     _lock: Lock,
 }
 
@@ -81,6 +83,7 @@ impl Writer {
             wrote_ns: now_ns,
             is_tidy: false,
             segment_begun_bytes: None,
+            looked_through_ns: now_ns,
             _lock: lock,
             options,
         })
@@ -229,7 +232,7 @@ impl Writer {
     fn roll_if_due(&mut self, now_ns: u64) -> Result<(), WriteError> {
         let segment = &self.state.segment;
         let age = Duration::from_nanos(now_ns.saturating_sub(segment.created_ns));
-        let is_old = age >= self.options.segment_age && segment.rows > 0;
+        let is_old = age >= self.options.segment_age && self.state.segment_has_data();
         if is_old || segment.rows >= self.options.segment_rows {
             self.roll(now_ns)?;
         }

@@ -14,11 +14,15 @@ const STRAY_NS: u64 = 10_000_000_000;
 
 impl<I: Identities> Assembly<I> {
     /// Looks at conversations that wait. `look` tells what has passed at a socket, each way, without a record having been
-    /// written: the bytes of a turn beyond its cap.
+    /// written: the bytes of a turn beyond its cap. Looks cost, so that there is a limit to them in one tick: the next one
+    /// begins where it was reached.
     pub fn tick(&mut self, now_ns: u64, mut look: impl FnMut(u64, Way) -> Option<Passed>) {
         self.table.forget_strays(now_ns.saturating_sub(STRAY_NS));
-        let mut looks = 0;
-        for place in self.table.in_use() {
+        let (mut looks, mut first_left) = (0, None);
+        let mut places = self.table.in_use();
+        let first = places.partition_point(|place| *place < self.first_look);
+        places.rotate_left(first);
+        for place in places {
             let Some(conversation) = self.table.get_mut(place) else {
                 continue;
             };
@@ -26,17 +30,19 @@ impl<I: Identities> Assembly<I> {
                 if !conversation.announced
                     && now_ns.saturating_sub(conversation.start_ns) > SHOWN_AFTER_NS
                 {
-                    self.announce(place, true);
+                    self.announce(place, false);
                 }
                 continue;
             }
             looks += 1;
             if looks > MAX_LOOKS {
-                break;
+                first_left = first_left.or(Some(place));
+                continue;
             }
             self.look(place, &mut look);
             self.show_open(place, now_ns);
         }
+        self.first_look = first_left.unwrap_or(0);
     }
 
     fn look(&mut self, place: usize, look: &mut impl FnMut(u64, Way) -> Option<Passed>) {

@@ -4,6 +4,7 @@
     reason = "a helper that cannot go on fails its test"
 )]
 
+mod counts;
 mod outcomes;
 mod pairing;
 mod property;

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use headwater_redact::{Key, Policy, Redactor};
 
-use crate::CoverageItem;
 use crate::answer::Window;
+use crate::{CoverageItem, SearchQuery};
 
 /// Turns plain text into the store's form of it, when the key can be read.
 pub(crate) struct Secrets {
@@ -51,40 +51,57 @@ impl Secrets {
 
     /// A path filter with its token-shaped segments as they are stored, when that differs.
     pub(crate) fn redacted_path(&self, text: &str) -> Option<String> {
-        let key = self.key.as_ref()?;
-        let mut redactor = Redactor::new(key, &Policy::default());
-        let (exact, path) = text
-            .strip_prefix('=')
-            .map_or(("", text), |rest| ("=", rest));
-        let segments: Vec<String> = path
-            .split('/')
-            .map(|segment| {
-                if segment.is_empty() || segment.contains(['*', '?', '#']) {
-                    return segment.to_owned();
-                }
-                let target = redactor.target(b"GET", format!("/{segment}").as_bytes());
-                target
-                    .path()
-                    .strip_prefix('/')
-                    .unwrap_or(segment)
-                    .to_owned()
-            })
-            .collect();
-        let redacted = segments.join("/");
-        (redacted != path).then(|| format!("{exact}{redacted}"))
+        self.key.as_ref().and_then(|key| redacted(key, text))
     }
 
     /// What to say when values could only be compared as they stand.
-    pub(crate) fn remark(&self, window: Window) -> Option<CoverageItem> {
-        self.unavailable.then(|| CoverageItem {
+    pub(crate) fn remark(&self, window: Window, query: &SearchQuery) -> Option<CoverageItem> {
+        if !self.unavailable {
+            return None;
+        }
+        // Any key tells which segments are redacted.
+        let hidden = |text: &str| redacted(&Key::from_bytes([0; 32]), text).is_some();
+        let path = query.path.as_deref().filter(|text| hidden(text));
+        let what = match (query.header_value.is_some(), path.is_some()) {
+            (true, true) => "header_value and path were",
+            (true, false) => "header_value was",
+            (false, true) => "path was",
+            (false, false) => return None,
+        };
+        Some(CoverageItem {
             kind: "key_unavailable".to_owned(),
             from_ns: window.since_ns,
             until_ns: window.until_ns,
             count: 1,
-            explanation: "The key beside the store cannot be read or is not the one its hashes were made with, so \
-                          header_value was compared as text only: a plain secret cannot match its hash. Read the store \
-                          as a member of its group, with its .key file beside it."
-                .to_owned(),
+            explanation: format!(
+                "The key beside the store cannot be read or is not the one its hashes were made with, so {what} compared \
+                 as text only: a plain secret cannot match its hash. Read the store as a member of its group, with its \
+                 .key file beside it."
+            ),
         })
     }
+}
+
+/// A path with its token-shaped segments redacted, when there are any.
+fn redacted(key: &Key, text: &str) -> Option<String> {
+    let mut redactor = Redactor::new(key, &Policy::default());
+    let (exact, path) = text
+        .strip_prefix('=')
+        .map_or(("", text), |rest| ("=", rest));
+    let segments: Vec<String> = path
+        .split('/')
+        .map(|segment| {
+            if segment.is_empty() || segment.contains(['*', '?', '#']) {
+                return segment.to_owned();
+            }
+            let target = redactor.target(b"GET", format!("/{segment}").as_bytes());
+            target
+                .path()
+                .strip_prefix('/')
+                .unwrap_or(segment)
+                .to_owned()
+        })
+        .collect();
+    let redacted = segments.join("/");
+    (redacted != path).then(|| format!("{exact}{redacted}"))
 }

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use headwater_query::{Emptiness, ErrorsQuery, Recorder, SearchQuery, ServicesQuery};
+use headwater_query::{
+    Emptiness, ErrorsQuery, Recorder, SearchQuery, ServicesQuery, TimeArgument, WindowArgument,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::fixture::{Fixture, Row, SECOND};
@@ -79,6 +81,10 @@ async fn each_kind_of_loss_is_said_in_the_answer_that_lacks_the_data() {
         ("tls_not_decoded", "TLS"),
         ("write_failed", "disk"),
         ("retention", "retention"),
+        ("connection_unfollowed", "could not be followed"),
+        ("flow_table_full", "the probes' table"),
+        ("packets_unparsed", "headers that the probes do not read"),
+        ("frames_lost", "packets of HTTP/2"),
     ] {
         let fixture = Fixture::new();
         let now_ns = fixture.now_ns;
@@ -127,6 +133,45 @@ async fn each_kind_of_loss_is_said_in_the_answer_that_lacks_the_data() {
         };
         let answer = fixture.store().errors(&query, &never()).await.unwrap();
         assert!(matches!(answer.emptiness, Some(Emptiness::NotSeen { .. })));
+    }
+}
+
+#[tokio::test]
+async fn what_a_kernel_cannot_see_is_said_of_the_whole_run() {
+    let fixture = Fixture::new();
+    let now_ns = fixture.now_ns;
+    let ago = |seconds: i64| now_ns - seconds * SECOND;
+    fixture.forget_runs();
+    fixture.run("live", ago(9_000), ago(8_000), Some(ago(8_000)));
+    fixture.run("live", ago(7_000), ago(6_000), None);
+    fixture.run("live", ago(5_000), now_ns, None);
+    for (run, second) in [(1, 9_000), (2, 7_000), (3, 5_000)] {
+        let words = format!("lack {run}");
+        fixture.coverage_of(run, "unsupported", ago(second), Some(&words));
+    }
+    for (since, until, expected) in [
+        (8_900, 8_800, vec!["lack 1"]),
+        (7_900, 7_100, vec![]),
+        (6_900, 6_800, vec!["lack 2"]),
+        (5_900, 5_100, vec![]),
+        (60, 0, vec!["lack 3"]),
+        (9_500, 0, vec!["lack 1", "lack 2", "lack 3"]),
+    ] {
+        let query = SearchQuery {
+            window: WindowArgument {
+                since: Some(TimeArgument(format!("-{since}s"))),
+                until: (until > 0).then(|| TimeArgument(format!("-{until}s"))),
+            },
+            ..search_all()
+        };
+        let answer = fixture.store().search(&query, &never()).await.unwrap();
+        let told: Vec<&str> = answer
+            .coverage
+            .iter()
+            .filter(|item| item.kind == "unsupported")
+            .filter_map(|item| item.explanation.split(['(', ')']).nth(1))
+            .collect();
+        assert_eq!(told, expected, "{since} to {until}");
     }
 }
 

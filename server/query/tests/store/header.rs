@@ -68,7 +68,7 @@ async fn headers_by_name_and_by_plain_secret() {
     std::fs::remove_file(fixture.path.with_extension("key")).unwrap();
     let query = SearchQuery {
         header_value: some(SECRET),
-        ..all
+        ..all.clone()
     };
     let answer = fixture.store().search(&query, &never()).await.unwrap();
     assert!(answer.value.is_empty());
@@ -78,4 +78,15 @@ async fn headers_by_name_and_by_plain_secret() {
         "{told}"
     );
     assert!(!told.contains(SECRET));
+    for (path, expected) in [(SECRET, true), ("/nothing/here", false)] {
+        let query = SearchQuery {
+            path: some(path),
+            ..all.clone()
+        };
+        let answer = fixture.store().search(&query, &never()).await.unwrap();
+        let told = format!("{answer:?}");
+        assert_eq!(told.contains("so path was compared"), expected, "{told}");
+        assert_eq!(told.contains("NotSeen"), expected, "{told}");
+        assert!(!told.contains(SECRET));
+    }
 }

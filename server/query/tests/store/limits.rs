@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use headwater_query::{QueryError, SearchQuery};
 use tokio_util::sync::CancellationToken;
 
-use crate::fixture::{Fixture, Row, SECOND};
+use crate::fixture::{Fixture, LATER_COLUMNS, Row, SECOND};
 use crate::{never, search_all};
 
 /// A store, and a question to it that takes far longer than a test may.
@@ -19,7 +19,8 @@ fn endless() -> (Fixture, SearchQuery) {
     // Every row of a large table is compared with a pattern that backtracks.
     let sql = "INSERT INTO exchange_1 SELECT NULL, connection_id, ordinal, start_ns + value, 1, 1, 1, end_delta_ns, 2, 1, 1, \
                'GET', 0, NULL, NULL, replace(hex(zeroblob(400)), '0', 'a') || 'b', NULL, 200, NULL, 1, 1, NULL, 0, NULL, 0, \
-               NULL, NULL, NULL, NULL, 1, 1, 1, 1, NULL, NULL, NULL FROM exchange_1, generated";
+               NULL, NULL, NULL, NULL, 1, 1, 1, 1, NULL, NULL, NULL{LATER} FROM exchange_1, generated"
+        .replace("{LATER}", &", NULL".repeat(LATER_COLUMNS));
     fixture
         .writer
         .execute_batch(&format!(

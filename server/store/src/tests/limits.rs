@@ -1,9 +1,13 @@
 //! Retention, and what happens when there is no room.
 
-use headwater_model::CloseReason;
+use std::time::Duration;
+
+use headwater_model::{CloseReason, Coverage, CoverageKind, Event};
 
 use super::fixture::{Fixture, SECOND, START};
-use crate::{Retained, Writer};
+use crate::{Retained, StopReason, Writer};
+
+const DAY: u64 = 24 * 3_600 * SECOND;
 
 #[test]
 fn the_file_stays_within_its_limit() {
@@ -50,6 +54,102 @@ fn the_file_stays_within_its_limit() {
 }
 
 #[test]
+fn connections_alone_stay_within_the_limit_of_size() {
+    let mut fixture = Fixture::new();
+    let mut options = fixture.options();
+    options.max_bytes = 4 << 20;
+    let mut writer = Writer::open(options.clone(), START).unwrap();
+    let mut key = 0;
+    for batch in 0..40 {
+        let now_ns = START + batch * SECOND;
+        for _ in 0..2_000 {
+            key += 1;
+            writer
+                .apply(&fixture.connection(key, CloseReason::Fin))
+                .unwrap();
+        }
+        writer.commit(now_ns).unwrap();
+        let used_bytes = writer.retain(now_ns).unwrap().used_bytes;
+        assert!(used_bytes < options.max_bytes, "{used_bytes}");
+    }
+    let kept = writer.number("SELECT COUNT(*) FROM connection");
+    assert!((2_000..40_000).contains(&kept), "{kept}");
+    let told = "SELECT SUM(count) FROM coverage WHERE kind = 'retention' AND detail = 'size'";
+    assert_eq!(writer.number(told), 80_000 - kept);
+}
+
+#[test]
+fn connections_alone_go_by_age() {
+    let mut fixture = Fixture::new();
+    let mut options = fixture.options();
+    options.max_age = Duration::from_hours(1);
+    options.segment_age = Duration::from_mins(10);
+    let mut writer = Writer::open(options, START).unwrap();
+    for minute in 0..180 {
+        let now_ns = START + minute * 60 * SECOND;
+        writer
+            .apply(&fixture.connection(minute, CloseReason::Fin))
+            .unwrap();
+        writer.commit(now_ns).unwrap();
+        writer.retain(now_ns).unwrap();
+    }
+    let kept = writer.number("SELECT COUNT(*) FROM connection");
+    assert!((60..75).contains(&kept), "{kept}");
+}
+
+#[test]
+fn old_coverage_goes_though_no_segment_does_and_what_cannot_be_seen_stays_with_its_run() {
+    let mut fixture = Fixture::new();
+    let coverage = |kind, at_ns| {
+        Event::Coverage(Coverage {
+            kind,
+            from_ns: at_ns,
+            until_ns: at_ns,
+            count: 1,
+            detail: None,
+        })
+    };
+    let told = |writer: &Writer, kind: &str| {
+        writer.number(&format!(
+            "SELECT COUNT(*) FROM coverage WHERE kind = '{kind}'"
+        ))
+    };
+    let mut writer = fixture.writer(START);
+    writer
+        .apply_all(&[
+            coverage(CoverageKind::Unsupported, START),
+            coverage(CoverageKind::RingLost, START),
+        ])
+        .unwrap();
+    writer.commit(START).unwrap();
+    let later = START + 8 * DAY;
+    // The run goes on.
+    writer.commit(later).unwrap();
+    assert_eq!(writer.retain(later).unwrap().segments, 0);
+    assert_eq!(told(&writer, "ring_lost"), 0);
+    assert_eq!(told(&writer, "unsupported"), 1);
+    // A connection of it is still there, though the run ended long ago.
+    writer
+        .apply(&fixture.connection(1, CloseReason::Fin))
+        .unwrap();
+    writer.close(later, StopReason::Signal).unwrap();
+    let last = later + 8 * DAY;
+    let mut writer = fixture.writer(last);
+    writer
+        .apply(&fixture.connection(1, CloseReason::Fin))
+        .unwrap();
+    writer.commit(last).unwrap();
+    writer.retain(last + 60 * SECOND).unwrap();
+    assert_eq!(told(&writer, "unsupported"), 1);
+    // Once nothing is left of it, this goes, too. The segment was old enough to be closed by the commit.
+    let end = last + 8 * DAY;
+    writer.commit(end).unwrap();
+    assert_eq!(writer.retain(end).unwrap().segments, 1);
+    assert_eq!(told(&writer, "unsupported"), 0);
+    assert_eq!(writer.number("SELECT COUNT(*) FROM recorder_run"), 1);
+}
+
+#[test]
 fn ids_are_not_given_out_again_when_everything_is_dropped() {
     let mut fixture = Fixture::new();
     let mut writer = fixture.writer(START);
@@ -88,9 +188,7 @@ fn a_full_disk_loses_a_batch_and_says_so() {
     writer.leave_room(1_000_000);
     let mut late = fixture.exchange(9_000, "/late", Some(200));
     late.connection = headwater_model::ConnectionKey(52);
-    writer
-        .apply(&headwater_model::Event::Exchange(Box::new(late)))
-        .unwrap();
+    writer.apply(&Event::Exchange(Box::new(late))).unwrap();
     let committed = writer.commit(START + 5 * SECOND).unwrap();
     assert_eq!((committed.exchanges, committed.lost), (1, 0));
     assert_eq!(writer.number("SELECT COUNT(*) FROM exchange_rows(1)"), 102);

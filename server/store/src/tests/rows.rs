@@ -179,6 +179,40 @@ fn names_beyond_the_caps_are_other_and_counted() {
 }
 
 #[test]
+fn names_beyond_the_cap_are_told_of_each_interval() {
+    let mut fixture = Fixture::new();
+    let mut writer = fixture.writer(START);
+    let mut connect = |key: u64, name: &str| {
+        let Event::Connection(mut connection) = fixture.connection(key, CloseReason::Fin) else {
+            unreachable!();
+        };
+        connection.server.service = fixture.service(name, Some(80));
+        Event::Connection(connection)
+    };
+    let most = u64::try_from(MOST_SERVICES).unwrap();
+    for key in 1..=most {
+        let event = connect(key, &format!("host {key}"));
+        writer.apply(&event).unwrap();
+    }
+    for second in 1..=40 {
+        for of_second in 1..=3 {
+            let event = connect(most + second * 3 + of_second, "one too many");
+            writer.apply(&event).unwrap();
+        }
+        writer.commit(START + second * SECOND).unwrap();
+    }
+    let told = |since: u64| {
+        writer.number(&format!(
+            "SELECT COALESCE(SUM(count), 0) FROM coverage WHERE kind = 'name_overflow' AND detail IS NULL \
+             AND until_ns >= {}",
+            START + since * SECOND
+        ))
+    };
+    assert!((4..=7).contains(&told(0)), "{}", told(0));
+    assert!((1..=3).contains(&told(20)), "{}", told(20));
+}
+
+#[test]
 fn an_exchange_of_an_unknown_connection_is_counted() {
     let mut fixture = Fixture::new();
     let mut writer = fixture.writer(START);

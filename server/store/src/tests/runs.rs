@@ -148,6 +148,44 @@ fn a_killed_writer_loses_no_committed_batch() {
 }
 
 #[test]
+fn what_was_open_when_a_recorder_was_killed_has_lost_its_end() {
+    let mut fixture = Fixture::new();
+    let mut writer = fixture.writer(START);
+    writer.apply_all(&fixture.load(1, 4)).unwrap();
+    writer.apply(&fixture.event(5, "/slow", None)).unwrap();
+    writer.commit(START).unwrap();
+    assert!(writer.roll(START).unwrap());
+    writer.apply_all(&fixture.load(10, 4)).unwrap();
+    for key in [20, 21] {
+        writer.apply(&fixture.event(key, "/slow", None)).unwrap();
+    }
+    let mut refused = fixture.exchange(22, "/slow", Some(500));
+    refused.outcome = headwater_model::Outcome::Open;
+    writer
+        .apply(&headwater_model::Event::Exchange(Box::new(refused)))
+        .unwrap();
+    writer.commit(START).unwrap();
+    let number = |writer: &Writer, what: &str, segment: i64| {
+        writer.number(&format!("SELECT {what}_{segment}"))
+    };
+    let open = "COUNT(*) FROM exchange_rows(1) WHERE outcome = 1";
+    assert_eq!(writer.number(&format!("SELECT {open}")), 1);
+    assert_eq!(number(&writer, "SUM(count) FROM rollup", 2), 7);
+    drop(writer);
+    let writer = fixture.writer(START + 9 * SECOND);
+    for (segment, total, truncated, well) in [(1, 5, 1, 3), (2, 7, 3, 4)] {
+        assert_eq!(number(&writer, "SUM(count) FROM rollup", segment), total);
+        let count = |what: &str| writer.number(&format!("SELECT {what}"));
+        let rows = format!("COUNT(*) FROM exchange_{segment} WHERE outcome");
+        assert_eq!(count(&format!("{rows} = 1")), 0, "open");
+        assert_eq!(count(&format!("{rows} = 6")), truncated);
+        let sum = format!("COALESCE(SUM(count), 0) FROM rollup_{segment} WHERE kind");
+        assert_eq!(count(&format!("{sum} = 8")), 0, "open");
+        assert_eq!(count(&format!("{sum} = 0")), well);
+    }
+}
+
+#[test]
 fn a_quiet_commit_is_a_heartbeat() {
     let fixture = Fixture::new();
     let mut writer = fixture.writer(START);

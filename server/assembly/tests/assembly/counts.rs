@@ -1,0 +1,159 @@
+//! What is left out or cannot be followed is counted exactly, however often the clock ticks meanwhile.
+
+use std::{cell::RefCell, collections::HashSet, net::SocketAddr};
+
+use headwater_assembly::{Assembly, End, Identities, Identity, Input, Limits, Owner, Turn, Way};
+use headwater_model::{Evidence, ProcessKey, Service, ServiceKind};
+use headwater_redact::{Key, Policy, Redactor};
+
+use crate::support::{FIN, GET, OK, end, live, subject, turn};
+
+const SECOND: u64 = 1_000_000_000;
+const OWNER: Owner = Owner {
+    at_ns: 1,
+    cookie: 1,
+    pid: 100,
+    start_boot_ns: 5,
+    cgroup_id: 0,
+    comm: [0; 16],
+    ancestors: [0; 7],
+    certain: true,
+};
+
+/// Every process is Headwater.
+struct Own;
+
+impl Identities for Own {
+    fn owner(&mut self, owner: &Owner) -> Option<Identity> {
+        Some(Identity {
+            key: ProcessKey {
+                pid: owner.pid,
+                start_boot_ns: owner.start_boot_ns,
+            },
+            service: Service {
+                kind: ServiceKind::Program,
+                name: redactor().phrase(b"headwater"),
+                port: None,
+            },
+            own: true,
+            evidence: Evidence::TurnStart,
+            news: None,
+        })
+    }
+
+    fn listener(&mut self, _: u32, _: SocketAddr) -> Option<Identity> {
+        None
+    }
+}
+
+fn redactor() -> Redactor {
+    Redactor::new(&Key::from_bytes([3; 32]), &Policy::default())
+}
+
+fn client(cookie: u64) -> End {
+    let local = format!("10.0.0.1:{}", 5_000 + cookie);
+    end(cookie, &local, "192.0.2.1:80", Way::Egress)
+}
+
+#[test]
+fn an_exchange_of_ones_own_counts_once_when_it_ends() {
+    let mut subject = Assembly::new(Limits::default(), redactor(), Own);
+    subject.take(&Input::Open(client(1)));
+    subject.take(&Input::Owner(OWNER));
+    for number in 0..3_u64 {
+        let offset = number * GET.len() as u64;
+        let at_ns = (number * 10 + 1) * SECOND;
+        subject.take(&Input::Turn(Turn {
+            offset,
+            number: Some(u32::try_from(number).unwrap()),
+            ..turn(1, Way::Egress, at_ns, GET)
+        }));
+        for tick in 1..9 {
+            subject.tick(at_ns + tick * SECOND, |_, _| None);
+        }
+        assert_eq!(subject.tally().own, 0, "open");
+        subject.take(&Input::Turn(Turn {
+            offset: number * OK.len() as u64,
+            number: Some(u32::try_from(number).unwrap()),
+            ..turn(1, Way::Ingress, at_ns + 9 * SECOND, OK)
+        }));
+        subject.tick(at_ns + 9 * SECOND, |_, _| None);
+        assert_eq!(subject.tally().own, 1);
+    }
+    assert_eq!(subject.events().count(), 0);
+}
+
+#[test]
+fn a_filtered_connection_counts_once() {
+    let mut subject = subject(Limits {
+        except_ports: vec![80],
+        ..Limits::default()
+    });
+    for cookie in [1, 2] {
+        subject.take(&Input::Open(client(cookie)));
+        subject.take(&Input::Turn(turn(cookie, Way::Egress, SECOND, GET)));
+        subject.take(&Input::Turn(turn(cookie, Way::Ingress, SECOND + 1, OK)));
+    }
+    for tick in 2..20 {
+        subject.tick(tick * SECOND, |_, _| None);
+    }
+    assert_eq!(subject.tally().filtered, 2, "idle, and not ended");
+    subject.take(&Input::Close(End {
+        flags: FIN,
+        ..client(1)
+    }));
+    subject.finish_all(30 * SECOND);
+    assert_eq!(subject.tally().filtered, 0, "counted before");
+}
+
+#[test]
+fn a_socket_that_cannot_be_followed_counts_once_an_interval() {
+    let mut subject = live();
+    for expected in [2, 2, 2] {
+        for cookie in [1, 2] {
+            for at_ns in 1..5 {
+                subject.take(&Input::Turn(turn(cookie, Way::Egress, at_ns, GET)));
+            }
+        }
+        assert_eq!(subject.tally().unfollowed, expected);
+    }
+    assert_eq!(subject.tally().unfollowed, 0, "silent");
+}
+
+#[test]
+fn what_was_evicted_and_goes_on_is_counted() {
+    let mut subject = subject(Limits {
+        conversations: 1,
+        ..Limits::default()
+    });
+    for cookie in [1, 2] {
+        subject.take(&Input::Open(client(cookie)));
+        subject.take(&Input::Turn(turn(cookie, Way::Egress, 10, GET)));
+    }
+    let tally = subject.tally();
+    assert_eq!((tally.evicted, tally.unfollowed), (1, 0));
+    subject.take(&Input::Turn(turn(1, Way::Egress, 20, GET)));
+    assert_eq!(subject.tally().unfollowed, 1);
+}
+
+#[test]
+fn no_open_exchange_is_never_looked_at() {
+    const COUNT: u64 = 2_500;
+    let mut subject = live();
+    for cookie in 1..=COUNT {
+        subject.take(&Input::Open(client(cookie)));
+        subject.take(&Input::Turn(turn(cookie, Way::Egress, 10, GET)));
+    }
+    let seen = RefCell::new(HashSet::new());
+    let mut looks = Vec::new();
+    for tick in 1..=3 {
+        subject.tick(tick * SECOND, |cookie, _| {
+            seen.borrow_mut().insert(cookie);
+            None
+        });
+        looks.push(seen.borrow().len());
+    }
+    assert_eq!(looks, [1_024, 2_048, 2_500]);
+    let (_, exchanges) = crate::support::results(&mut subject);
+    assert_eq!(exchanges.len(), 2_500, "each is shown while it is open");
+}
