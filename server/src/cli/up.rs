@@ -16,7 +16,7 @@ use super::{
     record::{self, RecordArguments},
     serve::{self, PORT, ServeArguments},
 };
-use crate::record::SessionSettings;
+use crate::{paths::absolute, record::SessionSettings};
 
 /// What to record, and where to serve it.
 #[derive(Debug, Clone, Args)]
@@ -73,20 +73,7 @@ pub(super) fn up(db: Option<&Path>, arguments: &UpArguments) -> Exit {
 }
 
 fn start_server(settings: &SessionSettings, arguments: &ServeArguments) -> std::io::Result<Child> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("--db").arg(&settings.store).arg("serve");
-    for (option, values) in [
-        ("--listen", &arguments.listen),
-        ("--allowed-host", &arguments.allowed_host),
-        ("--allowed-origin", &arguments.allowed_origin),
-    ] {
-        for value in values {
-            command.arg(option).arg(value);
-        }
-    }
-    if let Some(path) = &arguments.token_file {
-        command.arg("--token-file").arg(path);
-    }
+    let mut command = server_command(&settings.store, arguments)?;
     if let Some(caller) = caller() {
         // The standard library drops supplementary groups when it changes the user as root; the group of the store is
         // the caller's own then, or the one named, which becomes the process's.
@@ -99,6 +86,25 @@ fn start_server(settings: &SessionSettings, arguments: &ServeArguments) -> std::
         command.current_dir("/");
     }
     command.stdin(std::process::Stdio::null()).spawn()
+}
+
+/// The server's command line. It runs in the root folder, so that every path in it is absolute.
+fn server_command(store: &Path, arguments: &ServeArguments) -> std::io::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("--db").arg(absolute(store)).arg("serve");
+    for (option, values) in [
+        ("--listen", &arguments.listen),
+        ("--allowed-host", &arguments.allowed_host),
+        ("--allowed-origin", &arguments.allowed_origin),
+    ] {
+        for value in values {
+            command.arg(option).arg(value);
+        }
+    }
+    if let Some(path) = &arguments.token_file {
+        command.arg("--token-file").arg(absolute(path));
+    }
+    Ok(command)
 }
 
 /// Resolves when the process ends. Polled: the recorder has nothing else to wait for, and a signal for a child would be
@@ -150,4 +156,25 @@ fn paste_this(settings: &SessionSettings, arguments: &ServeArguments) -> String 
          Over stdio:       {stdio}\n\n\
          Or ask from a shell: {program} --db {store} status\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_for_the_server_are_absolute() {
+        let arguments = ServeArguments {
+            listen: vec!["127.0.0.1:0".to_owned()],
+            allowed_host: Vec::new(),
+            allowed_origin: Vec::new(),
+            token_file: Some("token".into()),
+        };
+        let command = server_command(Path::new("x.db"), &arguments).unwrap();
+        let here = std::env::current_dir().unwrap();
+        let told: Vec<_> = command.get_args().collect();
+        for name in ["x.db", "token"] {
+            assert!(told.contains(&here.join(name).as_os_str()), "{told:?}");
+        }
+    }
 }
