@@ -172,32 +172,35 @@ fn the_inspector_lists_and_calls_over_both_transports() {
     .map(str::to_owned);
     let stdio: Vec<&str> = stdio.iter().map(String::as_str).collect();
     for target in [&stdio[..], &[&address, "--transport", "http"]] {
-        let listed = said(&mut inspector(
-            &[target, &["--method", "tools/list", "--strict"]].concat(),
-        ));
-        for tool in [
-            "status",
-            "list_services",
-            "search_exchanges",
-            "get_exchange",
-            "find_errors",
+        let list = [target, &["--method", "tools/list", "--strict"]].concat();
+        let listed = said(&mut inspector(&list));
+        let call = |tool: &str, given: &[&str]| {
+            let given = given.iter().flat_map(|argument| ["--tool-arg", argument]);
+            let mut all = [target, &["--method", "tools/call", "--tool-name", tool]].concat();
+            all.extend(given);
+            said(&mut inspector(&all))
+        };
+        let found = call("search_exchanges", &["status=4xx"]);
+        let id = format!("id={}", exchange_id(&found));
+        for (tool, given, expected) in [
+            ("status", &[][..], "recorder"),
+            ("list_services", &[], "nginx"),
+            ("search_exchanges", &["status=4xx"], "/missing/one"),
+            ("get_exchange", &[&*id], "/missing/one"),
+            ("find_errors", &[], "status 404"),
         ] {
             assert!(listed.contains(&format!("\"{tool}\"")), "{listed}");
+            let called = call(tool, given);
+            assert!(called.contains(expected), "{tool}: {called}");
+            assert!(!called.contains("\"isError\": true"), "{tool}: {called}");
         }
-        let called = said(&mut inspector(
-            &[
-                target,
-                &[
-                    "--method",
-                    "tools/call",
-                    "--tool-name",
-                    "search_exchanges",
-                    "--tool-arg",
-                    "status=4xx",
-                ],
-            ]
-            .concat(),
-        ));
-        assert!(called.contains("/missing/one"), "{called}");
     }
+}
+
+/// The first id of an exchange in an answer.
+fn exchange_id(answer: &str) -> &str {
+    answer
+        .split(|character: char| !character.is_ascii_alphanumeric() && character != '_')
+        .find(|word| word.starts_with("x_"))
+        .unwrap_or_else(|| panic!("no id in {answer}"))
 }
