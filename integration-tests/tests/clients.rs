@@ -4,7 +4,7 @@
 
 use std::{path::PathBuf, process::Command};
 
-use headwater_integration_tests::{Nginx, Program, Store, headwater, python, said};
+use headwater_integration_tests::{Nginx, Program, Store, headwater, python, said, until};
 
 const SDK: &str = r"
 import asyncio, sys
@@ -144,6 +144,25 @@ fn the_official_python_client_waits_sees_progress_and_gives_up() {
     // Nothing of what was given up holds the server back.
     assert!(server.end("INT").0.success());
     assert!(recorder.end("INT").0.success());
+}
+
+#[test]
+fn the_server_of_up_does_not_outlive_it() {
+    let store = Store::new();
+    let up = Program::start(&mut store.command(&["up", "--listen", "127.0.0.1:0"]));
+    up.await_line("serving MCP at ");
+    let children = format!("/proc/{0}/task/{0}/children", up.pid());
+    let children = std::fs::read_to_string(children).expect("children");
+    let servers: Vec<_> = children.split_whitespace().map(str::to_owned).collect();
+    assert_eq!(servers.len(), 1, "{children}");
+    up.signal("KILL");
+    until("end of the server", || {
+        // An orphan that nobody has reaped has no command line any more.
+        match std::fs::read(format!("/proc/{}/cmdline", servers[0])) {
+            Ok(words) if !words.is_empty() => Err(words),
+            _ => Ok(()),
+        }
+    });
 }
 
 /// The inspector's command line.
