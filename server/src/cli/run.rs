@@ -189,6 +189,13 @@ async fn recording(db: Option<&Path>, arguments: &RunArguments) -> Result<Record
         && answer.recorder == Recorder::Running
         && answer.value.state == StoreState::Readable
     {
+        let unheeded = arguments.record.named();
+        if !unheeded.is_empty() {
+            say(&format!(
+                "a recorder is running already, and records by its own settings: {} changed nothing",
+                unheeded.join(", ")
+            ));
+        }
         return Ok(Recording::Theirs(theirs));
     }
     if !super::privilege::missing_capabilities().is_empty() {
