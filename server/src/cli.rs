@@ -38,8 +38,9 @@ const EXAMPLES: &str = "Examples:
   headwater search-exchanges --status 5xx   the newest server errors
   headwater doctor                          what this kernel and this user can do
 
-Exit codes: 0 done; 1 failed; 64 wrong usage or configuration; 66 no such input; 69 something needed is not there;
-73 the store cannot be made or written; 77 no permission. `run` passes on its command's code (128+n for signal n).";
+Exit codes: 0 done; 1 failed; 64 wrong usage or configuration; 65 no store of Headwater's, or an id of nothing in it (dropped,
+never given out, another store's); 66 no such store or input; 69 something needed is not there, such as a program as new as the
+store; 73 the store cannot be made or written; 77 no permission. `run` passes on its command's code (128+n for signal n).";
 
 /// The whole command line.
 #[derive(Debug, Parser)]
