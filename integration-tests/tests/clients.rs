@@ -4,7 +4,7 @@
 
 use std::{path::PathBuf, process::Command};
 
-use headwater_integration_tests::{Nginx, Program, Store, headwater, python, said};
+use headwater_integration_tests::{Nginx, Program, Store, headwater, python, said, until};
 
 const SDK: &str = r"
 import asyncio, sys
@@ -146,6 +146,25 @@ fn the_official_python_client_waits_sees_progress_and_gives_up() {
     assert!(recorder.end("INT").0.success());
 }
 
+#[test]
+fn the_server_of_up_does_not_outlive_it() {
+    let store = Store::new();
+    let up = Program::start(&mut store.command(&["up", "--listen", "127.0.0.1:0"]));
+    up.await_line("serving MCP at ");
+    let children = format!("/proc/{0}/task/{0}/children", up.pid());
+    let children = std::fs::read_to_string(children).expect("children");
+    let servers: Vec<_> = children.split_whitespace().map(str::to_owned).collect();
+    assert_eq!(servers.len(), 1, "{children}");
+    up.signal("KILL");
+    until("end of the server", || {
+        // An orphan that nobody has reaped has no command line any more.
+        match std::fs::read(format!("/proc/{}/cmdline", servers[0])) {
+            Ok(words) if !words.is_empty() => Err(words),
+            _ => Ok(()),
+        }
+    });
+}
+
 /// The inspector's command line.
 fn inspector(arguments: &[&str]) -> Command {
     let installed = concat!(
@@ -172,32 +191,35 @@ fn the_inspector_lists_and_calls_over_both_transports() {
     .map(str::to_owned);
     let stdio: Vec<&str> = stdio.iter().map(String::as_str).collect();
     for target in [&stdio[..], &[&address, "--transport", "http"]] {
-        let listed = said(&mut inspector(
-            &[target, &["--method", "tools/list", "--strict"]].concat(),
-        ));
-        for tool in [
-            "status",
-            "list_services",
-            "search_exchanges",
-            "get_exchange",
-            "find_errors",
+        let list = [target, &["--method", "tools/list", "--strict"]].concat();
+        let listed = said(&mut inspector(&list));
+        let call = |tool: &str, given: &[&str]| {
+            let given = given.iter().flat_map(|argument| ["--tool-arg", argument]);
+            let mut all = [target, &["--method", "tools/call", "--tool-name", tool]].concat();
+            all.extend(given);
+            said(&mut inspector(&all))
+        };
+        let found = call("search_exchanges", &["status=4xx"]);
+        let id = format!("id={}", exchange_id(&found));
+        for (tool, given, expected) in [
+            ("status", &[][..], "recorder"),
+            ("list_services", &[], "nginx"),
+            ("search_exchanges", &["status=4xx"], "/missing/one"),
+            ("get_exchange", &[&*id], "/missing/one"),
+            ("find_errors", &[], "status 404"),
         ] {
             assert!(listed.contains(&format!("\"{tool}\"")), "{listed}");
+            let called = call(tool, given);
+            assert!(called.contains(expected), "{tool}: {called}");
+            assert!(!called.contains("\"isError\": true"), "{tool}: {called}");
         }
-        let called = said(&mut inspector(
-            &[
-                target,
-                &[
-                    "--method",
-                    "tools/call",
-                    "--tool-name",
-                    "search_exchanges",
-                    "--tool-arg",
-                    "status=4xx",
-                ],
-            ]
-            .concat(),
-        ));
-        assert!(called.contains("/missing/one"), "{called}");
     }
+}
+
+/// The first id of an exchange in an answer.
+fn exchange_id(answer: &str) -> &str {
+    answer
+        .split(|character: char| !character.is_ascii_alphanumeric() && character != '_')
+        .find(|word| word.starts_with("x_"))
+        .unwrap_or_else(|| panic!("no id in {answer}"))
 }

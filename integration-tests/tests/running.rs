@@ -74,9 +74,14 @@ fn a_running_recorder_is_used() {
     );
     let recorder = store.record(&[]);
     let url = nginx.url();
-    let (output, told) = headwater_run(&store, &[], &format!("curl -s {url}/with/recorder"));
+    let options = ["--only-port", "1", "--cap", "4KiB"];
+    let (output, told) = headwater_run(&store, &options, &format!("curl -s {url}/with/recorder"));
     assert!(
         output.status.success() && told.contains("1 exchanges, 0 failed"),
+        "{told}"
+    );
+    assert!(
+        told.contains("--cap, --only-port changed nothing"),
         "{told}"
     );
     assert_eq!(output.stdout, b"fine");

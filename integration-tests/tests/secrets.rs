@@ -2,7 +2,7 @@
 
 #![allow(clippy::expect_used, reason = "tests")]
 
-use std::process::Command;
+use std::{os::unix::fs::PermissionsExt, process::Command};
 
 use headwater_integration_tests::{Nginx, Store, column, run, said};
 
@@ -120,6 +120,68 @@ fn canaries_are_nowhere() {
     assert_absent("the recorder's log", recorder.end("INT").1.as_bytes());
     look_into_files(&store, "stopped");
     assert!(run(&mut store.command(&["status"])).status.success());
+}
+
+#[test]
+fn the_summary_of_a_run_has_no_secret_and_is_the_callers_alone() {
+    let (store, nginx) = (
+        Store::new(),
+        Nginx::start("location / { return 200 fine; }"),
+    );
+    let file = store.scratch().file("summary.json");
+    let output = run(store
+        .command(&["run", "--json", &file.to_string_lossy(), "--"])
+        .args(["curl", "-s", "-o", "/dev/null", "-A", "harmless-agent/1.0"])
+        .args(["-u", &format!("me:{}", canary("Us"))])
+        .args(["-H", &format!("Authorization: Bearer {}", canary("Be"))])
+        .arg(format!("{}/words/run?token={}", nginx.url(), canary("Qu"))));
+    assert!(output.status.success(), "{output:?}");
+    let summary = std::fs::read(&file).expect("a summary");
+    let words = String::from_utf8_lossy(&summary);
+    assert!(
+        words.contains("harmless-agent/1.0") && words.contains("/words/run"),
+        "{words}"
+    );
+    assert_absent("the summary", &summary);
+    assert_absent("what run said", &output.stderr);
+    let mode = std::fs::metadata(&file)
+        .expect("a summary")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o7777, 0o600);
+}
+
+#[test]
+fn a_secret_asked_for_is_not_in_the_log() {
+    let store = Store::new();
+    let request = |id: u8, method: &str, params: &str| {
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#)
+    };
+    let call = format!(
+        r#"{{"name":"search_exchanges","arguments":{{"header_value":"{}"}}}}"#,
+        canary("As")
+    );
+    let session = [
+        request(
+            1,
+            "initialize",
+            r#"{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"test","version":"1"}}"#,
+        ),
+        r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_owned(),
+        request(2, "tools/call", &call),
+    ]
+    .join("\n");
+    let input = store.scratch().write("session", session + "\n");
+    for log in [None, Some("debug"), Some("rmcp=trace")] {
+        let mut command = store.command(&["-vv", "mcp"]);
+        if let Some(filter) = log {
+            command.env("HEADWATER_LOG", filter);
+        }
+        let output = run(command.stdin(std::fs::File::open(&input).expect("the session")));
+        assert!(output.status.success(), "{output:?}");
+        assert!(!output.stdout.is_empty(), "nothing was answered");
+        assert_absent("the log of mcp", &output.stderr);
+    }
 }
 
 fn look_into_files(store: &Store, state: &str) {

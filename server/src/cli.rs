@@ -18,6 +18,7 @@ mod up;
 use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
 
 pub(crate) use exit::Exit;
 
@@ -37,8 +38,9 @@ const EXAMPLES: &str = "Examples:
   headwater search-exchanges --status 5xx   the newest server errors
   headwater doctor                          what this kernel and this user can do
 
-Exit codes: 0 done; 1 failed; 64 wrong usage or configuration; 66 no such input; 69 something needed is not there;
-73 the store cannot be made or written; 77 no permission. `run` passes on its command's code (128+n for signal n).";
+Exit codes: 0 done; 1 failed; 64 wrong usage or configuration; 65 no store of Headwater's, or an id of nothing in it (dropped,
+never given out, another store's); 66 no such store or input; 69 something needed is not there, such as a program as new as the
+store; 73 the store cannot be made or written; 77 no permission. `run` passes on its command's code (128+n for signal n).";
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -117,16 +119,50 @@ pub(crate) fn main() -> Exit {
 
 /// The log goes to standard error: standard output belongs to answers and to the stdio transport.
 fn start_log(verbose: u8) {
+    let named = std::env::var("HEADWATER_LOG").ok();
+    tracing_subscriber::fmt()
+        .with_env_filter(log_filter(verbose, named.as_deref()))
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+}
+
+/// What is logged. Libraries speak up only when something is wrong, and rmcp does so whatever the filter named: it logs
+/// whole requests for debugging, and a request may hold in the plain a secret that somebody looks for.
+fn log_filter(verbose: u8, named: Option<&str>) -> EnvFilter {
     let level = match verbose {
         0 => "warn",
         1 => "info",
         _ => "debug",
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("HEADWATER_LOG")
-        .unwrap_or_else(|_| level.into());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .init();
+    let with = |words: &str| EnvFilter::try_new(format!("{words},rmcp=warn"));
+    named
+        .and_then(|words| with(words).ok())
+        .or_else(|| with(&format!("warn,headwater={level}")).ok())
+        .unwrap_or_else(|| EnvFilter::new("warn"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_verbosity_makes_rmcp_tell_requests() {
+        for (verbose, named) in [
+            (0, None),
+            (2, None),
+            (9, None),
+            (0, Some("debug")),
+            (0, Some("rmcp=trace")),
+            (2, Some("=no=filter=")),
+        ] {
+            let filter = log_filter(verbose, named).to_string();
+            let rmcp: Vec<_> = filter
+                .split(',')
+                .filter(|directive| directive.starts_with("rmcp"))
+                .collect();
+            assert_eq!(rmcp, ["rmcp=warn"], "{verbose} {named:?}: {filter}");
+        }
+        assert!(log_filter(2, None).to_string().contains("headwater=debug"));
+    }
 }

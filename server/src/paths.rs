@@ -1,6 +1,7 @@
 //! Where the store is: the option, the environment, the system's store, the user's.
 //!
-//! Owns: the order of these (XDG Base Directory Specification, FHS 3.0). Does not create anything.
+//! Owns: the order of these (XDG Base Directory Specification, FHS 3.0), and that what comes out is absolute: a path is
+//! handed to processes that run elsewhere, and to people who paste it. Does not create anything.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +22,7 @@ pub(crate) fn store_to_read(named: Option<&Path>) -> PathBuf {
                 users()
             }
         },
-        Path::to_owned,
+        absolute,
     )
 }
 
@@ -35,8 +36,13 @@ pub(crate) fn store_to_write(named: Option<&Path>) -> PathBuf {
                 users()
             }
         },
-        Path::to_owned,
+        absolute,
     )
+}
+
+/// A path as it is from anywhere. Not resolved: a link stays the link that was named.
+pub(crate) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// The file of the store's key.
@@ -50,5 +56,25 @@ fn users() -> PathBuf {
         .map(PathBuf::from);
     let data = data
         .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share")));
-    data.unwrap_or_else(|| PathBuf::from("/tmp")).join(NAME)
+    absolute(&data.unwrap_or_else(|| PathBuf::from("/tmp")).join(NAME))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_named_store_is_absolute() {
+        let here = std::env::current_dir().unwrap();
+        for (named, expected) in [
+            ("x.db", here.join("x.db")),
+            ("./x.db", here.join("x.db")),
+            ("a/../x.db", here.join("a/../x.db")),
+            ("/var/x.db", PathBuf::from("/var/x.db")),
+        ] {
+            for store in [store_to_read, store_to_write] {
+                assert_eq!(store(Some(Path::new(named))), expected);
+            }
+        }
+    }
 }

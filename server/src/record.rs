@@ -14,4 +14,4 @@ mod recorder;
 mod service;
 mod session;
 
-pub(crate) use session::{Session, SessionError, SessionSettings, apply, open_store};
+pub(crate) use session::{Session, SessionError, SessionSettings, open_store};

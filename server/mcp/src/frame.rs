@@ -14,8 +14,10 @@ pub(crate) struct Frame {
     pub(crate) as_of: String,
     pub(crate) recorder: String,
     pub(crate) items: Vec<CoverageItem>,
-    /// Lines beyond the cap.
+    /// Lines beyond the cap, and lines that gave way.
     pub(crate) more_items: usize,
+    /// Whether any gave way to the budget.
+    pub(crate) is_shrunk: bool,
     /// Whether explanations are told.
     pub(crate) explained: bool,
 }
@@ -38,6 +40,7 @@ impl Frame {
             recorder,
             items: answer.coverage.iter().take(MAX_ITEMS).cloned().collect(),
             more_items: answer.coverage.len().saturating_sub(MAX_ITEMS),
+            is_shrunk: false,
             explained: true,
         }
     }
@@ -88,8 +91,9 @@ impl Frame {
         }
         if self.more_items > 0 {
             lines.push(format!(
-                "not seen: {} more kinds; raise max_tokens or narrow the window",
-                self.more_items
+                "not seen: {} more kinds{}",
+                self.more_items,
+                self.advice()
             ));
         }
         lines
@@ -103,8 +107,55 @@ impl Frame {
         }
         if self.items.pop().is_some() {
             self.more_items += 1;
+            self.is_shrunk = true;
             return true;
         }
         false
+    }
+
+    /// What would show the kinds that are not told. More room does not move the cap.
+    fn advice(&self) -> &'static str {
+        match (self.is_shrunk, self.since.is_some()) {
+            (true, true) => "; raise max_tokens or narrow the window",
+            (true, false) => "; raise max_tokens",
+            (false, true) => "; narrow the window",
+            (false, false) => "",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_is_what_would_help() {
+        let item = CoverageItem {
+            kind: "filtered".to_owned(),
+            count: 1,
+            from_ns: 1,
+            until_ns: 2,
+            explanation: "a filter".to_owned(),
+        };
+        let mut frame = Frame {
+            since: Some(rfc3339(1)),
+            until: Some(rfc3339(2)),
+            as_of: rfc3339(2),
+            recorder: "running".to_owned(),
+            items: vec![item; 2],
+            more_items: 1,
+            is_shrunk: false,
+            explained: false,
+        };
+        let last = |frame: &Frame| frame.lines().pop().unwrap_or_default();
+        assert_eq!(
+            last(&frame),
+            "not seen: 1 more kinds; narrow the window",
+            "the cap is why"
+        );
+        assert!(frame.shrink());
+        assert!(last(&frame).ends_with("; raise max_tokens or narrow the window"));
+        frame.since = None;
+        assert!(last(&frame).ends_with("; raise max_tokens"));
     }
 }

@@ -8,7 +8,7 @@ mod status;
 
 use std::fmt::Write as _;
 
-use headwater_query::{QueryError, Store, TimeArgument, WindowArgument};
+use headwater_query::{QueryError, Store, StoreState, TimeArgument, WindowArgument};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
@@ -34,9 +34,20 @@ pub enum ToolError {
     /// The caller went away.
     #[error("cancelled")]
     Cancelled,
+    /// What was named by its id is not in this store: dropped, never given out, another store's.
+    #[error("{0}")]
+    NotHere(String),
     /// The caller can mend it; the text says how.
     #[error("{0}")]
     Steer(String),
+    /// The store cannot be read; the text says why and what to do.
+    #[error("{text}")]
+    Store {
+        /// Why, and the cure.
+        text: String,
+        /// The state of the store; none when SQLite failed for another reason.
+        state: Option<StoreState>,
+    },
     /// The caller cannot; the reason is in the log.
     #[error("the store could not be read; the server's log has the reason")]
     Internal,
@@ -44,13 +55,18 @@ pub enum ToolError {
 
 impl From<QueryError> for ToolError {
     fn from(error: QueryError) -> Self {
+        let text = error.to_string();
         match error {
             QueryError::Cancelled => Self::Cancelled,
             QueryError::Sql(source) => {
                 tracing::error!(error = %source, "a query failed");
                 Self::Internal
             }
-            other => Self::Steer(other.to_string()),
+            QueryError::Argument { .. } => Self::Steer(text),
+            QueryError::Expired { .. }
+            | QueryError::Foreign { .. }
+            | QueryError::Unknown { .. } => Self::NotHere(text),
+            QueryError::Store { state, .. } => Self::Store { text, state },
         }
     }
 }

@@ -58,6 +58,8 @@ pub enum QueryError {
         why: String,
         /// What to do.
         cure: String,
+        /// The state of the store; none when SQLite failed for another reason.
+        state: Option<crate::StoreState>,
     },
     /// An id that was never given out.
     #[error("{id} was never given out by this store")]

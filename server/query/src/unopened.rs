@@ -124,6 +124,10 @@ impl From<Unopened> for QueryError {
         Self::Store {
             why: problem.why(),
             cure: problem.cure(),
+            state: match problem {
+                Unopened::Failed(_) => None,
+                known => Some(known.state()),
+            },
         }
     }
 }

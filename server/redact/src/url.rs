@@ -209,9 +209,10 @@ fn pair(hasher: &Hasher, raw: &[u8], out: &mut dyn Sink) {
     }
 }
 
-/// A name without a value, such as `?wsdl`: letters only.
+/// A name without a value, such as `?wsdl`: letters only, and not shaped like a token.
 fn is_flag(word: &[u8]) -> bool {
     word.len() <= 24
+        && !is_token(word)
         && word
             .iter()
             .all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-' | b'.'))

@@ -232,3 +232,29 @@ fn long_command_lines_end_between_hashes() {
         );
     }
 }
+
+#[test]
+fn a_lone_word_is_a_flag_or_a_secret() {
+    let mut redactor = redactor();
+    let mut said = |raw: &str| {
+        let target = redactor.target(b"GET", raw.as_bytes());
+        format!("{}?{}", target.path(), target.query().unwrap_or_default())
+    };
+    for flag in [
+        "wsdl",
+        "acl",
+        "uploads",
+        "versionId",
+        "partNumber",
+        "requestPayment",
+        "publicAccessBlock",
+        "intelligent-tiering",
+    ] {
+        let raw = format!("/a;{flag}?{flag}");
+        assert_eq!(said(&raw), raw);
+    }
+    for secret in ["QwErTyUiOpAsDfGhJkLzXcV", "kJhGqWzXvBnMpLtRsDfY"] {
+        let told = said(&format!("/a;{secret}?{secret}"));
+        assert!(!told.contains(secret), "{told}");
+    }
+}

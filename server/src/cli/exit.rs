@@ -11,6 +11,8 @@ pub(crate) enum Exit {
     Failed,
     /// Wrong usage or configuration (EX_USAGE).
     Usage,
+    /// What is there is not what was expected: a file that is no store, an id of nothing in it (EX_DATAERR).
+    Data,
     /// An input is not there or not readable (EX_NOINPUT).
     NoInput,
     /// Something needed is not there (EX_UNAVAILABLE).
@@ -29,6 +31,7 @@ impl Termination for Exit {
             Self::Done => 0,
             Self::Failed => 1,
             Self::Usage => 64,
+            Self::Data => 65,
             Self::NoInput => 66,
             Self::Unavailable => 69,
             Self::Store => 73,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clap::Args;
+use clap::{Args, FromArgMatches};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
@@ -151,6 +151,33 @@ pub(super) fn stop(session: Session, broken: bool) -> Exit {
 }
 
 impl RecordArguments {
+    /// Options that are not as they are by default: what a recorder that runs already does not heed.
+    pub(super) fn named(&self) -> Vec<&'static str> {
+        let Some(default) = Self::default_ones() else {
+            return Vec::new();
+        };
+        [
+            ("--cap", self.cap != default.cap),
+            ("--ring-size", self.ring_size != default.ring_size),
+            ("--max-age", self.max_age != default.max_age),
+            ("--max-size", self.max_size != default.max_size),
+            ("--group", self.group != default.group),
+            ("--keep-header", self.keep_header != default.keep_header),
+            ("--only-port", self.only_port != default.only_port),
+            ("--except-port", self.except_port != default.except_port),
+        ]
+        .into_iter()
+        .filter_map(|(option, differs)| differs.then_some(option))
+        .collect()
+    }
+
+    /// What an empty command line comes to.
+    fn default_ones() -> Option<Self> {
+        let command = Self::augment_args(clap::Command::new("record"));
+        let matches = command.try_get_matches_from(["record"]).ok()?;
+        Self::from_arg_matches(&matches).ok()
+    }
+
     /// The defaults, for a replay: nothing is probed.
     pub(super) fn for_replay(keep_header: &[String], group: Option<&str>) -> Self {
         Self {
@@ -166,5 +193,19 @@ impl RecordArguments {
             without_btf: false,
             slow_reader_ms: 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_that_differ_from_the_default_are_named() {
+        let mut arguments = RecordArguments::default_ones().unwrap();
+        assert!(arguments.named().is_empty());
+        arguments.cap = "4KiB".to_owned();
+        arguments.only_port = vec!["80".to_owned()];
+        assert_eq!(arguments.named(), ["--cap", "--only-port"]);
     }
 }

@@ -1,4 +1,8 @@
 //! `replay FILE…`: capture files into the store.
+//!
+//! Owns: reading the files, and the words about them. That none is told twice is `FileInStore`'s.
+
+mod file_in_store;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,6 +15,8 @@ use headwater_store::{Source, StopReason, Writer};
 use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256};
 
+use file_in_store::{FileInStore, Standing};
+
 use super::{
     Exit,
     output::{say, say_error},
@@ -18,16 +24,14 @@ use super::{
 };
 use crate::{
     clock::now_ns,
-    record::{apply, open_store},
+    record::open_store,
     replay::{CaptureReader, Frame, Tracker, take_apart},
 };
 
 /// Files larger than this get a progress bar.
 const LONG: u64 = 8 << 20;
-/// Events given to the store at a time.
-const APPLY_EVENTS: usize = 1_024;
-/// Rows in one transaction.
-const COMMIT_ROWS: usize = 20_000;
+/// The progress bar moves every so many packets.
+const BAR_PACKETS: u64 = 256;
 
 /// Capture files.
 #[derive(Debug, Clone, Args)]
@@ -129,37 +133,60 @@ fn replay_file(
     key: &Key,
     policy: &Policy,
 ) -> Result<Option<(Held, Option<&'static str>)>, Exit> {
-    let no_input = |error: &(dyn std::error::Error + 'static)| {
-        say_error(error);
-        Exit::NoInput
-    };
     let (digest, size) = hash(file).map_err(|error| {
         say(&format!("{}: {error}", file.display()));
         Exit::NoInput
     })?;
-    let store = |error: &(dyn std::error::Error + 'static)| {
-        say_error(error);
+    let mut reader = CaptureReader::open(file).map_err(|error| {
+        say_error(&error);
+        Exit::NoInput
+    })?;
+    let store = match FileInStore::begin(writer, &digest).map_err(|error| {
+        say_error(&error);
         Exit::Store
+    })? {
+        Standing::Begun(store) => store,
+        Standing::Whole => return Ok(None),
+        Standing::InPart => {
+            say(&format!(
+                "{}: an earlier replay of it did not come to its end, and part of it is in this store; replay it into \
+                 another store (--db PATH), or delete this one first",
+                file.display()
+            ));
+            return Err(Exit::Failed);
+        }
     };
-    if writer.is_replayed(&digest).map_err(|error| store(&error))? {
-        return Ok(None);
-    }
-    let mut reader = CaptureReader::open(file).map_err(|error| no_input(&error))?;
+    let Some(held) = tell(&mut reader, size, store, Redactor::new(key, policy)) else {
+        say(&format!(
+            "{}: the store could not take all of it; make room, and replay it into another store (--db PATH)",
+            file.display()
+        ));
+        return Err(Exit::Store);
+    };
+    Ok(Some((held, reader.damage)))
+}
+
+/// Tells the store what the packets of a file come to; `None` when it could not take all of it.
+fn tell(
+    reader: &mut CaptureReader,
+    size: u64,
+    mut store: FileInStore<'_>,
+    redactor: Redactor,
+) -> Option<Held> {
     let bar = progress(size);
-    let mut assembly = Assembly::new(
-        Limits {
-            live: false,
-            ..Limits::default()
-        },
-        Redactor::new(key, policy),
-        NoIdentities,
-    );
+    let limits = Limits {
+        live: false,
+        ..Limits::default()
+    };
+    let mut assembly = Assembly::new(limits, redactor, NoIdentities);
     let mut tracker = Tracker::default();
-    let (mut held, mut rows) = (Held::default(), 0);
+    let mut held = Held::default();
     let (mut first_ns, mut last_ns) = (u64::MAX, 0);
-    let mut events: Vec<Event> = Vec::new();
     reader.packets(|packet, consumed| {
         held.packets += 1;
+        if held.packets % BAR_PACKETS == 0 {
+            bar.set_position(consumed);
+        }
         first_ns = first_ns.min(packet.at_ns);
         last_ns = last_ns.max(packet.at_ns);
         match take_apart(packet.link, packet.bytes, packet.length) {
@@ -171,25 +198,14 @@ fn replay_file(
             Frame::UnknownLink => held.unknown_links += 1,
             Frame::Other => {}
         }
-        events.extend(assembly.events());
-        if events.len() >= APPLY_EVENTS {
-            rows += events.len();
-            apply(writer, &events);
-            events.clear();
-        }
-        if rows >= COMMIT_ROWS {
-            rows = 0;
-            commit(writer);
-            bar.set_position(consumed);
-        }
+        store.take(assembly.events());
     });
-    let damage = reader.damage;
     assembly.finish_all(last_ns);
     let tally = assembly.tally();
     held.exchanges = tally.exchanges;
-    events.extend(assembly.events());
+    store.take(assembly.events());
     let from_ns = first_ns.min(last_ns);
-    for (kind, count) in [
+    let unseen = [
         (CoverageKind::JoinedMidstream, tally.midstream),
         (CoverageKind::TlsNotDecoded, tally.tls),
         (CoverageKind::HeaderBlockLost, tally.blocks_lost),
@@ -197,30 +213,23 @@ fn replay_file(
         (CoverageKind::Malformed, tally.malformed + held.fragments),
         (CoverageKind::HeadCapped, tally.heads_cut),
         (CoverageKind::ConnectionEvicted, tally.evicted),
-    ] {
-        if count > 0 {
-            events.push(Event::Coverage(Coverage {
-                kind,
-                from_ns,
-                until_ns: last_ns,
-                count,
-                detail: None,
-            }));
-        }
-    }
-    apply(writer, &events);
-    writer
-        .mark_replayed(&digest, now_ns())
-        .map_err(|error| store(&error))?;
-    commit(writer);
+    ];
+    store.take(
+        unseen
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(kind, count)| {
+                Event::Coverage(Coverage {
+                    kind,
+                    from_ns,
+                    until_ns: last_ns,
+                    count,
+                    detail: None,
+                })
+            }),
+    );
     bar.finish_and_clear();
-    Ok(Some((held, damage)))
-}
-
-fn commit(writer: &mut Writer) {
-    if let Err(error) = writer.commit(now_ns()) {
-        say_error(&error);
-    }
+    store.finish().then_some(held)
 }
 
 fn hash(file: &Path) -> std::io::Result<(String, u64)> {

@@ -9,13 +9,15 @@ mod summary;
 mod wait;
 
 use std::{
-    os::unix::process::CommandExt,
+    ffi::OsString,
+    os::unix::{ffi::OsStrExt, process::CommandExt},
     path::{Path, PathBuf},
     process::Command,
 };
 
 use clap::Args;
 use headwater_query::{Recorder, Store, StoreState};
+use headwater_redact::{CommandLine, Key, Policy, Redactor};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -24,7 +26,11 @@ use super::{
     privilege::{caller, home_of},
     record::{self, RecordArguments},
 };
-use crate::{clock::now_ns, paths::store_to_read, record::Session};
+use crate::{
+    clock::now_ns,
+    paths::{key_of, store_to_read},
+    record::Session,
+};
 
 pub(super) const TRAMPOLINE: &str = "become-command";
 
@@ -38,7 +44,7 @@ pub(crate) struct RunArguments {
     record: RecordArguments,
     /// The command and its arguments
     #[arg(required = true, last = true, value_name = "CMD")]
-    command: Vec<std::ffi::OsString>,
+    command: Vec<OsString>,
 }
 
 /// What the trampoline is told.
@@ -51,7 +57,7 @@ pub(crate) struct BecomeArguments {
     #[arg(long)]
     gid: Option<u32>,
     #[arg(required = true, last = true)]
-    command: Vec<std::ffi::OsString>,
+    command: Vec<OsString>,
 }
 
 /// Joins the cgroup, becomes the user, becomes the command. Returns only when that failed: 127 for a command that is not
@@ -162,6 +168,7 @@ pub(super) fn run(db: Option<&Path>, arguments: &RunArguments) -> Exit {
             .iter()
             .map(|word| word.to_string_lossy().into_owned())
             .collect(),
+        command_line: redacted(&store, &arguments.command),
         exit_code: if let Exit::Command(code) = exit {
             code
         } else {
@@ -182,6 +189,13 @@ async fn recording(db: Option<&Path>, arguments: &RunArguments) -> Result<Record
         && answer.recorder == Recorder::Running
         && answer.value.state == StoreState::Readable
     {
+        let unheeded = arguments.record.named();
+        if !unheeded.is_empty() {
+            say(&format!(
+                "a recorder is running already, and records by its own settings: {} changed nothing",
+                unheeded.join(", ")
+            ));
+        }
         return Ok(Recording::Theirs(theirs));
     }
     if !super::privilege::missing_capabilities().is_empty() {
@@ -197,6 +211,16 @@ async fn recording(db: Option<&Path>, arguments: &RunArguments) -> Result<Record
     Ok(Recording::Ours(session, settings.store))
 }
 
+/// The command as the store would tell it: its hashes are the store's own, so that one finds the other. None where the
+/// key cannot be read, since nothing else may stand in its place.
+fn redacted(store: &Path, command: &[OsString]) -> Option<CommandLine> {
+    let key = Key::load(&key_of(store))
+        .inspect_err(|error| tracing::info!(%error, "the command line is left out of the summary"))
+        .ok()?;
+    let words: Vec<_> = command.iter().map(|word| word.as_bytes()).collect();
+    Some(Redactor::new(&key, &Policy::default()).command_line(&words.join(&0)))
+}
+
 /// The arguments of the trampoline for the user on whose behalf the command runs.
 fn identity_arguments() -> Vec<String> {
     caller().map_or_else(Vec::new, |caller| {
@@ -207,4 +231,37 @@ fn identity_arguments() -> Vec<String> {
             caller.gid.to_string(),
         ]
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_of_the_command_line_are_hashed() {
+        let folder = std::env::temp_dir().join(format!("headwater-run-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let store = folder.join("headwater.db");
+        let command: Vec<OsString> = [
+            "curl",
+            "-u",
+            "me:hunter2",
+            "http://h/p?token=hunter2&page=2",
+        ]
+        .map(OsString::from)
+        .into();
+        assert!(
+            redacted(&store, &command).is_none(),
+            "without a key nothing is told"
+        );
+        Key::load_or_create(&key_of(&store)).unwrap();
+        let line = redacted(&store, &command).unwrap();
+        assert!(
+            line.as_str().starts_with("curl -u ") && line.as_str().contains("page=2"),
+            "{}",
+            line.as_str()
+        );
+        assert!(!line.as_str().contains("hunter2"), "{}", line.as_str());
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

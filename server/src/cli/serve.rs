@@ -32,6 +32,9 @@ pub(crate) struct ServeArguments {
     /// File with the bearer token that clients must show; needed to listen on anything but loopback
     #[arg(long, value_name = "FILE")]
     pub(super) token_file: Option<std::path::PathBuf>,
+    /// End when standard input does: how `up` sees to it that the server does not outlive it, however it ends
+    #[arg(long, hide = true)]
+    pub(super) until_input_ends: bool,
 }
 
 /// What the arguments come to.
@@ -171,6 +174,14 @@ async fn serve(store: &Path, arguments: &ServeArguments, checked: Checked) -> Ex
         }
         told.cancel();
     });
+    if arguments.until_input_ends {
+        let told = shutdown.clone();
+        // A thread that nobody waits for: a read of standard input cannot be given up.
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+            told.cancel();
+        });
+    }
     let options = HttpOptions {
         allowed_hosts: arguments.allowed_host.clone(),
         allowed_origins: arguments.allowed_origin.clone(),

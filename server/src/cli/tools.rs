@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, Subcommand};
 use headwater_mcp::{Asking, Kind, Parameter, Tool as McpTool, ToolError, structured, terminal};
-use headwater_query::Store;
+use headwater_query::{Store, StoreState};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +13,10 @@ use super::{
     output::{answer as print, say},
 };
 use crate::paths::store_to_read;
+
+/// The budget is for models, and what a terminal has room for.
+const BUDGET: &str = "max_tokens";
+const ROOM: u32 = 8000;
 
 /// A tool with what was given.
 #[derive(Debug, Clone)]
@@ -82,12 +86,21 @@ fn subcommand(tool: McpTool) -> Command {
     tool.parameters()
         .iter()
         .fold(command, |command, parameter| {
-            let mut arg = Arg::new(parameter.name)
-                .help(parameter.description)
-                .required(parameter.required);
+            let mut arg = Arg::new(parameter.name).help(help(parameter));
             arg = match parameter.kind {
                 Kind::Flag => arg.long(dashed(parameter.name)).action(ArgAction::SetTrue),
-                _ if parameter.required => arg.value_name(parameter.name.to_uppercase()),
+                // Said without its name, as people do, or with it, as everything else is.
+                _ if parameter.required => {
+                    let named = Arg::new(named(parameter))
+                        .long(dashed(parameter.name))
+                        .value_name(placeholder(parameter))
+                        .help(format!("The same as {}", parameter.name.to_uppercase()))
+                        .conflicts_with(parameter.name);
+                    return command.arg(named).arg(
+                        arg.value_name(parameter.name.to_uppercase())
+                            .required_unless_present(self::named(parameter)),
+                    );
+                }
                 _ => arg
                     .long(dashed(parameter.name))
                     .value_name(placeholder(parameter))
@@ -95,6 +108,23 @@ fn subcommand(tool: McpTool) -> Command {
             };
             command.arg(arg)
         })
+}
+
+/// clap's own name for a required parameter that is given as an option.
+fn named(parameter: &Parameter) -> String {
+    format!("named-{}", parameter.name)
+}
+
+/// A person's terminal has room: the budget that is the default here is the largest one.
+fn help(parameter: &Parameter) -> String {
+    if parameter.name == BUDGET {
+        format!(
+            "{}, in tokens; at most, and here the default, {ROOM}",
+            parameter.description
+        )
+    } else {
+        parameter.description.to_owned()
+    }
 }
 
 fn placeholder(parameter: &Parameter) -> &'static str {
@@ -112,7 +142,10 @@ fn value(parameter: &Parameter, matches: &ArgMatches) -> Option<Value> {
             .get_flag(parameter.name)
             .then_some(Value::from(true));
     }
-    let text = matches.get_one::<String>(parameter.name)?;
+    let text = matches.get_one::<String>(parameter.name).or_else(|| {
+        let named = named(parameter);
+        parameter.required.then(|| matches.get_one(&named))?
+    })?;
     let number = match parameter.kind {
         Kind::Integer { .. } => text.parse::<u64>().ok().map(Value::from),
         Kind::Number => text.parse::<f64>().ok().map(Value::from),
@@ -144,8 +177,7 @@ pub(super) fn answer(db: Option<&Path>, asked: Tool) -> Exit {
             }
         });
         let mut given = asked.given;
-        // A person's terminal has room; the budget is for models.
-        given.entry("max_tokens").or_insert(Value::from(8000));
+        given.entry(BUDGET).or_insert(Value::from(ROOM));
         asked.which.answer(given, &asking).await
     });
     match told {
@@ -158,13 +190,85 @@ pub(super) fn answer(db: Option<&Path>, asked: Tool) -> Exit {
             Exit::Done
         }
         Err(ToolError::Cancelled) => Exit::Failed,
-        Err(error @ ToolError::Steer(_)) => {
+        Err(error) => {
             say(&error.to_string());
-            Exit::Usage
+            exit_of(&error)
         }
-        Err(error @ ToolError::Internal) => {
-            say(&error.to_string());
-            Exit::Failed
+    }
+}
+
+/// What a script can tell apart.
+fn exit_of(error: &ToolError) -> Exit {
+    match error {
+        ToolError::Cancelled | ToolError::Internal => Exit::Failed,
+        ToolError::NotHere(_) => Exit::Data,
+        ToolError::Steer(_) => Exit::Usage,
+        ToolError::Store { state, .. } => match state {
+            Some(StoreState::Damaged) => Exit::Data,
+            Some(StoreState::Missing) => Exit::NoInput,
+            Some(StoreState::NotReadable) => Exit::Permission,
+            Some(StoreState::Newer | StoreState::Older | StoreState::Readable) | None => {
+                Exit::Unavailable
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a command line comes to.
+    fn given(words: &[&str]) -> Option<Map<String, Value>> {
+        let command = Tool::augment_subcommands(Command::new("headwater"));
+        let matches = command
+            .try_get_matches_from([&["headwater"], words].concat())
+            .ok()?;
+        Some(Tool::from_arg_matches(&matches).ok()?.given)
+    }
+
+    #[test]
+    fn an_id_is_given_with_or_without_its_name() {
+        for words in [
+            &["get-exchange", "x_1"][..],
+            &["get-exchange", "--id", "x_1"],
+        ] {
+            assert_eq!(given(words).unwrap()["id"], "x_1", "{words:?}");
+        }
+        assert!(given(&["get-exchange"]).is_none());
+        assert!(given(&["get-exchange", "x_1", "--id", "x_2"]).is_none());
+    }
+
+    #[test]
+    fn the_help_tells_the_budget_that_is_used() {
+        for tool in McpTool::ALL {
+            let told = subcommand(tool).render_help().to_string();
+            let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(told.contains("here the default, 8000"), "{told}");
+            for parameter in tool.parameters() {
+                if let (BUDGET, Kind::Integer { max, .. }) = (parameter.name, parameter.kind) {
+                    assert_eq!(max, u64::from(ROOM));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn exit_codes_tell_stores_and_ids_apart() {
+        let store = |state| ToolError::Store {
+            text: String::new(),
+            state,
+        };
+        for (error, expected) in [
+            (ToolError::Steer(String::new()), Exit::Usage),
+            (ToolError::NotHere(String::new()), Exit::Data),
+            (store(Some(StoreState::Damaged)), Exit::Data),
+            (store(Some(StoreState::Missing)), Exit::NoInput),
+            (store(Some(StoreState::NotReadable)), Exit::Permission),
+            (store(Some(StoreState::Newer)), Exit::Unavailable),
+            (store(None), Exit::Unavailable),
+        ] {
+            assert_eq!(exit_of(&error), expected, "{error:?}");
         }
     }
 }

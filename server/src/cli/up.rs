@@ -1,7 +1,7 @@
 //! `up`: the recorder here, the server as a process of its own that runs as the user who called sudo.
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     os::unix::process::CommandExt,
     path::Path,
     process::{Child, Command},
@@ -16,7 +16,7 @@ use super::{
     record::{self, RecordArguments},
     serve::{self, PORT, ServeArguments},
 };
-use crate::record::SessionSettings;
+use crate::{paths::absolute, record::SessionSettings};
 
 /// What to record, and where to serve it.
 #[derive(Debug, Clone, Args)]
@@ -73,20 +73,7 @@ pub(super) fn up(db: Option<&Path>, arguments: &UpArguments) -> Exit {
 }
 
 fn start_server(settings: &SessionSettings, arguments: &ServeArguments) -> std::io::Result<Child> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("--db").arg(&settings.store).arg("serve");
-    for (option, values) in [
-        ("--listen", &arguments.listen),
-        ("--allowed-host", &arguments.allowed_host),
-        ("--allowed-origin", &arguments.allowed_origin),
-    ] {
-        for value in values {
-            command.arg(option).arg(value);
-        }
-    }
-    if let Some(path) = &arguments.token_file {
-        command.arg("--token-file").arg(path);
-    }
+    let mut command = server_command(&settings.store, arguments)?;
     if let Some(caller) = caller() {
         // The standard library drops supplementary groups when it changes the user as root; the group of the store is
         // the caller's own then, or the one named, which becomes the process's.
@@ -98,7 +85,30 @@ fn start_server(settings: &SessionSettings, arguments: &ServeArguments) -> std::
         }
         command.current_dir("/");
     }
-    command.stdin(std::process::Stdio::null()).spawn()
+    // The other end is this process's alone and closes with it, even when it is killed.
+    command
+        .arg("--until-input-ends")
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+}
+
+/// The server's command line. It runs in the root folder, so that every path in it is absolute.
+fn server_command(store: &Path, arguments: &ServeArguments) -> std::io::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("--db").arg(absolute(store)).arg("serve");
+    for (option, values) in [
+        ("--listen", &arguments.listen),
+        ("--allowed-host", &arguments.allowed_host),
+        ("--allowed-origin", &arguments.allowed_origin),
+    ] {
+        for value in values {
+            command.arg(option).arg(value);
+        }
+    }
+    if let Some(path) = &arguments.token_file {
+        command.arg("--token-file").arg(absolute(path));
+    }
+    Ok(command)
 }
 
 /// Resolves when the process ends. Polled: the recorder has nothing else to wait for, and a signal for a child would be
@@ -125,13 +135,10 @@ fn end_server(server: &mut Child) {
     let _ = server.wait();
 }
 
-/// What a person pastes into a client.
+/// What a person pastes into a client. The token itself is not told: the lines read it from its file.
 fn paste_this(settings: &SessionSettings, arguments: &ServeArguments) -> String {
-    let address = arguments
-        .listen
-        .first()
-        .cloned()
-        .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], PORT)).to_string());
+    let address = address_to_ask(arguments);
+    let url = format!("http://{address}/mcp");
     let program = std::env::current_exe().map_or_else(
         |_| "headwater".to_owned(),
         |path| path.display().to_string(),
@@ -140,14 +147,95 @@ fn paste_this(settings: &SessionSettings, arguments: &ServeArguments) -> String 
     let stdio = serde_json::json!({
         "mcpServers": { "headwater": { "command": program, "args": ["--db", settings.store.display().to_string(), "mcp"] } }
     });
+    let read = arguments
+        .token_file
+        .as_ref()
+        .map(|path| format!("$(cat '{}')", absolute(path).display()));
+    let for_token = |words: fn(&str) -> String| read.as_deref().map_or_else(String::new, words);
+    let header = for_token(|read| format!(" --header \"Authorization: Bearer {read}\""));
+    let in_shell =
+        for_token(|read| format!(",\"headers\":{{\"Authorization\":\"Bearer '\"{read}\"'\"}}"));
+    let in_file = for_token(|_| ",\"headers\":{\"Authorization\":\"Bearer TOKEN\"}".to_owned());
+    let variable = for_token(|_| " --bearer-token-env-var HEADWATER_TOKEN".to_owned());
     format!(
         "\nPaste one of these into your client.\n\n\
-         Claude Code:      claude mcp add --transport http headwater http://{address}/mcp\n\
-         VS Code:          code --add-mcp '{{\"name\":\"headwater\",\"type\":\"http\",\"url\":\"http://{address}/mcp\"}}'\n\
-         Codex:            codex mcp add headwater --url http://{address}/mcp\n\
-         Gemini CLI:       gemini mcp add --transport http headwater http://{address}/mcp\n\
-         Cursor, others:   {{\"mcpServers\":{{\"headwater\":{{\"url\":\"http://{address}/mcp\"}}}}}}\n\
+         Claude Code:      claude mcp add --transport http headwater {url}{header}\n\
+         VS Code:          code --add-mcp '{{\"name\":\"headwater\",\"type\":\"http\",\"url\":\"{url}\"{in_shell}}}'\n\
+         Codex:            codex mcp add headwater --url {url}{variable}\n\
+         Gemini CLI:       gemini mcp add --transport http headwater {url}{header}\n\
+         Cursor, others:   {{\"mcpServers\":{{\"headwater\":{{\"url\":\"{url}\"{in_file}}}}}}}\n\
          Over stdio:       {stdio}\n\n\
          Or ask from a shell: {program} --db {store} status\n"
     )
+}
+
+/// The address that a client on this machine asks: one that stands for all addresses is none to connect to.
+fn address_to_ask(arguments: &ServeArguments) -> SocketAddr {
+    let mut address = arguments
+        .listen
+        .iter()
+        .find_map(|text| text.parse().ok())
+        .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)));
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() {
+            Ipv4Addr::LOCALHOST.into()
+        } else {
+            Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn serving(listen: &[&str], token_file: Option<&str>) -> ServeArguments {
+        ServeArguments {
+            listen: listen.iter().map(|text| (*text).to_owned()).collect(),
+            allowed_host: Vec::new(),
+            allowed_origin: Vec::new(),
+            token_file: token_file.map(Into::into),
+            until_input_ends: false,
+        }
+    }
+
+    #[test]
+    fn paths_for_the_server_are_absolute() {
+        let arguments = serving(&["127.0.0.1:0"], Some("token"));
+        let command = server_command(Path::new("x.db"), &arguments).unwrap();
+        let here = std::env::current_dir().unwrap();
+        let told: Vec<_> = command.get_args().collect();
+        for name in ["x.db", "token"] {
+            assert!(told.contains(&here.join(name).as_os_str()), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn clients_are_told_an_address_that_can_be_asked() {
+        for (listen, expected) in [
+            (&[][..], "127.0.0.1:7171"),
+            (&["0.0.0.0:80"], "127.0.0.1:80"),
+            (&["[::]:80"], "[::1]:80"),
+            (&["10.1.2.3:80", "0.0.0.0:81"], "10.1.2.3:80"),
+        ] {
+            let told = address_to_ask(&serving(listen, None)).to_string();
+            assert_eq!(told, expected);
+        }
+    }
+
+    #[test]
+    fn pasted_lines_show_the_token_that_the_server_asks_for() {
+        let record = RecordArguments::for_replay(&[], None);
+        let settings = super::super::settings::session_settings(Some(Path::new("/x.db")), &record);
+        let settings = settings.unwrap();
+        let plain = paste_this(&settings, &serving(&[], None));
+        assert!(
+            !plain.contains("Bearer") && !plain.contains("token"),
+            "{plain}"
+        );
+        let told = paste_this(&settings, &serving(&[], Some("/token")));
+        assert_eq!(told.matches("$(cat '/token')").count(), 3, "{told}");
+        assert!(told.contains("--bearer-token-env-var"), "{told}");
+    }
 }

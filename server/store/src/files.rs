@@ -14,7 +14,14 @@ use crate::OpenError;
 /// Held while a writer lives.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Lock {
+    /// Who writes the store: the owner of a file that only writers make.
+    fn owner(&self) -> std::io::Result<u32> {
+        Ok(self.file.metadata()?.uid())
+    }
 }
 
 /// Makes the folder, when there is none, and takes the lock.
@@ -26,6 +33,9 @@ pub(crate) fn claim(path: &Path, group: Option<u32>) -> Result<Lock, OpenError> 
         make_folder(folder, group)?;
     }
     let lock = lock(path)?;
+    if let Some(folder) = path.parent() {
+        open_to_group(folder, &lock, group)?;
+    }
     give(&beside(path, "-lock"), group)?;
     Ok(lock)
 }
@@ -102,6 +112,52 @@ fn make_folder(folder: &Path, group: Option<u32>) -> Result<(), OpenError> {
         .map_err(|error| failed(folder, "changing the mode", error))
 }
 
+/// Lets the group into a folder that was there before. One that is as this module makes it, and this user's, is the
+/// store's; any other is somebody's choice and stays as it is, which is said when the group is locked out by it.
+fn open_to_group(folder: &Path, lock: &Lock, group: Option<u32>) -> Result<(), OpenError> {
+    let looked_at = |error| failed(folder, "looking at it", error);
+    let Ok(metadata) = std::fs::metadata(folder) else {
+        // An empty name: the folder this process is in.
+        return Ok(());
+    };
+    let Some(group) = group.filter(|group| *group != metadata.gid()) else {
+        return Ok(());
+    };
+    let mine = lock.owner().map_err(looked_at)?;
+    match standing(metadata.mode(), metadata.uid() == mine) {
+        Standing::Stores => chown(folder, None, Some(group))
+            .map_err(|error| failed(folder, "changing the group", error)),
+        Standing::Closed => {
+            tracing::warn!(
+                folder = %folder.display(),
+                group,
+                "the group may not enter the store's folder, which is left as it is: chgrp and chmod g+rx would let it"
+            );
+            Ok(())
+        }
+        Standing::Open => Ok(()),
+    }
+}
+
+/// What a folder of another group is to this store.
+#[derive(Debug, PartialEq, Eq)]
+enum Standing {
+    /// Not the store's alone, and closed to others.
+    Closed,
+    /// Anybody may enter.
+    Open,
+    /// Made for the store.
+    Stores,
+}
+
+fn standing(mode: u32, is_mine: bool) -> Standing {
+    match mode & 0o7777 {
+        FOLDER_MODE if is_mine => Standing::Stores,
+        mode if mode & 0o001 != 0 => Standing::Open,
+        _ => Standing::Closed,
+    }
+}
+
 fn give(path: &Path, group: Option<u32>) -> Result<(), OpenError> {
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
@@ -145,7 +201,7 @@ fn lock(path: &Path) -> Result<Lock, OpenError> {
     file.set_len(0)
         .and_then(|()| writeln!(file, "{}", std::process::id()))
         .map_err(|error| failed(&name, "writing the lock", error))?;
-    Ok(Lock { _file: file })
+    Ok(Lock { file })
 }
 
 fn failed(path: &Path, action: &'static str, source: std::io::Error) -> OpenError {
@@ -158,3 +214,36 @@ fn failed(path: &Path, action: &'static str, source: std::io::Error) -> OpenErro
 
 const FOLDER_MODE: u32 = 0o750;
 const FILE_MODE: u32 = 0o640;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_folder_made_for_the_store_changes_its_group() {
+        for (mode, is_mine, expected) in [
+            (0o40750, true, Standing::Stores),
+            (0o40750, false, Standing::Closed),
+            (0o40700, true, Standing::Closed),
+            (0o42750, true, Standing::Closed),
+            (0o40755, true, Standing::Open),
+            (0o41777, false, Standing::Open),
+        ] {
+            assert_eq!(standing(mode, is_mine), expected, "{mode:o} {is_mine}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_stands_keeps_its_mode() {
+        let scratch = tempfile::tempdir().unwrap();
+        let own = std::fs::metadata(scratch.path()).unwrap().gid();
+        for mode in [0o750, 0o755, 0o700] {
+            let folder = scratch.path().join(format!("{mode:o}"));
+            std::fs::create_dir(&folder).unwrap();
+            std::fs::set_permissions(&folder, Permissions::from_mode(mode)).unwrap();
+            claim(&folder.join("headwater.db"), Some(own)).unwrap();
+            let found = std::fs::metadata(&folder).unwrap();
+            assert_eq!((found.mode() & 0o7777, found.gid()), (mode, own));
+        }
+    }
+}

@@ -1,13 +1,13 @@
 //! `get_exchange`: one exchange in full, or one of its header values whole.
 
-use headwater_query::{EndDetail, ExchangeDetail, HeaderLine, MessageDetail, rfc3339};
+use headwater_query::{EndDetail, ExchangeDetail, HeaderLine, HeaderPage, MessageDetail, rfc3339};
 use serde_json::Value;
 
 use super::{Asking, Declaration, ToolError, milliseconds};
 use crate::{
     Arguments, Output, Parameter,
     arguments::common::{CURSOR, DETAIL, ID, MAX_TOKENS},
-    budget::squeeze,
+    budget::{size, squeeze},
     escape::{plain, value},
     output::{FactSpec, Table, TableSpec, captured, captured_column, column, fact},
 };
@@ -37,6 +37,8 @@ pub(super) static DECLARATION: Declaration = Declaration {
 
 /// Header text given at a time, in bytes for each token of the budget.
 const PAGE_BYTES_FOR_TOKEN: usize = 1;
+/// Below so many bytes asking for less makes no shorter page.
+const LEAST_ROOM: usize = 4;
 
 const HEADER_COLUMNS: &[crate::output::ColumnSpec] =
     &[captured_column("name"), captured_column("value")];
@@ -146,6 +148,7 @@ pub(super) async fn answer(
     if let Some(header) = arguments.text("header") {
         return page(&id, &header, arguments, asking).await;
     }
+    without_cursor(arguments)?;
     let answer = asking.store.exchange(&id, asking.cancel).await?;
     let mut output = Output::framed(&answer, "");
     let exchange = &answer.value;
@@ -238,6 +241,16 @@ pub(super) async fn answer(
         }
     }
     Ok(squeeze(output, arguments.max_tokens()))
+}
+
+/// Refuses a cursor where nothing has a next page: left unsaid, the same answer would come for ever.
+fn without_cursor(arguments: &Arguments) -> Result<(), ToolError> {
+    if arguments.text("cursor").is_none() {
+        return Ok(());
+    }
+    Err(ToolError::Steer(
+        "cursor: only the pages of one header have a next one; give header too, as in the call that gave the cursor".to_owned(),
+    ))
 }
 
 fn facts(output: &mut Output, exchange: &ExchangeDetail) {
@@ -410,18 +423,31 @@ async fn page(
     arguments: &Arguments,
     asking: &Asking<'_>,
 ) -> Result<Output, ToolError> {
-    let room = arguments.max_tokens().saturating_sub(150).max(50) * PAGE_BYTES_FOR_TOKEN;
+    let budget = arguments.max_tokens();
+    let mut room = budget.saturating_sub(150).max(50) * PAGE_BYTES_FOR_TOKEN;
     let cursor = arguments.text("cursor");
-    let answer = asking
-        .store
-        .header(id, header, cursor.as_deref(), room, asking.cancel)
-        .await?;
-    let mut output = Output::framed(
-        &answer,
-        "This exchange has no such header; get_exchange without header lists them.",
-    );
+    loop {
+        let answer = asking
+            .store
+            .header(id, header, cursor.as_deref(), room, asking.cancel)
+            .await?;
+        let mut output = Output::framed(
+            &answer,
+            "This exchange has no such header; get_exchange without header lists them.",
+        );
+        output.tables.push(pages(&answer.value));
+        while size(&output) > budget && output.frame.shrink() {}
+        // The next page begins where this one ends, so that rows cannot simply be dropped: fewer are asked for.
+        if size(&output) <= budget || room <= LEAST_ROOM {
+            return Ok(squeeze(output, budget));
+        }
+        room /= 2;
+    }
+}
+
+fn pages(pages: &[HeaderPage]) -> Table {
     let mut table = Table::new(&PAGES, true);
-    for page in &answer.value {
+    for page in pages {
         let row: Vec<Value> = vec![
             page.of.into(),
             value(&page.name).into(),
@@ -431,6 +457,5 @@ async fn page(
         ];
         table.push(&PAGES, row);
     }
-    output.tables.push(table);
-    Ok(output)
+    table
 }

@@ -1,12 +1,12 @@
 //! Answers keep to their budget, counted with a real tokenizer.
 
-use headwater_mcp::Tool;
+use headwater_mcp::{Tool, ToolError};
 use rmcp::model::CallToolRequestParams;
 use serde_json::json;
 use tiktoken_rs::o200k_base_singleton;
 
 use crate::client::{Era, connect};
-use crate::fixture::{good, object, varied};
+use crate::fixture::{Fixture, HOSTILE, Row, SECOND, answer, ask, good, object, varied};
 
 fn tokens(text: &str) -> usize {
     o200k_base_singleton().encode_ordinary(text).len()
@@ -42,4 +42,48 @@ async fn both_forms_fit() {
         }
     }
     assert!(over.is_empty(), "{}", over.join("\n"));
+}
+
+#[tokio::test]
+async fn pages_of_a_hostile_head_fit_and_miss_nothing() {
+    const MANY: usize = 300;
+    let mut fixture = Fixture::new();
+    let mut row = Row::at(fixture.now_ns - 60 * SECOND, "/hostile");
+    row.headers = vec![("user-agent".to_owned(), String::new()); MANY];
+    for text in HOSTILE {
+        row.headers.push(("user-agent".to_owned(), text.repeat(40)));
+    }
+    fixture.commit(&[row]);
+    let store = fixture.store();
+    for max_tokens in [200_usize, 500, 2_000] {
+        let mut given =
+            json!({ "id": "x_k7q21", "header": "user-agent", "max_tokens": max_tokens });
+        let mut begun = 0;
+        loop {
+            let page = answer(&store, Tool::GetExchange, given.clone()).await;
+            let taken = tokens(&page.to_string());
+            assert!(taken <= max_tokens, "{taken} of {max_tokens}: {page:#}");
+            let rows = page["rows"].as_array().unwrap();
+            assert!(!rows.is_empty(), "{page:#}");
+            begun += rows.iter().filter(|row| row[3] == 0).count();
+            let Some(next) = page["next_cursor"].as_str() else {
+                break;
+            };
+            given["cursor"] = json!(next);
+        }
+        assert_eq!(begun, MANY + HOSTILE.len(), "{max_tokens}");
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_without_a_header_is_refused() {
+    let mut fixture = Fixture::new();
+    let row = Row::at(fixture.now_ns - 60 * SECOND, "/one");
+    fixture.commit(&[row]);
+    let given = json!({ "id": "x_k7q21", "cursor": "whatever" });
+    let told = ask(&fixture.store(), Tool::GetExchange, given).await;
+    assert!(
+        matches!(&told, Err(ToolError::Steer(text)) if text.contains("give header too")),
+        "{told:?}"
+    );
 }

@@ -88,7 +88,7 @@ fn cut(
     {
         let start = usize::try_from(offset).map_err(|_| cursor::damaged())?;
         let rest = value.get(start..).ok_or_else(cursor::damaged)?;
-        if left < LEAST && !rest.is_empty() {
+        if left < LEAST {
             return Ok((pages, Some([number, offset])));
         }
         let end = rest.floor_char_boundary(left);
@@ -103,7 +103,7 @@ fn cut(
         if end < rest.len() {
             return Ok((pages, Some([number, offset.saturating_add(length(end))])));
         }
-        left -= end;
+        left = left.saturating_sub(end + ROW_BYTES);
         offset = 0;
     }
     Ok((pages, None))
@@ -113,6 +113,8 @@ fn length(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
+/// What a page takes besides its part of a value, so that many short values are not given at once.
+const ROW_BYTES: usize = 60;
 /// Room for the longest character.
 const LEAST: usize = 4;
 const LONGEST_NAME: usize = 256;
@@ -146,6 +148,9 @@ mod tests {
                 "{max_bytes}"
             );
         }
+        let empty = vec![("request", "a".to_owned(), String::new()); 2_000];
+        let (pages, next) = cut(empty, 0, 0, 600).unwrap();
+        assert_eq!((pages.len(), next), (10, Some([10, 0])));
         assert!(cut(values.clone(), 0, 1, 10).is_err(), "not at a character");
         assert!(cut(values, 0, 10_000, 10).is_err());
     }

@@ -1,15 +1,26 @@
 //! What the command caused, told on standard error and, if wanted, in a file.
 
-use std::{fmt::Write as _, path::Path, time::Duration};
+use std::{
+    fmt::Write as _,
+    fs::{File, OpenOptions, Permissions},
+    io::{ErrorKind, Write as _},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown},
+    path::Path,
+    time::Duration,
+};
 
 use headwater_mcp::plain;
 use headwater_query::{
     ExchangeRow, QueryError, SearchOrder, SearchQuery, Store, TimeArgument, WindowArgument,
 };
+use headwater_redact::CommandLine;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cli::output::{say, show},
+    cli::{
+        output::{say, show},
+        privilege::caller,
+    },
     clock::now_ns,
 };
 
@@ -22,6 +33,8 @@ const PAGE: u32 = 200;
 const SHOWN: usize = 20;
 /// Rows written to the file at most.
 const MAX_ROWS: usize = 100_000;
+/// Mode of the file.
+const PRIVATE: u32 = 0o600;
 /// Programs whose daemons start processes for them.
 const ENGINES: [&str; 7] = [
     "docker",
@@ -37,7 +50,10 @@ const ENGINES: [&str; 7] = [
 pub(super) struct About {
     pub(super) begun_ns: u64,
     pub(super) ended_ns: u64,
+    /// As given: looked at, never told.
     pub(super) command: Vec<String>,
+    /// As it may be told.
+    pub(super) command_line: Option<CommandLine>,
     pub(super) exit_code: u8,
     /// Path of its own cgroup.
     pub(super) cgroup: Option<String>,
@@ -54,10 +70,34 @@ pub(super) async fn tell(store: &Path, about: &About, json: Option<&Path>) {
     };
     show(&in_words(about, &rows, &coverage));
     if let Some(path) = json
-        && let Err(error) = std::fs::write(path, in_json(about, &rows, &coverage))
+        && let Err(error) = write_privately(path, &in_json(about, &rows, &coverage))
     {
         say(&format!("--json {}: {error}", path.display()));
     }
+}
+
+/// Writes for the user alone: paths and command lines are nobody else's business. Under sudo a file that is made here
+/// belongs to the caller. What stands there already keeps its owner, and a pipe or a terminal its mode too.
+fn write_privately(path: &Path, text: &str) -> std::io::Result<()> {
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(PRIVATE)
+        .open(path);
+    let mut file = match made {
+        Ok(file) => {
+            if let Some(caller) = caller() {
+                fchown(&file, Some(caller.uid), Some(caller.gid))?;
+            }
+            file
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => File::create(path)?,
+        Err(error) => return Err(error),
+    };
+    if file.metadata()?.is_file() {
+        file.set_permissions(Permissions::from_mode(PRIVATE))?;
+    }
+    file.write_all(text.as_bytes())
 }
 
 async fn wait_for_commit(store: &Store, until_ns: u64, cancel: &CancellationToken) {
@@ -205,9 +245,9 @@ fn in_json(about: &About, rows: &[ExchangeRow], coverage: &[String]) -> String {
         })
         .collect();
     let value = serde_json::json!({
-        "command": about.command, "exit_code": about.exit_code,
+        "command_line": about.command_line.as_ref().map(CommandLine::as_str), "exit_code": about.exit_code,
         "begun": headwater_query::rfc3339(about.begun_ns), "ended": headwater_query::rfc3339(about.ended_ns),
-        "untrusted": ["exchanges.client", "exchanges.server", "exchanges.http_request_method", "exchanges.url_path"],
+        "untrusted": ["command_line", "exchanges.client", "exchanges.server", "exchanges.http_request_method", "exchanges.url_path"],
         "exchanges": rows, "coverage": coverage, "not_counted": not_owned(about),
     });
     format!("{value:#}\n")
@@ -216,4 +256,26 @@ fn in_json(about: &About, rows: &[ExchangeRow], coverage: &[String]) -> String {
 #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
 fn seconds(ns: u64) -> f64 {
     ns as f64 / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_the_users_alone() {
+        let folder = std::env::temp_dir().join(format!("headwater-json-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (new, old) = (folder.join("new"), folder.join("old"));
+        std::fs::write(&old, "longer than what comes").unwrap();
+        std::fs::set_permissions(&old, Permissions::from_mode(0o644)).unwrap();
+        for path in [new, old] {
+            write_privately(&path, "{}").unwrap();
+            let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o7777, PRIVATE, "{}", path.display());
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), "{}");
+        }
+        write_privately(Path::new("/dev/null"), "{}").unwrap();
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

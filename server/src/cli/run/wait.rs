@@ -4,7 +4,7 @@ use std::{ffi::OsString, os::unix::process::ExitStatusExt, path::Path};
 
 use nix::{
     sys::signal::{Signal, kill},
-    unistd::Pid,
+    unistd::{Pid, getpgrp, tcgetpgrp},
 };
 use tokio::{
     process::Command,
@@ -27,15 +27,14 @@ pub(super) async fn run_to_its_end(
         .args(super::identity_arguments())
         .arg("--")
         .args(command);
-    // The terminal gives SIGINT and SIGQUIT to the whole foreground group, the command included: here they are only kept
-    // from ending this process before it has told what happened. The others were meant for the command.
+    // The terminal gives SIGINT and SIGQUIT to the whole foreground group, the command included: then they are only kept
+    // from ending this process before it has told what happened. All others were meant for the command.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut quit = signal(SignalKind::quit())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut user1 = signal(SignalKind::user_defined1())?;
     let mut user2 = signal(SignalKind::user_defined2())?;
-    let on_terminal = std::io::IsTerminal::is_terminal(&std::io::stdin());
     let mut child = start.spawn()?;
     let pid = child
         .id()
@@ -49,14 +48,23 @@ pub(super) async fn run_to_its_end(
     loop {
         tokio::select! {
             status = child.wait() => return status.map(code_of),
-            _ = interrupt.recv() => if !on_terminal { pass(Signal::SIGINT) },
-            _ = quit.recv() => if !on_terminal { pass(Signal::SIGQUIT) },
+            _ = interrupt.recv() => if !is_in_foreground() { pass(Signal::SIGINT) },
+            _ = quit.recv() => if !is_in_foreground() { pass(Signal::SIGQUIT) },
             _ = terminate.recv() => pass(Signal::SIGTERM),
             _ = hangup.recv() => pass(Signal::SIGHUP),
             _ = user1.recv() => pass(Signal::SIGUSR1),
             _ = user2.recv() => pass(Signal::SIGUSR2),
         }
     }
+}
+
+/// Whether what is typed at the terminal reaches this process and the command. Where standard input comes from says
+/// nothing about that: it may be a file at a terminal, or a terminal in the background.
+fn is_in_foreground() -> bool {
+    std::fs::File::open("/dev/tty")
+        .ok()
+        .and_then(|terminal| tcgetpgrp(terminal).ok())
+        .is_some_and(|group| group == getpgrp())
 }
 
 fn code_of(status: std::process::ExitStatus) -> u8 {
