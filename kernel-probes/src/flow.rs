@@ -11,8 +11,10 @@ const ENTRIES: u32 = 65_536;
 #[map]
 static FLOWS: LruHashMap<u64, FlowState> = LruHashMap::with_max_entries(ENTRIES, 0);
 
-/// What a flow begins with. In memory of its own: to clear as much on the stack is a call.
-static NEW: FlowState = FlowState::NEW;
+/// What a flow begins with. In memory of its own: to clear as much on the stack is a call. By a name of its own: a mangled one
+/// would hold a hash of the checkout's path, and the object would differ from place to place.
+#[unsafe(no_mangle)]
+pub static NEW_FLOW: FlowState = FlowState::NEW;
 
 /// The state of a socket, if there is one.
 #[inline(always)]
@@ -29,7 +31,7 @@ pub fn find_or_make(cookie: u64) -> Option<&'static mut FlowState> {
     if let Some(state) = find(cookie) {
         return Some(state);
     }
-    if FLOWS.insert(&cookie, &NEW, 0).is_err() {
+    if FLOWS.insert(&cookie, &NEW_FLOW, 0).is_err() {
         count(counter::FLOW_FULL);
     }
     find(cookie)
