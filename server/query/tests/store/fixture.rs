@@ -52,7 +52,7 @@ impl Fixture {
             .unwrap();
         writer.execute_batch(MIGRATION).unwrap();
         migrated(&writer, 1);
-        let now_ns = now_ns() / SECOND * SECOND;
+        let now_ns = now_ns() / (10 * SECOND) * (10 * SECOND);
         let fingerprint = format!("{:016x}", u64::from_be_bytes(key.fingerprint()));
         for (key, value) in [
             ("store_tag", TAG),
