@@ -3,7 +3,7 @@
 //! Owns: who is client, which source each direction's bytes are taken from, the outcome of the connection, and the
 //! translation of what the parser found into the model. Does not know the table or other conversations.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use headwater_model::{
     CloseReason, Connection, ConnectionEnd, ConnectionKey, Evidence, Exchange, ExchangeKey, Gaps,
@@ -388,7 +388,7 @@ impl Conversation {
             http2: exchange.stream.map(|facts| Box::new(http2(&facts))),
             grpc,
             request: exchange.request.map(|part| {
-                let head = *part.value;
+                let head = Arc::unwrap_or_clone(part.value);
                 let mut message = Message {
                     headers: head.headers,
                     minor_version: head.minor_version,
@@ -408,7 +408,7 @@ impl Conversation {
                 }
             }),
             response: exchange.response.map(|part| {
-                let head = *part.value;
+                let head = Arc::unwrap_or_clone(part.value);
                 let mut message = Message {
                     headers: head.headers,
                     minor_version: head.minor_version,

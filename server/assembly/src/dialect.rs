@@ -3,15 +3,17 @@
 //! Owns: the parser at hand. A conversation begins as HTTP/1, which tells soon when it is none; HTTP/2 is known by its
 //! preface, by the server's SETTINGS, by the probes' word that a frame begins, or by an upgrade. Does not parse.
 
+use std::sync::Arc;
+
 use headwater_protocols::http1::{self, Direction, End, Skip, Tail, Verdict};
 use headwater_protocols::{exchange, http2};
 
 use crate::heads::{Answered, Asked, Heads};
 
 /// What the parsers find.
-pub(crate) type Parsed = exchange::Exchange<Box<Asked>, Box<Answered>>;
+pub(crate) type Parsed = exchange::Exchange<Arc<Asked>, Arc<Answered>>;
 /// What they hold open.
-pub(crate) type Open<'a> = exchange::OpenExchange<'a, Box<Asked>, Box<Answered>>;
+pub(crate) type Open<'a> = exchange::OpenExchange<'a, Arc<Asked>, Arc<Answered>>;
 
 /// The parser at hand.
 pub(crate) enum Dialect {

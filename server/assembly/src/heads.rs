@@ -1,5 +1,7 @@
 //! Where the parser's borrowed heads become redacted values: the only place in this crate that sees captured text.
 
+use std::sync::Arc;
+
 use headwater_model::{Evidence, Message, Outcome};
 use headwater_protocols::{
     grpc,
@@ -22,6 +24,8 @@ pub(crate) struct Asked {
     pub(crate) timeout_ns: Option<u64>,
     /// `Upgrade: h2c` (RFC 7540, 3.2)
     pub(crate) asks_http2: bool,
+    /// Nothing of it was hashed, so that the head may be remembered as it came.
+    pub(crate) repeatable: bool,
 }
 
 /// A redacted response head.
@@ -36,13 +40,15 @@ pub(crate) struct Answered {
     pub(crate) grpc_status: Option<u32>,
     /// `grpc-message`
     pub(crate) grpc_message: Option<Text>,
+    /// As above.
+    pub(crate) repeatable: bool,
 }
 
 /// What the parser found since last asked.
 #[derive(Default)]
 pub(crate) struct Found {
     /// Exchanges that ended.
-    pub(crate) ended: Vec<Exchange<Box<Asked>, Box<Answered>>>,
+    pub(crate) ended: Vec<Exchange<Arc<Asked>, Arc<Answered>>>,
     /// Host of the newest request, without its port.
     pub(crate) host: Option<Text>,
     /// Heads that were not.
@@ -54,12 +60,14 @@ pub(crate) struct Found {
 /// The observer of all conversations, one at a time.
 pub(crate) struct Heads {
     pub(crate) redactor: Redactor,
-    /// Where blocks are put together, so that each is allocated once and in its size.
+    /// The block of the head at hand.
     pub(crate) block: HeaderBlock,
     /// Whether the conversation at hand has no host yet.
     pub(crate) wants_host: bool,
     /// Where heads of HTTP/2 are laid out.
     pub(crate) room: http2::Room,
+    /// Heads of HTTP/1 seen before, all of them readable as a whole.
+    pub(crate) repeats: http1::Repeats<Arc<Asked>, Arc<Answered>>,
     pub(crate) found: Found,
 }
 
@@ -70,6 +78,7 @@ impl Heads {
             block: HeaderBlock::default(),
             wants_host: false,
             room: http2::Room::default(),
+            repeats: http1::Repeats::default(),
             found: Found::default(),
         }
     }
@@ -89,6 +98,13 @@ impl Heads {
             .map(|(name, value, _)| (captured(name), captured(value)));
         self.redactor
             .headers_partly(pseudo.chain(fields), &mut self.block);
+    }
+
+    /// The host of a conversation is that of its first request with one.
+    fn note_host(&mut self, request: &Asked) {
+        if self.wants_host && request.host.is_some() {
+            self.found.host.clone_from(&request.host);
+        }
     }
 
     fn trailers(&mut self, fields: http2::Fields<'_>) -> HeaderBlock {
@@ -117,8 +133,8 @@ fn captured(text: hpack::Text<'_>) -> Captured<'_> {
 }
 
 impl http2::Observer for Heads {
-    type Request = Box<Asked>;
-    type Response = Box<Answered>;
+    type Request = Arc<Asked>;
+    type Response = Arc<Answered>;
 
     fn room(&mut self) -> &mut http2::Room {
         &mut self.room
@@ -138,9 +154,6 @@ impl http2::Observer for Heads {
             Some(hpack::Text::Unknown(_)) | None => None,
         };
         self.found.cut += u64::from(head.cut);
-        if host.is_some() && self.wants_host {
-            self.found.host.clone_from(&host);
-        }
         let method = match head.method {
             Some(Known(method)) => self.redactor.phrase(method),
             Some(hpack::Text::Unknown(unknown)) => self.redactor.unknown(Some(unknown.numbers())),
@@ -164,7 +177,7 @@ impl http2::Observer for Heads {
             Some(Known(timeout)) => grpc::timeout_ns(timeout),
             Some(hpack::Text::Unknown(_)) | None => None,
         };
-        Box::new(Asked {
+        let request = Arc::new(Asked {
             method,
             target,
             host,
@@ -173,13 +186,16 @@ impl http2::Observer for Heads {
             trailers: None,
             timeout_ns,
             asks_http2: false,
-        })
+            repeatable: false,
+        });
+        self.note_host(&request);
+        request
     }
 
     fn response(&mut self, head: &http2::ResponseHead<'_>) -> Self::Response {
         self.fields(&[], head.fields);
         self.found.cut += u64::from(head.cut);
-        let mut response = Box::new(Answered {
+        let mut response = Answered {
             status_code: head.status,
             reason: Text::default(),
             headers: self.block.clone(),
@@ -187,16 +203,18 @@ impl http2::Observer for Heads {
             trailers: None,
             grpc_status: None,
             grpc_message: None,
-        });
+            repeatable: false,
+        };
         self.grpc_status(head.fields, &mut response);
-        response
+        Arc::new(response)
     }
 
     fn request_trailers(&mut self, request: &mut Self::Request, fields: http2::Fields<'_>) {
-        request.trailers = Some(self.trailers(fields));
+        Arc::make_mut(request).trailers = Some(self.trailers(fields));
     }
 
     fn response_trailers(&mut self, response: &mut Self::Response, fields: http2::Fields<'_>) {
+        let response = Arc::make_mut(response);
         response.trailers = Some(self.trailers(fields));
         self.grpc_status(fields, response);
     }
@@ -211,23 +229,23 @@ impl http2::Observer for Heads {
 }
 
 impl http1::Observer for Heads {
-    type Request = Box<Asked>;
-    type Response = Box<Answered>;
+    type Request = Arc<Asked>;
+    type Response = Arc<Answered>;
 
     fn request(&mut self, head: &RequestHead<'_>) -> Self::Request {
-        self.redactor.headers(head.fields.iter(), &mut self.block);
+        let is_readable = self.redactor.headers(head.fields.iter(), &mut self.block);
         let host = head
             .fields
             .iter()
             .find(|(name, _)| name.eq_ignore_ascii_case(b"host"))
             .map(|(_, value)| self.redactor.host(without_port(value)));
         self.found.cut += u64::from(head.cut);
-        if host.is_some() && self.wants_host {
-            self.found.host.clone_from(&host);
-        }
-        Box::new(Asked {
-            method: self.redactor.phrase(head.method),
-            target: self.redactor.target(head.method, head.target),
+        let method = self.redactor.phrase(head.method);
+        let target = self.redactor.target(head.method, head.target);
+        let request = Arc::new(Asked {
+            repeatable: is_readable && method.is_readable() && target.is_readable(),
+            method,
+            target,
             host,
             headers: self.block.clone(),
             minor_version: head.minor_version,
@@ -236,21 +254,42 @@ impl http1::Observer for Heads {
             asks_http2: head.fields.iter().any(|(name, value)| {
                 name.eq_ignore_ascii_case(b"upgrade") && has_token(value, b"h2c")
             }),
-        })
+        });
+        self.note_host(&request);
+        request
     }
 
     fn response(&mut self, head: &ResponseHead<'_>) -> Self::Response {
-        self.redactor.headers(head.fields.iter(), &mut self.block);
+        let is_readable = self.redactor.headers(head.fields.iter(), &mut self.block);
         self.found.cut += u64::from(head.cut);
-        Box::new(Answered {
+        let reason = self.redactor.phrase(head.reason);
+        Arc::new(Answered {
+            repeatable: is_readable && reason.is_readable(),
             status_code: Some(head.status),
-            reason: self.redactor.phrase(head.reason),
+            reason,
             headers: self.block.clone(),
             minor_version: head.minor_version,
             trailers: None,
             grpc_status: None,
             grpc_message: None,
         })
+    }
+
+    fn repeats(&mut self) -> Option<&mut http1::Repeats<Self::Request, Self::Response>> {
+        Some(&mut self.repeats)
+    }
+
+    // What holds a secret is not kept in memory for longer than it takes to hash it.
+    fn request_may_repeat(&self, request: &Self::Request) -> bool {
+        request.repeatable
+    }
+
+    fn response_may_repeat(&self, response: &Self::Response) -> bool {
+        response.repeatable
+    }
+
+    fn request_repeats(&mut self, request: &Self::Request) {
+        self.note_host(request);
     }
 
     fn exchange(&mut self, exchange: Exchange<Self::Request, Self::Response>) {

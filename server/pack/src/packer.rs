@@ -12,6 +12,8 @@ pub struct Packer {
     /// The values of the row that is being written.
     row: Vec<u8>,
     changed: u64,
+    /// Columns that held NULL in the row before.
+    nulls: u64,
     /// The next column.
     at: usize,
     rows: u64,
@@ -54,6 +56,7 @@ impl Default for Packer {
             data: Vec::new(),
             row: Vec::new(),
             changed: 0,
+            nulls: EVERY,
             at: 0,
             rows: 0,
             ids: (0, 0),
@@ -64,45 +67,82 @@ impl Default for Packer {
 
 impl Packer {
     /// Takes the next value of the row. Reals are not among them, and are packed as NULL.
+    #[inline]
     pub fn put(&mut self, value: ValueRef<'_>) {
+        match value {
+            ValueRef::Integer(integer) => self.integer(integer),
+            ValueRef::Text(bytes) => self.bytes(Kind::Text, bytes),
+            ValueRef::Blob(bytes) => self.bytes(Kind::Blob, bytes),
+            ValueRef::Null | ValueRef::Real(_) => self.nulls(1),
+        }
+    }
+
+    /// Takes so many NULLs: most columns of most rows are, and were in the row before.
+    #[inline]
+    pub fn nulls(&mut self, count: usize) {
+        if self.at + count > COUNT {
+            return;
+        }
+        let columns = (1_u64 << count) - 1;
+        if self.nulls >> self.at & columns == columns {
+            self.at += count;
+            return;
+        }
+        for _ in 0..count {
+            self.null();
+        }
+    }
+
+    fn null(&mut self) {
+        let bit = 1 << self.at;
+        if self.nulls & bit == 0 {
+            self.nulls |= bit;
+            self.changed |= bit;
+            self.row.push(NULL);
+            if let Some(last) = self.last.get_mut(self.at) {
+                last.kind = Kind::Null;
+            }
+        }
+        self.at += 1;
+    }
+
+    fn integer(&mut self, integer: i64) {
         let at = self.at;
         self.at += 1;
         let Some(last) = self.last.get_mut(at) else {
             return;
         };
-        match value {
-            ValueRef::Integer(integer) => {
-                if last.kind == Kind::Integer && last.integer == integer {
-                    return;
-                }
-                self.row.push(INTEGER);
-                write_number(zigzag(integer.wrapping_sub(last.integer)), &mut self.row);
-                (last.kind, last.integer) = (Kind::Integer, integer);
-            }
-            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-                let (kind, mark) = match value {
-                    ValueRef::Text(_) => (Kind::Text, TEXT),
-                    _ => (Kind::Blob, BLOB),
-                };
-                if last.kind == kind && last.bytes == bytes {
-                    return;
-                }
-                self.row.push(mark);
-                write_number(bytes.len() as u64, &mut self.row);
-                self.row.extend_from_slice(bytes);
-                last.kind = kind;
-                last.bytes.clear();
-                last.bytes.extend_from_slice(bytes);
-            }
-            ValueRef::Null | ValueRef::Real(_) => {
-                if last.kind == Kind::Null {
-                    return;
-                }
-                self.row.push(NULL);
-                last.kind = Kind::Null;
-            }
+        if last.kind == Kind::Integer && last.integer == integer {
+            return;
         }
+        self.row.push(INTEGER);
+        write_number(zigzag(integer.wrapping_sub(last.integer)), &mut self.row);
+        (last.kind, last.integer) = (Kind::Integer, integer);
+        self.note_change(at);
+    }
+
+    fn bytes(&mut self, kind: Kind, bytes: &[u8]) {
+        let at = self.at;
+        self.at += 1;
+        let Some(last) = self.last.get_mut(at) else {
+            return;
+        };
+        if last.kind == kind && last.bytes == bytes {
+            return;
+        }
+        self.row.push(if kind == Kind::Text { TEXT } else { BLOB });
+        write_number(bytes.len() as u64, &mut self.row);
+        self.row.extend_from_slice(bytes);
+        last.kind = kind;
+        last.bytes.clear();
+        last.bytes.extend_from_slice(bytes);
+        self.note_change(at);
+    }
+
+    /// The column holds another value than in the row before, and no NULL.
+    fn note_change(&mut self, at: usize) {
         self.changed |= 1 << at;
+        self.nulls &= !(1 << at);
     }
 
     /// Ends the row.
@@ -142,6 +182,7 @@ impl Packer {
         }
         self.data.clear();
         self.row.clear();
+        self.nulls = EVERY;
         (self.changed, self.at, self.rows) = (0, 0, 0);
     }
 }
@@ -163,6 +204,8 @@ fn write_number(number: u64, out: &mut Vec<u8>) {
     }
 }
 
+/// Every column's bit; those that no column has stay set.
+const EVERY: u64 = u64::MAX;
 /// How a value begins.
 pub(crate) const NULL: u8 = 0;
 pub(crate) const INTEGER: u8 = 1;

@@ -25,6 +25,7 @@ mod head;
 mod heads;
 mod lane;
 mod messages;
+mod repeats;
 mod skips;
 mod start_line;
 
@@ -35,13 +36,14 @@ pub use crate::passive::{Direction, End, Skip, Verdict};
 pub use connection::Connection;
 pub use fields::{FieldIter, Fields};
 pub use head::{RequestHead, ResponseHead};
+pub use repeats::Repeats;
 
 /// What becomes of the things that a [`Connection`] finds.
 pub trait Observer {
-    /// What is kept of a request's head.
-    type Request;
+    /// What is kept of a request's head. Clones are made of those that may repeat only.
+    type Request: Clone;
     /// What is kept of a response's head.
-    type Response;
+    type Response: Clone;
 
     /// A request's head is there: called once for each request, whether its exchange is ever completed or not.
     fn request(&mut self, head: &RequestHead<'_>) -> Self::Request;
@@ -49,6 +51,20 @@ pub trait Observer {
     fn response(&mut self, head: &ResponseHead<'_>) -> Self::Response;
     /// An exchange is over. Nothing about it changes afterwards.
     fn exchange(&mut self, exchange: Exchange<Self::Request, Self::Response>);
+    /// Where heads are remembered, so that the same bytes are not read again; `None` where none are.
+    fn repeats(&mut self) -> Option<&mut Repeats<Self::Request, Self::Response>> {
+        None
+    }
+    /// Whether a request's head and what was made of it may be remembered.
+    fn request_may_repeat(&self, _: &Self::Request) -> bool {
+        false
+    }
+    /// Whether a response's head and what was made of it may be remembered.
+    fn response_may_repeat(&self, _: &Self::Response) -> bool {
+        false
+    }
+    /// A request's head is there that was remembered: called in the place of `request`.
+    fn request_repeats(&mut self, _: &Self::Request) {}
     /// Something in `direction` was not as HTTP wants it. To be counted: the connection goes on as well as it can.
     fn malformed(&mut self, direction: Direction, element: MalformedElement);
 }

@@ -25,14 +25,39 @@ mod seen;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 pub(crate) use encode::{Scratch, encode, encode_partly};
 pub use render::render_headers;
 
-/// One message's header block, redacted, split into the part that repeats and the part that does not.
+/// One message's header block, redacted, split into the part that repeats and the part that does not. Copies share it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HeaderBlock {
-    pub(crate) template: Vec<u8>,
-    pub(crate) holes: Vec<u8>,
+    template: Arc<[u8]>,
+    holes: Arc<[u8]>,
+}
+
+/// A header block that is being written.
+#[derive(Default)]
+pub(crate) struct Building {
+    template: Vec<u8>,
+    holes: Vec<u8>,
+    /// Something in it was not readable as it came.
+    pub(crate) hashed: bool,
+}
+
+impl Building {
+    pub(crate) fn clear(&mut self) {
+        self.template.clear();
+        self.holes.clear();
+        self.hashed = false;
+    }
+    pub(crate) fn block(&self) -> HeaderBlock {
+        HeaderBlock {
+            template: self.template.as_slice().into(),
+            holes: self.holes.as_slice().into(),
+        }
+    }
 }
 
 impl HeaderBlock {

@@ -3,7 +3,7 @@
 //! Owns the keyed state, the table of header rules and buffers. Refuses nothing: any bytes come out, redacted.
 
 use crate::hash::{Hasher, write_hex};
-use crate::headers::{Captured, Scratch, encode, encode_partly};
+use crate::headers::{Building, Captured, Scratch, encode, encode_partly};
 use crate::memo::Memo;
 use crate::plain::plain;
 use crate::policy::HeaderRules;
@@ -17,6 +17,7 @@ pub struct Redactor {
     hasher: Hasher,
     rules: HeaderRules,
     scratch: Scratch,
+    building: Building,
     hosts: Memo<Text>,
     phrases: Memo<Text>,
     targets: Memo<Target>,
@@ -29,22 +30,32 @@ impl Redactor {
             hasher: Hasher::new(key),
             rules: HeaderRules::new(policy),
             scratch: Scratch::default(),
+            building: Building::default(),
             hosts: Memo::new(64),
             phrases: Memo::new(64),
             targets: Memo::new(256),
         }
     }
-    /// Redacts a header block, given as (name, value) pairs in wire order, into `out` (cleared first; its buffers are reused).
+    /// Redacts a header block, given as (name, value) pairs in wire order, into `out`. Says whether nothing
+    /// of it was hashed.
     pub fn headers<'a>(
         &mut self,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         out: &mut HeaderBlock,
-    ) {
-        out.template.clear();
-        out.holes.clear();
+    ) -> bool {
+        let building = &mut self.building;
+        building.clear();
         for field in fields {
-            encode(&self.hasher, &self.rules, field, &mut self.scratch, out);
+            encode(
+                &self.hasher,
+                &self.rules,
+                field,
+                &mut self.scratch,
+                building,
+            );
         }
+        *out = building.block();
+        !building.hashed
     }
     /// As `headers`, of fields that may be known in part only.
     pub fn headers_partly<'a>(
@@ -52,11 +63,18 @@ impl Redactor {
         fields: impl Iterator<Item = (Captured<'a>, Captured<'a>)>,
         out: &mut HeaderBlock,
     ) {
-        out.template.clear();
-        out.holes.clear();
+        let building = &mut self.building;
+        building.clear();
         for field in fields {
-            encode_partly(&self.hasher, &self.rules, field, &mut self.scratch, out);
+            encode_partly(
+                &self.hasher,
+                &self.rules,
+                field,
+                &mut self.scratch,
+                building,
+            );
         }
+        *out = building.block();
     }
     /// What stands for a text that is not known: `{unknown}`, or `{unknown:generation:number}` for an entry of a table.
     pub fn unknown(&self, entry: Option<(u32, i64)>) -> Text {
@@ -75,7 +93,7 @@ impl Redactor {
         self.targets.of(
             target,
             || target::target(hasher, method, target),
-            target::is_readable,
+            Target::is_readable,
         )
     }
     /// Redacts a host name with optional port: labels shaped like tokens are hashed.

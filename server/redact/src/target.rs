@@ -11,20 +11,6 @@ use crate::sink::{Sink, TextSink};
 use crate::url::{self, split};
 use crate::{Target, TargetForm, Text};
 
-/// Whether nothing of a target was hashed.
-pub(crate) fn is_readable(target: &Target) -> bool {
-    // Readable text holds no braces.
-    let pieces = [
-        target.authority.as_deref(),
-        Some(&*target.path),
-        target.query.as_deref(),
-    ];
-    !pieces
-        .into_iter()
-        .flatten()
-        .any(|piece| piece.contains('{'))
-}
-
 /// Redacts a request target.
 pub(crate) fn target(hasher: &Hasher, method: &[u8], raw: &[u8]) -> Target {
     if method == b"CONNECT" {

@@ -15,7 +15,7 @@ impl Text {
         &self.0
     }
     /// Whether nothing of it was hashed: readable text holds no braces.
-    pub(crate) fn is_readable(&self) -> bool {
+    pub fn is_readable(&self) -> bool {
         !self.0.contains('{')
     }
 }
@@ -60,6 +60,19 @@ impl Target {
     /// `url.path`: ordinary segments readable, token-shaped ones hashed. Empty for the authority form, `*` for asterisk.
     pub fn path(&self) -> &str {
         &self.path
+    }
+    /// Whether nothing of it was hashed.
+    pub fn is_readable(&self) -> bool {
+        // Readable text holds no braces.
+        let pieces = [
+            self.authority.as_deref(),
+            Some(&*self.path),
+            self.query.as_deref(),
+        ];
+        !pieces
+            .into_iter()
+            .flatten()
+            .any(|piece| piece.contains('{'))
     }
     /// `url.query` without the `?`: names readable, values hashed unless allow-listed.
     pub fn query(&self) -> Option<&str> {

@@ -5,7 +5,7 @@
 //! An open one beyond the cap of
 //! those remembered is not stored until it ends, so there are never two rows.
 
-use headwater_model::{Exchange, Grpc, Http2, Message, Messages, Outcome, Request, Response, Side};
+use headwater_model::{Exchange, Grpc, Http2, Message, Outcome, Request, Response, Side};
 use headwater_pack::Packer;
 use headwater_redact::{HeaderBlock, Target, Text};
 use rusqlite::{CachedStatement, params};
@@ -252,6 +252,9 @@ fn write(row: &mut impl Row, exchange: &Exchange, place: &Place) -> rusqlite::Re
     row.put(thread_evidence(sent, answered))?;
     put_http2(row, exchange.http2.as_deref())?;
     put_grpc(row, exchange.grpc.as_deref())?;
+    if place.trailers == (None, None) {
+        return row.nulls(4);
+    }
     row.put(place.trailers.0)?;
     row.put(holes(trailers_of(sent)))?;
     row.put(place.trailers.1)?;
@@ -280,11 +283,13 @@ fn unregistered_reason(response: &Response) -> Option<&str> {
 }
 
 fn put_http2(row: &mut impl Row, http2: Option<&Http2>) -> rusqlite::Result<()> {
-    let error = http2.and_then(|http2| http2.error);
-    row.put(http2.map(|http2| http2.stream_id))?;
-    row.put(http2.map(flags).filter(|flags| *flags != 0))?;
-    row.put(error.map(|error| error.code))?;
-    let stalled = http2.filter(|http2| http2.stalls > 0);
+    let Some(http2) = http2 else {
+        return row.nulls(5);
+    };
+    row.put(http2.stream_id)?;
+    row.put(Some(flags(http2)).filter(|flags| *flags != 0))?;
+    row.put(http2.error.map(|error| error.code))?;
+    let stalled = Some(http2).filter(|http2| http2.stalls > 0);
     row.put(stalled.map(|http2| http2.stalls))?;
     row.put(stalled.map(|http2| signed(http2.stalled_ns)))
 }
@@ -297,18 +302,16 @@ fn flags(http2: &Http2) -> i64 {
 }
 
 fn put_grpc(row: &mut impl Row, grpc: Option<&Grpc>) -> rusqlite::Result<()> {
-    row.put(grpc.and_then(|grpc| grpc.status_code))?;
-    row.put(
-        grpc.and_then(|grpc| grpc.message.as_ref())
-            .map(Text::as_str),
-    )?;
-    row.put(grpc.and_then(|grpc| grpc.timeout_ns).map(signed))?;
-    let messages = |of: fn(&Grpc) -> Messages| grpc.map(|grpc| signed(of(grpc).count));
-    row.put(messages(|grpc| grpc.request_messages))?;
-    row.put(messages(|grpc| grpc.response_messages))?;
-    row.put(grpc.map(|grpc| {
-        i64::from(grpc.request_messages.is_exact) + 2 * i64::from(grpc.response_messages.is_exact)
-    }))
+    let Some(grpc) = grpc else {
+        return row.nulls(6);
+    };
+    row.put(grpc.status_code)?;
+    row.put(grpc.message.as_ref().map(Text::as_str))?;
+    row.put(grpc.timeout_ns.map(signed))?;
+    let (request, response) = (grpc.request_messages, grpc.response_messages);
+    row.put(signed(request.count))?;
+    row.put(signed(response.count))?;
+    row.put(i64::from(request.is_exact) + 2 * i64::from(response.is_exact))
 }
 
 /// Stores the pack, and begins the next one.

@@ -3,7 +3,7 @@
 //! Owns: their SQL. Surprising: the exchange is bound with the same numbers for the insert and the update.
 
 use headwater_pack::{EXCHANGE_COLUMNS, Packer};
-use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::types::{Null, ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ToSql};
 
 /// Held statements.
@@ -145,6 +145,8 @@ impl Bound {
 pub(crate) trait Row {
     /// Takes the next value.
     fn put(&mut self, value: impl ToSql) -> rusqlite::Result<()>;
+    /// Takes so many NULLs.
+    fn nulls(&mut self, count: usize) -> rusqlite::Result<()>;
 }
 
 impl Row for Packer {
@@ -156,6 +158,12 @@ impl Row for Packer {
             // Pointers and zero-filled blobs, which no exchange has.
             _ => Self::put(self, ValueRef::Null),
         }
+        Ok(())
+    }
+
+    #[inline]
+    fn nulls(&mut self, count: usize) -> rusqlite::Result<()> {
+        Self::nulls(self, count);
         Ok(())
     }
 }
@@ -194,6 +202,10 @@ impl Row for Binder<'_, '_> {
             return Ok(());
         }
         self.held.statement.raw_bind_parameter(at + 1, value)
+    }
+
+    fn nulls(&mut self, count: usize) -> rusqlite::Result<()> {
+        (0..count).try_for_each(|_| self.put(Null))
     }
 }
 

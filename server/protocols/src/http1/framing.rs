@@ -63,42 +63,59 @@ pub(super) fn of_request(head: &RequestHead<'_>) -> Framing {
     }
 }
 
-/// `request` is the method of the request that it answers.
-pub(super) fn of_response(head: &ResponseHead<'_>, request: Method) -> Framing {
-    match (head.status, request) {
-        // RFC 9110, 15.2.2 and 9.3.6.
-        (101, _) | (200..=299, Method::Connect) => return Framing::Tunnel,
-        _ => {}
+/// What the head of a response says of its body: all but the method of the request that it answers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Announcement {
+    pub(super) status: u16,
+    minor_version: u8,
+    cut: bool,
+    announced: Announced,
+}
+
+impl Announcement {
+    pub(super) fn of(head: &ResponseHead<'_>) -> Self {
+        Self {
+            status: head.status,
+            minor_version: head.minor_version,
+            cut: head.cut,
+            announced: Announced::by(&head.fields),
+        }
     }
-    let announced = Announced::by(&head.fields);
-    if head.cut {
-        return announced.unseen();
-    }
-    if matches!(head.status, 100..=199 | 204 | 304) || request == Method::Head {
-        return Framing::Length(0);
-    }
-    match (announced.coding, announced.length) {
-        (Coding::ChunkedLast, _) if head.minor_version == 1 => Framing::Chunked,
-        (Coding::ChunkedLast, _) => Framing::Faulty(MalformedElement::TransferEncoding),
-        (Coding::Other, _) | (Coding::Absent, Length::Absent) => Framing::UntilClose,
-        (Coding::Absent, Length::Known(length)) => Framing::Length(length),
-        (Coding::Absent, Length::Invalid) => Framing::Faulty(MalformedElement::ContentLength),
+
+    /// `request` is the method of the request that it answers.
+    pub(super) fn framing(&self, request: Method) -> Framing {
+        let announced = &self.announced;
+        match (self.status, request) {
+            // RFC 9110, 15.2.2 and 9.3.6.
+            (101, _) | (200..=299, Method::Connect) => return Framing::Tunnel,
+            _ if self.cut => return announced.unseen(),
+            (100..=199 | 204 | 304, _) | (_, Method::Head) => return Framing::Length(0),
+            _ => {}
+        }
+        match (announced.coding, announced.length) {
+            (Coding::ChunkedLast, _) if self.minor_version == 1 => Framing::Chunked,
+            (Coding::ChunkedLast, _) => Framing::Faulty(MalformedElement::TransferEncoding),
+            (Coding::Other, _) | (Coding::Absent, Length::Absent) => Framing::UntilClose,
+            (Coding::Absent, Length::Known(length)) => Framing::Length(length),
+            (Coding::Absent, Length::Invalid) => Framing::Faulty(MalformedElement::ContentLength),
+        }
     }
 }
 
+#[derive(Debug, Clone, Copy)]
 struct Announced {
     coding: Coding,
     length: Length,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Coding {
     Absent,
     ChunkedLast,
     Other,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Length {
     Absent,
     Known(u64),

@@ -5,8 +5,10 @@
 
 use super::connection::{Phase, Piece};
 use super::fields::head_end;
+use super::framing::{self, Announcement, Method};
 use super::head::{self, Reading};
 use super::lane::{Began, State};
+use super::repeats::{RequestFacts, Spot};
 use super::{Connection, Direction, Gaps, MalformedElement, Observer, Outcome};
 
 /// While a head was shorter than this, the next piece is checked for not being one. Later the check costs too much for what it
@@ -113,11 +115,29 @@ impl<O: Observer> Connection<O> {
         bytes: &[u8],
         observer: &mut O,
     ) -> Came {
+        let spot = observer.repeats().and_then(|repeats| repeats.spot(bytes));
+        if let Some(spot) = spot
+            && self.repeated_head(direction, began, (spot, bytes), observer)
+        {
+            return Came::Whole(spot.length);
+        }
         let mut room = head::room();
         let (length, flaw) = match direction {
             Direction::ToServer => match head::request(bytes, &mut room) {
                 Reading::Whole { head, length, flaw } => {
-                    self.begin_request(began, &head, length, Gaps::default(), observer);
+                    let facts = facts(&head);
+                    let spot = spot.filter(|spot| spot.length == length && flaw.is_none());
+                    let gaps = Gaps::default();
+                    self.begin_request(began, facts, length, gaps, observer, |observer| {
+                        let value = observer.request(&head);
+                        if let Some(spot) = spot
+                            && observer.request_may_repeat(&value)
+                            && let Some(repeats) = observer.repeats()
+                        {
+                            repeats.keep_request(spot, bytes, &value, facts);
+                        }
+                        value
+                    });
                     (length, flaw)
                 }
                 Reading::Partial => return Came::Partial,
@@ -125,7 +145,19 @@ impl<O: Observer> Connection<O> {
             },
             Direction::ToClient => match head::response(bytes, &mut room) {
                 Reading::Whole { head, length, flaw } => {
-                    self.begin_response(began, &head, length, Gaps::default(), observer);
+                    let announcement = Announcement::of(&head);
+                    let spot = spot.filter(|spot| spot.length == length && flaw.is_none());
+                    let gaps = Gaps::default();
+                    self.begin_response(began, announcement, length, gaps, observer, |observer| {
+                        let value = observer.response(&head);
+                        if let Some(spot) = spot
+                            && observer.response_may_repeat(&value)
+                            && let Some(repeats) = observer.repeats()
+                        {
+                            repeats.keep_response(spot, bytes, &value, announcement);
+                        }
+                        value
+                    });
                     (length, flaw)
                 }
                 Reading::Partial => return Came::Partial,
@@ -136,6 +168,38 @@ impl<O: Observer> Connection<O> {
             observer.malformed(direction, element);
         }
         Came::Whole(length)
+    }
+
+    /// Takes a head that was seen before. Says whether it was.
+    fn repeated_head(
+        &mut self,
+        direction: Direction,
+        began: Began,
+        (spot, bytes): (Spot, &[u8]),
+        observer: &mut O,
+    ) -> bool {
+        let Some(repeats) = observer.repeats() else {
+            return false;
+        };
+        let (length, gaps) = (spot.length, Gaps::default());
+        match direction {
+            Direction::ToServer => {
+                let Some((value, facts)) = repeats.request(spot, bytes) else {
+                    return false;
+                };
+                self.begin_request(began, facts, length, gaps, observer, |observer| {
+                    observer.request_repeats(&value);
+                    value
+                });
+            }
+            Direction::ToClient => {
+                let Some((value, announcement)) = repeats.response(spot, bytes) else {
+                    return false;
+                };
+                self.begin_response(began, announcement, length, gaps, observer, |_| value);
+            }
+        }
+        true
     }
 
     /// Shows what there is of a head of which no more will be seen. `unseen` are the gaps that this makes besides the cut
@@ -153,19 +217,21 @@ impl<O: Observer> Connection<O> {
             Direction::ToServer => head::cut_request(bytes).map(|head| {
                 self.begin_request(
                     began,
-                    &head,
+                    facts(&head),
                     bytes.len(),
                     gaps(Gaps::REQUEST_HEAD_CUT),
                     observer,
+                    |observer| observer.request(&head),
                 );
             }),
             Direction::ToClient => head::cut_response(bytes).map(|head| {
                 self.begin_response(
                     began,
-                    &head,
+                    Announcement::of(&head),
                     bytes.len(),
                     gaps(Gaps::RESPONSE_HEAD_CUT),
                     observer,
+                    |observer| observer.response(&head),
                 );
             }),
         };
@@ -212,6 +278,13 @@ impl<O: Observer> Connection<O> {
                 self.lose_place(direction, Gaps::default());
             }
         }
+    }
+}
+
+fn facts(head: &head::RequestHead<'_>) -> RequestFacts {
+    RequestFacts {
+        method: Method::of(head.method),
+        framing: framing::of_request(head),
     }
 }
 

@@ -4,26 +4,28 @@
 //! `head`) and to end bodies (`connection`, `adrift`).
 
 use super::connection::Phase;
-use super::framing::{self, Framing, Method};
-use super::head::{RequestHead, ResponseHead};
+use super::framing::{Announcement, Framing, Method};
 use super::lane::{Began, State};
+use super::repeats::RequestFacts;
 use super::{Connection, Direction, Gaps, Observer, Outcome, RequestPart, ResponsePart};
 
 impl<O: Observer> Connection<O> {
+    /// `value` is asked for what the observer makes of the head.
     pub(super) fn begin_request(
         &mut self,
         began: Began,
-        head: &RequestHead<'_>,
+        facts: RequestFacts,
         length: usize,
         gaps: Gaps,
         observer: &mut O,
+        value: impl FnOnce(&mut O) -> O::Request,
     ) {
         let at_ns = self.to_server.last_ns;
         if began.fresh_turn {
             self.infer_response_end(at_ns, observer);
         }
         let part = RequestPart {
-            value: observer.request(head),
+            value: value(observer),
             header_bytes: length as u64,
             body_bytes: 0,
             first_byte_ns: began.at_ns,
@@ -31,11 +33,13 @@ impl<O: Observer> Connection<O> {
             first_tag: began.tag,
         };
         let gaps = gaps.with(self.joined_gap());
-        let mut framing = framing::of_request(head);
-        let method = Method::of(head.method);
+        let RequestFacts {
+            method,
+            mut framing,
+        } = facts;
         if self.exchanges.has_room(self.limits.max_pipelined) {
             self.to_server.message = Some(self.exchanges.begin(method, part, gaps));
-            if method == Method::Connect && !head.cut {
+            if method == Method::Connect && !matches!(framing, Framing::Unseen { .. }) {
                 framing = Framing::Tunnel;
             }
         } else {
@@ -47,26 +51,29 @@ impl<O: Observer> Connection<O> {
         self.begin_body(Direction::ToServer, framing, observer);
     }
 
+    /// As above; not asked for an interim response.
     pub(super) fn begin_response(
         &mut self,
         began: Began,
-        head: &ResponseHead<'_>,
+        announcement: Announcement,
         length: usize,
         gaps: Gaps,
         observer: &mut O,
+        value: impl FnOnce(&mut O) -> O::Response,
     ) {
         let joined = self.joined_gap();
         self.to_client.head_seen = true;
-        if matches!(head.status, 100..=199) && head.status != 101 {
+        let status = announcement.status;
+        if matches!(status, 100..=199) && status != 101 {
             if let Some(exchange) = self.exchanges.awaiting() {
-                exchange.interim.push(head.status);
+                exchange.interim.push(status);
                 exchange.gaps.add(gaps);
             }
-            let framing = framing::of_response(head, Method::Unseen);
+            let framing = announcement.framing(Method::Unseen);
             return self.begin_body(Direction::ToClient, framing, observer);
         }
         let part = ResponsePart {
-            value: observer.response(head),
+            value: value(observer),
             header_bytes: length as u64,
             body_bytes: 0,
             first_byte_ns: began.at_ns,
@@ -85,7 +92,7 @@ impl<O: Observer> Connection<O> {
         exchange.gaps.add(gaps);
         let (ordinal, method) = (exchange.ordinal, exchange.method);
         self.to_client.message = Some(ordinal);
-        let framing = framing::of_response(head, method);
+        let framing = announcement.framing(method);
         if method == Method::Connect && framing != Framing::Tunnel {
             self.refuse_tunnel();
         }

@@ -10,7 +10,7 @@
 
 use headwater_protocols::http1::{
     Connection, Direction, End, Exchange, Gaps, Limits, MalformedElement, Observer, Outcome,
-    RequestHead, ResponseHead, Skip, Tail, Verdict,
+    Repeats, RequestHead, ResponseHead, Skip, Tail, Verdict,
 };
 
 #[derive(Clone, Copy)]
@@ -39,6 +39,7 @@ pub(crate) fn uncopied_s(count: u64) -> Step<'static> {
     Step::Skip(Direction::ToClient, count, Skip::NotCopied, Tail::Unknown)
 }
 
+#[derive(Clone)]
 pub(crate) struct Head {
     pub(crate) start: String,
     pub(crate) fields: Vec<(String, String)>,
@@ -52,6 +53,8 @@ pub(crate) struct Recorder {
     pub(crate) malformed: Vec<(Direction, MalformedElement)>,
     pub(crate) requests: usize,
     pub(crate) responses: usize,
+    /// Where it remembers heads.
+    pub(crate) repeats: Option<Repeats<Head, Head>>,
 }
 
 impl Observer for Recorder {
@@ -77,6 +80,18 @@ impl Observer for Recorder {
     }
     fn exchange(&mut self, exchange: Exchange<Head, Head>) {
         self.exchanges.push(exchange);
+    }
+    fn repeats(&mut self) -> Option<&mut Repeats<Head, Head>> {
+        self.repeats.as_mut()
+    }
+    fn request_may_repeat(&self, _: &Head) -> bool {
+        true
+    }
+    fn response_may_repeat(&self, _: &Head) -> bool {
+        true
+    }
+    fn request_repeats(&mut self, _: &Head) {
+        self.requests += 1;
     }
     fn malformed(&mut self, direction: Direction, element: MalformedElement) {
         self.malformed.push((direction, element));
@@ -116,7 +131,25 @@ pub(crate) fn observe(steps: &[Step<'_>]) -> (Connection<Recorder>, Recorder) {
     let mut connection = Connection::new(Limits::default(), false);
     let mut recorder = Recorder::default();
     play(&mut connection, &mut recorder, steps);
+    check_remembering(steps, &recorder);
     (connection, recorder)
+}
+
+/// Heads that were seen before, here all of them at the second time, tell the same as when they are read.
+#[track_caller]
+fn check_remembering(steps: &[Step<'_>], expected: &Recorder) {
+    let mut repeats = Repeats::default();
+    for _ in 0..2 {
+        let mut recorder = Recorder {
+            repeats: Some(repeats),
+            ..Recorder::default()
+        };
+        let mut connection = Connection::new(Limits::default(), false);
+        play(&mut connection, &mut recorder, steps);
+        assert_eq!(recorder.lines(), expected.lines());
+        assert_eq!(recorder.requests, expected.requests);
+        repeats = recorder.repeats.unwrap();
+    }
 }
 
 /// The conversation must leave exactly these lines and nothing open.

@@ -1,7 +1,7 @@
 //! Writes a header block as template and holes. Redacts nothing itself: `fields` writes to the sink here.
 
 use super::seen::Seen;
-use super::{Captured, HeaderBlock, kind};
+use super::{Building, Captured, kind};
 use crate::fields;
 use crate::hash::{Digest, Hasher};
 use crate::policy::{HeaderRules, Rule};
@@ -24,7 +24,7 @@ pub(crate) fn encode(
     rules: &HeaderRules,
     (name, value): (&[u8], &[u8]),
     scratch: &mut Scratch,
-    out: &mut HeaderBlock,
+    out: &mut Building,
 ) {
     if let Some((written, holes)) = scratch.seen.find(name, value) {
         out.template.extend_from_slice(written);
@@ -37,8 +37,10 @@ pub(crate) fn encode(
     let mut sink = FieldSink::new(scratch, out, varying);
     fields::value(hasher, rule, value, &mut sink);
     let digests = sink.end_value();
-    let readable = rule != Rule::Unknown && !digests && value.len() <= LONGEST_INLINE;
+    let readable = rule != Rule::Unknown && !digests;
+    out.hashed |= !readable;
     if readable
+        && value.len() <= LONGEST_INLINE
         && let Some(written) = out.template.get(template_start..)
         && let Some(holes) = out.holes.get(holes_start..)
     {
@@ -46,13 +48,7 @@ pub(crate) fn encode(
     }
 }
 
-fn write_name(
-    hasher: &Hasher,
-    rule: Rule,
-    name: &[u8],
-    scratch: &mut Scratch,
-    out: &mut HeaderBlock,
-) {
+fn write_name(hasher: &Hasher, rule: Rule, name: &[u8], scratch: &mut Scratch, out: &mut Building) {
     if rule == Rule::Unknown && !fields::is_readable_name(name) {
         // The template knows names as text only.
         let mut text = TextSink::default();
@@ -71,7 +67,7 @@ pub(crate) fn encode_partly(
     rules: &HeaderRules,
     field: (Captured<'_>, Captured<'_>),
     scratch: &mut Scratch,
-    out: &mut HeaderBlock,
+    out: &mut Building,
 ) {
     match field {
         (Captured::Known(name), Captured::Known(value)) => {
@@ -103,7 +99,7 @@ pub(crate) fn unknown(generation: u32, number: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(format!("{{unknown:{generation}:{number}}}").as_bytes());
 }
 
-fn write_unknown(generation: u32, number: i64, out: &mut HeaderBlock) {
+fn write_unknown(generation: u32, number: i64, out: &mut Building) {
     out.template.extend_from_slice(&[1, HOLE]);
     out.holes.push(kind::UNKNOWN);
     write_number(u64::from(generation), &mut out.holes);
@@ -113,7 +109,7 @@ fn write_unknown(generation: u32, number: i64, out: &mut HeaderBlock) {
 /// Collects the parts of one field.
 struct FieldSink<'a> {
     scratch: &'a mut Scratch,
-    out: &'a mut HeaderBlock,
+    out: &'a mut Building,
     count: u64,
     /// All parts go to the holes, and the template has one mark for them.
     varying: bool,
@@ -121,7 +117,7 @@ struct FieldSink<'a> {
 }
 
 impl<'a> FieldSink<'a> {
-    fn new(scratch: &'a mut Scratch, out: &'a mut HeaderBlock, varying: bool) -> Self {
+    fn new(scratch: &'a mut Scratch, out: &'a mut Building, varying: bool) -> Self {
         scratch.parts.clear();
         scratch.text.clear();
         Self {

@@ -186,7 +186,7 @@ fn random_bytes_never_panic() {
         for field in render_headers(&template, &holes) {
             assert!(field.value.text.is_ascii());
         }
-        let mut damaged = whole.template.clone();
+        let mut damaged = whole.template.to_vec();
         let at = usize::from(next()) * 7 % damaged.len();
         damaged[at] = next();
         assert!(render_headers(&damaged, &whole.holes).len() <= damaged.len());
