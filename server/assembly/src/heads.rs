@@ -9,6 +9,8 @@ use headwater_protocols::{
 };
 use headwater_redact::{Captured, HeaderBlock, Redactor, Target, Text};
 
+use crate::gauge::{Gauge, Share};
+
 /// A redacted request head.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
@@ -22,6 +24,7 @@ pub(crate) struct Asked {
     pub(crate) timeout_ns: Option<u64>,
     /// `Upgrade: h2c` (RFC 7540, 3.2)
     pub(crate) asks_http2: bool,
+    share: Share,
 }
 
 /// A redacted response head.
@@ -36,6 +39,7 @@ pub(crate) struct Answered {
     pub(crate) grpc_status: Option<u32>,
     /// `grpc-message`
     pub(crate) grpc_message: Option<Text>,
+    share: Share,
 }
 
 /// What the parser found since last asked.
@@ -61,6 +65,8 @@ pub(crate) struct Heads {
     /// Where heads of HTTP/2 are laid out.
     pub(crate) room: http2::Room,
     pub(crate) found: Found,
+    /// What all heads take that were made and are still there.
+    pub(crate) gauge: Gauge,
 }
 
 impl Heads {
@@ -71,7 +77,13 @@ impl Heads {
             wants_host: false,
             room: http2::Room::default(),
             found: Found::default(),
+            gauge: Gauge::default(),
         }
+    }
+
+    /// The share of the head at hand.
+    fn share(&self) -> Share {
+        self.gauge.share(HEAD_BYTES + block_bytes(&self.block))
     }
 
     /// Redacts the fields of a head of HTTP/2 into the block at hand. Of the pseudo-header fields those stay that have no
@@ -104,6 +116,13 @@ impl Heads {
             response.grpc_message = Some(self.redactor.phrase(message));
         }
     }
+}
+
+/// What an open exchange takes beside the fields of its head: the parser's place for it, the target, short texts.
+const HEAD_BYTES: usize = 512;
+
+fn block_bytes(block: &HeaderBlock) -> usize {
+    block.template().len() + block.holes().len()
 }
 
 fn captured(text: hpack::Text<'_>) -> Captured<'_> {
@@ -173,6 +192,7 @@ impl http2::Observer for Heads {
             trailers: None,
             timeout_ns,
             asks_http2: false,
+            share: self.share(),
         })
     }
 
@@ -187,17 +207,22 @@ impl http2::Observer for Heads {
             trailers: None,
             grpc_status: None,
             grpc_message: None,
+            share: self.share(),
         });
         self.grpc_status(head.fields, &mut response);
         response
     }
 
     fn request_trailers(&mut self, request: &mut Self::Request, fields: http2::Fields<'_>) {
-        request.trailers = Some(self.trailers(fields));
+        let trailers = self.trailers(fields);
+        request.share.grow(block_bytes(&trailers));
+        request.trailers = Some(trailers);
     }
 
     fn response_trailers(&mut self, response: &mut Self::Response, fields: http2::Fields<'_>) {
-        response.trailers = Some(self.trailers(fields));
+        let trailers = self.trailers(fields);
+        response.share.grow(block_bytes(&trailers));
+        response.trailers = Some(trailers);
         self.grpc_status(fields, response);
     }
 
@@ -236,6 +261,7 @@ impl http1::Observer for Heads {
             asks_http2: head.fields.iter().any(|(name, value)| {
                 name.eq_ignore_ascii_case(b"upgrade") && has_token(value, b"h2c")
             }),
+            share: self.share(),
         })
     }
 
@@ -250,6 +276,7 @@ impl http1::Observer for Heads {
             trailers: None,
             grpc_status: None,
             grpc_message: None,
+            share: self.share(),
         })
     }
 

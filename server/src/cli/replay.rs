@@ -213,6 +213,15 @@ fn tell(
         (CoverageKind::Malformed, tally.malformed + held.fragments),
         (CoverageKind::HeadCapped, tally.heads_cut),
         (CoverageKind::ConnectionEvicted, tally.evicted),
+        (CoverageKind::HeldBytesCapped, tally.held_evicted),
+        (
+            CoverageKind::HeaderTableCapped,
+            tally.table_entries_forgotten,
+        ),
+        (
+            CoverageKind::TableCapped,
+            tally.knocks_forgotten + tally.flows_forgotten + tracker.forgotten(),
+        ),
     ];
     store.take(
         unseen

@@ -176,11 +176,13 @@ impl Recorder {
 
     fn close_accounts(&mut self) {
         let tally = self.assembly.tally();
+        let forgotten = self.assembly.identities().news_of_forgotten();
         let lines = self.accounts.close(
             now_ns(),
             self.probes.counters(),
             self.probes.recursion_misses(),
             &tally,
+            forgotten,
             &std::mem::take(&mut self.clock_changes),
         );
         self.events.extend(lines);
