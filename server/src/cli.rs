@@ -67,6 +67,10 @@ enum Command {
     /// Record and serve together, as two processes; the server runs as the user who called sudo
     Up(up::UpArguments),
     /// Run a command and tell what it and its children caused on the wire
+    ///
+    /// Under sudo the command runs as the user who called it: with that user's id, group and supplementary groups, and with
+    /// HOME, USER, LOGNAME and SHELL set to theirs, as `sudo -u` does. The rest of the environment is as sudo left it.
+    /// Its terminal, signals and standard streams are its own; its exit code is passed on, 128+n for signal n.
     Run(run::RunArguments),
     /// Read capture files (pcap, pcapng) into the store; needs no privileges
     Replay(replay::ReplayArguments),
