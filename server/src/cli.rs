@@ -46,7 +46,7 @@ store; 73 the store cannot be made or written; 77 no permission. `run` passes on
 #[derive(Debug, Parser)]
 #[command(name = "headwater", version, about = "Ask a Linux machine what its programs said to each other", long_about = ABOUT, after_help = EXAMPLES)]
 pub(crate) struct Cli {
-    /// The store [default: /var/lib/headwater/headwater.db where it exists or for root, else ~/.local/share/headwater/headwater.db]
+    /// The store, to be written and to be read [default: /var/lib/headwater/headwater.db where its folder exists or for root, else ~/.local/share/headwater/headwater.db]
     #[arg(long, global = true, env = "HEADWATER_DB", value_name = "PATH")]
     db: Option<PathBuf>,
     /// Say more on standard error: -v for information, -vv for debugging
@@ -73,6 +73,10 @@ enum Command {
     /// Its terminal, signals and standard streams are its own; its exit code is passed on, 128+n for signal n.
     Run(run::RunArguments),
     /// Read capture files (pcap, pcapng) into the store; needs no privileges
+    ///
+    /// The store is the one that questions are asked of: the system's where its folder exists, which only root writes. To
+    /// keep files in a store of your own, name it for both: `headwater --db PATH replay FILE`, then `headwater --db PATH
+    /// search-exchanges`; or set HEADWATER_DB. The same file twice adds nothing.
     Replay(replay::ReplayArguments),
     /// Tell what this kernel and this user can do, what will be missing and why, and what mends it
     Doctor(doctor::DoctorArguments),

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Exit, output::answer, privilege::missing_capabilities};
 use crate::{
-    paths::store_to_read,
+    paths::store_of,
     probes::{Btf, Offsets, ProbeSettings, Probes, cgroup_mount},
 };
 
@@ -190,7 +190,7 @@ fn attach(before: &[Finding]) -> Finding {
 }
 
 fn store(db: Option<&Path>) -> Finding {
-    let path = store_to_read(db);
+    let path = store_of(db);
     let check = "store";
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -11,7 +11,10 @@ use super::{
     privilege::missing_capabilities,
     settings::session_settings,
 };
-use crate::record::{Session, SessionError, SessionSettings};
+use crate::{
+    paths::advice_on_writing,
+    record::{Session, SessionError, SessionSettings},
+};
 
 /// What is recorded, and how much of it is kept. Values are text so that all mistakes can be told at once.
 #[derive(Debug, Clone, Args)]
@@ -96,6 +99,11 @@ pub(super) fn checked(
 pub(super) fn start(settings: &SessionSettings) -> Result<Session, Exit> {
     let session = Session::start(settings).map_err(|error| {
         say_error(&error);
+        if !matches!(error, SessionError::Probes(_))
+            && let Some(words) = advice_on_writing(&settings.store)
+        {
+            say(&words);
+        }
         match error {
             SessionError::Probes(_) => Exit::Unavailable,
             SessionError::Store(_) | SessionError::Key(_) | SessionError::Log(_) => Exit::Store,

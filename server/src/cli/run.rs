@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     clock::now_ns,
-    paths::{key_of, store_to_read},
+    paths::{key_of, store_of},
     record::Session,
 };
 
@@ -189,7 +189,7 @@ pub(super) fn run(db: Option<&Path>, arguments: &RunArguments) -> Exit {
 
 /// A recorder that runs already, else one of our own.
 async fn recording(db: Option<&Path>, arguments: &RunArguments) -> Result<Recording, Exit> {
-    let theirs = store_to_read(db);
+    let theirs = store_of(db);
     let status = Store::new(&theirs).status(&CancellationToken::new()).await;
     if let Ok(answer) = status
         && answer.recorder == Recorder::Running
