@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{
     Exit,
     output::{say, say_error},
-    privilege::missing_capabilities,
+    privilege::{GRANT, missing_capabilities},
     settings::session_settings,
 };
 use crate::{
@@ -87,7 +87,7 @@ pub(super) fn checked(
     if !missing.is_empty() {
         say(&format!(
             "recording needs {}, which this user does not have. Run it with sudo, or give the program the capabilities: \
-             sudo setcap cap_bpf,cap_net_admin,cap_perfmon,cap_dac_read_search,cap_sys_ptrace+ep \"$(command -v headwater)\"",
+             {GRANT}",
             missing.join(", ")
         ));
         return Err(settings.err().unwrap_or(Exit::Permission));
