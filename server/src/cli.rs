@@ -3,6 +3,7 @@
 //! Owns: the words of `--help`, exit codes, and the collecting of all configuration mistakes before anything starts. Does
 //! not do the work of a subcommand: each has a file of its own.
 
+mod count;
 mod doctor;
 mod exit;
 mod output;
@@ -87,6 +88,9 @@ enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// Counts the exchanges that are stored, by unique id (for measurements)
+    #[command(hide = true)]
+    CountExchanges,
     /// Joins a cgroup, becomes a user, and becomes the command: how `run` starts it
     #[command(name = run::TRAMPOLINE, hide = true)]
     Become(run::BecomeArguments),
@@ -116,6 +120,7 @@ pub(crate) fn main() -> Exit {
         Command::Replay(arguments) => replay::replay(cli.db.as_deref(), &arguments),
         Command::Doctor(arguments) => doctor::doctor(cli.db.as_deref(), &arguments),
         Command::Tool(tool) => tools::answer(cli.db.as_deref(), tool),
+        Command::CountExchanges => count::count(cli.db.as_deref()),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             clap_complete::generate(shell, &mut command, "headwater", &mut std::io::stdout());

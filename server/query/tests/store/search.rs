@@ -278,3 +278,18 @@ async fn a_cgroup_goes_by_its_folder() {
         assert_eq!(answer.value.len(), found, "{cgroup}");
     }
 }
+
+#[tokio::test]
+async fn every_exchange_is_counted_once() {
+    let mut fixture = filled();
+    assert_eq!(
+        fixture.store().count_exchanges(&never()).await.unwrap(),
+        u64::try_from(fixture.next_id - 1).unwrap()
+    );
+    fixture.open_segment();
+    fixture.commit(&[Row::default()]);
+    assert_eq!(
+        fixture.store().count_exchanges(&never()).await.unwrap(),
+        u64::try_from(fixture.next_id - 1).unwrap()
+    );
+}
