@@ -117,6 +117,8 @@ pub struct Assembly<I> {
     next_exchange: u64,
     /// Where the next tick begins to look.
     first_look: usize,
+    /// Up to when every record has been read; `None` where none comes late.
+    read_until_ns: Option<u64>,
     /// How often the counts were asked for, from one.
     interval: u64,
 }
@@ -137,6 +139,7 @@ impl<I: Identities> Assembly<I> {
             next_connection: 0,
             next_exchange: 0,
             first_look: 0,
+            read_until_ns: None,
             interval: 1,
         }
     }
@@ -166,7 +169,12 @@ impl<I: Identities> Assembly<I> {
             Input::Owner(owner) => self.owner(owner),
             Input::Socket(socket) => self.socket(socket),
             Input::Syn(end) => self.syn(end),
-            Input::Turn(turn) => self.turn(turn),
+            Input::Turn(turn) => {
+                if self.read_until_ns.is_some() {
+                    self.caught_up(turn.at_ns);
+                }
+                self.turn(turn);
+            }
         }
     }
 

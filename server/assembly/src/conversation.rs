@@ -95,9 +95,9 @@ pub(crate) struct Conversation {
     pub(crate) used: bool,
     /// Open exchanges that the store has: ordinal and key.
     pub(crate) provisional: Vec<(u32, ExchangeKey)>,
-    /// What the last tick saw pass at each party's socket. Applied at the next one: by then every record of those bytes
-    /// has been read from the ring buffer, so that nothing copied is taken for not copied.
-    pub(crate) looked: [Option<Passed>; 2],
+    /// What a tick saw pass at each party's socket, and when. Applied by one after it, when every record of those bytes has
+    /// been read from the ring buffer, so that nothing copied is taken for not copied.
+    pub(crate) looked: [Option<(u64, Passed)>; 2],
     streams: [Stream; 2],
     dialect: Dialect,
     /// Header blocks that were not read, as far as told.
