@@ -2,9 +2,9 @@
 
 #![allow(clippy::expect_used, reason = "tests")]
 
-use std::process::Output;
+use std::process::{Command, Output};
 
-use headwater_integration_tests::{Nginx, Store, run};
+use headwater_integration_tests::{Nginx, Store, run, said};
 use serde_json::Value;
 
 fn headwater_run(store: &Store, options: &[&str], script: &str) -> (Output, String) {
@@ -88,3 +88,42 @@ fn a_running_recorder_is_used() {
     assert_eq!(store.exchange("/with/recorder")["outcome"], "complete");
     assert!(recorder.end("INT").0.success());
 }
+
+/// The environment that sudo gives, without sudo: the command is the caller's in all that `id` and `env` tell.
+#[test]
+fn under_sudo_the_command_is_its_callers() {
+    let store = Store::new();
+    let script = "id -u; id -G; echo $USER $LOGNAME $HOME $SHELL";
+    let mut command = store.command(&["run", "--", "sh", "-c", script]);
+    let told = run(command
+        .env(
+            "SUDO_UID",
+            said(Command::new("id").args(["-u", CALLER])).trim(),
+        )
+        .env(
+            "SUDO_GID",
+            said(Command::new("id").args(["-g", CALLER])).trim(),
+        )
+        .env("USER", "root")
+        .env("LOGNAME", "root")
+        .env("HOME", "/root")
+        .env("SHELL", "/bin/none"));
+    let entry = said(Command::new("getent").args(["passwd", CALLER]));
+    let fields: Vec<_> = entry.trim().split(':').collect();
+    let expected = format!(
+        "{}{}{CALLER} {CALLER} {} {}\n",
+        said(Command::new("id").args(["-u", CALLER])),
+        said(Command::new("id").args(["-G", CALLER])),
+        fields[5],
+        fields[6],
+    );
+    assert_eq!(
+        String::from_utf8_lossy(&told.stdout),
+        expected,
+        "{}",
+        String::from_utf8_lossy(&told.stderr)
+    );
+}
+
+/// A user of every Debian who has groups besides their own where packages gave them any.
+const CALLER: &str = "www-data";

@@ -3,6 +3,7 @@
 //! Owns: the words of `--help`, exit codes, and the collecting of all configuration mistakes before anything starts. Does
 //! not do the work of a subcommand: each has a file of its own.
 
+mod count;
 mod doctor;
 mod exit;
 mod output;
@@ -46,7 +47,7 @@ store; 73 the store cannot be made or written; 77 no permission. `run` passes on
 #[derive(Debug, Parser)]
 #[command(name = "headwater", version, about = "Ask a Linux machine what its programs said to each other", long_about = ABOUT, after_help = EXAMPLES)]
 pub(crate) struct Cli {
-    /// The store [default: /var/lib/headwater/headwater.db where it exists or for root, else ~/.local/share/headwater/headwater.db]
+    /// The store, to be written and to be read [default: /var/lib/headwater/headwater.db where its folder exists or for root, else ~/.local/share/headwater/headwater.db]
     #[arg(long, global = true, env = "HEADWATER_DB", value_name = "PATH")]
     db: Option<PathBuf>,
     /// Say more on standard error: -v for information, -vv for debugging
@@ -67,8 +68,16 @@ enum Command {
     /// Record and serve together, as two processes; the server runs as the user who called sudo
     Up(up::UpArguments),
     /// Run a command and tell what it and its children caused on the wire
+    ///
+    /// Under sudo the command runs as the user who called it: with that user's id, group and supplementary groups, and with
+    /// HOME, USER, LOGNAME and SHELL set to theirs, as `sudo -u` does. The rest of the environment is as sudo left it.
+    /// Its terminal, signals and standard streams are its own; its exit code is passed on, 128+n for signal n.
     Run(run::RunArguments),
     /// Read capture files (pcap, pcapng) into the store; needs no privileges
+    ///
+    /// The store is the one that questions are asked of: the system's where its folder exists, which only root writes. To
+    /// keep files in a store of your own, name it for both: `headwater --db PATH replay FILE`, then `headwater --db PATH
+    /// search-exchanges`; or set HEADWATER_DB. The same file twice adds nothing.
     Replay(replay::ReplayArguments),
     /// Tell what this kernel and this user can do, what will be missing and why, and what mends it
     Doctor(doctor::DoctorArguments),
@@ -79,6 +88,9 @@ enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// Counts the exchanges that are stored, by unique id (for measurements)
+    #[command(hide = true)]
+    CountExchanges,
     /// Joins a cgroup, becomes a user, and becomes the command: how `run` starts it
     #[command(name = run::TRAMPOLINE, hide = true)]
     Become(run::BecomeArguments),
@@ -108,6 +120,7 @@ pub(crate) fn main() -> Exit {
         Command::Replay(arguments) => replay::replay(cli.db.as_deref(), &arguments),
         Command::Doctor(arguments) => doctor::doctor(cli.db.as_deref(), &arguments),
         Command::Tool(tool) => tools::answer(cli.db.as_deref(), tool),
+        Command::CountExchanges => count::count(cli.db.as_deref()),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             clap_complete::generate(shell, &mut command, "headwater", &mut std::io::stdout());

@@ -1,6 +1,6 @@
 //! Where the store is: the option, the environment, the system's store, the user's.
 //!
-//! Owns: the order of these (XDG Base Directory Specification, FHS 3.0), and that what comes out is absolute: a path is
+//! Owns: the order of these (the same for whoever writes and whoever reads; XDG Base Directory Specification, FHS 3.0), and that what comes out is absolute: a path is
 //! handed to processes that run elsewhere, and to people who paste it. Does not create anything.
 
 use std::path::{Path, PathBuf};
@@ -10,34 +10,43 @@ const SYSTEM: &str = "/var/lib/headwater/headwater.db";
 /// Its name in a user's data folder.
 const NAME: &str = "headwater/headwater.db";
 
-/// The store to read: as named, else the system's when there is one, else the user's.
-pub(crate) fn store_to_read(named: Option<&Path>) -> PathBuf {
+/// The store, whether it is to be written or read: as named, else the system's where it exists or for root, else the
+/// user's. One rule for all, so that what was recorded or replayed is what is asked.
+pub(crate) fn store_of(named: Option<&Path>) -> PathBuf {
     named.map_or_else(
         || {
             // A folder that may not be looked into is the system's store too: to say so helps more than to look elsewhere.
-            let system = Path::new(SYSTEM);
-            if system.parent().is_some_and(Path::exists) {
-                system.to_owned()
-            } else {
-                users()
-            }
+            let exists = Path::new(SYSTEM).parent().is_some_and(Path::exists);
+            unnamed(exists, nix::unistd::geteuid().is_root(), users)
         },
         absolute,
     )
 }
 
-/// The store to write: as named, else the system's for root, else the user's.
-pub(crate) fn store_to_write(named: Option<&Path>) -> PathBuf {
-    named.map_or_else(
-        || {
-            if nix::unistd::geteuid().is_root() {
-                SYSTEM.into()
-            } else {
-                users()
-            }
-        },
-        absolute,
-    )
+fn unnamed(system_exists: bool, is_root: bool, users: impl FnOnce() -> PathBuf) -> PathBuf {
+    if system_exists || is_root {
+        SYSTEM.into()
+    } else {
+        users()
+    }
+}
+
+/// What to do where this user may not write the store that was meant.
+pub(crate) fn advice_on_writing(store: &Path) -> Option<String> {
+    let folder = store
+        .ancestors()
+        .skip(1)
+        .find(|folder| folder.symlink_metadata().is_ok())?;
+    nix::unistd::access(folder, nix::unistd::AccessFlags::W_OK)
+        .is_err()
+        .then(|| {
+            format!(
+                "this user may not write to {}: name a store of your own, here and where it is asked, with --db PATH or \
+                 HEADWATER_DB (for example {}), or use sudo",
+                folder.display(),
+                users().display()
+            )
+        })
 }
 
 /// A path as it is from anywhere. Not resolved: a link stays the link that was named.
@@ -72,9 +81,29 @@ mod tests {
             ("a/../x.db", here.join("a/../x.db")),
             ("/var/x.db", PathBuf::from("/var/x.db")),
         ] {
-            for store in [store_to_read, store_to_write] {
-                assert_eq!(store(Some(Path::new(named))), expected);
-            }
+            assert_eq!(store_of(Some(Path::new(named))), expected);
         }
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        let users = || PathBuf::from("/home/me/headwater.db");
+        for (system_exists, is_root, expected) in [
+            (false, false, "/home/me/headwater.db"),
+            (false, true, SYSTEM),
+            (true, false, SYSTEM),
+            (true, true, SYSTEM),
+        ] {
+            let store = unnamed(system_exists, is_root, users);
+            assert_eq!(store, PathBuf::from(expected));
+        }
+    }
+
+    #[test]
+    fn a_store_out_of_reach_comes_with_advice() {
+        let own = std::env::temp_dir().join("headwater-advice/not/there.db");
+        assert_eq!(advice_on_writing(&own), None);
+        let words = advice_on_writing(Path::new("/proc/self/there/headwater.db"));
+        assert!(words.is_some_and(|words| words.contains("--db PATH")));
     }
 }

@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod close;
+mod held;
 mod tick;
 
 /// What bounds the assembly, and what is left out.
@@ -29,6 +30,9 @@ pub struct Limits {
     pub conversations: usize,
     /// Bytes of a head that are held while it is incomplete.
     pub head_bytes: usize,
+    /// Bytes of memory that all conversations together hold in pieces that came too early, beginnings of heads, tables of
+    /// HPACK, and heads of exchanges that are open. Beyond, those heard of longest ago are given up.
+    pub held_bytes: usize,
     /// Whether sockets of this machine are told of; in a capture file no end is.
     pub live: bool,
     /// When not empty, only connections whose server has one of these ports are recorded.
@@ -42,6 +46,7 @@ impl Default for Limits {
         Self {
             conversations: 8192,
             head_bytes: 64 << 10,
+            held_bytes: 16 << 20,
             live: true,
             only_ports: Vec::new(),
             except_ports: Vec::new(),
@@ -54,6 +59,16 @@ impl Default for Limits {
 pub struct Tally {
     /// Conversations dropped to keep the table bounded.
     pub evicted: u64,
+    /// Conversations given up since all together held too many bytes.
+    pub held_evicted: u64,
+    /// Entries of HPACK's tables forgotten to keep these bounded.
+    pub table_entries_forgotten: u64,
+    /// SYNs from elsewhere forgotten before their connection spoke.
+    pub knocks_forgotten: u64,
+    /// Sockets forgotten, without a conversation as yet, to keep their table bounded.
+    pub flows_forgotten: u64,
+    /// Packets forgotten that were under way between network namespaces.
+    pub departures_forgotten: u64,
     /// Heads cut by the cap.
     pub heads_cut: u64,
     /// Heads that were none.
@@ -102,6 +117,8 @@ pub struct Assembly<I> {
     next_exchange: u64,
     /// Where the next tick begins to look.
     first_look: usize,
+    /// Up to when every record has been read; `None` where none comes late.
+    read_until_ns: Option<u64>,
     /// How often the counts were asked for, from one.
     interval: u64,
 }
@@ -122,6 +139,7 @@ impl<I: Identities> Assembly<I> {
             next_connection: 0,
             next_exchange: 0,
             first_look: 0,
+            read_until_ns: None,
             interval: 1,
         }
     }
@@ -139,6 +157,7 @@ impl<I: Identities> Assembly<I> {
     /// The counts since last asked.
     pub fn tally(&mut self) -> Tally {
         self.interval += 1;
+        self.tally.departures_forgotten += self.pairing.news_of_forgotten();
         std::mem::take(&mut self.tally)
     }
 
@@ -150,7 +169,12 @@ impl<I: Identities> Assembly<I> {
             Input::Owner(owner) => self.owner(owner),
             Input::Socket(socket) => self.socket(socket),
             Input::Syn(end) => self.syn(end),
-            Input::Turn(turn) => self.turn(turn),
+            Input::Turn(turn) => {
+                if self.read_until_ns.is_some() {
+                    self.caught_up(turn.at_ns);
+                }
+                self.turn(turn);
+            }
         }
     }
 
@@ -166,6 +190,9 @@ impl<I: Identities> Assembly<I> {
     }
 
     fn flow(&mut self, cookie: u64, at_ns: u64) -> &mut Flow {
+        if self.table.flows_are_full() && !self.table.flows.contains_key(&cookie) {
+            self.tally.flows_forgotten += self.table.forget_older_strays();
+        }
         let flow = self.table.flows.entry(cookie).or_default();
         flow.at_ns = at_ns;
         flow
@@ -201,12 +228,7 @@ impl<I: Identities> Assembly<I> {
         }
         if end.way == Way::Ingress {
             // The listener's cookie says nothing of the connection to come; its addresses do.
-            if self.knocks.len() >= self.limits.conversations {
-                self.knocks.clear();
-            }
-            self.knocks
-                .insert((end.netns, end.local, end.remote), end.at_ns);
-            return;
+            return self.knock(end);
         }
         if let Some((place, _)) = self.flow(end.cookie, end.at_ns).place
             && let Some(conversation) = self.table.get_mut(place)
@@ -296,6 +318,7 @@ impl<I: Identities> Assembly<I> {
                 .departed(turn.seq, turn.ack, turn.at_ns, place, generation, party);
         }
         self.deliver(place);
+        self.keep_within_budget(turn.at_ns);
     }
 
     /// The conversation of a packet, and the party whose socket told of it. Makes or joins one where there is none.
@@ -441,10 +464,12 @@ impl<I: Identities> Assembly<I> {
     fn deliver(&mut self, place: usize) {
         self.tally.malformed += std::mem::take(&mut self.heads.found.malformed);
         self.tally.heads_cut += std::mem::take(&mut self.heads.found.cut);
+        self.table.count_held(place);
         let Some(conversation) = self.table.get_mut(place) else {
             return;
         };
         self.tally.blocks_lost += conversation.news_of_lost_blocks();
+        self.tally.table_entries_forgotten += conversation.news_of_forgotten_entries();
         if let Some(host) = self.heads.found.host.take()
             && conversation.host.is_none()
         {

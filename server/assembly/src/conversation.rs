@@ -95,14 +95,21 @@ pub(crate) struct Conversation {
     pub(crate) used: bool,
     /// Open exchanges that the store has: ordinal and key.
     pub(crate) provisional: Vec<(u32, ExchangeKey)>,
-    /// What the last tick saw pass at each party's socket. Applied at the next one: by then every record of those bytes
-    /// has been read from the ring buffer, so that nothing copied is taken for not copied.
-    pub(crate) looked: [Option<Passed>; 2],
+    /// What a tick saw pass at each party's socket, and when. Applied by one after it, when every record of those bytes has
+    /// been read from the ring buffer, so that nothing copied is taken for not copied.
+    pub(crate) looked: [Option<(u64, Passed)>; 2],
     streams: [Stream; 2],
     dialect: Dialect,
     /// Header blocks that were not read, as far as told.
     blocks_lost: u64,
+    /// Entries of HPACK's tables that were forgotten, as far as told.
+    entries_forgotten: u64,
+    /// What the table of conversations has counted of `held_bytes`.
+    pub(crate) held_counted: usize,
 }
+
+/// Bytes of memory that one connection may hold in pieces, heads and tables.
+pub(crate) const MOST_HELD_BYTES: usize = 64 << 10;
 
 impl Conversation {
     pub(crate) fn new(
@@ -136,6 +143,8 @@ impl Conversation {
             streams: [Stream::new(joined_midstream), Stream::new(joined_midstream)],
             dialect: Dialect::new(limits, joined_midstream),
             blocks_lost: 0,
+            entries_forgotten: 0,
+            held_counted: 0,
         }
     }
 
@@ -164,6 +173,26 @@ impl Conversation {
         }
         self.with_stream(party, heads, |stream, give| stream.take(piece, give));
         self.note_bytes(party);
+        self.keep_within_limit(heads);
+    }
+
+    /// Bytes of memory in pieces that came too early, beginnings of heads and tables of HPACK.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let streams: usize = self.streams.iter().map(Stream::held_bytes).sum();
+        streams + self.dialect.held_bytes()
+    }
+
+    /// Gaps are given up first, for what comes behind them is told then; heads are cut when that was not enough.
+    fn keep_within_limit(&mut self, heads: &mut Heads) {
+        if self.held_bytes() <= MOST_HELD_BYTES {
+            return;
+        }
+        for party in 0..2 {
+            self.with_stream(party, heads, Stream::give_up);
+        }
+        if self.held_bytes() > MOST_HELD_BYTES {
+            self.dialect.cut_heads(heads);
+        }
     }
 
     /// All of `party`'s bytes before `offset` have passed.
@@ -211,6 +240,12 @@ impl Conversation {
     pub(crate) fn news_of_lost_blocks(&mut self) -> u64 {
         let now = self.dialect.blocks_lost();
         now - std::mem::replace(&mut self.blocks_lost, now).min(now)
+    }
+
+    /// How many more entries of HPACK's tables were forgotten since last asked.
+    pub(crate) fn news_of_forgotten_entries(&mut self) -> u64 {
+        let now = self.dialect.entries_forgotten();
+        now - std::mem::replace(&mut self.entries_forgotten, now).min(now)
     }
 
     fn note_bytes(&mut self, party: usize) {

@@ -152,6 +152,31 @@ impl Dialect {
         }
     }
 
+    /// Entries of HPACK's tables that were forgotten for want of room so far.
+    pub(crate) fn entries_forgotten(&self) -> u64 {
+        match self {
+            Self::Http1(_) => 0,
+            Self::Http2(parser) => parser.entries_forgotten(),
+        }
+    }
+
+    /// Bytes of memory in beginnings of heads and in tables of HPACK.
+    pub(crate) fn held_bytes(&self) -> usize {
+        match self {
+            Self::Http1(parser) => parser.held_bytes(),
+            Self::Http2(parser) => parser.held_bytes(),
+        }
+    }
+
+    /// No more is held of heads whose end did not come.
+    pub(crate) fn cut_heads(&mut self, heads: &mut Heads) {
+        match self {
+            Self::Http1(parser) => parser.cut_heads(heads),
+            // Bounded by itself.
+            Self::Http2(_) => {}
+        }
+    }
+
     /// `network.protocol.name`, once it is known.
     pub(crate) fn name(&self, direction: Direction) -> Option<&'static str> {
         match self {

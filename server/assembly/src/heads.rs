@@ -11,6 +11,8 @@ use headwater_protocols::{
 };
 use headwater_redact::{Captured, HeaderBlock, Redactor, Target, Text};
 
+use crate::gauge::{Gauge, Share};
+
 /// A redacted request head.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
@@ -26,6 +28,7 @@ pub(crate) struct Asked {
     pub(crate) asks_http2: bool,
     /// Nothing of it was hashed, so that the head may be remembered as it came.
     pub(crate) repeatable: bool,
+    share: Share,
 }
 
 /// A redacted response head.
@@ -42,6 +45,7 @@ pub(crate) struct Answered {
     pub(crate) grpc_message: Option<Text>,
     /// As above.
     pub(crate) repeatable: bool,
+    share: Share,
 }
 
 /// What the parser found since last asked.
@@ -69,6 +73,8 @@ pub(crate) struct Heads {
     /// Heads of HTTP/1 seen before, all of them readable as a whole.
     pub(crate) repeats: http1::Repeats<Arc<Asked>, Arc<Answered>>,
     pub(crate) found: Found,
+    /// What all heads take that were made and are still there.
+    pub(crate) gauge: Gauge,
 }
 
 impl Heads {
@@ -80,7 +86,13 @@ impl Heads {
             room: http2::Room::default(),
             repeats: http1::Repeats::default(),
             found: Found::default(),
+            gauge: Gauge::default(),
         }
+    }
+
+    /// The share of the head at hand.
+    fn share(&self) -> Share {
+        self.gauge.share(HEAD_BYTES + block_bytes(&self.block))
     }
 
     /// Redacts the fields of a head of HTTP/2 into the block at hand. Of the pseudo-header fields those stay that have no
@@ -120,6 +132,13 @@ impl Heads {
             response.grpc_message = Some(self.redactor.phrase(message));
         }
     }
+}
+
+/// What an open exchange takes beside the fields of its head: the parser's place for it, the target, short texts.
+const HEAD_BYTES: usize = 512;
+
+fn block_bytes(block: &HeaderBlock) -> usize {
+    block.template().len() + block.holes().len()
 }
 
 fn captured(text: hpack::Text<'_>) -> Captured<'_> {
@@ -187,6 +206,7 @@ impl http2::Observer for Heads {
             timeout_ns,
             asks_http2: false,
             repeatable: false,
+            share: self.share(),
         });
         self.note_host(&request);
         request
@@ -204,18 +224,24 @@ impl http2::Observer for Heads {
             grpc_status: None,
             grpc_message: None,
             repeatable: false,
+            share: self.share(),
         };
         self.grpc_status(head.fields, &mut response);
         Arc::new(response)
     }
 
     fn request_trailers(&mut self, request: &mut Self::Request, fields: http2::Fields<'_>) {
-        Arc::make_mut(request).trailers = Some(self.trailers(fields));
+        let trailers = self.trailers(fields);
+        let request = Arc::make_mut(request);
+        request.share.grow(block_bytes(&trailers));
+        request.trailers = Some(trailers);
     }
 
     fn response_trailers(&mut self, response: &mut Self::Response, fields: http2::Fields<'_>) {
+        let trailers = self.trailers(fields);
         let response = Arc::make_mut(response);
-        response.trailers = Some(self.trailers(fields));
+        response.share.grow(block_bytes(&trailers));
+        response.trailers = Some(trailers);
         self.grpc_status(fields, response);
     }
 
@@ -254,6 +280,7 @@ impl http1::Observer for Heads {
             asks_http2: head.fields.iter().any(|(name, value)| {
                 name.eq_ignore_ascii_case(b"upgrade") && has_token(value, b"h2c")
             }),
+            share: self.share(),
         });
         self.note_host(&request);
         request
@@ -272,6 +299,7 @@ impl http1::Observer for Heads {
             trailers: None,
             grpc_status: None,
             grpc_message: None,
+            share: self.share(),
         })
     }
 

@@ -12,6 +12,7 @@
 mod assembly;
 mod conversation;
 mod dialect;
+mod gauge;
 mod heads;
 mod identity;
 mod input;

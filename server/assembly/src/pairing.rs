@@ -13,6 +13,9 @@ const MAX_ENTRIES: usize = 8192;
 /// How long a packet can be under way between two namespaces of one machine.
 const MAX_AGE_NS: u64 = 5_000_000_000;
 
+/// What is under way for longer than this has most likely left the machine, so that forgetting it loses nothing.
+const SOON_NS: u64 = 100_000_000;
+
 /// Where a packet that left belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Departed {
@@ -30,6 +33,8 @@ pub(crate) struct Departed {
 pub(crate) struct Pairing {
     by_numbers: FastMap<(u32, u32), Departed>,
     order: VecDeque<((u32, u32), u64)>,
+    /// Packets forgotten for want of room so soon that they might have arrived yet.
+    forgotten: u64,
 }
 
 impl Pairing {
@@ -51,6 +56,7 @@ impl Pairing {
                     .is_some_and(|entry| entry.at_ns == at)
             {
                 self.by_numbers.remove(&numbers);
+                self.forgotten += u64::from(at_ns.saturating_sub(at) < SOON_NS);
             }
         }
         self.by_numbers.insert(
@@ -63,6 +69,11 @@ impl Pairing {
             },
         );
         self.order.push_back(((seq, ack), at_ns));
+    }
+
+    /// How many packets were forgotten so soon that they might have arrived yet, since last asked.
+    pub(crate) fn news_of_forgotten(&mut self) -> u64 {
+        std::mem::take(&mut self.forgotten)
     }
 
     /// The packet that arrives, if it was seen to leave.
@@ -93,5 +104,9 @@ mod tests {
         }
         assert!(pairing.by_numbers.len() <= MAX_ENTRIES && pairing.order.len() <= MAX_ENTRIES);
         assert!(pairing.arrived(49_999, 0, 50_000).is_some());
+        assert_eq!(pairing.news_of_forgotten(), 50_000 - MAX_ENTRIES as u64);
+        let later = 50_000 + SOON_NS;
+        pairing.departed(0, 0, later, 0, 0, 0);
+        assert_eq!(pairing.news_of_forgotten(), 0, "gone for long");
     }
 }

@@ -101,6 +101,17 @@ impl Stream {
         self.at
     }
 
+    /// Bytes of memory in pieces that came too early.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.held_bytes + self.held.capacity() * size_of::<Held>()
+    }
+
+    /// Gives up all gaps: what came too early is delivered.
+    pub(crate) fn give_up(&mut self, give: &mut dyn FnMut(Stretch<'_>)) {
+        self.release(true, give);
+        self.held = Vec::new();
+    }
+
     /// Takes one packet and gives what is in order now.
     pub(crate) fn take(&mut self, piece: &Piece<'_>, give: &mut dyn FnMut(Stretch<'_>)) {
         if !self.begun {

@@ -35,6 +35,8 @@ pub(crate) struct Table {
     generations: u64,
     hand: usize,
     limit: usize,
+    /// What conversations hold, as far as counted.
+    held_bytes: usize,
     pub(crate) flows: FastMap<u64, Flow>,
     pub(crate) by_addresses: FastMap<Addresses, (usize, usize)>,
 }
@@ -47,6 +49,7 @@ impl Table {
             generations: 0,
             hand: 0,
             limit,
+            held_bytes: 0,
             flows: FastMap::default(),
             by_addresses: FastMap::default(),
         }
@@ -94,6 +97,7 @@ impl Table {
     pub(crate) fn remove(&mut self, place: usize) -> Option<Conversation> {
         let conversation = self.places.get_mut(place)?.take()?;
         self.free.push(place);
+        self.held_bytes = self.held_bytes.saturating_sub(conversation.held_counted);
         for party in &conversation.parties {
             if let Some(cookie) = party.cookie {
                 self.flows.remove(&cookie);
@@ -124,6 +128,55 @@ impl Table {
             }
         }
         None
+    }
+
+    /// What all conversations hold in pieces, heads and tables.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// Counts what a conversation holds now in place of what it held before.
+    pub(crate) fn count_held(&mut self, place: usize) {
+        if let Some(conversation) = self.places.get_mut(place).and_then(Option::as_mut) {
+            let now = conversation.held_bytes();
+            let before = std::mem::replace(&mut conversation.held_counted, now);
+            self.held_bytes = (self.held_bytes + now).saturating_sub(before);
+        }
+    }
+
+    /// The places of conversations that hold something, those heard of longest ago first.
+    pub(crate) fn holders(&self) -> Vec<usize> {
+        let mut found: Vec<_> = self
+            .places
+            .iter()
+            .enumerate()
+            .filter_map(|(place, slot)| Some((place, slot.as_ref()?)))
+            .filter(|(_, conversation)| conversation.held_counted > 0 || conversation.has_open())
+            .map(|(place, conversation)| (conversation.last_ns, place))
+            .collect();
+        found.sort_unstable();
+        found.into_iter().map(|(_, place)| place).collect()
+    }
+
+    /// Whether there are as many flows as there may be: twice as many as conversations have, and half of that again.
+    pub(crate) fn flows_are_full(&self) -> bool {
+        self.flows.len() >= self.limit.saturating_mul(3)
+    }
+
+    /// Drops the older half of the flows that belong to no conversation, and says how many.
+    pub(crate) fn forget_older_strays(&mut self) -> u64 {
+        let strays = self.flows.values().filter(|flow| flow.place.is_none());
+        let mut times: Vec<_> = strays.map(|flow| flow.at_ns).collect();
+        let middle = times.len() / 2;
+        let Some((_, newest_old, _)) =
+            (!times.is_empty()).then(|| times.select_nth_unstable(middle))
+        else {
+            return 0;
+        };
+        let (newest_old, before) = (*newest_old, self.flows.len());
+        self.flows
+            .retain(|_, flow| flow.place.is_some() || flow.at_ns > newest_old);
+        (before - self.flows.len()) as u64
     }
 
     /// Drops flows that belong to no conversation and were last heard of before `before_ns`.

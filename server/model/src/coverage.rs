@@ -50,6 +50,12 @@ pub enum CoverageKind {
     FlowTableFull,
     /// Packets of HTTP/2 whose frames could not be followed.
     FramesLost,
+    /// Connections given up since what all of them held of unfinished heads and open exchanges was beyond its bytes.
+    HeldBytesCapped,
+    /// Entries of HPACK's tables forgotten to keep the tables bounded: what refers to them is not known.
+    HeaderTableCapped,
+    /// Entries that a full table of the recorder's had to forget; `detail` names the table.
+    TableCapped,
 }
 
 /// Something not seen during an interval.

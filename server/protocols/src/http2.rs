@@ -6,9 +6,10 @@
 //! answer with an error is counted and followed as far as it can be. Header fields come from [`crate::hpack`].
 //!
 //! **Invariant**: each exchange is handed over by [`Observer::exchange`] exactly once. **Invariant**: what is held for a
-//! connection is bounded by its [`Limits`], whatever the bytes are. Text of each direction: a header block in the making
-//! and its frame at hand, together no more than one block may have; the table of HPACK, and once more as much while it is
-//! being compacted; 16 KiB in which it decodes.
+//! connection is bounded by its [`Limits`], whatever the bytes are. Of both directions together
+//! [`Limits::max_held_bytes`]: a header block in the making and its frame at hand, together no more than one block may have;
+//! the table of HPACK, of which the older half is forgotten where it does not fit; the room in which it decodes. Besides
+//! these what the observer makes of the heads of open streams.
 //!
 //! A live capture holds the headers of frames and what is in them but DATA, and says where frames begin
 //! ([`Connection::frame`]); a capture file holds every byte. Where frames are lost sight of, header blocks may have been
@@ -83,8 +84,10 @@ pub enum MalformedElement {
 pub struct Limits {
     /// Bytes of a header block; of a longer one no more is read, and the table of HPACK is joined anew behind it.
     pub max_block_bytes: usize,
-    /// Bytes of text that a table of HPACK may hold.
+    /// What the entries of a table of HPACK may sum up to, as its own size does (RFC 7541, 4.1).
     pub max_table_bytes: usize,
+    /// Bytes of memory in blocks, frames and tables of both directions, between two calls.
+    pub max_held_bytes: usize,
     /// Streams open at once; the oldest make room as [`Truncated`](crate::http1::Outcome::Truncated).
     pub max_streams: usize,
 }
@@ -94,6 +97,7 @@ impl Default for Limits {
         Self {
             max_block_bytes: 16 * 1024,
             max_table_bytes: 16 * 1024,
+            max_held_bytes: 64 * 1024,
             max_streams: 256,
         }
     }

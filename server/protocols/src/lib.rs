@@ -13,6 +13,7 @@ pub mod exchange;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod grpc;
+mod held;
 pub mod hpack;
 pub mod http1;
 pub mod http2;

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::AssertSqlSafe;
 
 use crate::coverage::Framed;
-use crate::id::ExchangeId;
-use crate::integer::unsigned;
+use crate::id::{ConnectionId, ExchangeId};
+use crate::integer::{signed, unsigned};
 use crate::names::{ServiceNames, filtered, method_and_route, routes};
 use crate::page::Page;
 use crate::recorder::Runs;
@@ -51,7 +51,7 @@ pub struct ErrorGroup {
     pub first_ns: u64,
     /// Last.
     pub last_ns: u64,
-    /// Printable ids of a few, newest first. Empty for connections that were refused.
+    /// Printable ids of a few, newest first: of connections (`c_…`) where no exchange came to be.
     pub examples: Vec<String>,
 }
 
@@ -206,7 +206,7 @@ async fn examples(
     group: &Group,
 ) -> Result<Vec<String>, QueryError> {
     let Some((segment, first, last)) = group.newest else {
-        return Ok(Vec::new());
+        return connections(snapshot, place, kind, group).await;
     };
     let (server, route, method) = place;
     let sql = format!(
@@ -230,6 +230,30 @@ async fn examples(
         .rev()
         .take(EXAMPLES)
         .map(|id| ExchangeId(unsigned(id)).printed(&tag))
+        .collect())
+}
+
+/// The newest attempts of a group that came to no exchange.
+async fn connections(
+    snapshot: &mut Snapshot,
+    (server, ..): &Place,
+    kind: i64,
+    group: &Group,
+) -> Result<Vec<String>, QueryError> {
+    let found: Vec<i64> = sqlx::query_scalar(
+        "SELECT id FROM connection WHERE close_reason IN ('refused', 'timed_out', 'unreachable') AND close_reason = ? \
+         AND start_ns BETWEEN ? AND ? AND server_service_id = ? ORDER BY start_ns DESC LIMIT 3",
+    )
+    .bind(outcome::failure(kind))
+    .bind(group.first_ns.map(signed))
+    .bind(signed(group.last_ns))
+    .bind(server)
+    .fetch_all(snapshot.connection())
+    .await?;
+    let tag = snapshot.tag();
+    Ok(found
+        .into_iter()
+        .map(|id| ConnectionId(unsigned(id)).printed(&tag))
         .collect())
 }
 

@@ -24,6 +24,7 @@ pub(crate) fn hides_exchanges(kind: &str) -> bool {
             | "ring_lost"
             | "probe_recursion"
             | "connection_evicted"
+            | "held_bytes_capped"
             | "connection_unfollowed"
             | "flow_table_full"
             | "packets_unparsed"
@@ -39,7 +40,10 @@ pub(crate) fn hides_exchanges(kind: &str) -> bool {
 
 /// Whether the stored detail of this kind says something that sums up.
 pub(crate) fn tells_detail(kind: &str) -> bool {
-    matches!(kind, "unsupported" | "filtered" | "retention")
+    matches!(
+        kind,
+        "unsupported" | "filtered" | "retention" | "table_capped"
+    )
 }
 
 /// The sentence for an item.
@@ -56,6 +60,10 @@ pub(crate) fn of(item: &CoverageItem, detail: Option<&str>) -> String {
                 "{count} connections were dropped from the recorder's full table; their exchanges may be missing."
             )
         }
+        "held_bytes_capped" => format!(
+            "{count} connections were given up because the heads and exchanges that were open at once took all the memory \
+             set aside for them; what these went on to carry is missing."
+        ),
         "connection_unfollowed" => format!(
             "Connections that had been dropped from the recorder's full table, or whose beginning was lost, went on and \
              could not be followed: {count} in all, each counted once a second. Their exchanges are missing."
@@ -88,6 +96,14 @@ pub(crate) fn of(item: &CoverageItem, detail: Option<&str>) -> String {
         }
         "header_block_lost" => format!(
             "{count} header blocks of HTTP/2 were not read: header values that referred to them are shown as unknown, and requests may be missing."
+        ),
+        "header_table_capped" => format!(
+            "{count} entries of HTTP/2's header tables were forgotten to keep the tables bounded: header values that \
+             referred to them are shown as unknown."
+        ),
+        "table_capped" => format!(
+            "{count} entries of full tables of the recorder's were forgotten: who is at an end, or which two ends are one \
+             connection, may be missing."
         ),
         "other_protocol" => format!("{count} connections spoke another protocol than HTTP."),
         "own_traffic" => format!("{count} exchanges of Headwater's own MCP traffic were left out."),
@@ -136,13 +152,14 @@ fn plain(detail: &str) -> String {
         .collect()
 }
 
-const ORDER: [&str; 25] = [
+const ORDER: [&str; 28] = [
     "not_recorded",
     "recorder_killed",
     "write_failed",
     "ring_lost",
     "probe_recursion",
     "connection_evicted",
+    "held_bytes_capped",
     "connection_unfollowed",
     "flow_table_full",
     "packets_unparsed",
@@ -153,9 +170,11 @@ const ORDER: [&str; 25] = [
     "key_unavailable",
     "tls_not_decoded",
     "header_block_lost",
+    "header_table_capped",
     "malformed",
     "head_capped",
     "joined_midstream",
+    "table_capped",
     "unsupported",
     "name_overflow",
     "clock_step",

@@ -16,7 +16,8 @@ use crate::snapshot::{Attempt, Snapshot};
 use crate::unopened::Unopened;
 use crate::{
     Answer, ErrorGroup, ErrorsQuery, ExchangeDetail, ExchangeRow, HeaderPage, SearchQuery,
-    ServiceCall, ServicesQuery, Status, errors, exchange, recorder, search, services, status,
+    ServiceCall, ServicesQuery, Status, count, errors, exchange, recorder, search, services,
+    status,
 };
 
 /// Why a question has no answer. The text is made by Headwater: no captured text is in it.
@@ -144,6 +145,13 @@ impl Store {
         cancel: &CancellationToken,
     ) -> Result<Answer<Vec<ServiceCall>>, QueryError> {
         ask!(self, cancel, snapshot => services::answer(&mut snapshot, query))
+    }
+    /// How many exchanges are stored, by unique id. Reads them all: for measurements, not for answers.
+    ///
+    /// # Errors
+    /// See `QueryError`.
+    pub async fn count_exchanges(&self, cancel: &CancellationToken) -> Result<u64, QueryError> {
+        ask!(self, cancel, snapshot => count::answer(&mut snapshot))
     }
     /// Exchanges that match.
     ///

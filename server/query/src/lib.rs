@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 mod answer;
+mod count;
 mod coverage;
 mod cursor;
 mod errors;

@@ -64,7 +64,7 @@ pub struct SearchQuery {
     pub outcome: Option<String>,
     /// Exchanges of this process or its descendants only.
     pub process_tree: Option<u32>,
-    /// Exchanges of processes in this cgroup or below it; with `process_tree`, either is enough.
+    /// Exchanges of processes in a cgroup whose folder has this name, or below it; with `process_tree`, either is enough.
     pub cgroup: Option<String>,
     /// Order.
     pub order: SearchOrder,

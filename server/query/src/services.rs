@@ -48,6 +48,8 @@ pub struct ServiceCall {
     pub address: Option<String>,
     /// A process id of the server, when local and known.
     pub pid: Option<u32>,
+    /// The name of that process's executable. Untrusted.
+    pub program: Option<String>,
     /// Method and route when listed by route. Untrusted.
     pub route: Option<String>,
     /// Exchanges.
@@ -176,9 +178,9 @@ async fn rows(
     .await?;
     let mut rows = Vec::with_capacity(shown.len());
     for ((server, client, route, method), group) in shown {
-        let (address, pid) = match group.newest {
+        let end = match group.newest {
             Some((segment, id)) => server_end(snapshot, segment, id).await?,
-            None => (None, None),
+            None => ServerEnd::default(),
         };
         let (server, client) = (names.of(server), names.of(client));
         let template = templates.get(&route).map(String::as_str);
@@ -187,8 +189,9 @@ async fn rows(
             server_kind: server.kind,
             client: client.shown,
             client_kind: client.kind,
-            address,
-            pid,
+            address: end.address,
+            pid: end.pid,
+            program: end.program,
             route: by_route.then(|| method_and_route(&method, template)),
             requests: group.requests,
             errors: group.errors,
@@ -203,13 +206,20 @@ async fn rows(
 }
 
 /// The address and process that one exchange reached.
+#[derive(Default)]
+struct ServerEnd {
+    address: Option<String>,
+    pid: Option<u32>,
+    program: Option<String>,
+}
+
 async fn server_end(
     snapshot: &mut Snapshot,
     segment: i64,
     id: i64,
-) -> Result<(Option<String>, Option<u32>), QueryError> {
+) -> Result<ServerEnd, QueryError> {
     let sql = format!(
-        "SELECT c.server_address, c.server_port, p.pid FROM exchange_rows({segment}) e \
+        "SELECT c.server_address, c.server_port, p.pid, p.executable_name FROM exchange_rows({segment}) e \
          JOIN connection c ON c.id = e.connection_id LEFT JOIN process p ON p.id = c.server_process_id WHERE e.id = ?"
     );
     let row = sqlx::query(AssertSqlSafe(sql))
@@ -217,8 +227,11 @@ async fn server_end(
         .fetch_optional(snapshot.connection())
         .await?;
     let Some(row) = row else {
-        return Ok((None, None));
+        return Ok(ServerEnd::default());
     };
-    let address = with_port(row.try_get(0)?, narrow(row.try_get(1)?));
-    Ok((Some(address), row.try_get::<Option<i64>, _>(2)?.map(narrow)))
+    Ok(ServerEnd {
+        address: Some(with_port(row.try_get(0)?, narrow(row.try_get(1)?))),
+        pid: row.try_get::<Option<i64>, _>(2)?.map(narrow),
+        program: row.try_get(3)?,
+    })
 }

@@ -291,6 +291,53 @@ fn carriers_that_go_by_looks() {
     }
 }
 
+/// Headers that nobody listed: a member of a list and the value of a pair have the hash that they have anywhere else.
+#[test]
+fn members_of_lists_in_unlisted_headers() {
+    let mut redactor = redactor();
+    for secret in TOKENS.iter().chain(PLAIN).copied() {
+        let quoted = format!("\"{}\"", secret.replace('\\', "\\\\").replace('"', "\\\""));
+        let url = encoded(secret);
+        for value in [
+            format!("{url}; path=x"),
+            format!("a; {quoted};c"),
+            format!("user=bob; sid={url}"),
+            format!("user=bob;trace={quoted}, other=1"),
+            format!("t=149, v1={url}"),
+            format!("a;b, {url}"),
+            format!("id={url}"),
+            format!("session-id = {quoted}"),
+            // Neither is a name that may be read, both are hashed singly.
+            format!("q7Zk0xYbT2mN9vLsR4cWd8={url}"),
+        ] {
+            let output = header(&mut redactor, "X-Unlisted", &value);
+            check(&redactor, &value, secret, &output);
+        }
+    }
+    // Names: readable in lists and when they tell of a secret; else hashed.
+    let mut text = |value: &str| {
+        let output = header(&mut redactor, "X-Unlisted", value);
+        let (shown, _) = output.split_once('\n').unwrap();
+        shown
+            .split('{')
+            .map(|piece| piece.split_once('}').map_or(piece, |(_, rest)| rest))
+            .collect::<Vec<_>>()
+            .join("#")
+    };
+    assert_eq!(text("user=bob; v1=x,flag"), "X-Unlisted: user=#; v1=#, #");
+    assert_eq!(text("token=bob"), "X-Unlisted: token=#");
+    assert_eq!(text("hunter=two"), "X-Unlisted: #=#");
+    assert_eq!(
+        text("a=b; q7Zk0xYbT2mN9vLsR4cWd8=c"),
+        "X-Unlisted: a=#; #=#"
+    );
+    assert_eq!(text("a=b; x7q9Zp=c"), "X-Unlisted: a=#; #=#");
+    for whole in ["dGVzdA==", "hunter2 =", "a b=c", "=x", "pass word"] {
+        assert_eq!(text(whole), "X-Unlisted: #", "{whole}");
+    }
+    assert_eq!(text(&"a;".repeat(40)), "X-Unlisted: #", "too long a list");
+}
+
 #[test]
 fn the_plain_value_gives_the_same_hash_however_it_is_written() {
     let redactor = redactor();

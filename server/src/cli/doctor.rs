@@ -6,10 +6,14 @@ use clap::Args;
 use headwater_query::{Recorder, Store, StoreState};
 use tokio_util::sync::CancellationToken;
 
-use super::{Exit, output::answer, privilege::missing_capabilities};
+use super::{
+    Exit,
+    output::answer,
+    privilege::{CAPABILITIES, GRANT, lacking_capabilities},
+};
 use crate::{
-    paths::store_to_read,
-    probes::{Btf, Offsets, ProbeSettings, Probes, cgroup_mount},
+    paths::store_of,
+    probes::{Btf, Offsets, ProbeError, ProbeSettings, Probes, cgroup_mount},
 };
 
 /// How to tell it.
@@ -84,7 +88,8 @@ fn kernel() -> Finding {
         (
             Verdict::Bad,
             Some(
-                "boot Linux 5.8 or later; until then, `headwater replay` reads capture files here"
+                "install and boot Linux 5.8 or later (Debian: sudo apt install linux-image-$(dpkg --print-architecture) && \
+                 sudo reboot); until then, `headwater replay FILE` reads capture files here"
                     .to_owned(),
             ),
         )
@@ -99,15 +104,23 @@ fn kernel() -> Finding {
 
 fn cgroup() -> Finding {
     match cgroup_mount() {
-        Some(path) => Finding { check: "cgroup v2", verdict: Verdict::Good, found: format!("mounted at {}", path.display()), cure: None },
+        Some(path) => Finding {
+            check: "cgroup v2",
+            verdict: Verdict::Good,
+            found: format!("mounted at {}", path.display()),
+            cure: None,
+        },
         None => Finding {
             check: "cgroup v2",
             verdict: Verdict::Bad,
             found: "not mounted".to_owned(),
-            cure: Some("sudo mkdir -p /sys/fs/cgroup/unified && sudo mount -t cgroup2 none /sys/fs/cgroup/unified".to_owned()),
+            cure: Some(MOUNT_CGROUP.to_owned()),
         },
     }
 }
+
+const MOUNT_CGROUP: &str =
+    "sudo mkdir -p /sys/fs/cgroup/unified && sudo mount -t cgroup2 none /sys/fs/cgroup/unified";
 
 fn types() -> Finding {
     if Btf::of_kernel().is_none() {
@@ -115,7 +128,7 @@ fn types() -> Finding {
             check: "kernel types (BTF)",
             verdict: Verdict::Less,
             found: "none at /sys/kernel/btf/vmlinux: owners of sockets are strong evidence, not certain, and before Linux 6.10 only those that listen are known; network namespaces, exits and command lines of short-lived programs are not told".to_owned(),
-            cure: Some("boot a kernel built with CONFIG_DEBUG_INFO_BTF=y (distributions' kernels since 2020 are)".to_owned()),
+            cure: Some(BOOT_WITH_TYPES.to_owned()),
         };
     }
     let offsets = Offsets::of_kernel();
@@ -128,28 +141,38 @@ fn types() -> Finding {
         } else {
             "known in part: some owners are strong evidence only".to_owned()
         },
-        cure: None,
+        cure: (!all).then(|| BOOT_WITH_TYPES.to_owned()),
     }
 }
 
+/// A command for distributions' kernels; others know what they have built.
+const BOOT_WITH_TYPES: &str = "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y, as distributions' kernels since 2020 are \
+    (Debian: sudo apt install linux-image-$(dpkg --print-architecture) && sudo reboot)";
+
 fn capabilities() -> Finding {
-    let missing = missing_capabilities();
-    if missing.is_empty() {
-        return Finding {
-            check: "privileges",
-            verdict: Verdict::Good,
-            found: "this user may record".to_owned(),
-            cure: None,
-        };
-    }
+    let lacking = lacking_capabilities();
+    let lacks: Vec<_> = lacking
+        .iter()
+        .map(|capability| format!("{}: {}", capability.name, capability.without))
+        .collect();
+    let (verdict, found) = if lacking.is_empty() {
+        (Verdict::Good, "this user may record".to_owned())
+    } else if lacking.iter().any(|capability| capability.is_needed) {
+        let found = format!(
+            "this user lacks {}; reading, replay and MCP need none",
+            lacks.join("; ")
+        );
+        (Verdict::Bad, found)
+    } else {
+        let found = format!("this user may record, and lacks {}", lacks.join("; "));
+        (Verdict::Less, found)
+    };
     Finding {
         check: "privileges",
-        verdict: Verdict::Bad,
-        found: format!(
-            "this user lacks {}; reading, replay and MCP need none",
-            missing.join(", ")
-        ),
-        cure: Some("sudo headwater up".to_owned()),
+        verdict,
+        found,
+        cure: (verdict != Verdict::Good)
+            .then(|| format!("sudo headwater up, or once and for all: {GRANT}")),
     }
 }
 
@@ -160,7 +183,7 @@ fn attach(before: &[Finding]) -> Finding {
             check,
             verdict: Verdict::Bad,
             found: "not tried, for the reasons above".to_owned(),
-            cure: None,
+            cure: Some("headwater doctor, once these are mended".to_owned()),
         };
     }
     match Probes::attach(&ProbeSettings {
@@ -178,20 +201,44 @@ fn attach(before: &[Finding]) -> Finding {
             check,
             verdict: Verdict::Less,
             found: format!("attached; not seen: {}", probes.missing.join("; ")),
-            cure: None,
+            cure: Some(BOOT_WITH_TYPES.to_owned()),
         },
         Err(error) => Finding {
             check,
             verdict: Verdict::Bad,
-            found: error.to_string(),
-            cure: None,
+            cure: Some(cure_of(&error).to_owned()),
+            found: with_sources(&error),
         },
     }
 }
 
+fn with_sources(error: &dyn std::error::Error) -> String {
+    std::iter::successors(error.source(), |source| source.source())
+        .fold(error.to_string(), |words, source| {
+            format!("{words}: {source}")
+        })
+}
+
+/// What mends it that the probes could not be attached.
+fn cure_of(error: &ProbeError) -> &'static str {
+    match error {
+        ProbeError::NoCgroup => MOUNT_CGROUP,
+        ProbeError::Cgroup { .. } => "sudo headwater doctor",
+        ProbeError::Load(_) | ProbeError::Program { .. } => {
+            "sudo headwater up on the host where this is a container, whose rules seldom allow BPF; where \
+             `cat /sys/kernel/security/lockdown` says [confidentiality], boot with lockdown=integrity"
+        }
+        ProbeError::Exclusive => {
+            "sudo bpftool cgroup show $(findmnt -n -o TARGET -t cgroup2 | head -1), then sudo bpftool cgroup detach"
+        }
+        ProbeError::Missing { .. } => "kernel-probes/rebuild",
+    }
+}
+
 fn store(db: Option<&Path>) -> Finding {
-    let path = store_to_read(db);
+    let path = store_of(db);
     let check = "store";
+    let folder = path.parent().unwrap_or(&path);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -202,7 +249,10 @@ fn store(db: Option<&Path>) -> Finding {
             check,
             verdict: Verdict::Less,
             found: format!("{} cannot be read", path.display()),
-            cure: None,
+            cure: Some(
+                "sudo usermod -aG \"$(sudo stat -c %G FOLDER)\" \"$USER\", with the store's folder, and log in again"
+                    .replace("FOLDER", &folder.display().to_string()),
+            ),
         };
     };
     let recorder = match answer.recorder {
@@ -258,8 +308,62 @@ fn in_json(findings: &[Finding], possible: bool) -> String {
         .iter()
         .map(|finding| serde_json::json!({ "check": finding.check, "verdict": finding.verdict.word(), "found": finding.found, "cure": finding.cure }))
         .collect();
+    let lacking = lacking_capabilities();
+    let capabilities: Vec<_> = CAPABILITIES
+        .iter()
+        .map(|capability| {
+            serde_json::json!({
+                "name": capability.name, "held": !lacking.contains(capability), "needed": capability.is_needed,
+                "without": capability.without,
+            })
+        })
+        .collect();
     format!(
         "{:#}\n",
-        serde_json::json!({ "recording_possible": possible, "checks": checks })
+        serde_json::json!({ "recording_possible": possible, "checks": checks, "capabilities": capabilities })
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(finding: &Finding) {
+        let mended = finding.verdict == Verdict::Good || finding.cure.is_some();
+        assert!(mended, "{}: {}", finding.check, finding.found);
+    }
+
+    #[test]
+    fn whatever_is_missing_comes_with_what_mends_it() {
+        let mut findings = vec![kernel(), cgroup(), types(), capabilities()];
+        // Without touching the kernel, where another test may be looking.
+        findings.push(attach(&[Finding {
+            check: "kernel",
+            verdict: Verdict::Bad,
+            found: String::new(),
+            cure: None,
+        }]));
+        assert!(!cure_of(&ProbeError::NoCgroup).is_empty());
+        assert!(!cure_of(&ProbeError::Exclusive).is_empty());
+        let folder = std::env::temp_dir().join(format!("headwater-doctor-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        findings.push(store(Some(&folder.join("none.db"))));
+        let other = folder.join("other.db");
+        std::fs::write(&other, "no database").unwrap();
+        findings.push(store(Some(&other)));
+        findings.iter().for_each(check);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn json_tells_of_each_capability() {
+        let told = in_json(&[capabilities()], true);
+        for capability in CAPABILITIES {
+            assert!(
+                told.contains(capability.name) && told.contains(capability.without),
+                "{told}"
+            );
+        }
+        assert!(told.contains("\"held\"") && told.contains("\"cure\""));
+    }
 }

@@ -2,10 +2,57 @@
 
 use nix::unistd::{Gid, Group, Uid, User, geteuid};
 
-/// Bits of the effective capability set (linux/capability.h).
-const NEEDED: [(u32, &str); 3] = [(39, "CAP_BPF"), (12, "CAP_NET_ADMIN"), (38, "CAP_PERFMON")];
-/// CAP_SYS_ADMIN, which has all three.
+/// A capability(7), and what it is for here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Capability {
+    /// Its bit (linux/capability.h).
+    bit: u32,
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What cannot be done without it.
+    pub(crate) without: &'static str,
+    /// Whether nothing can be recorded without it.
+    pub(crate) is_needed: bool,
+}
+
+/// All that make a difference, those that are needed first.
+pub(crate) const CAPABILITIES: [Capability; 5] = [
+    Capability {
+        bit: 39,
+        name: "CAP_BPF",
+        without: "no probe can be loaded",
+        is_needed: true,
+    },
+    Capability {
+        bit: 12,
+        name: "CAP_NET_ADMIN",
+        without: "no probe can be attached to sockets",
+        is_needed: true,
+    },
+    Capability {
+        bit: 38,
+        name: "CAP_PERFMON",
+        without: "no probe can read what the kernel knows of processes",
+        is_needed: true,
+    },
+    Capability {
+        bit: 19,
+        name: "CAP_SYS_PTRACE",
+        without: "executables and open sockets of other users' processes are not told",
+        is_needed: false,
+    },
+    Capability {
+        bit: 2,
+        name: "CAP_DAC_READ_SEARCH",
+        without: "folders of /proc and of cgroups that are closed to this user are not looked into",
+        is_needed: false,
+    },
+];
+/// CAP_SYS_ADMIN, which has the needed ones.
 const SYS_ADMIN: u32 = 21;
+
+/// Gives the program the capabilities, so that this user can record without sudo.
+pub(crate) const GRANT: &str = "sudo setcap cap_bpf,cap_net_admin,cap_perfmon,cap_dac_read_search,cap_sys_ptrace+ep \"$(command -v headwater)\"";
 
 /// The user who called sudo.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +79,23 @@ pub(crate) fn home_of(uid: u32) -> Option<std::path::PathBuf> {
         .map(|user| user.dir)
 }
 
-/// Capabilities that recording needs and this process lacks.
-pub(crate) fn missing_capabilities() -> Vec<&'static str> {
+/// Capabilities that this process lacks.
+pub(crate) fn lacking_capabilities() -> Vec<Capability> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    lacking_of(&status)
+}
+
+/// Names of those that recording needs and this process lacks.
+pub(crate) fn missing_capabilities() -> Vec<&'static str> {
+    lacking_capabilities()
+        .iter()
+        .filter(|capability| capability.is_needed)
+        .map(|capability| capability.name)
+        .collect()
+}
+
+/// By the text of `/proc/PID/status`.
+fn lacking_of(status: &str) -> Vec<Capability> {
     let effective = status
         .lines()
         .find_map(|line| line.strip_prefix("CapEff:"))
@@ -42,10 +103,12 @@ pub(crate) fn missing_capabilities() -> Vec<&'static str> {
         .unwrap_or_default();
     let effective = u64::from_str_radix(effective, 16).unwrap_or(0);
     let has = |bit: u32| effective >> bit & 1 == 1;
-    NEEDED
-        .iter()
-        .filter(|(bit, _)| !has(*bit) && !has(SYS_ADMIN))
-        .map(|(_, name)| *name)
+    CAPABILITIES
+        .into_iter()
+        .filter(|capability| {
+            let implied = capability.is_needed && has(SYS_ADMIN);
+            !(implied || has(capability.bit))
+        })
         .collect()
 }
 
@@ -69,4 +132,38 @@ pub(crate) fn reading_group(named: Option<&str>) -> Result<Option<u32>, String> 
         .flatten()
         .map(|group| group.gid.as_raw())
         .filter(|_| geteuid().is_root()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_lacking_is_named() {
+        let lacking = |effective: &str| -> Vec<_> {
+            let status = format!("Name:\tx\nCapEff:\t{effective}\nCapBnd:\t0\n");
+            let lacking = lacking_of(&status);
+            lacking.iter().map(|capability| capability.name).collect()
+        };
+        let all: Vec<_> = CAPABILITIES
+            .iter()
+            .map(|capability| capability.name)
+            .collect();
+        assert_eq!(lacking("0000000000000000"), all);
+        assert_eq!(lacking("000001ffffffffff"), [""; 0]);
+        // CAP_SYS_ADMIN alone.
+        assert_eq!(
+            lacking("0000000000200000"),
+            ["CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"]
+        );
+        // CAP_BPF and CAP_PERFMON alone.
+        assert_eq!(
+            lacking("000000c000000000"),
+            ["CAP_NET_ADMIN", "CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"]
+        );
+        // Every one of them is among those that GRANT gives.
+        for name in all {
+            assert!(GRANT.contains(&name.to_ascii_lowercase()), "{name}");
+        }
+    }
 }

@@ -8,10 +8,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{
     Exit,
     output::{say, say_error},
-    privilege::missing_capabilities,
+    privilege::{GRANT, missing_capabilities},
     settings::session_settings,
 };
-use crate::record::{Session, SessionError, SessionSettings};
+use crate::{
+    paths::advice_on_writing,
+    record::{Session, SessionError, SessionSettings},
+};
 
 /// What is recorded, and how much of it is kept. Values are text so that all mistakes can be told at once.
 #[derive(Debug, Clone, Args)]
@@ -84,7 +87,7 @@ pub(super) fn checked(
     if !missing.is_empty() {
         say(&format!(
             "recording needs {}, which this user does not have. Run it with sudo, or give the program the capabilities: \
-             sudo setcap cap_bpf,cap_net_admin,cap_perfmon,cap_dac_read_search,cap_sys_ptrace+ep \"$(command -v headwater)\"",
+             {GRANT}",
             missing.join(", ")
         ));
         return Err(settings.err().unwrap_or(Exit::Permission));
@@ -96,6 +99,11 @@ pub(super) fn checked(
 pub(super) fn start(settings: &SessionSettings) -> Result<Session, Exit> {
     let session = Session::start(settings).map_err(|error| {
         say_error(&error);
+        if !matches!(error, SessionError::Probes(_))
+            && let Some(words) = advice_on_writing(&settings.store)
+        {
+            say(&words);
+        }
         match error {
             SessionError::Probes(_) => Exit::Unavailable,
             SessionError::Store(_) | SessionError::Key(_) | SessionError::Log(_) => Exit::Store,

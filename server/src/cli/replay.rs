@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     clock::now_ns,
+    paths::advice_on_writing,
     record::open_store,
     replay::{CaptureReader, Frame, Tracker, take_apart},
 };
@@ -78,6 +79,9 @@ pub(super) fn replay(db: Option<&Path>, arguments: &ReplayArguments) -> Exit {
         Ok(opened) => opened,
         Err(error) => {
             say_error(&error);
+            if let Some(words) = advice_on_writing(&settings.store) {
+                say(&words);
+            }
             return Exit::Store;
         }
     };
@@ -213,6 +217,15 @@ fn tell(
         (CoverageKind::Malformed, tally.malformed + held.fragments),
         (CoverageKind::HeadCapped, tally.heads_cut),
         (CoverageKind::ConnectionEvicted, tally.evicted),
+        (CoverageKind::HeldBytesCapped, tally.held_evicted),
+        (
+            CoverageKind::HeaderTableCapped,
+            tally.table_entries_forgotten,
+        ),
+        (
+            CoverageKind::TableCapped,
+            tally.knocks_forgotten + tally.flows_forgotten + tracker.forgotten(),
+        ),
     ];
     store.take(
         unseen

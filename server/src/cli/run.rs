@@ -9,7 +9,7 @@ mod summary;
 mod wait;
 
 use std::{
-    ffi::OsString,
+    ffi::{CString, OsString},
     os::unix::{ffi::OsStrExt, process::CommandExt},
     path::{Path, PathBuf},
     process::Command,
@@ -18,17 +18,18 @@ use std::{
 use clap::Args;
 use headwater_query::{Recorder, Store, StoreState};
 use headwater_redact::{CommandLine, Key, Policy, Redactor};
+use nix::unistd::{User, initgroups, setgid, setgroups, setuid};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Exit,
     output::say,
-    privilege::{caller, home_of},
+    privilege::caller,
     record::{self, RecordArguments},
 };
 use crate::{
     clock::now_ns,
-    paths::{key_of, store_to_read},
+    paths::{key_of, store_of},
     record::Session,
 };
 
@@ -75,32 +76,13 @@ pub(super) fn become_command(arguments: &BecomeArguments) -> Exit {
     };
     let mut command = Command::new(program);
     command.args(rest);
-    if let Some(gid) = arguments.gid {
-        command.gid(gid);
-    }
-    if let Some(uid) = arguments.uid {
-        if let (Ok(Some(user)), Some(gid)) =
-            (nix::unistd::User::from_uid(uid.into()), arguments.gid)
-            && let Ok(name) = std::ffi::CString::new(user.name)
-        {
-            // All groups of the user, not only the first: what the user may do, the command may.
-            let _ = nix::unistd::initgroups(&name, gid.into());
-            // `Command::uid` would clear them again, so the ids are changed here.
-            if nix::unistd::setgid(gid.into())
-                .and_then(|()| nix::unistd::setuid(uid.into()))
-                .is_err()
-            {
-                say("the command could not be started as the user who called sudo");
-                return Exit::Permission;
-            }
-            command = Command::new(program);
-            command.args(rest);
-        } else {
-            command.uid(uid);
-        }
-        if let Some(home) = home_of(uid) {
-            command.env("HOME", home);
-        }
+    if let (Some(uid), Some(gid)) = (arguments.uid, arguments.gid)
+        && let Err(error) = become_user(uid, gid, &mut command)
+    {
+        say(&format!(
+            "the command could not be started as the user who called sudo: {error}"
+        ));
+        return Exit::Permission;
     }
     let error = command.exec();
     say(&format!("{}: {error}", program.to_string_lossy()));
@@ -109,6 +91,30 @@ pub(super) fn become_command(arguments: &BecomeArguments) -> Exit {
     } else {
         126
     })
+}
+
+/// Becomes the user with all of their groups, and names them in the command's environment, as `sudo -u` does.
+fn become_user(uid: u32, gid: u32, command: &mut Command) -> nix::Result<()> {
+    let user = User::from_uid(uid.into())?;
+    match &user {
+        Some(user) => {
+            let name = CString::new(user.name.as_bytes()).map_err(|_| nix::Error::EINVAL)?;
+            initgroups(&name, gid.into())?;
+        }
+        // Nobody that the system knows has no other groups.
+        None => setgroups(&[gid.into()])?,
+    }
+    // The ids are changed here: `Command::uid` would take the groups away again.
+    setgid(gid.into())?;
+    setuid(uid.into())?;
+    if let Some(user) = user {
+        command
+            .env("USER", &user.name)
+            .env("LOGNAME", &user.name)
+            .env("HOME", &user.dir)
+            .env("SHELL", &user.shell);
+    }
+    Ok(())
 }
 
 /// Who records while the command runs.
@@ -183,7 +189,7 @@ pub(super) fn run(db: Option<&Path>, arguments: &RunArguments) -> Exit {
 
 /// A recorder that runs already, else one of our own.
 async fn recording(db: Option<&Path>, arguments: &RunArguments) -> Result<Recording, Exit> {
-    let theirs = store_to_read(db);
+    let theirs = store_of(db);
     let status = Store::new(&theirs).status(&CancellationToken::new()).await;
     if let Ok(answer) = status
         && answer.recorder == Recorder::Running

@@ -12,7 +12,7 @@ use super::{
     Exit,
     output::{say, say_error},
 };
-use crate::paths::store_to_read;
+use crate::paths::store_of;
 
 /// The port when none is named: unassigned at IANA, and easy to remember.
 pub(super) const PORT: u16 = 7171;
@@ -108,7 +108,7 @@ pub(super) fn stdio(db: Option<&Path>) -> Exit {
     else {
         return Exit::Failed;
     };
-    let store = Store::new(&store_to_read(db));
+    let store = Store::new(&store_of(db));
     match runtime.block_on(headwater_mcp::serve_stdio(store, env!("CARGO_PKG_VERSION"))) {
         Ok(()) => Exit::Done,
         Err(error) => {
@@ -136,7 +136,7 @@ pub(super) fn http(db: Option<&Path>, arguments: &ServeArguments) -> Exit {
     else {
         return Exit::Failed;
     };
-    runtime.block_on(serve(&store_to_read(db), arguments, checked))
+    runtime.block_on(serve(&store_of(db), arguments, checked))
 }
 
 async fn serve(store: &Path, arguments: &ServeArguments, checked: Checked) -> Exit {

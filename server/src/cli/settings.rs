@@ -6,7 +6,7 @@ use headwater_assembly::Limits;
 use headwater_schema::record::MAX_CAP;
 
 use super::{privilege::reading_group, record::RecordArguments};
-use crate::{paths::store_to_write, probes::ProbeSettings, record::SessionSettings};
+use crate::{paths::store_of, probes::ProbeSettings, record::SessionSettings};
 
 /// Least bytes of a cap: shorter heads than this are rare.
 const MIN_CAP: u32 = 256;
@@ -58,7 +58,7 @@ pub(crate) fn session_settings(
         return Err(mistakes);
     }
     Ok(SessionSettings {
-        store: store_to_write(db),
+        store: store_of(db),
         group,
         max_age,
         max_bytes,

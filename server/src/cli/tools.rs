@@ -12,7 +12,7 @@ use super::{
     Exit,
     output::{answer as print, say},
 };
-use crate::paths::store_to_read;
+use crate::paths::store_of;
 
 /// The budget is for models, and what a terminal has room for.
 const BUDGET: &str = "max_tokens";
@@ -162,7 +162,7 @@ pub(super) fn answer(db: Option<&Path>, asked: Tool) -> Exit {
     else {
         return Exit::Failed;
     };
-    let store = Store::new(&store_to_read(db));
+    let store = Store::new(&store_of(db));
     let cancel = CancellationToken::new();
     let told = runtime.block_on(async {
         let asking = Asking {

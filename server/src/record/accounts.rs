@@ -5,6 +5,7 @@ use headwater_model::{Coverage, CoverageKind, Event};
 use headwater_redact::{Redactor, Text};
 use headwater_schema::flow::counter;
 
+use super::identity::Forgotten;
 use crate::{clock::ClockChange, probes::Counters};
 
 /// The accounts since the recorder started.
@@ -53,6 +54,7 @@ impl Accounts {
         counters: Counters,
         misses: u64,
         tally: &Tally,
+        forgotten: Forgotten,
         clock: &[ClockChange],
     ) -> Vec<Event> {
         let mut lines = Vec::new();
@@ -85,6 +87,22 @@ impl Accounts {
         let left_out = misses.saturating_sub(self.misses_before);
         line(CoverageKind::ProbeRecursion, left_out, None);
         line(CoverageKind::ConnectionEvicted, tally.evicted, None);
+        line(CoverageKind::HeldBytesCapped, tally.held_evicted, None);
+        line(
+            CoverageKind::HeaderTableCapped,
+            tally.table_entries_forgotten,
+            None,
+        );
+        for (count, table) in [
+            (tally.flows_forgotten, "sockets that had said nothing"),
+            (tally.knocks_forgotten, "SYNs from elsewhere"),
+            (tally.departures_forgotten, "packets between namespaces"),
+            (forgotten.programs, "programs begun"),
+            (forgotten.processes, "processes"),
+        ] {
+            let detail = (count > 0).then(|| self.redactor.phrase(table.as_bytes()));
+            line(CoverageKind::TableCapped, count, detail);
+        }
         line(CoverageKind::ConnectionUnfollowed, tally.unfollowed, None);
         line(CoverageKind::HeadCapped, tally.heads_cut, None);
         line(
@@ -129,7 +147,14 @@ mod tests {
         let redactor = Redactor::new(&Key::from_bytes([3; 32]), &Policy::default());
         let mut accounts = Accounts::new(redactor, 0, None);
         let mut told = |now_ns, numbers| {
-            let lines = accounts.close(now_ns, Counters(numbers), 0, &Tally::default(), &[]);
+            let lines = accounts.close(
+                now_ns,
+                Counters(numbers),
+                0,
+                &Tally::default(),
+                Forgotten::default(),
+                &[],
+            );
             let told = lines.into_iter().filter_map(|line| match line {
                 Event::Coverage(line) => Some((line.kind, line.from_ns, line.until_ns, line.count)),
                 _ => None,

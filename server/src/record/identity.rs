@@ -25,6 +25,15 @@ struct Begun {
     arguments: CommandLine,
 }
 
+/// What full memories had to forget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Forgotten {
+    /// Programs begun that nobody had asked for.
+    pub(crate) programs: u64,
+    /// Processes, which are looked at and told again when they are next met.
+    pub(crate) processes: u64,
+}
+
 /// The memories.
 pub(crate) struct ProcIdentities {
     redactor: Redactor,
@@ -34,6 +43,7 @@ pub(crate) struct ProcIdentities {
     named: HashMap<ProcessKey, (Service, bool)>,
     listeners: Listeners,
     own_executable: Option<(u64, u64)>,
+    forgotten: Forgotten,
 }
 
 impl ProcIdentities {
@@ -49,12 +59,19 @@ impl ProcIdentities {
             named: HashMap::new(),
             listeners: Listeners::new(),
             own_executable: own,
+            forgotten: Forgotten::default(),
         }
+    }
+
+    /// What was forgotten since last asked.
+    pub(crate) fn news_of_forgotten(&mut self) -> Forgotten {
+        std::mem::take(&mut self.forgotten)
     }
 
     /// Remembers a program begun: its path and arguments may be gone when its first packet is looked at.
     pub(crate) fn begun(&mut self, exec: &Exec<'_>) {
         if self.begun.len() >= MAX_BEGUN {
+            self.forgotten.programs += self.begun.len() as u64;
             self.begun.clear();
         }
         let key = key(exec.pid, exec.start_boot_ns);
@@ -159,6 +176,7 @@ impl ProcIdentities {
             service: service.clone(),
         };
         if self.named.len() >= MAX_NAMED {
+            self.forgotten.processes += self.named.len() as u64;
             self.named.clear();
         }
         self.named.insert(key, (service.clone(), own));

@@ -146,12 +146,15 @@ impl Recorder {
             accounts,
             ..
         } = self;
+        let began_ns = boot_ns();
         let count = probes.drain(limit, |bytes| match decode(bytes) {
             Decoded::Input(input) => assembly.take(&input),
             Decoded::Exec(exec) => assembly.identities().begun(&exec),
             Decoded::Unknown => accounts.unknown += 1,
         });
         accounts.delivered += count as u64;
+        // Until the ring buffer has been found empty once, nothing is known of what is late.
+        assembly.caught_up(if count < limit { began_ns } else { 0 });
         count
     }
 
@@ -176,11 +179,13 @@ impl Recorder {
 
     fn close_accounts(&mut self) {
         let tally = self.assembly.tally();
+        let forgotten = self.assembly.identities().news_of_forgotten();
         let lines = self.accounts.close(
             now_ns(),
             self.probes.counters(),
             self.probes.recursion_misses(),
             &tally,
+            forgotten,
             &std::mem::take(&mut self.clock_changes),
         );
         self.events.extend(lines);

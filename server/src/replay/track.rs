@@ -34,6 +34,7 @@ impl Sender {
 pub(crate) struct Tracker {
     senders: HashMap<(SocketAddr, SocketAddr), Sender>,
     next_cookie: u64,
+    forgotten: u64,
 }
 
 impl Tracker {
@@ -45,6 +46,7 @@ impl Tracker {
         assembly: &mut Assembly<I>,
     ) {
         if self.senders.len() >= MAX_SENDERS {
+            self.forgotten += self.senders.len() as u64;
             self.senders.clear();
         }
         let key = (segment.source, segment.destination);
@@ -58,6 +60,11 @@ impl Tracker {
         if segment.flags.fin || segment.flags.rst {
             self.close(at_ns, key, segment, assembly);
         }
+    }
+
+    /// How many senders were forgotten for want of room.
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.forgotten
     }
 
     fn syn<I: Identities>(

@@ -42,6 +42,9 @@ pub(crate) fn coverage_kind(kind: CoverageKind) -> &'static str {
         CoverageKind::PacketsUnparsed => "packets_unparsed",
         CoverageKind::FlowTableFull => "flow_table_full",
         CoverageKind::FramesLost => "frames_lost",
+        CoverageKind::HeldBytesCapped => "held_bytes_capped",
+        CoverageKind::HeaderTableCapped => "header_table_capped",
+        CoverageKind::TableCapped => "table_capped",
     }
 }
 

@@ -9,6 +9,9 @@ use crate::{Identities, Way, stream::Missing};
 const SHOWN_AFTER_NS: u64 = 500_000_000;
 /// Open conversations looked at in one tick.
 const MAX_LOOKS: usize = 1024;
+/// Records come in the order in which their probes began to write them, and a look takes a while: so much may be between
+/// what a record says of its time and its place.
+const OUT_OF_ORDER_NS: u64 = 50_000_000;
 /// Flows without a conversation are forgotten after this.
 const STRAY_NS: u64 = 10_000_000_000;
 
@@ -39,17 +42,35 @@ impl<I: Identities> Assembly<I> {
                 first_left = first_left.or(Some(place));
                 continue;
             }
-            self.look(place, &mut look);
+            self.look(place, now_ns, &mut look);
             self.show_open(place, now_ns);
         }
         self.first_look = first_left.unwrap_or(0);
     }
 
-    fn look(&mut self, place: usize, look: &mut impl FnMut(u64, Way) -> Option<Passed>) {
+    /// Records of everything before `at_ns` have been read. Whoever reads them late says so from the beginning on: what is
+    /// seen pass at a socket is believed when they have been read up to that look. Without it nothing is late.
+    pub fn caught_up(&mut self, at_ns: u64) {
+        let until_ns = at_ns.saturating_sub(OUT_OF_ORDER_NS);
+        self.read_until_ns = Some(self.read_until_ns.unwrap_or(0).max(until_ns));
+    }
+
+    fn look(
+        &mut self,
+        place: usize,
+        now_ns: u64,
+        look: &mut impl FnMut(u64, Way) -> Option<Passed>,
+    ) {
+        let read_until_ns = self.read_until_ns.unwrap_or(u64::MAX);
         let Some(conversation) = self.table.get_mut(place) else {
             return;
         };
         for sender in 0..2 {
+            let last = conversation.looked.get(sender).copied().flatten();
+            if last.is_some_and(|(looked_ns, _)| looked_ns > read_until_ns) {
+                // Some of those bytes may be in records yet to be read.
+                continue;
+            }
             let own = conversation
                 .parties
                 .get(sender)
@@ -63,11 +84,11 @@ impl<I: Identities> Assembly<I> {
                 (None, Some(cookie)) => look(cookie, Way::Ingress),
                 (None, None) => None,
             };
-            let before = conversation
-                .looked
-                .get_mut(sender)
-                .and_then(|looked| std::mem::replace(looked, passed));
-            if let Some(before) = before.filter(|before| before.bytes > conversation.passed(sender))
+            if let Some(looked) = conversation.looked.get_mut(sender) {
+                *looked = passed.map(|passed| (now_ns, passed));
+            }
+            if let Some((_, before)) =
+                last.filter(|(_, before)| before.bytes > conversation.passed(sender))
             {
                 let why = Missing::NotCopied {
                     last_chunk: before.last_chunk,

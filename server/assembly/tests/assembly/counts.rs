@@ -2,8 +2,10 @@
 
 use std::{cell::RefCell, collections::HashSet, net::SocketAddr};
 
-use headwater_assembly::{Assembly, End, Identities, Identity, Input, Limits, Owner, Turn, Way};
-use headwater_model::{Evidence, ProcessKey, Service, ServiceKind};
+use headwater_assembly::{
+    Assembly, End, Identities, Identity, Input, Limits, Owner, Passed, Turn, Way,
+};
+use headwater_model::{Evidence, Gaps, ProcessKey, Service, ServiceKind};
 use headwater_redact::{Key, Policy, Redactor};
 
 use crate::support::{FIN, GET, OK, end, live, subject, turn};
@@ -156,4 +158,53 @@ fn no_open_exchange_is_never_looked_at() {
     assert_eq!(looks, [1_024, 2_048, 2_500]);
     let (_, exchanges) = crate::support::results(&mut subject);
     assert_eq!(exchanges.len(), 2_500, "each is shown while it is open");
+}
+
+/// A recorder that is behind: what passed at a socket was seen long before the records of it are read.
+#[test]
+fn what_was_seen_pass_waits_for_its_records() {
+    let mut subject = live();
+    subject.caught_up(SECOND);
+    subject.take(&Input::Open(client(1)));
+    subject.take(&Input::Turn(turn(1, Way::Egress, SECOND, GET)));
+    let passed = |_: u64, way: Way| {
+        let bytes = if way == Way::Egress {
+            2 * GET.len()
+        } else {
+            OK.len()
+        };
+        Some(Passed {
+            bytes: bytes as u64,
+            last_ns: 2 * SECOND,
+            last_chunk: false,
+        })
+    };
+    // The second request and the answer to the first have passed; their records are still in the ring buffer.
+    for tick in 2..9 {
+        subject.tick(tick * SECOND, passed);
+    }
+    subject.take(&Input::Turn(turn(1, Way::Ingress, SECOND + 1, OK)));
+    subject.take(&Input::Turn(Turn {
+        offset: GET.len() as u64,
+        number: Some(1),
+        ..turn(1, Way::Egress, 2 * SECOND, GET)
+    }));
+    subject.caught_up(9 * SECOND);
+    subject.finish_all(10 * SECOND);
+    let (_, exchanges) = crate::support::results(&mut subject);
+    let ended: Vec<_> = exchanges
+        .iter()
+        .filter_map(|exchange| Some(exchange.response.as_ref()?.status_code))
+        .collect();
+    assert_eq!(ended.len(), 1, "{exchanges:?}");
+    assert!(
+        exchanges.len() >= 2,
+        "the second request was read: {exchanges:?}"
+    );
+    assert!(
+        exchanges
+            .iter()
+            .all(|exchange| exchange.gaps == Gaps::default().with(Gaps::JOINED_MIDSTREAM)),
+        "{exchanges:?}"
+    );
 }

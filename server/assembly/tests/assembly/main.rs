@@ -5,6 +5,7 @@
 )]
 
 mod counts;
+mod hostile;
 mod outcomes;
 mod pairing;
 mod property;

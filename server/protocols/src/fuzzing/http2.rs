@@ -21,6 +21,8 @@ use crate::passive::{Direction, End, Skip};
 const LIMITS: Limits = Limits {
     max_block_bytes: 64,
     max_table_bytes: 128,
+    // Not reached: what is forgotten for it depends on how the stream was cut.
+    max_held_bytes: 64 * 1024,
     max_streams: 4,
 };
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

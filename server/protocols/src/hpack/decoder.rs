@@ -79,6 +79,21 @@ impl Decoder {
         self.table.held_bytes() + self.strings.held_bytes()
     }
 
+    /// Gives back memory: the room for decoding, or when there is none, that of the older half of the table, which is
+    /// forgotten.
+    pub fn make_room(&mut self) {
+        if self.strings.held_bytes() > 0 {
+            self.strings = Strings::default();
+        } else {
+            self.table.halve();
+        }
+    }
+
+    /// How many entries of the table were forgotten for want of room so far. What refers to them is unknown.
+    pub fn forgotten(&self) -> u64 {
+        self.table.forgotten()
+    }
+
     /// Reads one whole block; `each` gets every field in order, up to the limits.
     ///
     /// # Errors

@@ -52,6 +52,8 @@ pub(super) struct DynamicTable {
     /// Insertions of this generation.
     inserted: i64,
     generation: u32,
+    /// Entries that had to go for `max_held_bytes`.
+    forgotten: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -96,6 +98,7 @@ impl DynamicTable {
             nameless: 0,
             inserted: 0,
             generation: 0,
+            forgotten: 0,
         }
     }
 
@@ -143,6 +146,7 @@ impl DynamicTable {
         }
         self.inserted += 1;
         if size > self.max_held_bytes {
+            self.forgotten += 1 + self.entries.len() as u64;
             self.clear();
             self.has_older = true;
             return;
@@ -157,7 +161,7 @@ impl DynamicTable {
         self.size += size;
         self.settle();
         if self.texts.len() > 2 * self.size + SLACK {
-            self.compact();
+            self.compact(2 * self.size + 2 * SLACK);
         }
     }
 
@@ -188,6 +192,18 @@ impl DynamicTable {
     /// Whether everything that the encoder may refer to is known.
     pub(super) fn is_reliable(&self) -> bool {
         !self.has_older && self.nameless == 0
+    }
+
+    /// Forgets the older half, and gives back its memory.
+    pub(super) fn halve(&mut self) {
+        self.forget_beyond(self.size / 2);
+        self.compact(self.size);
+        self.entries.shrink_to_fit();
+    }
+
+    /// How many entries were forgotten for want of room: what refers to them is unknown.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.forgotten
     }
 
     /// Bytes of memory.
@@ -229,8 +245,13 @@ impl DynamicTable {
         if self.size + ENTRY_OVERHEAD > self.max_size {
             self.has_older = false;
         }
-        while self.size > self.max_held_bytes {
+        self.forget_beyond(self.max_held_bytes);
+    }
+
+    fn forget_beyond(&mut self, size: usize) {
+        while self.size > size {
             self.has_older = true;
+            self.forgotten += 1;
             self.drop_oldest();
         }
     }
@@ -249,11 +270,11 @@ impl DynamicTable {
         name + (entry.value.to - entry.value.from) + ENTRY_OVERHEAD
     }
 
-    /// Copies the texts that are in use. There are at most `size` bytes of them, names that were shared being copied for
+    /// Copies the texts that are in use to `room` bytes. There are at most `size` bytes of them, names that were shared being copied for
     /// each entry; as many were appended at least since the last time, or belonged to entries that are gone.
     #[cold]
-    fn compact(&mut self) {
-        let mut texts = Vec::with_capacity(2 * self.size + 2 * SLACK);
+    fn compact(&mut self, room: usize) {
+        let mut texts = Vec::with_capacity(room);
         for entry in &mut self.entries {
             let mut take = |span: Span| {
                 let bytes = self.texts.get(span.from..span.to).unwrap_or_default();

@@ -141,6 +141,11 @@ impl<O: Observer> Connection<O> {
             })
     }
 
+    /// Bytes of memory in the beginnings of heads that are held.
+    pub fn held_bytes(&self) -> usize {
+        self.to_server.partial.capacity() + self.to_client.partial.capacity()
+    }
+
     /// Whether `direction` carries HTTP/1.x, as far as that is known.
     pub fn is_http(&self, direction: Direction) -> Verdict {
         let lane = match direction {

@@ -10,6 +10,7 @@ use super::head::{self, Reading};
 use super::lane::{Began, State};
 use super::repeats::{RequestFacts, Spot};
 use super::{Connection, Direction, Gaps, MalformedElement, Observer, Outcome};
+use crate::held::append;
 
 /// While a head was shorter than this, the next piece is checked for not being one. Later the check costs too much for what it
 /// saves; a head that is none is then found at its end, or at the limit.
@@ -52,7 +53,7 @@ impl<O: Observer> Connection<O> {
             }
             Came::Partial => {
                 let lane = self.lane(direction);
-                lane.partial.extend_from_slice(data);
+                append(&mut lane.partial, data);
                 lane.searched = 0;
                 lane.began = began;
                 data.len()
@@ -64,6 +65,17 @@ impl<O: Observer> Connection<O> {
         }
     }
 
+    /// No more is held of heads whose end did not come: they are shown as far as they came, and count as cut.
+    pub fn cut_heads(&mut self, observer: &mut O) {
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            let lane = self.lane(direction);
+            let (began, partial) = (lane.began, std::mem::take(&mut lane.partial));
+            if !partial.is_empty() {
+                self.cut_head(direction, began, &partial, Some(Gaps::default()), observer);
+            }
+        }
+    }
+
     fn head_goes_on(&mut self, direction: Direction, data: &[u8], observer: &mut O) -> usize {
         let max = self.limits.max_head_bytes;
         let lane = self.lane(direction);
@@ -71,7 +83,7 @@ impl<O: Observer> Connection<O> {
         let mut partial = std::mem::take(&mut lane.partial);
         let before = partial.len();
         let added = data.get(..max.saturating_sub(before)).unwrap_or(data);
-        partial.extend_from_slice(added);
+        append(&mut partial, added);
         let used = match head_end(&partial, searched) {
             Some(end) => match self.whole_head(
                 direction,

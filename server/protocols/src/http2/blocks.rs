@@ -7,6 +7,7 @@ use super::frame::{FrameHeader, flag};
 use super::lane::{Began, Block};
 use super::{Connection, MalformedElement, Observer};
 use crate::exchange::Gaps;
+use crate::held::append;
 use crate::passive::Direction;
 
 /// What is known of a block besides its fields.
@@ -109,7 +110,7 @@ impl<O: Observer> Connection<O> {
         if !block.broken {
             let room = most.saturating_sub(block.bytes.len());
             let here = payload.get(..room).unwrap_or(payload);
-            block.bytes.extend_from_slice(here);
+            append(&mut block.bytes, here);
             block.broken = broken || here.len() < payload.len();
         }
         if frame.has(flag::END_HEADERS)

@@ -89,6 +89,35 @@ impl<O: Observer> Connection<O> {
             let used = self.step(direction, began, rest, observer);
             rest = rest.get(used..).unwrap_or_default();
         }
+        self.keep_within_limit();
+    }
+
+    /// Bytes of memory in blocks, frames and tables of both directions.
+    pub fn held_bytes(&self) -> usize {
+        self.lanes.iter().map(Lane::held_bytes).sum()
+    }
+
+    /// Entries of HPACK's tables that were forgotten for want of room so far. What refers to them is unknown.
+    pub fn entries_forgotten(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.hpack.forgotten()).sum()
+    }
+
+    /// Blocks are bounded by themselves, and tables give way to them.
+    fn keep_within_limit(&mut self) {
+        let mut held = self.held_bytes();
+        while held > self.limits.max_held_bytes {
+            let largest = self
+                .lanes
+                .iter_mut()
+                .max_by_key(|lane| lane.hpack.held_bytes());
+            if let Some(lane) = largest {
+                lane.hpack.make_room();
+            }
+            let before = std::mem::replace(&mut held, self.held_bytes());
+            if held >= before {
+                return;
+            }
+        }
     }
 
     /// The exchanges that have begun and not ended, oldest first.

@@ -4,6 +4,7 @@ use super::frame::{FrameHeader, flag, kind};
 use super::lane::State;
 use super::losses::gap;
 use super::{Connection, MalformedElement, Observer};
+use crate::held::append;
 use crate::passive::{Direction, Skip};
 
 impl<O: Observer> Connection<O> {
@@ -89,7 +90,7 @@ impl<O: Observer> Connection<O> {
         let before = lane.block.as_ref().map_or(0, |block| block.bytes.len());
         let room = most.saturating_sub(before + lane.held.len());
         let here = bytes.get(..room).unwrap_or(bytes);
-        lane.held.extend_from_slice(here);
+        append(&mut lane.held, here);
         *broken = here.len() < bytes.len();
     }
 

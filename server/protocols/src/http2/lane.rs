@@ -119,6 +119,13 @@ impl Lane {
         }
     }
 
+    /// Bytes of memory in its buffers.
+    pub(super) fn held_bytes(&self) -> usize {
+        let block = self.block.as_ref();
+        let block = block.map_or(0, |block| block.bytes.capacity());
+        self.held.capacity() + block + self.hpack.held_bytes()
+    }
+
     /// Whether frames may have passed unseen.
     pub(super) fn may_lack(&self) -> bool {
         self.missing != Gaps::default()

@@ -219,3 +219,104 @@ fn a_preface_in_the_middle_is_data() {
     step(&mut connection, &mut recorder, 1, &C(data(1, 0, &smuggled)));
     assert_eq!(connection.open().count(), 1);
 }
+
+/// Tables as large as they may be in both directions, blocks without end beside them: no more than 64 KiB are held, and
+/// what had to be forgotten is counted, and unknown, never wrong.
+#[test]
+fn tables_and_blocks_of_both_directions_together() {
+    let limits = Limits::default();
+    let (mut connection, mut recorder) = play(limits, false, &timed(&opened(&[])));
+    // Both encoders are told that they may have large tables, and say that they do.
+    let table_size = settings(&[(1, 1 << 20)]);
+    let ack = frame(4, 1, 0, b"");
+    for told in [C(table_size.clone()), S(table_size), C(ack.clone()), S(ack)] {
+        step(&mut connection, &mut recorder, 1, &told);
+    }
+    let mut most = 0;
+    let mut measure = |connection: &Connection<Recorder>| {
+        most = most.max(connection.held_bytes());
+        assert!(
+            connection.held_bytes() <= 64 << 10,
+            "{}",
+            connection.held_bytes()
+        );
+    };
+    for stream in (1..4_001_u32).step_by(2) {
+        // A size update to 2^20, then a literal that is inserted, of a short or of a long value.
+        let mut block = vec![0x3f, 0xe1, 0xff, 0x3f];
+        let length = if stream % 8 == 1 { 1_000 } else { 20 };
+        let mut literal = vec![0x40, 8];
+        literal.extend_from_slice(format!("x-{stream:06}").as_bytes());
+        literal.extend_from_slice(&[0x7f]);
+        literal.extend_from_slice(&leb(length - 127_usize.min(length)));
+        if length < 127 {
+            literal.truncate(10);
+            literal.push(u8::try_from(length).unwrap());
+        }
+        literal.resize(literal.len() + length, b'v');
+        block.extend_from_slice(&get("/"));
+        block.extend_from_slice(&literal);
+        let asked = headers(stream, END_STREAM, &block);
+        step(&mut connection, &mut recorder, 1, &C(asked));
+        measure(&connection);
+        let mut block = vec![0x3f, 0xe1, 0xff, 0x3f];
+        block.extend_from_slice(&status("200"));
+        block.extend_from_slice(&literal);
+        let answered = headers(stream, END_STREAM, &block);
+        step(&mut connection, &mut recorder, 1, &S(answered));
+        measure(&connection);
+    }
+    assert!(
+        connection.entries_forgotten() > 3_000,
+        "counted: {}",
+        connection.entries_forgotten()
+    );
+    // Then blocks that do not end, in both directions.
+    step(
+        &mut connection,
+        &mut recorder,
+        1,
+        &C(frame(1, END_STREAM, 4_001, &get("/"))),
+    );
+    step(
+        &mut connection,
+        &mut recorder,
+        1,
+        &S(frame(1, 0, 3_999, &status("200"))),
+    );
+    for _ in 0..40 {
+        step(
+            &mut connection,
+            &mut recorder,
+            1,
+            &C(continuation(4_001, 0, &[0x90; 1_000])),
+        );
+        measure(&connection);
+        step(
+            &mut connection,
+            &mut recorder,
+            1,
+            &S(continuation(3_999, 0, &[0x90; 1_000])),
+        );
+        measure(&connection);
+    }
+    assert!(most > 48 << 10, "only {most} bytes were tried");
+    assert_eq!(recorder.exchanges.len(), 2_000);
+    assert!(
+        recorder
+            .exchanges
+            .iter()
+            .all(|exchange| exchange.outcome == Outcome::Complete)
+    );
+}
+
+/// What follows a prefix that is full (RFC 7541, 5.1).
+fn leb(mut number: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    while number >= 128 {
+        out.push(u8::try_from(number % 128).unwrap() | 0x80);
+        number /= 128;
+    }
+    out.push(u8::try_from(number).unwrap());
+    out
+}

@@ -160,7 +160,8 @@ impl Filter {
         Ok(())
     }
 
-    /// Exchanges of a process tree, or of a cgroup and those below it: either is enough.
+    /// Exchanges of a process tree, or of a cgroup and those below it: either is enough. A cgroup goes by the name of its
+    /// folder: what is above that in its path may be redacted.
     async fn caused_by(
         &mut self,
         snapshot: &mut Snapshot,
@@ -168,7 +169,7 @@ impl Filter {
     ) -> Result<(), QueryError> {
         let ids: Vec<i64> = sqlx::query_scalar(
             "SELECT id FROM process WHERE pid = ?1 OR instr(',' || replace(ancestors, ' ', '') || ',', ',' || ?1 || ',') > 0 \
-             OR cgroup = ?2 OR substr(cgroup, 1, length(?2) + 1) = ?2 || '/'",
+             OR instr(cgroup || '/', '/' || ?2 || '/') > 0",
         )
         .bind(query.process_tree.map(i64::from))
         .bind(query.cgroup.as_deref())

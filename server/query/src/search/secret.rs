@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use headwater_redact::{Key, Policy, Redactor};
+use headwater_redact::{HeaderBlock, Key, Policy, Redactor, render_headers};
 
 use crate::answer::Window;
 use crate::{CoverageItem, SearchQuery};
@@ -42,9 +42,10 @@ impl Secrets {
     pub(crate) fn header_forms(&self, text: &str) -> Vec<String> {
         let mut forms = vec![text.to_owned()];
         if let Some(key) = &self.key {
-            let redactor = Redactor::new(key, &Policy::default());
+            let mut redactor = Redactor::new(key, &Policy::default());
             // As it stands within `{scheme:hash:length}`.
             forms.push(format!(":{}:", redactor.hash_of(text.trim().as_bytes())));
+            forms.extend(list_forms(&mut redactor, text.trim()));
         }
         forms
     }
@@ -80,6 +81,27 @@ impl Secrets {
             ),
         })
     }
+}
+
+/// A list or a pair of a header that is on no list, whose members are hashed singly: as a whole value, and as a part of a
+/// longer list.
+fn list_forms(redactor: &mut Redactor, text: &str) -> Vec<String> {
+    if !text.contains([',', ';', '=']) {
+        return Vec::new();
+    }
+    let mut block = HeaderBlock::default();
+    let mut form = |value: String| {
+        let field = (&b"unlisted"[..], value.as_bytes());
+        redactor.headers(std::iter::once(field), &mut block);
+        let field = render_headers(block.template(), block.holes()).pop();
+        field.map_or_else(String::new, |field| field.value.text)
+    };
+    let alone = form(text.to_owned());
+    let longer = form(format!("{text}; x"));
+    let within = longer
+        .rsplit_once("; ")
+        .map(|(within, _)| within.to_owned());
+    std::iter::once(alone).chain(within).collect()
 }
 
 /// A path with its token-shaped segments redacted, when there are any.

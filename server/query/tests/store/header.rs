@@ -2,8 +2,9 @@
 
 use headwater_query::SearchQuery;
 
+use crate::fixture::{Fixture, Row, SECOND};
 use crate::search::{SECRET, check, filled, some};
-use crate::{never, search_all};
+use crate::{hour, never, search_all};
 
 #[tokio::test]
 async fn headers_by_name_and_by_plain_secret() {
@@ -88,5 +89,36 @@ async fn headers_by_name_and_by_plain_secret() {
         assert_eq!(told.contains("so path was compared"), expected, "{told}");
         assert_eq!(told.contains("NotSeen"), expected, "{told}");
         assert!(!told.contains(SECRET));
+    }
+}
+
+/// Members of lists are hashed singly, and found singly or together.
+#[tokio::test]
+async fn lists_and_pairs_of_unlisted_headers() {
+    let mut fixture = Fixture::new();
+    fixture.commit(&[Row {
+        start_ns: fixture.now_ns - 10 * SECOND,
+        request: &[("X-Session", "user=bob; sid=hunter2, beta")],
+        ..Row::default()
+    }]);
+    for (text, found) in [
+        ("hunter2", 1),
+        ("bob", 1),
+        ("beta", 1),
+        ("user=bob", 1),
+        ("sid=hunter2", 1),
+        ("user=bob; sid=hunter2", 1),
+        ("user=bob; sid=hunter2, beta", 1),
+        ("user=hunter2", 0),
+        ("sid=bob", 0),
+        ("hunter", 0),
+    ] {
+        let query = SearchQuery {
+            window: hour(),
+            header_value: some(text),
+            ..search_all()
+        };
+        let answer = fixture.store().search(&query, &never()).await.unwrap();
+        assert_eq!(answer.value.len(), found, "{text}");
     }
 }

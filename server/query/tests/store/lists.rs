@@ -39,6 +39,15 @@ fn filled() -> Fixture {
     };
     fixture.roll_up(&refused, 3, None, 1_000);
     fixture
+        .writer
+        .execute(
+            "INSERT INTO connection SELECT 3, run_id, ?, ?, 'refused', 0, NULL, client_address, client_port, NULL, NULL, \
+             client_local, client_netns, client_process_id, client_process_evidence, client_service_id, server_address, \
+             server_port, NULL, NULL, 0, 0, NULL, 'none', 3, 0, 0, 0 FROM connection WHERE id = 1",
+            [refused.start_ns; 2],
+        )
+        .unwrap();
+    fixture
 }
 
 #[tokio::test]
@@ -69,6 +78,7 @@ async fn services_are_ranked_by_requests() {
         (nginx.address.as_deref(), nginx.pid, nginx.route.clone()),
         (Some("127.0.0.1:80"), Some(100), None)
     );
+    assert_eq!(nginx.program.as_deref(), Some("nginx"));
     assert!(
         nginx.p50_ns.unwrap().abs_diff(5_000_000) < 400_000,
         "{:?}",
@@ -167,9 +177,10 @@ async fn errors_are_grouped_with_examples() {
     assert_eq!(bad.route, "GET /items/{}");
     assert_eq!(bad.examples, ["x_k7q27", "x_k7q26", "x_k7q25"]);
     assert_eq!(bad.last_ns - bad.first_ns, 3_000_000_000);
-    assert!(
-        answer.value[1].examples.is_empty(),
-        "a refused connection has no exchange"
+    assert_eq!(
+        answer.value[1].examples,
+        ["c_k7q23"],
+        "a refused connection has no exchange, and an id of its own"
     );
     for id in &bad.examples {
         assert_eq!(

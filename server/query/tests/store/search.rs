@@ -3,7 +3,7 @@
 use headwater_query::{SearchOrder, SearchQuery, WindowArgument};
 
 use crate::fixture::{Fixture, Row, SECOND};
-use crate::{paths, search_all};
+use crate::{hour, never, paths, search_all};
 
 pub(crate) const SECRET: &str = "sk_live_4eC39HqLyjWDarjtT1zdp7dc";
 
@@ -244,4 +244,52 @@ async fn filters() {
             .collect();
         check(&fixture, query, &expected).await;
     }
+}
+
+/// What `run` asks for: the folder's name is never redacted, what is above it may be, and below it count too.
+#[tokio::test]
+async fn a_cgroup_goes_by_its_folder() {
+    let mut fixture = Fixture::new();
+    let start_ns = fixture.now_ns - 10 * SECOND;
+    fixture.commit(&[Row {
+        start_ns,
+        ..Row::default()
+    }]);
+    let all = SearchQuery {
+        window: hour(),
+        limit: 9,
+        ..SearchQuery::default()
+    };
+    for (cgroup, found) in [
+        ("/a/{h:0123456789abcdef:22}/headwater-run-7-9", 1),
+        ("/headwater-run-7-9", 1),
+        ("/headwater-run-7-9/below", 1),
+        ("/headwater-run-7-91", 0),
+        ("/x-headwater-run-7-9", 0),
+        ("/", 0),
+    ] {
+        let sql = "UPDATE process SET cgroup = ? WHERE id = 1";
+        fixture.writer.execute(sql, [cgroup]).unwrap();
+        let query = SearchQuery {
+            cgroup: some("headwater-run-7-9"),
+            ..all.clone()
+        };
+        let answer = fixture.store().search(&query, &never()).await.unwrap();
+        assert_eq!(answer.value.len(), found, "{cgroup}");
+    }
+}
+
+#[tokio::test]
+async fn every_exchange_is_counted_once() {
+    let mut fixture = filled();
+    assert_eq!(
+        fixture.store().count_exchanges(&never()).await.unwrap(),
+        u64::try_from(fixture.next_id - 1).unwrap()
+    );
+    fixture.open_segment();
+    fixture.commit(&[Row::default()]);
+    assert_eq!(
+        fixture.store().count_exchanges(&never()).await.unwrap(),
+        u64::try_from(fixture.next_id - 1).unwrap()
+    );
 }

@@ -8,39 +8,67 @@ use crate::sink::{Sink, redact};
 use crate::url;
 use crate::words::words;
 
-/// A header that is on no list: the members of a short list are hashed singly, all else whole.
+/// A header that is on no list: the members of a short list (`a, b`, `a=b; c=d`, or lists in lists) are hashed singly, so
+/// that each has the hash that it has in any other carrier; all else whole.
 pub(super) fn unknown(hasher: &Hasher, raw: &[u8], out: &mut dyn Sink) {
-    if !raw.contains(&b',') {
-        return member(hasher, raw, out);
+    if !raw.contains(&b',') && !raw.contains(&b';') {
+        return pair_or_value(hasher, raw, false, out);
     }
-    if members(raw, b',').nth(MOST_MEMBERS).is_some() {
+    let elements = || members(raw, b',').map(|element| members(element, b';'));
+    if elements().flatten().nth(MOST_MEMBERS).is_some() {
         return redact(hasher, raw, out);
     }
-    for (at, one) in members(raw, b',').enumerate() {
+    let is_list = elements().flatten().nth(1).is_some();
+    for (at, element) in elements().enumerate() {
         if at > 0 {
             out.literal(b", ");
         }
-        member(hasher, one, out);
-    }
-}
-
-/// A value that names itself (`token=abc`) is hashed without its name.
-fn member(hasher: &Hasher, raw: &[u8], out: &mut dyn Sink) {
-    match url::split(raw, b'=') {
-        (name, Some(value))
-            if name.len() <= 32 && is_secret_name(name) && is_word(name) && !is_token(name) =>
-        {
-            out.literal(name);
-            out.literal(b"=");
-            redact(hasher, value, out);
+        for (place, member) in element.enumerate() {
+            if place > 0 {
+                out.literal(b"; ");
+            }
+            pair_or_value(hasher, member, is_list, out);
         }
-        _ => redact(hasher, raw, out),
     }
 }
 
-fn is_word(name: &[u8]) -> bool {
-    name.iter()
-        .all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-'))
+/// `name=value` is hashed in two. The name can be read when it says of itself that a secret follows, or is a plain word
+/// in a list of several: a lone `hunter=two` may be a password as a whole.
+fn pair_or_value(hasher: &Hasher, raw: &[u8], in_list: bool, out: &mut dyn Sink) {
+    let (name, Some(value)) = url::split(raw, b'=') else {
+        return redact(hasher, raw, out);
+    };
+    let name = name.trim_ascii_end();
+    // Padding of base64 is no value.
+    if !is_name(name) || value.iter().all(|byte| matches!(byte, b'=' | b' ')) {
+        return redact(hasher, raw, out);
+    }
+    if is_plain(name) && (in_list || is_secret_name(name)) {
+        out.literal(name);
+    } else {
+        redact(hasher, name, out);
+    }
+    out.literal(b"=");
+    redact(hasher, value, out);
+}
+
+/// Of the characters that names are made of (RFC 9110, 5.6.2, without the odd ones), and not too long for one.
+fn is_name(name: &[u8]) -> bool {
+    (1..=32).contains(&name.len())
+        && name
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+}
+
+/// A word with at most three digits at its end (`v1`), and not shaped like a token.
+fn is_plain(name: &[u8]) -> bool {
+    let digits = name
+        .iter()
+        .rev()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    let word = name.get(..name.len() - digits).unwrap_or_default();
+    digits <= 3 && !word.is_empty() && !word.iter().any(u8::is_ascii_digit) && !is_token(name)
 }
 
 /// `key=value,key=value` with properties after `;` (W3C Baggage): keys readable, values hashed.

@@ -55,7 +55,7 @@ pub(super) struct About {
     /// As it may be told.
     pub(super) command_line: Option<CommandLine>,
     pub(super) exit_code: u8,
-    /// Path of its own cgroup.
+    /// Name of its own cgroup.
     pub(super) cgroup: Option<String>,
 }
 
