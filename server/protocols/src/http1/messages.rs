@@ -7,7 +7,9 @@ use super::connection::Phase;
 use super::framing::{self, Framing, Method};
 use super::head::{RequestHead, ResponseHead};
 use super::lane::{Began, State};
-use super::{Connection, Direction, Gaps, Observer, Outcome, RequestPart, ResponsePart};
+use super::{
+    Connection, Direction, Gaps, MalformedElement, Observer, Outcome, RequestPart, ResponsePart,
+};
 
 impl<O: Observer> Connection<O> {
     pub(super) fn begin_request(
@@ -56,6 +58,10 @@ impl<O: Observer> Connection<O> {
         observer: &mut O,
     ) {
         let joined = self.joined_gap();
+        if self.is_doubted() {
+            observer.malformed(Direction::ToServer, MalformedElement::RequestLine);
+            self.exchanges.begin_malformed();
+        }
         self.to_client.head_seen = true;
         if matches!(head.status, 100..=199) && head.status != 101 {
             if let Some(exchange) = self.exchanges.awaiting() {
