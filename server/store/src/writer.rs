@@ -198,6 +198,16 @@ impl Writer {
         )?)
     }
 
+    /// What follows counts its keys anew, as each capture file does: an equal key is another connection from now on. For the
+    /// time between two batches: what an open one or one that failed still has to write is counted as lost.
+    pub fn forget_keys(&mut self) {
+        let unwritten = std::mem::take(&mut self.batch.carried).len() as u64;
+        if unwritten > 0 {
+            self.batch.lose(unwritten, self.state.now_ns);
+        }
+        self.state.forget_keys();
+    }
+
     /// Commits, notes why the run ends, and leaves the store so that any reader of the group can open it.
     ///
     /// # Errors
