@@ -10,14 +10,18 @@
     reason = "a support library for tests: a panic is its verdict"
 )]
 
+mod capture;
+mod netns;
 mod program;
 mod scratch;
 mod servers;
 mod store;
 mod wait;
 
+pub use capture::{Container, Link, Order, capture, conversation};
+pub use netns::{Namespace, joined, sh};
 pub use program::{Program, run, said};
 pub use scratch::Scratch;
-pub use servers::{Nginx, corpora, free_port, node_server, python, python_server};
-pub use store::{Store, column, headwater};
+pub use servers::{Nginx, captures, corpora, free_port, node_server, python, python_server};
+pub use store::{Store, column, headwater, reachable};
 pub use wait::{DEADLINE, until};

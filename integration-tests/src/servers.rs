@@ -33,6 +33,17 @@ pub fn corpora() -> PathBuf {
     )
 }
 
+/// The capture files with HTTP among the corpora.
+pub fn captures() -> Vec<PathBuf> {
+    let folder = std::fs::read_dir(corpora().join("pcap/zeek-http")).expect("pcap/zeek-http");
+    let mut files: Vec<_> = folder
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "an empty corpus");
+    files
+}
+
 /// nginx with a folder of files, an access log, and what else `locations` says.
 #[derive(Debug)]
 pub struct Nginx {

@@ -12,6 +12,13 @@ pub fn headwater() -> PathBuf {
     std::env::var_os("HEADWATER_TEST_BINARY").map_or_else(|| PathBuf::from(built), PathBuf::from)
 }
 
+/// A copy of the program where another user may run it.
+pub fn reachable(scratch: &Scratch) -> PathBuf {
+    let copy = scratch.file("headwater");
+    std::fs::copy(headwater(), &copy).expect("a copy of the program");
+    copy
+}
+
 /// A value of a row, as text without quotes.
 pub fn column(row: &Map<String, Value>, name: &str) -> String {
     match row.get(name) {

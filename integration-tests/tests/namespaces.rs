@@ -3,85 +3,8 @@
 
 #![allow(clippy::expect_used, reason = "tests")]
 
-use std::process::Command;
-
-use headwater_integration_tests::{Program, Store, python, run, said, until};
+use headwater_integration_tests::{Namespace, Program, Store, joined, sh, until};
 use serde_json::Value;
-
-fn sh(script: &str) -> String {
-    let path = format!(
-        "{}:/usr/sbin:/sbin",
-        std::env::var("PATH").unwrap_or_default()
-    );
-    said(Command::new("sh").env("PATH", path).args(["-ec", script]))
-}
-
-/// A network namespace, removed on drop with all that is in it.
-struct Namespace(String);
-
-impl Namespace {
-    fn new(word: &str) -> Self {
-        let name = format!("hwt{}-{word}", std::process::id());
-        sh(&format!("ip netns add {name}; ip -n {name} link set lo up"));
-        Self(name)
-    }
-    fn command(&self, program: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new("ip");
-        command
-            .args(["netns", "exec", &self.0, program])
-            .args(arguments);
-        command
-    }
-    /// Python's server in this namespace.
-    fn serve(&self, address: &str, port: &str) -> Program {
-        let python = python();
-        let server = Program::start(&mut self.command(
-            &python.to_string_lossy(),
-            &["-u", "-m", "http.server", port, "--bind", address],
-        ));
-        server.await_line("Serving HTTP on");
-        server
-    }
-    fn ask(&self, url: &str) {
-        let output = run(&mut self.command(
-            "curl",
-            &[
-                "-s",
-                "-o",
-                "/dev/null",
-                "-w",
-                "%{http_code}",
-                "--max-time",
-                "5",
-                url,
-            ],
-        ));
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "404", "{url}");
-    }
-    /// The number of the namespace, as `/proc` and the recorder tell it.
-    fn number(&self) -> u64 {
-        sh(&format!("stat -L -c %i /run/netns/{}", self.0))
-            .trim()
-            .parse()
-            .expect("an inode")
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        let _ = run(Command::new("ip").args(["netns", "del", &self.0]));
-    }
-}
-
-/// Two namespaces joined by a pair of interfaces: 10.77.0.1 and 10.77.0.2.
-fn joined(one: &Namespace, two: &Namespace) {
-    let (one, two, name) = (&one.0, &two.0, std::process::id() % 100_000);
-    sh(&format!(
-        "ip link add hwa{name} netns {one} type veth peer name hwb{name} netns {two}
-         ip -n {one} addr add 10.77.0.1/24 dev hwa{name}; ip -n {one} link set hwa{name} up
-         ip -n {two} addr add 10.77.0.2/24 dev hwb{name}; ip -n {two} link set hwb{name} up"
-    ));
-}
 
 fn pids(exchange: &Value) -> [Option<u64>; 2] {
     ["client", "server"].map(|end| exchange[end]["pid"].as_u64())
@@ -178,7 +101,7 @@ fn a_published_port_is_one_connection() {
         "-t nat -A OUTPUT -d 10.77.0.99 -p tcp --dport 80 -j DNAT --to-destination 10.77.0.2:8080";
     sh(&format!(
         "ip netns exec {0} iptables {rule} || ip netns exec {0} iptables-legacy {rule}",
-        one.0
+        one.name()
     ));
     let server = two.serve("10.77.0.2", "8080");
     one.ask("http://10.77.0.99:80/published");

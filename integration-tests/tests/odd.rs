@@ -163,6 +163,29 @@ fn folded_headers_lower_case_methods_and_other_target_forms() {
     }
 }
 
+/// nginx answers 400: the answer is told, though what it answers cannot be read.
+#[test]
+fn bytes_that_are_no_request_have_an_answer() {
+    let store = Store::new();
+    let _recorder = store.record(&[]);
+    let nginx = nginx();
+    for bytes in [
+        &b"GET HTTP/1.1\r\nHost: a\r\n\r\n"[..],
+        b"\xdd\0\0 / HTTP/1.1\r\n\r\n",
+    ] {
+        assert!(speak(nginx.port, &[bytes]).contains(" 400 "));
+    }
+    let rows = store.await_rows(&["search-exchanges", "--status", "400"], 2);
+    for row in rows {
+        assert_eq!(column(&row, "outcome"), "malformed", "{row:?}");
+        assert_eq!(
+            column(&row, "server"),
+            format!("nginx:{}", nginx.port),
+            "{row:?}"
+        );
+    }
+}
+
 #[test]
 fn interim_responses_are_not_the_answer() {
     let store = Store::new();

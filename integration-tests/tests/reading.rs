@@ -4,18 +4,11 @@
 
 use std::process::{Command, Output};
 
-use headwater_integration_tests::{Nginx, Scratch, Store, headwater, run, said};
+use headwater_integration_tests::{Nginx, Store, reachable, run, said};
 
 /// `nobody`, with a group that owns nothing else.
 const UID: &str = "65534";
 const GID: &str = "64999";
-
-/// A copy of the program where another user may run it.
-fn reachable(scratch: &Scratch) -> std::path::PathBuf {
-    let copy = scratch.file("headwater");
-    std::fs::copy(headwater(), &copy).expect("a copy of the program");
-    copy
-}
 
 fn as_nobody(store: &Store, gid: &str, question: &[&str]) -> Output {
     let mut command = Command::new("setpriv");

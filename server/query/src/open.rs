@@ -51,6 +51,11 @@ impl Opened {
 
 /// Opens the store at `path`.
 pub(crate) async fn open(path: &Path) -> Result<Opened, Unopened> {
+    open_knowing(path, known_version()).await
+}
+
+/// The same for a program whose newest migration is `known`.
+async fn open_knowing(path: &Path, known: i64) -> Result<Opened, Unopened> {
     let stamp = Stamp::of(path)?;
     if stamp.length == 0 {
         return Err(Unopened::Missing);
@@ -62,7 +67,7 @@ pub(crate) async fn open(path: &Path) -> Result<Opened, Unopened> {
     };
     let mut problem = Unopened::Missing;
     for still in attempts {
-        match read_facts(path, *still, stamp).await {
+        match read_facts(path, *still, stamp, known).await {
             Ok(opened) => return Ok(opened),
             Err(error) => problem = error,
         }
@@ -73,7 +78,12 @@ pub(crate) async fn open(path: &Path) -> Result<Opened, Unopened> {
     Err(problem.narrowed(path))
 }
 
-async fn read_facts(path: &Path, still: bool, stamp: Stamp) -> Result<Opened, Unopened> {
+async fn read_facts(
+    path: &Path,
+    still: bool,
+    stamp: Stamp,
+    known: i64,
+) -> Result<Opened, Unopened> {
     let pool = SqlitePoolOptions::new()
         .max_connections(CONNECTIONS)
         .idle_timeout(Some(Duration::from_mins(1)))
@@ -92,7 +102,6 @@ async fn read_facts(path: &Path, still: bool, stamp: Stamp) -> Result<Opened, Un
         .fetch_one(&mut *connection)
         .await
         .map_err(Unopened::if_not_ours)?;
-    let known = known_version();
     match version {
         None => return Err(Unopened::Missing),
         Some(found) if found > known => return Err(Unopened::Newer { found, known }),
@@ -222,3 +231,52 @@ const CANTOPEN: i32 = 14;
 const CONNECTIONS: u32 = 4;
 /// Since this version every migration only added tables and columns that these queries do not need.
 const OLDEST_READABLE: i64 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A store whose recorder knows migrations up to `version`.
+    fn store(folder: &Path, version: i64) -> PathBuf {
+        let path = folder.join(format!("{version}.db"));
+        let database = rusqlite::Connection::open(&path).unwrap();
+        let schema = include_str!("../../../schema/migrations/0001_store.sql");
+        database.execute_batch(schema).unwrap();
+        database
+            .execute_batch(
+                "INSERT INTO meta VALUES ('store_tag', 'k7q2'); CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY)",
+            )
+            .unwrap();
+        for version in 1..=version {
+            database
+                .execute("INSERT INTO _sqlx_migrations VALUES (?)", [version])
+                .unwrap();
+        }
+        path
+    }
+
+    /// Between an update and the recorder's restart the readers are the newer ones.
+    #[tokio::test]
+    async fn an_older_store_is_read_and_a_newer_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = store(folder.path(), 2);
+        for (known, expected) in [(2, Some(false)), (3, Some(true)), (1, None)] {
+            let opened = open_knowing(&path, known).await;
+            let older = opened.as_ref().map(|opened| opened.older);
+            assert_eq!(older.ok(), expected, "{known}");
+            if let Err(problem) = opened {
+                assert!(matches!(problem, Unopened::Newer { found: 2, known: 1 }));
+                assert!(
+                    problem.why().contains("newer Headwater (schema 2"),
+                    "{}",
+                    problem.why()
+                );
+                assert!(
+                    problem.cure().contains("restart this program"),
+                    "{}",
+                    problem.cure()
+                );
+            }
+        }
+    }
+}

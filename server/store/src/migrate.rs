@@ -12,14 +12,19 @@ use sqlx::{ConnectOptions, Connection};
 
 use crate::OpenError;
 
-/// Brings the schema of the database at `path` to this program's version.
-pub(crate) fn migrate(path: &Path, page_bytes: u32) -> Result<(), OpenError> {
+/// The migrations of this program.
+pub(crate) fn known() -> Migrator {
+    sqlx::migrate!("../../schema/migrations")
+}
+
+/// Brings the schema of the database at `path` to the last of these migrations.
+pub(crate) fn migrate(path: &Path, page_bytes: u32, migrator: &Migrator) -> Result<(), OpenError> {
     let work = || {
         tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
             .map_err(|error| sqlite(path, error))?
-            .block_on(migrate_here(path, page_bytes))
+            .block_on(migrate_here(path, page_bytes, migrator))
     };
     std::thread::scope(|scope| scope.spawn(work).join()).unwrap_or_else(|_| {
         Err(sqlite(
@@ -29,7 +34,7 @@ pub(crate) fn migrate(path: &Path, page_bytes: u32) -> Result<(), OpenError> {
     })
 }
 
-async fn migrate_here(path: &Path, page_bytes: u32) -> Result<(), OpenError> {
+async fn migrate_here(path: &Path, page_bytes: u32, migrator: &Migrator) -> Result<(), OpenError> {
     let mut connection = SqliteConnectOptions::new()
         .filename(path)
         .page_size(page_bytes)
@@ -39,8 +44,7 @@ async fn migrate_here(path: &Path, page_bytes: u32) -> Result<(), OpenError> {
         .connect()
         .await
         .map_err(|error| sqlite(path, error))?;
-    let migrator = sqlx::migrate!("../../schema/migrations");
-    let result = bring_up(&mut connection, &migrator, path).await;
+    let result = bring_up(&mut connection, migrator, path).await;
     let closed = connection.close().await;
     result?;
     closed.map_err(|error| sqlite(path, error))

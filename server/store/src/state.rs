@@ -200,6 +200,14 @@ impl State {
         self.reload(connection)
     }
 
+    /// No key from before stands for a row any more.
+    pub(crate) fn forget_keys(&mut self) {
+        self.connections = Ledger::default();
+        self.ended.clear();
+        self.processes = Ledger::default();
+        self.open = Ledger::default();
+    }
+
     /// Closes the segment and begins the next.
     pub(crate) fn roll(
         &mut self,

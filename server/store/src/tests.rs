@@ -2,5 +2,6 @@
 
 mod fixture;
 mod limits;
+mod migration;
 mod rows;
 mod runs;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use headwater_model::Event;
 use rusqlite::Connection;
+use sqlx::migrate::Migrator;
 
 use crate::batch::{Batch, write};
 use crate::files::{self, Lock};
@@ -51,10 +52,19 @@ impl Writer {
     /// # Errors
     /// See `OpenError`: among others when another recorder writes to it, or a newer program made it.
     pub fn open(options: Options, now_ns: u64) -> Result<Self, OpenError> {
+        Self::open_with(options, now_ns, &migrate::known())
+    }
+
+    /// The same with other migrations than this program's own.
+    pub(crate) fn open_with(
+        options: Options,
+        now_ns: u64,
+        migrator: &Migrator,
+    ) -> Result<Self, OpenError> {
         let path = &options.path;
         let lock = files::claim(path, options.group)?;
         files::make_database(path, options.group)?;
-        migrate::migrate(path, options.page_bytes)?;
+        migrate::migrate(path, options.page_bytes, migrator)?;
         let sqlite = |error: rusqlite::Error| OpenError::Sqlite {
             path: path.clone(),
             source: error.into(),
@@ -186,6 +196,16 @@ impl Writer {
             sha256,
             now_ns,
         )?)
+    }
+
+    /// What follows counts its keys anew, as each capture file does: an equal key is another connection from now on. For the
+    /// time between two batches: what an open one or one that failed still has to write is counted as lost.
+    pub fn forget_keys(&mut self) {
+        let unwritten = std::mem::take(&mut self.batch.carried).len() as u64;
+        if unwritten > 0 {
+            self.batch.lose(unwritten, self.state.now_ns);
+        }
+        self.state.forget_keys();
     }
 
     /// Commits, notes why the run ends, and leaves the store so that any reader of the group can open it.

@@ -12,9 +12,10 @@ impl<O: Observer> Connection<O> {
     /// Whether the piece begins a message although the state does not say that one is due.
     pub(super) fn begins_anew(&mut self, piece: Piece, data: &[u8]) -> bool {
         let direction = piece.direction;
+        let ignored = direction == Direction::ToServer && self.is_doubted();
         match self.lane(direction).state {
             State::Head | State::Tunnel { .. } => false,
-            State::Adrift { .. } => looks_like_head(direction, data),
+            State::Adrift { .. } => !ignored && looks_like_head(direction, data),
             // Counting says that a body goes on. That is believed, unless a turn begins with a head, and the other side
             // had reason to send one: then bytes have gone missing without a word, or the response was one to a HEAD
             // that was not seen.

@@ -24,6 +24,8 @@ pub struct Connection<O: Observer> {
     pub(super) requests_unseen: Gaps,
     /// Turns so far of a connection on which no head was seen.
     turns_without_head: u8,
+    /// The first bytes to the server were no request. The answer tells whether that was a bad one or another protocol.
+    pub(super) first_request_malformed: bool,
     /// Bytes of the piece that took another protocol's place behind the last head.
     unread: usize,
 }
@@ -64,6 +66,7 @@ impl<O: Observer> Connection<O> {
             joined_midstream,
             requests_unseen: Gaps::default(),
             turns_without_head: 0,
+            first_request_malformed: false,
             unread: 0,
         }
     }
@@ -156,6 +159,7 @@ impl<O: Observer> Connection<O> {
             Phase::NotHttp => Verdict::No,
             Phase::Upgraded => Verdict::Upgraded,
             Phase::Open | Phase::Closed if lane.head_seen => Verdict::Yes,
+            Phase::Open if self.is_doubted() => Verdict::No,
             Phase::Open | Phase::Closed => Verdict::Unknown,
         }
     }
@@ -267,6 +271,11 @@ impl<O: Observer> Connection<O> {
 
     pub(super) fn head_seen(&self) -> bool {
         self.to_server.head_seen || self.to_client.head_seen
+    }
+
+    /// Whether only a response would show that this is HTTP.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.first_request_malformed && !self.head_seen()
     }
 
     /// Ignores what comes from now on, and lets go of what was held for it.

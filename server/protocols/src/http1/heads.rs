@@ -271,8 +271,10 @@ impl<O: Observer> Connection<O> {
     ) {
         self.lane(direction).state = State::NOWHERE;
         if !self.head_seen() {
-            if !self.joined_midstream {
-                self.leave(Phase::NotHttp);
+            match direction {
+                _ if self.joined_midstream => {}
+                Direction::ToServer => self.first_request_malformed = true,
+                Direction::ToClient => self.leave(Phase::NotHttp),
             }
             return;
         }

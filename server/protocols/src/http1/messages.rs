@@ -7,7 +7,9 @@ use super::connection::Phase;
 use super::framing::{Announcement, Framing, Method};
 use super::lane::{Began, State};
 use super::repeats::RequestFacts;
-use super::{Connection, Direction, Gaps, Observer, Outcome, RequestPart, ResponsePart};
+use super::{
+    Connection, Direction, Gaps, MalformedElement, Observer, Outcome, RequestPart, ResponsePart,
+};
 
 impl<O: Observer> Connection<O> {
     /// `value` is asked for what the observer makes of the head.
@@ -62,6 +64,10 @@ impl<O: Observer> Connection<O> {
         value: impl FnOnce(&mut O) -> O::Response,
     ) {
         let joined = self.joined_gap();
+        if self.is_doubted() {
+            observer.malformed(Direction::ToServer, MalformedElement::RequestLine);
+            self.exchanges.begin_malformed();
+        }
         self.to_client.head_seen = true;
         let status = announcement.status;
         if matches!(status, 100..=199) && status != 101 {

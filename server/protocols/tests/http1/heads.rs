@@ -276,10 +276,11 @@ fn what_is_not_http() {
             let steps: Vec<_> = case
                 .chunks(pieces)
                 .map(C)
-                .chain([C(GET), S(OK), FIN_S, FIN_C])
+                .chain([C(GET), S(b"\x15\x03\x01"), S(OK), FIN_S, FIN_C])
                 .collect();
             check(&steps, &[]);
             check_verdict(&steps, Direction::ToServer, Verdict::No);
+            check_verdict(&steps[..steps.len() - 4], Direction::ToServer, Verdict::No);
         }
     }
     check_verdict(
@@ -291,4 +292,25 @@ fn what_is_not_http() {
     check_verdict(&[C(GET)], Direction::ToServer, Verdict::Yes);
     check_verdict(&[C(GET)], Direction::ToClient, Verdict::Unknown);
     check_verdict(&[C(GET), S(OK)], Direction::ToClient, Verdict::Yes);
+}
+
+/// A server that answers with a status took the bytes for a request, however bad.
+#[test]
+fn an_answer_tells_that_the_first_bytes_were_a_request() {
+    const BAD: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+    for bytes in [
+        &b"GET HTTP/1.1\r\nHost: a\r\n\r\n"[..],
+        b"\x16\x03\x01\x02",
+        b"\xdd GET / HTTP/1.1\r\n\r\n",
+    ] {
+        let expected = "- -> 400 +0 Malformed";
+        let malformed = "malformed ToServer RequestLine";
+        check(&[C(bytes), S(BAD), FIN_S, FIN_C], &[expected, malformed]);
+        check_verdict(&[C(bytes), S(BAD)], Direction::ToClient, Verdict::Yes);
+        // The client may well go on with a good one.
+        check(
+            &[C(bytes), S(BAD), C(GET), S(BAD)],
+            &[expected, "GET / +0 -> 400 +0 Complete", malformed],
+        );
+    }
 }

@@ -80,6 +80,7 @@ impl<'a> FileInStore<'a> {
             self.lost(&error);
         }
         self.commit();
+        self.writer.forget_keys();
         !self.has_lost && matches!(self.writer.is_replayed(&self.digest), Ok(true))
     }
 

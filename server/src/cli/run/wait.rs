@@ -3,7 +3,10 @@
 use std::{ffi::OsString, os::unix::process::ExitStatusExt, path::Path};
 
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::{
+        signal::{Signal, kill},
+        wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid},
+    },
     unistd::{Pid, getpgrp, tcgetpgrp},
 };
 use tokio::{
@@ -35,6 +38,7 @@ pub(super) async fn run_to_its_end(
     let mut hangup = signal(SignalKind::hangup())?;
     let mut user1 = signal(SignalKind::user_defined1())?;
     let mut user2 = signal(SignalKind::user_defined2())?;
+    let mut ended = signal(SignalKind::child())?;
     let mut child = start.spawn()?;
     let pid = child
         .id()
@@ -54,7 +58,21 @@ pub(super) async fn run_to_its_end(
             _ = hangup.recv() => pass(Signal::SIGHUP),
             _ = user1.recv() => pass(Signal::SIGUSR1),
             _ = user2.recv() => pass(Signal::SIGUSR2),
+            _ = ended.recv() => reap_orphans(pid),
         }
+    }
+}
+
+/// Orphans that were given to this process stay zombies until it asks for how they ended. The command's own end is left to
+/// who waits for it.
+fn reap_orphans(command: Option<Pid>) {
+    let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    while let Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) = waitid(Id::All, look)
+    {
+        if Some(pid) == command {
+            return;
+        }
+        let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));
     }
 }
 

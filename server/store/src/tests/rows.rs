@@ -244,3 +244,18 @@ fn coverage_that_goes_on_is_few_rows() {
     assert_eq!(writer.number("SELECT COUNT(*) FROM coverage"), 10);
     assert_eq!(writer.number("SELECT SUM(count) FROM coverage"), 200);
 }
+
+#[test]
+fn keys_that_begin_anew_stand_for_other_rows() {
+    let mut fixture = Fixture::new();
+    let mut writer = fixture.writer(START);
+    for round in 1..=3 {
+        writer.apply_all(&fixture.load(1, 2)).unwrap();
+        writer.apply(&fixture.event(9, "/open", None)).unwrap();
+        writer.commit(START + round * SECOND).unwrap();
+        writer.forget_keys();
+    }
+    assert_eq!(writer.number("SELECT COUNT(*) FROM connection"), 3);
+    let pairs = "SELECT COUNT(DISTINCT connection_id) * 100 + COUNT(*) FROM exchange_rows(1)";
+    assert_eq!(writer.number(pairs), 309);
+}

@@ -2,16 +2,15 @@
 
 #![allow(clippy::expect_used, reason = "tests")]
 
+mod canary;
+mod carriers;
+mod freed;
+
 use std::{os::unix::fs::PermissionsExt, process::Command};
 
-use headwater_integration_tests::{Nginx, Store, column, run, said};
+use headwater_integration_tests::{Nginx, Store, run, said};
 
-/// Looks like a token everywhere; each carrier has its own ending, so that a find names its carrier.
-const CANARY: &str = "ghp_Qz7Rk2Vw9Xn4Lt8Yb3Mc6Hd1Jf5Gs0";
-
-fn canary(ending: &str) -> String {
-    format!("{CANARY}{ending}")
-}
+use crate::canary::{all_answers, assert_absent, canary, look_into_files};
 
 /// One request for every carrier; curl's command line is a carrier of its own.
 fn plant(url: &str) {
@@ -83,28 +82,7 @@ fn canaries_are_nowhere() {
         ],
         9,
     );
-    let mut answers = String::new();
-    for row in &rows {
-        let id = column(row, "id");
-        answers.push_str(&said(&mut store.command(&[
-            "get-exchange",
-            &id,
-            "--json",
-            "--detail",
-            "detailed",
-        ])));
-        answers.push_str(&said(&mut store.command(&["get-exchange", &id])));
-        answers.push_str(&said(&mut store.command(&[
-            "get-exchange",
-            &id,
-            "--header",
-            "authorization",
-        ])));
-    }
-    for tool in ["list-services", "find-errors", "status", "search-exchanges"] {
-        answers.push_str(&said(&mut store.command(&[tool, "--json"])));
-        answers.push_str(&said(&mut store.command(&[tool])));
-    }
+    let answers = all_answers(&store, &rows);
     assert!(
         answers.contains("harmless-agent/1.0") && answers.contains("/words/bearer"),
         "{answers}"
@@ -181,27 +159,5 @@ fn a_secret_asked_for_is_not_in_the_log() {
         assert!(output.status.success(), "{output:?}");
         assert!(!output.stdout.is_empty(), "nothing was answered");
         assert_absent("the log of mcp", &output.stderr);
-    }
-}
-
-fn look_into_files(store: &Store, state: &str) {
-    for entry in std::fs::read_dir(store.path().parent().expect("a folder")).expect("the store") {
-        let file = entry.expect("an entry").path();
-        assert_absent(
-            &format!("{} ({state})", file.display()),
-            &std::fs::read(&file).expect("a file"),
-        );
-    }
-}
-
-/// Half of the common part is enough to be a find.
-fn assert_absent(place: &str, bytes: &[u8]) {
-    let part = &CANARY.as_bytes()[4..20];
-    if let Some(at) = bytes.windows(part.len()).position(|window| window == part) {
-        let around = &bytes[at.saturating_sub(80)..(at + 60).min(bytes.len())];
-        panic!(
-            "{place} holds a canary: {}",
-            String::from_utf8_lossy(around)
-        );
     }
 }
