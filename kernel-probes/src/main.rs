@@ -12,6 +12,7 @@
 
 mod counters;
 mod exec;
+mod exit;
 mod flow;
 mod frames;
 mod lifecycle;
@@ -78,6 +79,13 @@ pub fn inet_sock_set_state(ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
 pub fn sched_process_exec(ctx: RawTracePointContext) -> i32 {
     exec::begun(&ctx);
+    0
+}
+
+/// Threads ended (as above).
+#[raw_tracepoint(tracepoint = "sched_process_exit")]
+pub fn sched_process_exit(ctx: RawTracePointContext) -> i32 {
+    exit::ended(&ctx);
     0
 }
 

@@ -46,6 +46,14 @@ settings! {
     TASK_COMM / task_comm: u32 = 0;
     /// `task_struct.mm`
     TASK_MM / task_mm: u32 = 0;
+    /// `task_struct.exit_code`
+    TASK_EXIT_CODE / task_exit_code: u32 = 0;
+    /// `task_struct.signal`
+    TASK_SIGNAL / task_signal: u32 = 0;
+    /// `signal_struct.live`
+    SIGNAL_LIVE / signal_live: u32 = 0;
+    /// `signal_struct.group_exit_code`
+    SIGNAL_GROUP_CODE / signal_group_code: u32 = 0;
     /// `mm_struct.arg_start`
     MM_ARG_START / mm_arg_start: u32 = 0;
     /// `mm_struct.arg_end`

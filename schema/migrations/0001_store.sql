@@ -51,7 +51,10 @@ CREATE TABLE process (
     container_id    TEXT,
     ancestors       TEXT NOT NULL,   -- pids, nearest first, comma separated
     service_id      INTEGER NOT NULL,
-    first_seen_ns   INTEGER NOT NULL
+    first_seen_ns   INTEGER NOT NULL,
+    end_ns          INTEGER,         -- NULL while it runs, or when nobody saw its end
+    exit_code       INTEGER,
+    exit_signal     INTEGER
 );
 
 CREATE TABLE connection (

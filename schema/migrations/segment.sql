@@ -82,6 +82,7 @@ CREATE TABLE rollup_{N} (
     method            TEXT NOT NULL,
     kind              INTEGER NOT NULL,               -- 0 no failure; 100..599 that status code; 1 reset 2 closed 3 refused
                                                       -- 4 gave_up 5 timed_out 6 malformed 7 unreachable 8 no failure but open
+                                                      -- 9 server process killed 10 it exited with another code than 0, 11 12 the client's
                                                       -- 1000 + gRPC's status; 2000 + HTTP/2's error code
     count             INTEGER NOT NULL,
     first_ns          INTEGER NOT NULL,

@@ -25,6 +25,8 @@ pub mod kind {
     pub const SOCKET: u16 = 6;
     /// A process called execve: `ExecRecord`.
     pub const EXEC: u16 = 7;
+    /// A process ended: `ExitRecord`.
+    pub const EXIT: u16 = 10;
 }
 
 /// `direction` of a packet, seen from the socket that the cookie names.
@@ -314,6 +316,20 @@ record! {
         arguments_cut: u32,
         /// Name of the file that runs, ended by a zero byte: of a script its interpreter, of a link its target.
         name: [u8; EXEC_NAME],
+    }
+}
+
+record! {
+    /// A process ended. Its sockets are closed after this.
+    ExitRecord, 40 {
+        /// Front.
+        header: Header,
+        /// Process.
+        tgid: u32,
+        /// As waitpid gives it: the exit code times 256, or the number of the signal, plus 128 when there was a core dump.
+        status: u32,
+        /// Start of the process on the boot clock, nanoseconds.
+        start_ns: u64,
     }
 }
 

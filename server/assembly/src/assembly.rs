@@ -4,7 +4,7 @@
 //! time: `tick` is called by somebody with a clock.
 
 use headwater_model::{
-    CloseReason, ConnectionKey, Event, Evidence, Exchange, ExchangeKey, Outcome,
+    CloseReason, ConnectionKey, Event, Evidence, Exchange, ExchangeKey, Outcome, ProcessEnd,
 };
 use headwater_protocols::http1;
 use headwater_redact::Redactor;
@@ -147,6 +147,11 @@ impl<I: Identities> Assembly<I> {
     /// Whoever names processes.
     pub fn identities(&mut self) -> &mut I {
         &mut self.identities
+    }
+
+    /// A process has ended: told in its order among what else comes out.
+    pub fn process_ended(&mut self, end: ProcessEnd) {
+        self.events.push(Event::ProcessEnd(end));
     }
 
     /// What has come out since last asked, in order.

@@ -1,6 +1,6 @@
 //! What the assembly gives out and the store takes.
 
-use crate::{Connection, Coverage, Exchange, Process};
+use crate::{Connection, Coverage, Exchange, Process, ProcessEnd};
 
 /// One thing to store. A connection or process comes before the first exchange that names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,17 +13,20 @@ pub enum Event {
     Exchange(Box<Exchange>),
     /// A process, before its first connection.
     Process(Box<Process>),
+    /// A process that was told of has ended; before the exchanges that this ends.
+    ProcessEnd(ProcessEnd),
 }
 
 impl Event {
     /// When what it tells of began: the first byte of an exchange, the first packet of a connection, an interval's start;
-    /// `None` for a process.
+    /// an end of a process; `None` for a process.
     pub fn start_ns(&self) -> Option<u64> {
         match self {
             Self::Connection(connection) => Some(connection.start_ns),
             Self::Coverage(coverage) => Some(coverage.from_ns),
             Self::Exchange(exchange) => Some(exchange.start_ns()),
             Self::Process(_) => None,
+            Self::ProcessEnd(end) => Some(end.at_ns),
         }
     }
 
@@ -54,6 +57,7 @@ impl Event {
                 later(&mut exchange.end_ns);
             }
             Self::Process(_) => {}
+            Self::ProcessEnd(end) => later(&mut end.at_ns),
         }
     }
 }

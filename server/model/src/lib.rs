@@ -19,4 +19,4 @@ pub use exchange::{
     Evidence, Exchange, ExchangeKey, Gaps, Grpc, Http2, Http2Error, Message, Messages, Outcome,
     Request, Response,
 };
-pub use process::{Process, ProcessKey, Service, ServiceKind};
+pub use process::{ExitStatus, Process, ProcessEnd, ProcessKey, Service, ServiceKind};

@@ -32,6 +32,26 @@ pub struct Process {
     pub service: Service,
 }
 
+/// A process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessEnd {
+    /// Its identity.
+    pub key: ProcessKey,
+    /// When.
+    pub at_ns: u64,
+    /// How.
+    pub status: ExitStatus,
+}
+
+/// How a process ended (wait(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// `process.exit.code`: 0 is success.
+    Code(u8),
+    /// It was killed by this signal.
+    Signal(u8),
+}
+
 /// What kind of thing gave a service its name. Also the order of preference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ServiceKind {

@@ -41,7 +41,8 @@ pub struct ErrorGroup {
     pub client: String,
     /// Method and route. Untrusted.
     pub route: String,
-    /// `status 502`, `reset`, `closed`, `refused`, `gave_up`, `timed_out`, `malformed`, `unreachable`.
+    /// `status 502`, `reset`, `closed`, `refused`, `gave_up`, `timed_out`, `malformed`, `unreachable`,
+    /// `server_process_killed`, `server_process_failed`, `client_process_killed`, `client_process_failed`.
     pub kind: String,
     /// How many.
     pub count: u64,

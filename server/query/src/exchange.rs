@@ -95,8 +95,55 @@ pub struct EndDetail {
     pub cgroup: Option<String>,
     /// Container id.
     pub container_id: Option<String>,
+    /// When the process ended, if it did and that was seen.
+    pub process_end_ns: Option<i64>,
+    /// How.
+    pub process_exit: Option<ProcessExit>,
     /// none, socket_lock, turn_start, proc.
     pub process_evidence: String,
+}
+
+/// How a process ended (wait(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProcessExit {
+    /// `process.exit.code`
+    Code(u8),
+    /// The signal that killed it.
+    Signal(u8),
+}
+
+impl std::fmt::Display for ProcessExit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(signal) => match signal_name(*signal) {
+                Some(name) => write!(f, "killed by {name}"),
+                None => write!(f, "killed by signal {signal}"),
+            },
+        }
+    }
+}
+
+/// Names of the signals that end processes (signal(7)), with their numbers on most architectures.
+fn signal_name(signal: u8) -> Option<&'static str> {
+    Some(match signal {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        5 => "SIGTRAP",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        13 => "SIGPIPE",
+        14 => "SIGALRM",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        31 => "SIGSYS",
+        _ => return None,
+    })
 }
 
 /// One exchange in full.

@@ -34,6 +34,7 @@ pub use answer::{Answer, CoverageItem, Emptiness, Recorder, Window};
 pub use errors::{ErrorGroup, ErrorsQuery};
 pub use exchange::{
     EndDetail, ExchangeDetail, GrpcDetail, HeaderLine, HeaderPage, Http2Detail, MessageDetail,
+    ProcessExit,
 };
 pub use handle::{QueryError, Store};
 pub use id::{ConnectionId, ExchangeId};

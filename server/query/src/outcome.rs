@@ -34,6 +34,10 @@ pub(crate) fn failure(kind: i64) -> String {
         5 => "timed_out".to_owned(),
         6 => "malformed".to_owned(),
         7 => "unreachable".to_owned(),
+        9 => "server_process_killed".to_owned(),
+        10 => "server_process_failed".to_owned(),
+        11 => "client_process_killed".to_owned(),
+        12 => "client_process_failed".to_owned(),
         GRPC..HTTP2 => format!("grpc {}", grpc_status(kind - GRPC)),
         HTTP2.. => format!("http2 {}", http2_error(kind - HTTP2)),
         status => format!("status {status}"),
@@ -44,7 +48,7 @@ pub(crate) fn failure(kind: i64) -> String {
 pub(crate) fn is_error(kind: i64) -> bool {
     match kind {
         GRPC..HTTP2 => matches!(kind - GRPC, 2 | 4 | 12..=15),
-        1..=7 | 500.. => true,
+        1..=7 | 9..=12 | 500.. => true,
         _ => false,
     }
 }

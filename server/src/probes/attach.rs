@@ -137,6 +137,10 @@ impl Probes {
                 "sched_process_exec",
                 "programs that end before they can be looked at in /proc",
             ),
+            (
+                "sched_process_exit",
+                "processes that ended while they held open exchanges",
+            ),
         ] {
             if attach_raw(&mut programs, program).is_err() {
                 missing.push(tells);

@@ -6,7 +6,7 @@ use super::Btf;
 pub(crate) struct Offsets(pub(crate) Vec<(&'static str, u32)>);
 
 /// Setting, structure, field, and the field's name in older kernels.
-const FIELDS: [(&str, &str, &str, &str); 19] = [
+const FIELDS: [(&str, &str, &str, &str); 23] = [
     ("SKB_SK", "sk_buff", "sk", ""),
     ("SOCK_OWNED", "sock", "sk_lock.owned", ""),
     ("SOCK_ERR", "sock", "sk_err", ""),
@@ -25,6 +25,10 @@ const FIELDS: [(&str, &str, &str, &str); 19] = [
     ("TASK_PARENT", "task_struct", "real_parent", ""),
     ("TASK_COMM", "task_struct", "comm", ""),
     ("TASK_MM", "task_struct", "mm", ""),
+    ("TASK_EXIT_CODE", "task_struct", "exit_code", ""),
+    ("TASK_SIGNAL", "task_struct", "signal", ""),
+    ("SIGNAL_LIVE", "signal_struct", "live", ""),
+    ("SIGNAL_GROUP_CODE", "signal_struct", "group_exit_code", ""),
     ("MM_ARG_START", "mm_struct", "arg_start", ""),
     ("MM_ARG_END", "mm_struct", "arg_end", ""),
     ("BINPRM_FILENAME", "linux_binprm", "filename", ""),

@@ -7,9 +7,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use headwater_assembly::{End, Input, Owner, Place, SocketEnd, TcpFlags, Turn, Way};
+use headwater_model::ExitStatus;
 use headwater_schema::record::{
-    EXEC_NAME, EXEC_PATH, EndRecord, ExecRecord, Header, OwnerRecord, SocketRecord, TurnRecord,
-    VERSION, direction, kind, owned, place, tcp_flag,
+    EXEC_NAME, EXEC_PATH, EndRecord, ExecRecord, ExitRecord, Header, OwnerRecord, SocketRecord,
+    TurnRecord, VERSION, direction, kind, owned, place, tcp_flag,
 };
 
 /// LOOPBACK_IFINDEX of include/net/flow.h.
@@ -26,6 +27,15 @@ pub(crate) struct Exec<'a> {
     pub(crate) arguments: &'a [u8],
 }
 
+/// A process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Exit {
+    pub(crate) pid: u32,
+    pub(crate) start_boot_ns: u64,
+    pub(crate) at_ns: u64,
+    pub(crate) status: ExitStatus,
+}
+
 /// What a record was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Decoded<'a> {
@@ -33,6 +43,8 @@ pub(crate) enum Decoded<'a> {
     Input(Input<'a>),
     /// For the identities.
     Exec(Exec<'a>),
+    /// For the identities, and then for the store.
+    Exit(Exit),
     /// Not understood.
     Unknown,
 }
@@ -50,9 +62,25 @@ pub(crate) fn decode(bytes: &[u8]) -> Decoded<'_> {
         kind::OWNER => owner(bytes).map(|owner| Decoded::Input(Input::Owner(owner))),
         kind::SOCKET => socket(bytes).map(|socket| Decoded::Input(Input::Socket(socket))),
         kind::EXEC => exec(bytes).map(Decoded::Exec),
+        kind::EXIT => exit(bytes).map(Decoded::Exit),
         _ => None,
     };
     decoded.unwrap_or(Decoded::Unknown)
+}
+
+fn exit(bytes: &[u8]) -> Option<Exit> {
+    let record = ExitRecord::decode(bytes)?;
+    let [signal, code, ..] = record.status.to_le_bytes();
+    Some(Exit {
+        pid: record.tgid,
+        start_boot_ns: record.start_ns,
+        at_ns: record.header.at_ns,
+        // The eighth bit tells of a core dump (wait(2)).
+        status: match signal & 0x7f {
+            0 => ExitStatus::Code(code),
+            signal => ExitStatus::Signal(signal),
+        },
+    })
 }
 
 fn turn(bytes: &[u8]) -> Option<Turn<'_>> {

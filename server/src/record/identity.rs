@@ -6,10 +6,14 @@
 use std::{collections::HashMap, net::SocketAddr, os::unix::fs::MetadataExt, path::PathBuf};
 
 use headwater_assembly::{Identities, Identity, Owner};
-use headwater_model::{Evidence, Process, ProcessKey, Service};
+use headwater_model::{Evidence, Process, ProcessEnd, ProcessKey, Service};
 use headwater_redact::{CommandLine, Redactor, Text};
 
-use super::{decode::Exec, listener::Listeners, service::service_of};
+use super::{
+    decode::{Exec, Exit},
+    listener::Listeners,
+    service::service_of,
+};
 use crate::probes::{cgroup_mount, cgroup_paths};
 
 /// Programs begun that are remembered until somebody asks for them.
@@ -83,6 +87,17 @@ impl ProcIdentities {
             arguments: self.redactor.command_line(exec.arguments),
         };
         self.begun.insert(key, begun);
+    }
+
+    /// What is to be told of a process that ended: nothing, when nothing was told of it before.
+    pub(crate) fn ended(&mut self, exit: &Exit) -> Option<ProcessEnd> {
+        let key = key(exit.pid, exit.start_boot_ns);
+        self.begun.remove(&key);
+        self.named.contains_key(&key).then_some(ProcessEnd {
+            key,
+            at_ns: exit.at_ns,
+            status: exit.status,
+        })
     }
 
     fn cgroup(&mut self, id: u64) -> Option<Text> {

@@ -150,6 +150,11 @@ impl Recorder {
         let count = probes.drain(limit, |bytes| match decode(bytes) {
             Decoded::Input(input) => assembly.take(&input),
             Decoded::Exec(exec) => assembly.identities().begun(&exec),
+            Decoded::Exit(exit) => {
+                if let Some(end) = assembly.identities().ended(&exit) {
+                    assembly.process_ended(end);
+                }
+            }
             Decoded::Unknown => accounts.unknown += 1,
         });
         accounts.delivered += count as u64;

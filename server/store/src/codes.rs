@@ -115,7 +115,7 @@ pub(crate) fn kind(exchange: &Exchange) -> u16 {
         (_, _, Some(1..)) => code_kind(GRPC, grpc_status),
         (_, Some(status), _) if status >= 400 => status,
         (Outcome::ServerReset | Outcome::ClientGaveUp, ..) => reset_kind(exchange),
-        (Outcome::ServerClosed, ..) => 2,
+        (Outcome::ServerClosed, ..) => CLOSED,
         (Outcome::TimedOut, ..) => TIMED_OUT,
         (Outcome::Malformed, ..) => 6,
         (Outcome::Open, ..) => OPEN,
@@ -132,8 +132,8 @@ fn reset_kind(exchange: &Exchange) -> u16 {
         .map(|error| error.code);
     match (exchange.outcome, code) {
         (Outcome::ServerReset, Some(_)) => code_kind(HTTP2, code),
-        (Outcome::ServerReset, None) => 1,
-        (_, Some(NO_ERROR | CANCEL) | None) => 4,
+        (Outcome::ServerReset, None) => RESET,
+        (_, Some(NO_ERROR | CANCEL) | None) => GAVE_UP,
         (_, Some(_)) => code_kind(HTTP2, code),
     }
 }
@@ -166,6 +166,15 @@ pub(crate) const TRUNCATED: i64 = 6;
 pub(crate) const NO_FAILURE: u16 = 0;
 /// `rollup_N.kind` of what has not ended.
 pub(crate) const OPEN: u16 = 8;
+/// `rollup_N.kind` of the outcomes for which a process can be at fault,
+pub(crate) const RESET: u16 = 1;
+pub(crate) const CLOSED: u16 = 2;
+pub(crate) const GAVE_UP: u16 = 4;
+/// and what stands for them when it was killed by a signal, or gave another exit code than 0, with the exchange open.
+pub(crate) const SERVER_KILLED: u16 = 9;
+pub(crate) const SERVER_FAILED: u16 = 10;
+pub(crate) const CLIENT_KILLED: u16 = 11;
+pub(crate) const CLIENT_FAILED: u16 = 12;
 const TIMED_OUT: u16 = 5;
 /// `rollup_N.kind` of a status of gRPC,
 const GRPC: u16 = 1000;

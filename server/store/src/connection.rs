@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use headwater_model::{CloseReason, Connection, ConnectionEnd};
+use headwater_model::{CloseReason, Connection, ConnectionEnd, ProcessKey};
 
 use crate::codes::{close_reason, connection_kind, evidence_name};
 use crate::integer::signed;
@@ -19,6 +19,8 @@ pub(crate) struct KnownConnection {
     pub(crate) client_service: i64,
     pub(crate) server_service: i64,
     pub(crate) has_exchanges: bool,
+    pub(crate) client_process: Option<ProcessKey>,
+    pub(crate) server_process: Option<ProcessKey>,
     has_ended: bool,
     is_counted: bool,
 }
@@ -39,10 +41,14 @@ impl State {
             client_service,
             server_service,
             has_exchanges: false,
+            client_process: None,
+            server_process: None,
             has_ended: false,
             is_counted: false,
         });
         (known.client_service, known.server_service) = (client_service, server_service);
+        known.client_process = connection.client.process;
+        known.server_process = connection.server.process;
         self.write_connection(statements, connection, known, before.is_none())?;
         if before.is_none() {
             self.ids.connection += 1;

@@ -13,6 +13,7 @@ use rusqlite::{CachedStatement, params};
 use crate::codes::{self, evidence_bits, target_form};
 use crate::connection::KnownConnection;
 use crate::integer::signed;
+use crate::process::ProcessFailure;
 use crate::reason::registered;
 use crate::rollup::{Key, slot_of};
 use crate::state::State;
@@ -154,11 +155,34 @@ impl State {
             id: before.map_or(self.ids.exchange, |open| open.id),
             connection,
             route,
-            kind: codes::kind(exchange),
+            kind: self.kind(exchange, connection),
             start_ns: before.map_or(exchange.start_ns(), |open| open.start_ns),
             blocks,
             trailers,
         })
+    }
+
+    /// The kind of failure. That the process at fault was killed or failed says more than how its connection ended.
+    fn kind(&self, exchange: &Exchange, connection: KnownConnection) -> u16 {
+        let kind = codes::kind(exchange);
+        let (process, killed, failed) = match kind {
+            codes::RESET | codes::CLOSED => (
+                connection.server_process,
+                codes::SERVER_KILLED,
+                codes::SERVER_FAILED,
+            ),
+            codes::GAVE_UP => (
+                connection.client_process,
+                codes::CLIENT_KILLED,
+                codes::CLIENT_FAILED,
+            ),
+            _ => return kind,
+        };
+        match self.process_failure(process) {
+            Some(ProcessFailure::Killed) => killed,
+            Some(ProcessFailure::Failed) => failed,
+            None => kind,
+        }
     }
 
     /// The id of a header block in a segment.

@@ -1,6 +1,6 @@
 //! Rows of processes.
 
-use headwater_model::{Process, ProcessKey};
+use headwater_model::{ExitStatus, Process, ProcessEnd, ProcessKey};
 use headwater_redact::{CommandLine, Text};
 use rusqlite::{Connection, params};
 
@@ -13,6 +13,15 @@ pub(crate) struct KnownProcess {
     pub(crate) id: i64,
     /// The batch in which it was last asked for.
     pub(crate) batch: u64,
+    /// It was killed, or gave another exit code than 0.
+    pub(crate) failure: Option<ProcessFailure>,
+}
+
+/// How a process failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ProcessFailure {
+    Killed,
+    Failed,
 }
 
 impl State {
@@ -49,8 +58,48 @@ impl State {
             ])?;
         self.ids.process += 1;
         let batch = self.batch;
-        self.processes.set(process.key, KnownProcess { id, batch });
+        let known = KnownProcess {
+            id,
+            batch,
+            failure: None,
+        };
+        self.processes.set(process.key, known);
         Ok(())
+    }
+
+    /// Stores when and how a process ended.
+    pub(crate) fn process_ended(
+        &mut self,
+        connection: &Connection,
+        end: &ProcessEnd,
+    ) -> rusqlite::Result<()> {
+        let Some(id) = self.process_id(Some(end.key)) else {
+            return Ok(());
+        };
+        let (code, signal) = match end.status {
+            ExitStatus::Code(code) => (Some(code), None),
+            ExitStatus::Signal(signal) => (None, Some(signal)),
+        };
+        connection
+            .prepare_cached(
+                "UPDATE process SET end_ns = ?, exit_code = ?, exit_signal = ? WHERE id = ?",
+            )?
+            .execute(params![signed(end.at_ns), code, signal, id])?;
+        let failure = match end.status {
+            ExitStatus::Signal(_) => Some(ProcessFailure::Killed),
+            ExitStatus::Code(0) => None,
+            ExitStatus::Code(_) => Some(ProcessFailure::Failed),
+        };
+        if let Some(known) = self.processes.get(end.key) {
+            self.processes
+                .set(end.key, KnownProcess { failure, ..known });
+        }
+        Ok(())
+    }
+
+    /// How a process failed, if it has ended and did.
+    pub(crate) fn process_failure(&self, key: Option<ProcessKey>) -> Option<ProcessFailure> {
+        self.processes.get(key?)?.failure
     }
 
     /// The row of a process, when it has one.

@@ -112,6 +112,7 @@ impl State {
             Event::Exchange(exchange) => self.exchange(statements, exchange),
             Event::Connection(connection) => self.connection(statements, connection),
             Event::Process(process) => self.process(statements.connection, process),
+            Event::ProcessEnd(end) => self.process_ended(statements.connection, end),
             Event::Coverage(coverage) => {
                 self.coverage
                     .write(statements.connection, self.run_id, coverage.into())

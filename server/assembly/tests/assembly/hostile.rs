@@ -61,7 +61,8 @@ fn twenty_thousand_connections_with_half_a_head_each() {
     let (_, exchanges) = results(&mut subject);
     assert_eq!(exchanges.len(), 1, "{exchanges:?}");
     subject.finish_all(COUNT + 3);
-    assert_eq!(subject.held_bytes(), 0, "all is given back");
+    // The short head of the one answer may come again, and is remembered.
+    assert!(subject.held_bytes() < 1024, "the rest is given back");
 }
 
 #[test]

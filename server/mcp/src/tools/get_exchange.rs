@@ -86,6 +86,8 @@ macro_rules! facts_of {
                 captured(concat!($end, ".cgroup")),
                 fact(concat!($end, ".container_id"), "string"),
                 fact(concat!($end, ".process_evidence"), "string"),
+                fact(concat!($end, ".process_end"), "string"),
+                fact(concat!($end, ".process_exit"), "string"),
             )+
             $(
                 fact(concat!($message, ".version"), "string"),
@@ -156,39 +158,13 @@ pub(super) async fn answer(
     protocol(&mut output, exchange);
     end(
         &mut output,
-        [
-            "client.service",
-            "client.service_kind",
-            "client.address",
-            "client.peer_as_seen",
-            "client.on_this_machine",
-            "client.netns",
-            "client.pid",
-            "client.executable",
-            "client.command_line",
-            "client.cgroup",
-            "client.container_id",
-            "client.process_evidence",
-        ],
+        CLIENT,
         &exchange.client,
         arguments.is_detailed(),
     );
     end(
         &mut output,
-        [
-            "server.service",
-            "server.service_kind",
-            "server.address",
-            "server.peer_as_seen",
-            "server.on_this_machine",
-            "server.netns",
-            "server.pid",
-            "server.executable",
-            "server.command_line",
-            "server.cgroup",
-            "server.container_id",
-            "server.process_evidence",
-        ],
+        SERVER,
         &exchange.server,
         arguments.is_detailed(),
     );
@@ -349,7 +325,43 @@ fn count(messages: u64, is_exact: bool) -> String {
     }
 }
 
-fn end(output: &mut Output, paths: [&'static str; 12], end: &EndDetail, is_detailed: bool) {
+/// Facts of the client's end, in the order of `end`.
+const CLIENT: [&str; 14] = [
+    "client.service",
+    "client.service_kind",
+    "client.address",
+    "client.peer_as_seen",
+    "client.on_this_machine",
+    "client.netns",
+    "client.pid",
+    "client.executable",
+    "client.command_line",
+    "client.cgroup",
+    "client.container_id",
+    "client.process_evidence",
+    "client.process_end",
+    "client.process_exit",
+];
+
+/// Facts of the server's end, in the order of `end`.
+const SERVER: [&str; 14] = [
+    "server.service",
+    "server.service_kind",
+    "server.address",
+    "server.peer_as_seen",
+    "server.on_this_machine",
+    "server.netns",
+    "server.pid",
+    "server.executable",
+    "server.command_line",
+    "server.cgroup",
+    "server.container_id",
+    "server.process_evidence",
+    "server.process_end",
+    "server.process_exit",
+];
+
+fn end(output: &mut Output, paths: [&'static str; 14], end: &EndDetail, is_detailed: bool) {
     let [
         service,
         kind,
@@ -363,6 +375,8 @@ fn end(output: &mut Output, paths: [&'static str; 12], end: &EndDetail, is_detai
         cgroup,
         container,
         evidence,
+        ended,
+        exit,
     ] = paths;
     output.tell(FACTS, service, value(&end.service));
     output.tell(FACTS, kind, end.service_kind.as_str());
@@ -374,6 +388,12 @@ fn end(output: &mut Output, paths: [&'static str; 12], end: &EndDetail, is_detai
     output.tell(FACTS, command_line, end.command_line.as_deref().map(value));
     output.tell(FACTS, container, end.container_id.as_deref().map(plain));
     output.tell(FACTS, evidence, end.process_evidence.as_str());
+    output.tell(
+        FACTS,
+        ended,
+        end.process_end_ns.map(|at| rfc3339(at.cast_unsigned())),
+    );
+    output.tell(FACTS, exit, end.process_exit.map(|exit| exit.to_string()));
     if is_detailed {
         output.tell(FACTS, netns, end.netns);
         output.tell(FACTS, cgroup, end.cgroup.as_deref().map(value));

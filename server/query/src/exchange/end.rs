@@ -3,7 +3,7 @@
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::EndDetail;
+use super::{EndDetail, ProcessExit};
 use crate::QueryError;
 use crate::integer::narrow;
 use crate::names::{ServiceNames, with_port};
@@ -109,7 +109,8 @@ async fn process(
         return Ok(());
     };
     let row = sqlx::query(
-        "SELECT pid, executable_name, executable_path, command_line, cgroup, container_id FROM process WHERE id = ?",
+        "SELECT pid, executable_name, executable_path, command_line, cgroup, container_id, end_ns, exit_code, exit_signal \
+         FROM process WHERE id = ?",
     )
     .bind(id)
     .fetch_optional(snapshot.connection())
@@ -121,6 +122,12 @@ async fn process(
         end.command_line = row.try_get(3)?;
         end.cgroup = row.try_get(4)?;
         end.container_id = row.try_get(5)?;
+        end.process_end_ns = row.try_get(6)?;
+        end.process_exit = match (row.try_get(7)?, row.try_get(8)?) {
+            (Some(code), _) => Some(ProcessExit::Code(code)),
+            (None, Some(signal)) => Some(ProcessExit::Signal(signal)),
+            (None, None) => None,
+        };
     }
     Ok(())
 }
@@ -138,6 +145,8 @@ fn unknown() -> EndDetail {
         command_line: None,
         cgroup: None,
         container_id: None,
+        process_end_ns: None,
+        process_exit: None,
         process_evidence: "none".to_owned(),
     }
 }
