@@ -44,6 +44,9 @@ impl State {
         });
         (known.client_service, known.server_service) = (client_service, server_service);
         self.write_connection(statements, connection, known, before.is_none())?;
+        if let Some(resolution) = &connection.resolution {
+            self.resolution(statements.connection, known.id, resolution)?;
+        }
         if before.is_none() {
             self.ids.connection += 1;
         }
