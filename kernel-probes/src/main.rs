@@ -22,6 +22,7 @@ mod ring;
 mod settings;
 mod task;
 mod turn;
+mod udp;
 
 use aya_ebpf::{
     macros::{cgroup_skb, raw_tracepoint},
@@ -65,6 +66,22 @@ pub fn frames_egress(ctx: SkBuffContext) -> i32 {
 #[inline(always)]
 pub fn frames_ingress(ctx: SkBuffContext) -> i32 {
     frames::go_on(&ctx, direction::INGRESS);
+    PASS
+}
+
+/// Looks at a UDP datagram that a local socket sends.
+#[cgroup_skb]
+#[inline(always)]
+pub fn udp_egress(ctx: SkBuffContext) -> i32 {
+    udp::see(&ctx, direction::EGRESS);
+    PASS
+}
+
+/// As above, one that a local socket receives.
+#[cgroup_skb]
+#[inline(always)]
+pub fn udp_ingress(ctx: SkBuffContext) -> i32 {
+    udp::see(&ctx, direction::INGRESS);
     PASS
 }
 

@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use headwater_schema::{flow::counter, record::tcp_flag};
 
-use crate::{counters::count, lifecycle, turn};
+use crate::{counters::count, lifecycle, turn, udp};
 
 const TCP: u8 = 6;
 /// Extension headers looked through before giving up (RFC 8200 section 4.1 recommends at most seven in all).
@@ -112,9 +112,13 @@ fn parse(ctx: &SkBuffContext, direction: u8) -> Option<Packet> {
         direction,
     };
     let tcp_at = if packet.family == 4 {
-        ipv4(&start, &mut packet)?
+        ipv4(&start, &mut packet)
     } else {
-        ipv6(ctx, &mut packet)?
+        ipv6(ctx, &mut packet)
+    };
+    let Some(tcp_at) = tcp_at else {
+        udp::hand_over(ctx, &start, direction);
+        return None;
     };
     let Some(tcp) = load::<20>(ctx, tcp_at) else {
         count(counter::UNPARSED);

@@ -15,7 +15,7 @@ use crate::{
     counters::count,
     flow, frames, lifecycle, owner,
     packet::{Packet, load},
-    ring, settings, task,
+    ring, settings, task, udp,
 };
 
 /// Bytes copied of a flow's first turn when it does not look like text: enough to name the protocol.
@@ -199,7 +199,9 @@ fn advance(side: &mut DirectionState, packet: &Packet) -> Option<Step> {
 #[inline(always)]
 fn window(ctx: &SkBuffContext, packet: &Packet, side: &mut DirectionState, step: &Step) -> u32 {
     if step.new_turn {
-        if looks_like_head(ctx, packet.payload_at, packet.payload_length) {
+        if looks_like_head(ctx, packet.payload_at, packet.payload_length)
+            || looks_like_dns(ctx, packet)
+        {
             side.flags |= direction_flag::COPYING;
         } else {
             side.flags &= !direction_flag::COPYING;
@@ -259,6 +261,24 @@ pub fn looks_like_head(ctx: &SkBuffContext, payload_at: u32, payload_length: u32
         && text(bytes[1])
         && text(bytes[2])
         && text(bytes[3])
+}
+
+/// Whether a turn begins with a message of DNS as TCP carries it (RFC 1035, section 4.2.2): its length, then its header. On
+/// port 53 the two may come apart.
+#[inline(always)]
+fn looks_like_dns(ctx: &SkBuffContext, packet: &Packet) -> bool {
+    if packet.source_port == 53 || packet.destination_port == 53 {
+        return true;
+    }
+    if packet.payload_length < 19 {
+        return false;
+    }
+    let Some(bytes) = load::<14>(ctx, packet.payload_at) else {
+        return false;
+    };
+    let length = u32::from(u16::from_be_bytes([bytes[0], bytes[1]]));
+    let [_, _, head @ ..] = bytes;
+    length >= 17 && length + 2 >= packet.payload_length && udp::is_dns(&head)
 }
 
 #[inline(always)]

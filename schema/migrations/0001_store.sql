@@ -1,12 +1,12 @@
 -- The store of Headwater. Written by headwater-store alone, read by headwater-query alone.
 --
--- Exchanges live in time segments: for segment N the tables exchange_N, header_block_N and rollup_N are made from
--- segment.sql. Retention drops whole segments, so that no row is ever deleted one by one and pages are reused at once.
+-- Exchanges live in time segments: for segment N the tables exchange_N, header_block_N, dns_exchange_N, udp_flow_N and
+-- rollup_N are made from segment.sql. Retention drops whole segments, so that no row is ever deleted one by one and pages are reused at once.
 -- All times are nanoseconds since the Unix epoch (INTEGER). All TEXT that was captured is redacted before it comes here.
 -- Names follow OpenTelemetry semantic conventions with '.' written as '_'.
 
 CREATE TABLE meta (
-    key   TEXT PRIMARY KEY,          -- store_tag, key_fingerprint, next_exchange_id, next_connection_id
+    key   TEXT PRIMARY KEY,          -- store_tag, key_fingerprint, next_exchange_id, next_connection_id, next_dns_exchange_id
     value TEXT NOT NULL
 ) WITHOUT ROWID;
 
@@ -88,6 +88,16 @@ CREATE TABLE connection (
     retransmits      INTEGER NOT NULL
 );
 CREATE INDEX connection_failed ON connection (start_ns) WHERE close_reason IN ('refused', 'timed_out', 'unreachable');
+
+-- The name that a connection's server was found by: the newest DNS answer with its address before the connection began.
+CREATE TABLE connection_resolution (
+    connection_id   INTEGER PRIMARY KEY,
+    dns_exchange_id INTEGER NOT NULL,       -- of dns_exchange_N, which may be gone
+    name            TEXT NOT NULL,          -- redacted
+    before_ns       INTEGER NOT NULL,       -- from the answer to the connection's start
+    evidence        TEXT NOT NULL           -- none: somebody in the same network namespace asked; else the same process, as
+                                            -- well as that is known: socket_lock | turn_start | proc
+);
 
 CREATE TABLE segment (
     id                INTEGER PRIMARY KEY,

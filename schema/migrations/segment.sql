@@ -84,6 +84,8 @@ CREATE TABLE rollup_{N} (
                                                       -- 4 gave_up 5 timed_out 6 malformed 7 unreachable 8 no failure but open
                                                       -- 9 server process killed 10 it exited with another code than 0, 11 12 the client's
                                                       -- 1000 + gRPC's status; 2000 + HTTP/2's error code
+                                                      -- DNS, with method DNS and ids of dns_exchange_{N}: 3000 + response
+                                                      -- code (3000 is no failure), 3998 not seen to its end, 3999 no answer
     count             INTEGER NOT NULL,
     first_ns          INTEGER NOT NULL,
     last_ns           INTEGER NOT NULL,
@@ -92,3 +94,73 @@ CREATE TABLE rollup_{N} (
     latency_buckets   BLOB NOT NULL,                  -- see headwater_schema::latency
     PRIMARY KEY (slot_ns, server_service_id, client_service_id, route_id, method, kind)
 ) WITHOUT ROWID;
+
+-- DNS exchanges: a question with its answer, or the lack of one. Ids grow in order of commit, with holes.
+CREATE TABLE dns_exchange_{N} (
+    id                      INTEGER PRIMARY KEY,      -- printed as d_…
+    start_ns                INTEGER NOT NULL,         -- the query's first try, or the answer when no query was seen
+    answer_delta_ns         INTEGER,                  -- the answer, after start
+    end_delta_ns            INTEGER NOT NULL,         -- when the outcome was decided, after start
+    client_service_id       INTEGER NOT NULL,
+    server_service_id       INTEGER NOT NULL,
+    client_address          TEXT NOT NULL,
+    client_port             INTEGER NOT NULL,
+    client_local            INTEGER NOT NULL,
+    client_netns            INTEGER NOT NULL,
+    client_process_id       INTEGER,
+    client_process_evidence TEXT NOT NULL,            -- as connection.client_process_evidence
+    server_address          TEXT NOT NULL,
+    server_port             INTEGER NOT NULL,
+    server_local            INTEGER NOT NULL,
+    server_netns            INTEGER NOT NULL,
+    server_process_id       INTEGER,
+    server_process_evidence TEXT NOT NULL,
+    network_transport       INTEGER NOT NULL,         -- 0 udp 1 tcp
+    connection_id           INTEGER,                  -- over TCP
+    message_id              INTEGER NOT NULL,
+    dns_question_name       TEXT,                     -- redacted, lower case
+    question_type           INTEGER,                  -- IANA's numbers
+    question_class          INTEGER,
+    retries                 INTEGER NOT NULL,
+    outcome                 INTEGER NOT NULL,         -- 0 answered 1 answered_late 2 no_answer 3 query_not_seen 4 unfinished
+    rcode                   INTEGER,                  -- with the upper bits of EDNS
+    flags                   INTEGER NOT NULL,         -- 1 authoritative 2 truncated 4 not all of the answer was looked at
+    dns_answers             TEXT,                     -- addresses, comma separated, at most 16
+    address_count           INTEGER NOT NULL,
+    aliases                 TEXT,                     -- what CNAMEs stand for, comma separated, redacted, at most 16
+    other_count             INTEGER NOT NULL,         -- records of other types
+    minimum_ttl_s           INTEGER,
+    query_bytes             INTEGER NOT NULL,
+    answer_bytes            INTEGER NOT NULL,
+    error_kind              INTEGER                   -- NULL when it is no failure, else as rollup_{N}.kind
+);
+CREATE INDEX dns_exchange_{N}_start ON dns_exchange_{N} (start_ns);
+CREATE INDEX dns_exchange_{N}_error ON dns_exchange_{N} (error_kind) WHERE error_kind IS NOT NULL;
+
+-- UDP flows that carry no DNS: all datagrams between two addresses and ports. Counts are those of the last look.
+CREATE TABLE udp_flow_{N} (
+    id                      INTEGER PRIMARY KEY,
+    start_ns                INTEGER NOT NULL,
+    last_delta_ns           INTEGER NOT NULL,         -- the last datagram, after start
+    client_service_id       INTEGER NOT NULL,         -- the client is who sent first
+    server_service_id       INTEGER NOT NULL,
+    client_address          TEXT NOT NULL,
+    client_port             INTEGER NOT NULL,
+    client_local            INTEGER NOT NULL,
+    client_netns            INTEGER NOT NULL,
+    client_process_id       INTEGER,
+    client_process_evidence TEXT NOT NULL,
+    server_address          TEXT NOT NULL,
+    server_port             INTEGER NOT NULL,
+    server_local            INTEGER NOT NULL,
+    server_netns            INTEGER NOT NULL,
+    server_process_id       INTEGER,
+    server_process_evidence TEXT NOT NULL,
+    client_packets          INTEGER NOT NULL,
+    client_bytes            INTEGER NOT NULL,         -- of payload
+    server_packets          INTEGER NOT NULL,
+    server_bytes            INTEGER NOT NULL,
+    quic_version            INTEGER,                  -- NULL when it is not QUIC
+    tls_server_name         TEXT                      -- of the client's Initial, redacted
+);
+CREATE INDEX udp_flow_{N}_start ON udp_flow_{N} (start_ns);

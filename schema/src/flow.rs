@@ -95,6 +95,61 @@ impl FlowState {
     };
 }
 
+/// Names a UDP flow as one of its ends sees it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct UdpFlowKey {
+    /// The socket.
+    pub cookie: u64,
+    /// Address of its peer; IPv4 in the first four bytes.
+    pub remote: [u8; 16],
+    /// Port of its peer.
+    pub remote_port: u16,
+    /// Its own port.
+    pub local_port: u16,
+    /// 4 or 6.
+    pub family: u32,
+}
+
+/// One direction of a UDP flow.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct UdpDirection {
+    /// Datagrams.
+    pub packets: u64,
+    /// Bytes of their payloads.
+    pub bytes: u64,
+    /// When the first passed (boot clock).
+    pub first_ns: u64,
+    /// When the last passed.
+    pub last_ns: u64,
+}
+
+/// One UDP flow.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct UdpFlowState {
+    /// By `record::direction`.
+    pub directions: [UdpDirection; 2],
+}
+
+/// What was last told of a UDP socket's owner.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct UdpOwner {
+    /// When (boot clock).
+    pub at_ns: u64,
+    /// The process.
+    pub tgid: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+const _: () = assert!(size_of::<UdpFlowKey>() == 32);
+const _: () = assert!(size_of::<UdpDirection>() == 32);
+const _: () = assert!(size_of::<UdpFlowState>() == 64);
+const _: () = assert!(size_of::<UdpOwner>() == 16);
+
 /// Index of a counter in the probes' `COUNTERS` array. `FIRED` = delivered + `LOST`, exactly.
 pub mod counter {
     /// Records that the probes wanted to write.
@@ -111,6 +166,10 @@ pub mod counter {
     pub const FLOW_FULL: u32 = 5;
     /// Packets of HTTP/2 whose frames could not be followed: out of order, or too many frames.
     pub const FRAMES_ADRIFT: u32 = 6;
+    /// UDP datagrams looked at.
+    pub const DATAGRAMS: u32 = 7;
+    /// UDP flows that found no room in their map: their datagrams are not counted by flow.
+    pub const UDP_FLOW_FULL: u32 = 8;
     /// How many there are.
-    pub const COUNT: u32 = 7;
+    pub const COUNT: u32 = 9;
 }

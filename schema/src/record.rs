@@ -25,8 +25,22 @@ pub mod kind {
     pub const SOCKET: u16 = 6;
     /// A process called execve: `ExecRecord`.
     pub const EXEC: u16 = 7;
+    /// A UDP datagram that is looked into, or the first of a flow: `DatagramRecord` and the copied bytes.
+    pub const DATAGRAM: u16 = 8;
+    /// The process that sends from a UDP socket: `OwnerRecord`, before the datagram that shows it.
+    pub const DATAGRAM_OWNER: u16 = 9;
     /// A process ended: `ExitRecord`.
     pub const EXIT: u16 = 10;
+}
+
+/// `look` of a datagram: why it is told.
+pub mod look {
+    /// It is the first of its flow; nothing of it was copied.
+    pub const FLOW: u8 = 0;
+    /// Its port or its first bytes are those of DNS.
+    pub const DNS: u8 = 1;
+    /// It begins with the long header of QUIC (RFC 9000, section 17.2).
+    pub const QUIC: u8 = 2;
 }
 
 /// `direction` of a packet, seen from the socket that the cookie names.
@@ -293,6 +307,44 @@ record! {
 }
 
 record! {
+    /// A UDP datagram, followed by `captured` bytes of its payload.
+    DatagramRecord, 96 {
+        /// Front.
+        header: Header,
+        /// Address of the socket; IPv4 in the first four bytes.
+        local: [u8; 16],
+        /// Address of its peer.
+        remote: [u8; 16],
+        /// Port of the socket.
+        local_port: u16,
+        /// Port of its peer.
+        remote_port: u16,
+        /// 4 or 6.
+        family: u8,
+        /// `direction`.
+        direction: u8,
+        /// `owned`: a UDP socket is seldom locked while it sends, so that this is `UNKNOWN` where the sender is known.
+        owned: u8,
+        /// `look`.
+        look: u8,
+        /// Inode of the network namespace; 0 when unknown.
+        netns: u32,
+        /// Interface index.
+        ifindex: u32,
+        /// Process (thread group) that sent it; egress only, else 0.
+        tgid: u32,
+        /// Thread; egress only, else 0.
+        tid: u32,
+        /// Id of the socket's cgroup; 0 when unknown.
+        cgroup_id: u64,
+        /// Payload bytes.
+        payload_length: u32,
+        /// Of these, bytes copied behind this record.
+        captured: u32,
+    }
+}
+
+record! {
     /// A process called execve, followed by `path_length` bytes of the file's path and `arguments_length` bytes of
     /// NUL-separated arguments.
     ExecRecord, 160 {
@@ -341,6 +393,9 @@ pub const EXEC_PATH: usize = 256;
 pub const EXEC_ARGUMENTS: usize = 1024;
 /// The largest cap of copied bytes for each turn that the probes take.
 pub const MAX_CAP: u32 = 16384;
+
+/// The most bytes copied of a datagram: more than a path with Ethernet's MTU lets through.
+pub const DATAGRAM_CAP: u32 = 2048;
 
 #[cfg(test)]
 mod tests;

@@ -9,4 +9,4 @@ mod track;
 
 pub(crate) use file::CaptureReader;
 pub(crate) use packet::{Frame, take_apart};
-pub(crate) use track::Tracker;
+pub(crate) use track::{Tracker, take_datagram};

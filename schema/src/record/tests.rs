@@ -31,4 +31,9 @@ fn every_cut_point_is_refused() {
         SocketRecord::encode,
     );
     check(ExecRecord::SIZE, ExecRecord::decode, ExecRecord::encode);
+    check(
+        DatagramRecord::SIZE,
+        DatagramRecord::decode,
+        DatagramRecord::encode,
+    );
 }

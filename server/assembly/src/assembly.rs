@@ -15,13 +15,19 @@ use crate::{
     dialect::Parsed,
     heads::{Heads, tag},
     pairing::Pairing,
+    resolved::Resolved,
     stream::Piece,
     table::{Flow, Table},
 };
 
 mod close;
+mod datagram;
+mod dns;
 mod held;
 mod tick;
+
+pub use crate::datagrams::UdpPassed;
+pub use datagram::UdpSocket;
 
 /// What bounds the assembly, and what is left out.
 #[derive(Debug, Clone)]
@@ -39,6 +45,14 @@ pub struct Limits {
     pub only_ports: Vec<u16>,
     /// Connections whose server has one of these ports are not recorded.
     pub except_ports: Vec<u16>,
+}
+
+impl Limits {
+    /// Whether what has a server of this port is recorded.
+    pub(crate) fn wants(&self, port: u16) -> bool {
+        (self.only_ports.is_empty() || self.only_ports.contains(&port))
+            && !self.except_ports.contains(&port)
+    }
 }
 
 impl Default for Limits {
@@ -89,6 +103,14 @@ pub struct Tally {
     pub unfollowed: u64,
     /// Exchanges given out.
     pub exchanges: u64,
+    /// DNS exchanges given out.
+    pub dns: u64,
+    /// Messages of DNS that were not read.
+    pub dns_not_read: u64,
+    /// UDP flows of QUIC.
+    pub quic: u64,
+    /// UDP flows dropped to keep their table bounded.
+    pub udp_evicted: u64,
 }
 
 /// What a look into the probes' state of a socket tells.
@@ -121,6 +143,8 @@ pub struct Assembly<I> {
     read_until_ns: Option<u64>,
     /// How often the counts were asked for, from one.
     interval: u64,
+    datagrams: datagram::Datagrams,
+    resolved: Resolved,
 }
 
 impl<I: Identities> Assembly<I> {
@@ -141,6 +165,8 @@ impl<I: Identities> Assembly<I> {
             first_look: 0,
             read_until_ns: None,
             interval: 1,
+            datagrams: datagram::Datagrams::default(),
+            resolved: Resolved::default(),
         }
     }
 
@@ -163,6 +189,7 @@ impl<I: Identities> Assembly<I> {
     pub fn tally(&mut self) -> Tally {
         self.interval += 1;
         self.tally.departures_forgotten += self.pairing.news_of_forgotten();
+        self.tally.dns_not_read += self.news_of_dns_not_read();
         std::mem::take(&mut self.tally)
     }
 
@@ -170,6 +197,8 @@ impl<I: Identities> Assembly<I> {
     pub fn take(&mut self, input: &Input<'_>) {
         match input {
             Input::Close(end) => self.closed(end),
+            Input::Datagram(datagram) => self.datagram(datagram),
+            Input::DatagramOwner(owner) => self.datagram_owner(owner),
             Input::Open(end) => self.flow(end.cookie, end.at_ns).end = Some(*end),
             Input::Owner(owner) => self.owner(owner),
             Input::Socket(socket) => self.socket(socket),
@@ -224,6 +253,7 @@ impl<I: Identities> Assembly<I> {
         {
             party.identity = Some(identity);
             conversation.changed = true;
+            self.resolve(place);
         }
     }
 
@@ -263,6 +293,7 @@ impl<I: Identities> Assembly<I> {
             conversation.client = Some(0);
             conversation.phase = Phase::Attempt;
         }
+        self.resolve(place);
     }
 
     fn syn_ack(&mut self, end: &End) {
@@ -475,6 +506,9 @@ impl<I: Identities> Assembly<I> {
         };
         self.tally.blocks_lost += conversation.news_of_lost_blocks();
         self.tally.table_entries_forgotten += conversation.news_of_forgotten_entries();
+        if conversation.is_dns() {
+            return self.deliver_dns(place);
+        }
         if let Some(host) = self.heads.found.host.take()
             && conversation.host.is_none()
         {
@@ -537,8 +571,7 @@ impl<I: Identities> Assembly<I> {
             .parties
             .get(client)
             .map_or(0, |party| party.peer.port());
-        let wanted = self.limits.only_ports.is_empty() || self.limits.only_ports.contains(&port);
-        if !wanted || self.limits.except_ports.contains(&port) {
+        if !self.limits.wants(port) {
             // Without roles it may yet turn out to be another server's.
             if !conversation.filtered && (ended || conversation.client.is_some()) {
                 conversation.filtered = true;

@@ -7,14 +7,16 @@ use std::{net::SocketAddr, sync::Arc};
 
 use headwater_model::{
     CloseReason, Connection, ConnectionEnd, ConnectionKey, Evidence, Exchange, ExchangeKey, Gaps,
-    Grpc, Http2, Http2Error, Message, Messages, Request, Response, Service, ServiceKind, Side,
+    Grpc, Http2, Http2Error, Message, Messages, Request, Resolution, Response, Service,
+    ServiceKind, Side,
 };
-use headwater_protocols::{http1, http2};
+use headwater_protocols::{dns, http1, http2};
 use headwater_redact::{Redactor, Text};
 
 use crate::{
     Identity, Passed,
     dialect::{Dialect, Open, Parsed},
+    dns::OverTcp,
     heads::{Heads, untag},
     stream::{Missing, Piece, Stream, Stretch},
 };
@@ -106,6 +108,8 @@ pub(crate) struct Conversation {
     entries_forgotten: u64,
     /// What the table of conversations has counted of `held_bytes`.
     pub(crate) held_counted: usize,
+    /// The name that the server's address was learned by.
+    pub(crate) resolution: Option<Box<Resolution>>,
 }
 
 /// Bytes of memory that one connection may hold in pieces, heads and tables.
@@ -145,6 +149,7 @@ impl Conversation {
             blocks_lost: 0,
             entries_forgotten: 0,
             held_counted: 0,
+            resolution: None,
         }
     }
 
@@ -231,6 +236,31 @@ impl Conversation {
         self.streams.get(party).map_or(0, Stream::passed)
     }
 
+    /// Whether it carries DNS.
+    pub(crate) fn is_dns(&self) -> bool {
+        self.dialect.dns().is_some()
+    }
+
+    /// Messages of DNS that were not read.
+    pub(crate) fn dns_not_read(&self) -> u64 {
+        self.dialect.dns().map_or(0, OverTcp::not_read)
+    }
+
+    /// Time passes for questions that wait.
+    pub(crate) fn dns_tick(&mut self, now_ns: u64) {
+        if let Some(dns) = self.dialect.dns_mut() {
+            dns.tick(now_ns);
+        }
+    }
+
+    /// DNS exchanges that ended since last asked, and when.
+    pub(crate) fn take_dns(&mut self) -> Vec<(dns::Exchange<()>, u64)> {
+        self.dialect
+            .dns_mut()
+            .map(OverTcp::take_ended)
+            .unwrap_or_default()
+    }
+
     /// Whether the parser waits for something.
     pub(crate) fn has_open(&self) -> bool {
         self.dialect.has_open()
@@ -268,11 +298,16 @@ impl Conversation {
         };
         heads.wants_host = self.host.is_none();
         let (live, joined) = (self.live, self.joined_midstream);
+        let is_dns_port = self
+            .client
+            .and_then(|client| self.parties.get(client))
+            .is_some_and(|client| client.peer.port() == crate::dns::PORT);
         let (Some(stream), dialect) = (self.streams.get_mut(party), &mut self.dialect) else {
             return;
         };
         act(stream, &mut |stretch| match stretch {
             Stretch::Bytes { at_ns, tag, data } => {
+                dialect.become_dns(data, is_dns_port);
                 dialect.bytes(direction, at_ns, tag, data, joined, heads);
             }
             Stretch::Frame => dialect.frame(direction, joined),
@@ -345,6 +380,7 @@ impl Conversation {
             client_bytes: client.bytes,
             server_bytes: server.bytes,
             retransmits: client.retransmits.saturating_add(server.retransmits),
+            resolution: self.resolution.clone(),
         }
     }
 
@@ -370,6 +406,7 @@ impl Conversation {
             None => match self
                 .host
                 .as_ref()
+                .or(self.resolution.as_ref().map(|resolution| &resolution.name))
                 .filter(|_| serves && !(self.live && party.cookie.is_some()))
             {
                 Some(host) => Service {

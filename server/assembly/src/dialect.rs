@@ -8,7 +8,10 @@ use std::sync::Arc;
 use headwater_protocols::http1::{self, Direction, End, Skip, Tail, Verdict};
 use headwater_protocols::{exchange, http2};
 
-use crate::heads::{Answered, Asked, Heads};
+use crate::{
+    dns::{OverTcp, begins_tcp},
+    heads::{Answered, Asked, Heads},
+};
 
 /// What the parsers find.
 pub(crate) type Parsed = exchange::Exchange<Arc<Asked>, Arc<Answered>>;
@@ -19,11 +22,38 @@ pub(crate) type Open<'a> = exchange::OpenExchange<'a, Arc<Asked>, Arc<Answered>>
 pub(crate) enum Dialect {
     Http1(Box<http1::Connection<Heads>>),
     Http2(Box<http2::Connection<Heads>>),
+    Dns(Box<OverTcp>),
 }
 
 impl Dialect {
     pub(crate) fn new(limits: http1::Limits, joined_midstream: bool) -> Self {
         Self::Http1(Box::new(http1::Connection::new(limits, joined_midstream)))
+    }
+
+    /// Becomes DNS where the first bytes, which are not read yet, look like it, or stand on its port and like nothing else.
+    pub(crate) fn become_dns(&mut self, data: &[u8], is_dns_port: bool) {
+        if let Self::Http1(parser) = self
+            && is_untouched(parser)
+            && (begins_tcp(data) || is_dns_port && matches!(data, [0..=15, ..]))
+        {
+            *self = Self::Dns(Box::new(OverTcp::new()));
+        }
+    }
+
+    /// DNS, if it is that.
+    pub(crate) fn dns(&self) -> Option<&OverTcp> {
+        match self {
+            Self::Dns(dns) => Some(dns),
+            Self::Http1(_) | Self::Http2(_) => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn dns_mut(&mut self) -> Option<&mut OverTcp> {
+        match self {
+            Self::Dns(dns) => Some(dns),
+            Self::Http1(_) | Self::Http2(_) => None,
+        }
     }
 
     /// Bytes passed. `joined_midstream`: the beginning of the conversation was not seen.
@@ -45,8 +75,10 @@ impl Dialect {
                 return self.upgrade(direction, at_ns, tag, data, heads);
             }
         }
-        if let Self::Http2(parser) = self {
-            parser.bytes(direction, at_ns, tag, data, heads);
+        match self {
+            Self::Http1(_) => {}
+            Self::Http2(parser) => parser.bytes(direction, at_ns, tag, data, heads),
+            Self::Dns(dns) => dns.bytes(direction, at_ns, data),
         }
     }
 
@@ -102,7 +134,7 @@ impl Dialect {
     pub(crate) fn turn(&mut self, direction: Direction) {
         match self {
             Self::Http1(parser) => parser.turn(direction),
-            Self::Http2(_) => {}
+            Self::Http2(_) | Self::Dns(_) => {}
         }
     }
 
@@ -117,6 +149,7 @@ impl Dialect {
         match self {
             Self::Http1(parser) => parser.skipped(direction, at_ns, length, why, tail, heads),
             Self::Http2(parser) => parser.skipped(direction, at_ns, length, why, heads),
+            Self::Dns(dns) => dns.skipped(direction, at_ns, length),
         }
     }
 
@@ -124,6 +157,12 @@ impl Dialect {
         match self {
             Self::Http1(parser) => parser.end(direction, at_ns, how, heads),
             Self::Http2(parser) => parser.end(direction, at_ns, how, heads),
+            // A client may close its direction and still be answered.
+            Self::Dns(dns) => {
+                if direction == Direction::ToClient {
+                    dns.end(at_ns, how != End::Evicted);
+                }
+            }
         }
     }
 
@@ -131,6 +170,7 @@ impl Dialect {
         match self {
             Self::Http1(parser) => parser.open().collect(),
             Self::Http2(parser) => parser.open().collect(),
+            Self::Dns(_) => Vec::new(),
         }
     }
 
@@ -138,13 +178,14 @@ impl Dialect {
         match self {
             Self::Http1(parser) => parser.open().next().is_some(),
             Self::Http2(parser) => parser.open().next().is_some(),
+            Self::Dns(_) => false,
         }
     }
 
     /// Header blocks of HTTP/2 that were not read so far.
     pub(crate) fn blocks_lost(&self) -> u64 {
         match self {
-            Self::Http1(_) => 0,
+            Self::Http1(_) | Self::Dns(_) => 0,
             Self::Http2(parser) => [Direction::ToServer, Direction::ToClient]
                 .into_iter()
                 .map(|direction| u64::from(parser.facts(direction).blocks_lost))
@@ -155,7 +196,7 @@ impl Dialect {
     /// Entries of HPACK's tables that were forgotten for want of room so far.
     pub(crate) fn entries_forgotten(&self) -> u64 {
         match self {
-            Self::Http1(_) => 0,
+            Self::Http1(_) | Self::Dns(_) => 0,
             Self::Http2(parser) => parser.entries_forgotten(),
         }
     }
@@ -165,6 +206,8 @@ impl Dialect {
         match self {
             Self::Http1(parser) => parser.held_bytes(),
             Self::Http2(parser) => parser.held_bytes(),
+            // Bounded by itself: a message each way, and a few questions.
+            Self::Dns(_) => 0,
         }
     }
 
@@ -173,7 +216,7 @@ impl Dialect {
         match self {
             Self::Http1(parser) => parser.cut_heads(heads),
             // Bounded by itself.
-            Self::Http2(_) => {}
+            Self::Http2(_) | Self::Dns(_) => {}
         }
     }
 
@@ -188,6 +231,7 @@ impl Dialect {
                 Verdict::Yes | Verdict::Upgraded => Some("http2"),
                 Verdict::No | Verdict::Unknown => None,
             },
+            Self::Dns(_) => Some("dns"),
         }
     }
 
@@ -199,7 +243,7 @@ impl Dialect {
                 parser.turn_round();
                 true
             }
-            Self::Http1(_) | Self::Http2(_) => false,
+            Self::Http1(_) | Self::Http2(_) | Self::Dns(_) => false,
         }
     }
 

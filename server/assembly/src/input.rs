@@ -143,11 +143,53 @@ pub struct SocketEnd {
     pub retransmits: u32,
 }
 
+/// Why a datagram is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// A datagram of a capture file: every one is told, and nothing is known of it.
+    File,
+    /// It is the first of its flow; nothing of it was copied.
+    Flow,
+    /// It may be DNS.
+    Dns,
+    /// It may be the beginning of QUIC.
+    Quic,
+}
+
+/// A UDP datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Datagram<'a> {
+    /// When.
+    pub at_ns: u64,
+    /// The socket; 0 in capture files.
+    pub cookie: u64,
+    /// The socket's address.
+    pub local: SocketAddr,
+    /// Its peer's.
+    pub remote: SocketAddr,
+    /// Which way it went.
+    pub way: Way,
+    /// Inode of the network namespace; 0 when unknown.
+    pub netns: u32,
+    /// Whether it is on the loopback device, where both ends are in one namespace.
+    pub loopback: bool,
+    /// Why it is told.
+    pub look: Look,
+    /// Bytes of its payload.
+    pub payload_length: u32,
+    /// The first of them.
+    pub bytes: &'a [u8],
+}
+
 /// One thing seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input<'a> {
     /// FIN or RST.
     Close(End),
+    /// A UDP datagram.
+    Datagram(Datagram<'a>),
+    /// The process that sends from a UDP socket.
+    DatagramOwner(Owner),
     /// The first payload of a direction; its `Turn` follows.
     Open(End),
     /// An owner.

@@ -11,15 +11,18 @@
 
 mod assembly;
 mod conversation;
+mod datagrams;
 mod dialect;
+mod dns;
 mod gauge;
 mod heads;
 mod identity;
 mod input;
 mod pairing;
+mod resolved;
 mod stream;
 mod table;
 
-pub use assembly::{Assembly, Limits, Passed, Tally};
+pub use assembly::{Assembly, Limits, Passed, Tally, UdpPassed, UdpSocket};
 pub use identity::{Identities, Identity, NoIdentities};
-pub use input::{End, Input, Owner, Place, SocketEnd, TcpFlags, Turn, Way};
+pub use input::{Datagram, End, Input, Look, Owner, Place, SocketEnd, TcpFlags, Turn, Way};

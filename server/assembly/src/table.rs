@@ -28,6 +28,9 @@ pub(crate) type Addresses = (u32, SocketAddr, SocketAddr);
 /// A hash map with a fast, seeded hash.
 pub(crate) type FastMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
 
+/// The same for a set.
+pub(crate) type FastSet<K> = std::collections::HashSet<K, foldhash::fast::RandomState>;
+
 /// All conversations.
 pub(crate) struct Table {
     places: Vec<Option<Conversation>>,

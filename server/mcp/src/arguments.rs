@@ -63,6 +63,7 @@ pub(crate) mod common {
         "service",
         "Answering service: part of its name, or exactly name:port",
     );
+    pub(crate) const PEER: Parameter = Parameter::text("peer", "Calling service: part of its name");
     pub(crate) const CURSOR: Parameter = Parameter::text(
         "cursor",
         "next_cursor of the page before, with the same other arguments",

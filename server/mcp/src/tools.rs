@@ -3,6 +3,7 @@
 mod find_errors;
 mod get_exchange;
 mod list_services;
+mod search_dns;
 mod search_exchanges;
 mod status;
 
@@ -90,6 +91,8 @@ pub enum Tool {
     GetExchange,
     /// `list_services`
     ListServices,
+    /// `search_dns`
+    SearchDns,
     /// `search_exchanges`
     SearchExchanges,
     /// `status`
@@ -98,10 +101,11 @@ pub enum Tool {
 
 impl Tool {
     /// All of them, in the order of their names.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::FindErrors,
         Self::GetExchange,
         Self::ListServices,
+        Self::SearchDns,
         Self::SearchExchanges,
         Self::Status,
     ];
@@ -111,6 +115,7 @@ impl Tool {
             Self::FindErrors => &find_errors::DECLARATION,
             Self::GetExchange => &get_exchange::DECLARATION,
             Self::ListServices => &list_services::DECLARATION,
+            Self::SearchDns => &search_dns::DECLARATION,
             Self::SearchExchanges => &search_exchanges::DECLARATION,
             Self::Status => &status::DECLARATION,
         }
@@ -165,6 +170,7 @@ impl Tool {
             Self::FindErrors => find_errors::answer(&arguments, asking).await,
             Self::GetExchange => get_exchange::answer(&arguments, asking).await,
             Self::ListServices => list_services::answer(&arguments, asking).await,
+            Self::SearchDns => search_dns::answer(&arguments, asking).await,
             Self::SearchExchanges => search_exchanges::answer(&arguments, asking).await,
             Self::Status => status::answer(&arguments, asking).await,
         }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{Evidence, ProcessKey, Service};
+use crate::{Evidence, ProcessKey, Resolution, Service};
 
 /// Names a connection while the recorder lives; the store gives it its lasting id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -80,7 +80,7 @@ pub struct Connection {
     pub close_reason: CloseReason,
     /// Whether the SYN was not seen.
     pub joined_midstream: bool,
-    /// `network.protocol.name` once recognised: `http`, `tls`, `http2`, else none.
+    /// `network.protocol.name` once recognised: `http`, `tls`, `http2`, `dns`, else none.
     pub protocol: Option<&'static str>,
     /// TCP payload bytes sent by the client so far.
     pub client_bytes: u64,
@@ -88,4 +88,6 @@ pub struct Connection {
     pub server_bytes: u64,
     /// Payload retransmissions counted, both directions.
     pub retransmits: u32,
+    /// The name that its server's address was learned by, where an answer was seen.
+    pub resolution: Option<Box<Resolution>>,
 }

@@ -56,6 +56,12 @@ pub enum CoverageKind {
     HeaderTableCapped,
     /// Entries that a full table of the recorder's had to forget; `detail` names the table.
     TableCapped,
+    /// DNS messages that were cut, damaged, or had to make room for others: what they said is not told.
+    DnsNotRead,
+    /// UDP flows of QUIC: version and server name were seen, the exchanges within were not.
+    QuicNotDecoded,
+    /// UDP flows that made room for others: their counts end there.
+    UdpFlowEvicted,
 }
 
 /// Something not seen during an interval.

@@ -1,6 +1,6 @@
 //! What the assembly gives out and the store takes.
 
-use crate::{Connection, Coverage, Exchange, Process, ProcessEnd};
+use crate::{Connection, Coverage, DnsExchange, Exchange, Process, ProcessEnd, UdpFlow};
 
 /// One thing to store. A connection or process comes before the first exchange that names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,12 +9,16 @@ pub enum Event {
     Connection(Box<Connection>),
     /// Something not seen.
     Coverage(Coverage),
+    /// A DNS exchange that ended.
+    Dns(Box<DnsExchange>),
     /// An exchange, ended or (as `Outcome::Open`) in the making.
     Exchange(Box<Exchange>),
     /// A process, before its first connection.
     Process(Box<Process>),
     /// A process that was told of has ended; before the exchanges that this ends.
     ProcessEnd(ProcessEnd),
+    /// A UDP flow, new or changed.
+    UdpFlow(Box<UdpFlow>),
 }
 
 impl Event {
@@ -24,7 +28,9 @@ impl Event {
         match self {
             Self::Connection(connection) => Some(connection.start_ns),
             Self::Coverage(coverage) => Some(coverage.from_ns),
+            Self::Dns(exchange) => Some(exchange.start_ns),
             Self::Exchange(exchange) => Some(exchange.start_ns()),
+            Self::UdpFlow(flow) => Some(flow.start_ns),
             Self::Process(_) => None,
             Self::ProcessEnd(end) => Some(end.at_ns),
         }
@@ -46,6 +52,17 @@ impl Event {
             Self::Coverage(coverage) => {
                 later(&mut coverage.from_ns);
                 later(&mut coverage.until_ns);
+            }
+            Self::Dns(exchange) => {
+                later(&mut exchange.start_ns);
+                if let Some(answer) = &mut exchange.answer {
+                    later(&mut answer.at_ns);
+                }
+                later(&mut exchange.end_ns);
+            }
+            Self::UdpFlow(flow) => {
+                later(&mut flow.start_ns);
+                later(&mut flow.last_ns);
             }
             Self::Exchange(exchange) => {
                 let request = exchange.request.as_mut().map(|part| &mut part.message);

@@ -1,6 +1,6 @@
 //! The nouns on the arrow from assembly (and the recorder's own observations) to the store.
 //!
-//! Owns: `Process`, `Service`, `ConnectionEnd`, `Connection`, `Exchange`, `Coverage` and the enums they are told in.
+//! Owns: `Process`, `Service`, `ConnectionEnd`, `Connection`, `Exchange`, `DnsExchange`, `UdpFlow`, `Coverage` and the enums they are told in.
 //! All captured text in them has a type that only `headwater-redact` builds. Does not: know SQL, JSON, sockets or clocks.
 //! Times are named `_ns`: on the arrow to the store nanoseconds since the Unix epoch, from the boot clock plus the wall-clock
 //! offset in force; as the assembly of live traffic gives them, nanoseconds on the boot clock.
@@ -8,15 +8,19 @@
 
 mod connection;
 mod coverage;
+mod dns;
 mod event;
 mod exchange;
 mod process;
+mod udp_flow;
 
 pub use connection::{CloseReason, Connection, ConnectionEnd, ConnectionKey, Side};
 pub use coverage::{Coverage, CoverageKind};
+pub use dns::{DnsAnswer, DnsExchange, DnsKey, DnsOutcome, DnsQuestion, Resolution, Transport};
 pub use event::Event;
 pub use exchange::{
     Evidence, Exchange, ExchangeKey, Gaps, Grpc, Http2, Http2Error, Message, Messages, Outcome,
     Request, Response,
 };
 pub use process::{ExitStatus, Process, ProcessEnd, ProcessKey, Service, ServiceKind};
+pub use udp_flow::{Quic, UdpCount, UdpFlow, UdpFlowKey};

@@ -13,6 +13,7 @@ mod grpc;
 mod hpack;
 mod http1;
 mod http2;
+mod quic;
 mod script;
 mod websocket;
 
@@ -27,6 +28,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("hpack", hpack::run),
     ("http1", http1::run),
     ("http2", http2::run),
+    ("quic", quic::run),
     ("websocket", websocket::run),
 ];
 

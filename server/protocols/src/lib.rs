@@ -3,7 +3,8 @@
 //! Owns: what bytes mean. Does not: hold a clock, a socket, a task, a logger, SQL, JSON or an `unsafe` block; times are
 //! numbers that the caller passes through. Malformed input is a value, never a panic. Captured text is handed out as
 //! borrowed bytes exactly once, at the end of a head, and never kept, but for what HPACK's dynamic table has to remember,
-//! and the name that a DNS query asks for, which [`dns`] keeps, escaped, until the answer.
+//! the name that a DNS query asks for, which [`dns`] keeps, escaped, until the answer, and the pieces of a first message of
+//! [`quic`].
 #![forbid(unsafe_code)]
 #![deny(clippy::indexing_slicing)]
 
@@ -18,4 +19,5 @@ pub mod hpack;
 pub mod http1;
 pub mod http2;
 mod passive;
+pub mod quic;
 pub mod websocket;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::AssertSqlSafe;
 
 use crate::coverage::Framed;
-use crate::id::{ConnectionId, ExchangeId};
+use crate::id::{ConnectionId, DnsId, ExchangeId};
 use crate::integer::{signed, unsigned};
 use crate::names::{ServiceNames, filtered, method_and_route, routes};
 use crate::page::Page;
@@ -43,6 +43,7 @@ pub struct ErrorGroup {
     pub route: String,
     /// `status 502`, `reset`, `closed`, `refused`, `gave_up`, `timed_out`, `malformed`, `unreachable`,
     /// `server_process_killed`, `server_process_failed`, `client_process_killed`, `client_process_failed`.
+    /// `dns_nxdomain` and the like, `dns_no_answer`.
     pub kind: String,
     /// How many.
     pub count: u64,
@@ -52,7 +53,8 @@ pub struct ErrorGroup {
     pub first_ns: u64,
     /// Last.
     pub last_ns: u64,
-    /// Printable ids of a few, newest first: of connections (`c_…`) where no exchange came to be.
+    /// Printable ids of a few, newest first: of DNS exchanges (`d_…`) for kinds of DNS, of connections (`c_…`) where no
+    /// exchange came to be.
     pub examples: Vec<String>,
 }
 
@@ -210,10 +212,18 @@ async fn examples(
         return connections(snapshot, place, kind, group).await;
     };
     let (server, route, method) = place;
+    let is_dns = outcome::is_dns(kind);
+    let (table, of_route) = if is_dns {
+        ("dns_exchange", "AND ? = 0 AND ? = 'DNS'")
+    } else {
+        (
+            "exchange",
+            "AND COALESCE(route_id, 0) = ? AND COALESCE(http_request_method, '') = ?",
+        )
+    };
     let sql = format!(
-        "SELECT id FROM exchange_{segment} WHERE error_kind = ? \
-         AND id BETWEEN ? AND ? AND server_service_id = ? AND COALESCE(route_id, 0) = ? \
-         AND COALESCE(http_request_method, '') = ? ORDER BY id DESC LIMIT 3"
+        "SELECT id FROM {table}_{segment} WHERE error_kind = ? \
+         AND id BETWEEN ? AND ? AND server_service_id = ? {of_route} ORDER BY id DESC LIMIT 3"
     );
     let found: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
         .bind(kind)
@@ -230,7 +240,13 @@ async fn examples(
         .into_iter()
         .rev()
         .take(EXAMPLES)
-        .map(|id| ExchangeId(unsigned(id)).printed(&tag))
+        .map(|id| {
+            if is_dns {
+                DnsId(unsigned(id)).printed(&tag)
+            } else {
+                ExchangeId(unsigned(id)).printed(&tag)
+            }
+        })
         .collect())
 }
 

@@ -197,10 +197,25 @@ pub struct ExchangeDetail {
     pub joined_midstream: bool,
     /// Names of what could not be seen.
     pub gaps: Vec<&'static str>,
+    /// The name that the server's address was learned by.
+    pub resolution: Option<ResolutionDetail>,
     /// What only HTTP/2 knows of it.
     pub http2: Option<Http2Detail>,
     /// What only gRPC knows of it.
     pub grpc: Option<GrpcDetail>,
+}
+
+/// How the caller learned the server's address: the newest DNS answer that held it before the connection began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolutionDetail {
+    /// The name that was asked for. Untrusted.
+    pub name: String,
+    /// From the answer to the connection's start.
+    pub before_ns: u64,
+    /// Printable id of the DNS exchange.
+    pub exchange_id: String,
+    /// `process`: the same process asked; `namespace`: somebody in the same network namespace.
+    pub asked_by: &'static str,
 }
 
 /// The part of an exchange that is HTTP/2's.

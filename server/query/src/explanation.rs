@@ -35,6 +35,7 @@ pub(crate) fn hides_exchanges(kind: &str) -> bool {
             | "tls_not_decoded"
             | "header_block_lost"
             | "key_unavailable"
+            | "dns_not_read"
     )
 }
 
@@ -106,6 +107,11 @@ pub(crate) fn of(item: &CoverageItem, detail: Option<&str>) -> String {
              connection, may be missing."
         ),
         "other_protocol" => format!("{count} connections spoke another protocol than HTTP."),
+        "dns_not_read" => format!("{count} DNS messages were cut or damaged and are not told."),
+        "quic_not_decoded" => format!(
+            "{count} UDP flows were QUIC (HTTP/3): version and server name were seen, exchanges within could not be read."
+        ),
+        "udp_flow_evicted" => format!("{count} UDP flows made room for others and end there."),
         "own_traffic" => format!("{count} exchanges of Headwater's own MCP traffic were left out."),
         "filtered" => format!("{count} connections were left out by the operator's filter."),
         "clock_step" => format!(
@@ -152,7 +158,7 @@ fn plain(detail: &str) -> String {
         .collect()
 }
 
-const ORDER: [&str; 28] = [
+const ORDER: [&str; 31] = [
     "not_recorded",
     "recorder_killed",
     "write_failed",
@@ -169,8 +175,11 @@ const ORDER: [&str; 28] = [
     "scan_limited",
     "key_unavailable",
     "tls_not_decoded",
+    "quic_not_decoded",
     "header_block_lost",
     "header_table_capped",
+    "dns_not_read",
+    "udp_flow_evicted",
     "malformed",
     "head_capped",
     "joined_midstream",

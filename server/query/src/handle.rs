@@ -15,9 +15,9 @@ use crate::open::{Opened, open};
 use crate::snapshot::{Attempt, Snapshot};
 use crate::unopened::Unopened;
 use crate::{
-    Answer, ErrorGroup, ErrorsQuery, ExchangeDetail, ExchangeRow, HeaderPage, SearchQuery,
-    ServiceCall, ServicesQuery, Status, count, errors, exchange, recorder, search, services,
-    status,
+    Answer, DnsQuery, DnsRow, ErrorGroup, ErrorsQuery, ExchangeDetail, ExchangeRow, HeaderPage,
+    SearchQuery, ServiceCall, ServicesQuery, Status, count, dns, errors, exchange, recorder,
+    search, services, status,
 };
 
 /// Why a question has no answer. The text is made by Headwater: no captured text is in it.
@@ -188,6 +188,17 @@ impl Store {
         cancel: &CancellationToken,
     ) -> Result<Answer<Vec<HeaderPage>>, QueryError> {
         ask!(self, cancel, snapshot => exchange::header(&mut snapshot, id, header, cursor, max_bytes))
+    }
+    /// DNS exchanges that match.
+    ///
+    /// # Errors
+    /// See `QueryError`.
+    pub async fn dns(
+        &self,
+        query: &DnsQuery,
+        cancel: &CancellationToken,
+    ) -> Result<Answer<Vec<DnsRow>>, QueryError> {
+        ask!(self, cancel, snapshot => dns::answer(&mut snapshot, &self.path, query))
     }
     /// Failures, grouped.
     ///

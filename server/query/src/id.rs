@@ -1,4 +1,4 @@
-//! Printable ids: `x_` or `c_`, four characters that name the store, then the number in Crockford's base 32.
+//! Printable ids: `x_`, `c_` or `d_`, four characters that name the store, then the number in Crockford's base 32.
 //!
 //! Owns: both directions, and the difference between a malformed and a foreign id. Whether the number was ever given out
 //! is for the store to say. No text of the caller's is echoed unless it consists of id characters.
@@ -13,6 +13,51 @@ pub struct ExchangeId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionId(pub u64);
 
+/// A DNS exchange's id in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DnsId(pub u64);
+
+impl DnsId {
+    /// As printed by the store named `tag`.
+    pub fn printed(self, tag: &str) -> String {
+        format!("d_{tag}{}", digits(self.0))
+    }
+
+    /// Reads a printed id of the store named `tag`; `argument` is what the caller calls it.
+    ///
+    /// # Errors
+    /// As `ExchangeId::parse`.
+    pub fn parse(argument: &'static str, tag: &str, text: &str) -> Result<Self, QueryError> {
+        number(argument, tag, text, &DNS).map(Self)
+    }
+}
+
+/// A kind of id.
+struct Form {
+    prefix: &'static str,
+    /// What it names.
+    of: &'static str,
+    /// Other kinds, and what is said of them.
+    others: [(&'static str, &'static str); 2],
+}
+
+const EXCHANGE: Form = Form {
+    prefix: "x_",
+    of: "an exchange",
+    others: [
+        ("c_", "this is a connection's id"),
+        ("d_", "this is a DNS exchange's id, for search_dns"),
+    ],
+};
+const DNS: Form = Form {
+    prefix: "d_",
+    of: "a DNS exchange",
+    others: [
+        ("c_", "this is a connection's id"),
+        ("x_", "this is an exchange's id, for get_exchange"),
+    ],
+};
+
 impl ExchangeId {
     /// As printed by the store named `tag`.
     pub fn printed(self, tag: &str) -> String {
@@ -24,38 +69,7 @@ impl ExchangeId {
     /// # Errors
     /// `Argument` when it has not the form of one, `Foreign` when another store printed it.
     pub fn parse(argument: &'static str, tag: &str, text: &str) -> Result<Self, QueryError> {
-        let malformed = |problem: &str| QueryError::Argument {
-            argument,
-            problem: format!(
-                "{problem}; an exchange's id looks like x_{tag}{}",
-                digits(1234)
-            ),
-        };
-        let normal: String = text.trim().chars().map(normalise).collect();
-        if normal.len() > LONGEST {
-            return Err(malformed("this is too long"));
-        }
-        let Some(body) = normal.strip_prefix("x_") else {
-            let connection = normal.starts_with("c_");
-            return Err(malformed(if connection {
-                "this is a connection's id"
-            } else {
-                "this is no id"
-            }));
-        };
-        if !body.bytes().all(|byte| ALPHABET.contains(&byte)) || body.len() <= TAG_LENGTH {
-            return Err(malformed("this is no id"));
-        }
-        let (of, number) = body.split_at(TAG_LENGTH);
-        if !of.chars().eq(tag.chars().map(normalise)) {
-            return Err(QueryError::Foreign {
-                id: normal,
-                prefix: format!("x_{tag}"),
-            });
-        }
-        value(number)
-            .map(Self)
-            .ok_or_else(|| malformed("its number is too large"))
+        number(argument, tag, text, &EXCHANGE).map(Self)
     }
 }
 
@@ -64,6 +78,40 @@ impl ConnectionId {
     pub fn printed(self, tag: &str) -> String {
         format!("c_{tag}{}", digits(self.0))
     }
+}
+
+fn number(argument: &'static str, tag: &str, text: &str, form: &Form) -> Result<u64, QueryError> {
+    let prefix = form.prefix;
+    let malformed = |problem: &str| QueryError::Argument {
+        argument,
+        problem: format!(
+            "{problem}; {}'s id looks like {prefix}{tag}{}",
+            form.of,
+            digits(1234)
+        ),
+    };
+    let normal: String = text.trim().chars().map(normalise).collect();
+    if normal.len() > LONGEST {
+        return Err(malformed("this is too long"));
+    }
+    let Some(body) = normal.strip_prefix(prefix) else {
+        let other = form
+            .others
+            .iter()
+            .find(|(prefix, _)| normal.starts_with(prefix));
+        return Err(malformed(other.map_or("this is no id", |(_, said)| said)));
+    };
+    if !body.bytes().all(|byte| ALPHABET.contains(&byte)) || body.len() <= TAG_LENGTH {
+        return Err(malformed("this is no id"));
+    }
+    let (of, number) = body.split_at(TAG_LENGTH);
+    if !of.chars().eq(tag.chars().map(normalise)) {
+        return Err(QueryError::Foreign {
+            id: normal,
+            prefix: format!("{prefix}{tag}"),
+        });
+    }
+    value(number).ok_or_else(|| malformed("its number is too large"))
 }
 
 fn digits(mut number: u64) -> String {

@@ -9,6 +9,7 @@ mod answer;
 mod count;
 mod coverage;
 mod cursor;
+mod dns;
 mod errors;
 mod exchange;
 mod explanation;
@@ -31,13 +32,14 @@ mod unopened;
 mod window;
 
 pub use answer::{Answer, CoverageItem, Emptiness, Recorder, Window};
+pub use dns::{DnsQuery, DnsRow};
 pub use errors::{ErrorGroup, ErrorsQuery};
 pub use exchange::{
     EndDetail, ExchangeDetail, GrpcDetail, HeaderLine, HeaderPage, Http2Detail, MessageDetail,
-    ProcessExit,
+    ProcessExit, ResolutionDetail,
 };
 pub use handle::{QueryError, Store};
-pub use id::{ConnectionId, ExchangeId};
+pub use id::{ConnectionId, DnsId, ExchangeId};
 pub use search::{ExchangeRow, SearchOrder, SearchQuery};
 pub use services::{ServiceCall, ServicesQuery};
 pub use status::{Status, StoreState};

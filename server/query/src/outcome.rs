@@ -1,6 +1,6 @@
 //! The numbers that the schema gives to outcomes, failures, gaps and evidence, and their names.
 
-use headwater_protocols::{grpc, http2};
+use headwater_protocols::{dns, grpc, http2};
 
 /// Outcome names in the order of `exchange_N.outcome`.
 pub(crate) const OUTCOMES: [&str; 9] = [
@@ -39,7 +39,9 @@ pub(crate) fn failure(kind: i64) -> String {
         11 => "client_process_killed".to_owned(),
         12 => "client_process_failed".to_owned(),
         GRPC..HTTP2 => format!("grpc {}", grpc_status(kind - GRPC)),
-        HTTP2.. => format!("http2 {}", http2_error(kind - HTTP2)),
+        HTTP2..DNS => format!("http2 {}", http2_error(kind - HTTP2)),
+        NO_ANSWER => "dns_no_answer".to_owned(),
+        DNS.. => format!("dns_{}", rcode(kind - DNS).to_ascii_lowercase()),
         status => format!("status {status}"),
     }
 }
@@ -48,14 +50,15 @@ pub(crate) fn failure(kind: i64) -> String {
 pub(crate) fn is_error(kind: i64) -> bool {
     match kind {
         GRPC..HTTP2 => matches!(kind - GRPC, 2 | 4 | 12..=15),
+        DNS | UNFINISHED | NXDOMAIN => false,
         1..=7 | 9..=12 | 500.. => true,
         _ => false,
     }
 }
 
-/// Whether a kind is the client's own fault: a response 400 to 499, and the other statuses of gRPC.
+/// Whether a kind is the client's own fault: a response 400 to 499, the other statuses of gRPC, and a name that is none.
 pub(crate) fn is_client_error(kind: i64) -> bool {
-    matches!(kind, 400..=499 | GRPC..HTTP2) && !is_error(kind)
+    matches!(kind, 400..=499 | GRPC..HTTP2 | NXDOMAIN) && !is_error(kind)
 }
 
 /// Name of a status of gRPC, or its number.
@@ -70,6 +73,17 @@ pub(crate) fn grpc_status(code: i64) -> String {
 pub(crate) fn http2_error(code: i64) -> String {
     let name = u32::try_from(code).ok().and_then(http2::error_name);
     name.map_or_else(|| code.to_string(), str::to_owned)
+}
+
+/// Whether a kind is a DNS exchange's, good or bad.
+pub(crate) fn is_dns(kind: i64) -> bool {
+    kind >= DNS
+}
+
+/// Name of a response code of DNS, or its number.
+pub(crate) fn rcode(code: i64) -> String {
+    let code = u16::try_from(code).unwrap_or(u16::MAX);
+    dns::Rcode(code).to_string()
 }
 
 /// Names of the bits of `exchange_N.gaps`, in order.
@@ -106,3 +120,10 @@ const GAPS: [&str; 9] = [
 const GRPC: i64 = 1000;
 /// and that of error codes of HTTP/2 here.
 const HTTP2: i64 = 2000;
+/// That of response codes of DNS,
+const DNS: i64 = 3000;
+/// among them the one for a name that does not exist,
+const NXDOMAIN: i64 = 3003;
+/// and behind them what was not seen to its end, or had no answer.
+const UNFINISHED: i64 = 3998;
+const NO_ANSWER: i64 = 3999;

@@ -1,6 +1,6 @@
 //! The lives of recorders: whether one runs, how far the data reaches, and when none ran.
 
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 
 use crate::answer::{Recorder, Window};
 use crate::integer::{signed, unsigned};
@@ -185,6 +185,7 @@ pub(crate) async fn newest_ns(snapshot: &mut Snapshot) -> Result<Option<u64>, Qu
     )
     .fetch_optional(snapshot.connection())
     .await?;
+    let newest = newest.max(unsummed(snapshot, "MAX").await?);
     Ok(newest.map(unsigned))
 }
 
@@ -196,7 +197,28 @@ pub(crate) async fn oldest_ns(snapshot: &mut Snapshot) -> Result<Option<u64>, Qu
     )
     .fetch_one(snapshot.connection())
     .await?;
+    let others = unsummed(snapshot, "MIN").await?;
+    let oldest = [oldest, others].into_iter().flatten().min();
     Ok(oldest.map(unsigned))
+}
+
+/// The least or greatest start of what is in the segment being written beside exchanges: its row does not tell yet.
+async fn unsummed(snapshot: &mut Snapshot, which: &str) -> Result<Option<i64>, QueryError> {
+    let open: Option<i64> = sqlx::query_scalar(
+        "SELECT id FROM segment WHERE closed_ns IS NULL ORDER BY id DESC LIMIT 1",
+    )
+    .fetch_optional(snapshot.connection())
+    .await?;
+    let Some(open) = open else { return Ok(None) };
+    // Each by its index.
+    let sql = format!(
+        "SELECT {which}(at) FROM (SELECT {which}(start_ns) AS at FROM dns_exchange_{open} \
+         UNION ALL SELECT {which}(start_ns) FROM udp_flow_{open})"
+    );
+    let found = sqlx::query_scalar(AssertSqlSafe(sql))
+        .fetch_one(snapshot.connection())
+        .await?;
+    Ok(found)
 }
 
 /// A window that reaches from the oldest data to the end of time as far as it is known.

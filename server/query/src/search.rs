@@ -4,9 +4,9 @@
 
 mod filter;
 mod header;
-mod pattern;
+pub(crate) mod pattern;
 mod scan;
-mod secret;
+pub(crate) mod secret;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -154,7 +154,8 @@ impl Group {
             self.client_errors = self.client_errors.saturating_add(row.count);
         }
         self.last_ns = self.last_ns.max(row.last_ns);
-        if let Some(id) = row.last_id {
+        // Ids of DNS exchanges are others.
+        if let Some(id) = row.last_id.filter(|_| !outcome::is_dns(row.kind)) {
             self.newest = self.newest.max(Some((row.segment, id)));
         }
         self.latencies.add(&row.latency);

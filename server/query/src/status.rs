@@ -54,6 +54,10 @@ pub struct Status {
     pub exchanges: u64,
     /// Connections kept.
     pub connections: u64,
+    /// DNS exchanges kept.
+    pub dns_exchanges: u64,
+    /// UDP flows kept, but for those of DNS.
+    pub udp_flows: u64,
     /// Services known.
     pub services: u64,
     /// Bytes of the store's files.
@@ -87,6 +91,8 @@ pub(crate) fn without_store(path: &Path, problem: &Unopened) -> Answer<Status> {
             newest_ns: None,
             exchanges: 0,
             connections: 0,
+            dns_exchanges: 0,
+            udp_flows: 0,
             services: 0,
             store_bytes: bytes(path),
             recorder_started_ns: None,
@@ -137,6 +143,8 @@ pub(crate) async fn answer(
         newest_ns: recorder::newest_ns(snapshot).await?,
         exchanges: exchanges(snapshot, &segments).await?,
         connections: unsigned(last - first + 1),
+        dns_exchanges: ids(snapshot, &segments, "dns_exchange").await?,
+        udp_flows: ids(snapshot, &segments, "udp_flow").await?,
         services: unsigned(counts.try_get(2)?),
         store_bytes: bytes(path),
         recorder_started_ns: column::<i64>(run, 0)?.map(unsigned),
@@ -145,7 +153,7 @@ pub(crate) async fn answer(
         settings: column(run, 3)?,
     };
     let window = recorder::everything(snapshot, &runs).await?;
-    let empty = value.exchanges == 0;
+    let empty = value.exchanges == 0 && value.dns_exchanges == 0;
     Framed {
         value,
         empty,
@@ -201,6 +209,25 @@ async fn exchanges(snapshot: &mut Snapshot, segments: &[Segment]) -> Result<u64,
             rows = rows.max(sum.map_or(0, unsigned));
         }
         sum = sum.saturating_add(rows);
+    }
+    Ok(sum)
+}
+
+/// Rows of a table of segments, by their first and last id: at most so many.
+async fn ids(
+    snapshot: &mut Snapshot,
+    segments: &[Segment],
+    table: &str,
+) -> Result<u64, QueryError> {
+    let mut sum = 0_u64;
+    for segment in segments {
+        let table = format!("{table}_{}", segment.number);
+        let sql =
+            format!("SELECT (SELECT MAX(id) FROM {table}) - (SELECT MIN(id) FROM {table}) + 1");
+        let rows: Option<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+            .fetch_one(snapshot.connection())
+            .await?;
+        sum = sum.saturating_add(rows.map_or(0, unsigned));
     }
     Ok(sum)
 }

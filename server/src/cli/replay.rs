@@ -26,7 +26,7 @@ use crate::{
     clock::now_ns,
     paths::advice_on_writing,
     record::open_store,
-    replay::{CaptureReader, Frame, Tracker, take_apart},
+    replay::{CaptureReader, Frame, Tracker, take_apart, take_datagram},
 };
 
 /// Files larger than this get a progress bar.
@@ -56,6 +56,8 @@ struct Held {
     fragments: u64,
     unknown_links: u64,
     exchanges: u64,
+    datagrams: u64,
+    dns: u64,
 }
 
 /// Replays files in the order given.
@@ -114,6 +116,13 @@ fn report(file: &Path, held: &Held, damage: Option<&str>) {
         held.segments,
         held.exchanges
     );
+    if held.datagrams > 0 {
+        let _ = write!(
+            text,
+            ", {} UDP datagrams, {} DNS exchanges",
+            held.datagrams, held.dns
+        );
+    }
     if held.fragments > 0 {
         let _ = write!(text, "; {} IP fragments not put together", held.fragments);
     }
@@ -198,6 +207,10 @@ fn tell(
                 held.segments += 1;
                 tracker.take(packet.at_ns, &segment, &mut assembly);
             }
+            Frame::Datagram(datagram) => {
+                held.datagrams += 1;
+                take_datagram(packet.at_ns, &datagram, &mut assembly);
+            }
             Frame::Fragment => held.fragments += 1,
             Frame::UnknownLink => held.unknown_links += 1,
             Frame::Other => {}
@@ -207,6 +220,7 @@ fn tell(
     assembly.finish_all(last_ns);
     let tally = assembly.tally();
     held.exchanges = tally.exchanges;
+    held.dns = tally.dns;
     store.take(assembly.events());
     let from_ns = first_ns.min(last_ns);
     let unseen = [
@@ -214,6 +228,9 @@ fn tell(
         (CoverageKind::TlsNotDecoded, tally.tls),
         (CoverageKind::HeaderBlockLost, tally.blocks_lost),
         (CoverageKind::OtherProtocol, tally.other),
+        (CoverageKind::DnsNotRead, tally.dns_not_read),
+        (CoverageKind::QuicNotDecoded, tally.quic),
+        (CoverageKind::UdpFlowEvicted, tally.udp_evicted),
         (CoverageKind::Malformed, tally.malformed + held.fragments),
         (CoverageKind::HeadCapped, tally.heads_cut),
         (CoverageKind::ConnectionEvicted, tally.evicted),

@@ -8,7 +8,7 @@ use aya::{
     maps::{HashMap, MapData, PerCpuArray, ProgramArray, RingBuf},
     programs::{CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, ProgramError, RawTracePoint},
 };
-use headwater_schema::flow::{FlowState, counter};
+use headwater_schema::flow::{FlowState, UdpFlowKey, UdpFlowState, counter};
 
 use super::{Offsets, cgroup_mount};
 
@@ -93,11 +93,34 @@ struct Flow(FlowState);
 // SAFETY: FlowState is repr(C), holds integers only and has no padding (its size assertion), so any bytes are a value.
 unsafe impl aya::Pod for Flow {}
 
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct UdpKey(UdpFlowKey);
+
+#[expect(
+    unsafe_code,
+    reason = "aya's marker for types that may be filled from bytes"
+)]
+// SAFETY: as `Flow`.
+unsafe impl aya::Pod for UdpKey {}
+
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct UdpFlow(UdpFlowState);
+
+#[expect(
+    unsafe_code,
+    reason = "aya's marker for types that may be filled from bytes"
+)]
+// SAFETY: as `Flow`.
+unsafe impl aya::Pod for UdpFlow {}
+
 /// Attached probes. Dropping them detaches.
 pub(crate) struct Probes {
     records: RingBuf<MapData>,
     counters: PerCpuArray<MapData, u64>,
     flows: HashMap<MapData, u64, Flow>,
+    udp_flows: HashMap<MapData, UdpKey, UdpFlow>,
     /// What could not be attached or known, in words for `coverage`.
     pub(crate) missing: Vec<&'static str>,
     programs: Ebpf,
@@ -156,6 +179,8 @@ impl Probes {
             counters: PerCpuArray::try_from(take(&mut programs, "COUNTERS")?)
                 .map_err(refused("COUNTERS"))?,
             flows: HashMap::try_from(take(&mut programs, "FLOWS")?).map_err(refused("FLOWS"))?,
+            udp_flows: HashMap::try_from(take(&mut programs, "UDP_FLOWS")?)
+                .map_err(refused("UDP_FLOWS"))?,
             missing,
             programs,
         })
@@ -203,6 +228,11 @@ impl Probes {
     pub(crate) fn flow(&self, cookie: u64) -> Option<FlowState> {
         self.flows.get(&cookie, 0).ok().map(|flow| flow.0)
     }
+
+    /// What the probes counted of a UDP flow so far.
+    pub(crate) fn udp_flow(&self, key: &UdpFlowKey) -> Option<UdpFlowState> {
+        self.udp_flows.get(&UdpKey(*key), 0).ok().map(|flow| flow.0)
+    }
 }
 
 fn load(settings: &ProbeSettings, offsets: &Offsets, pid_helper: bool) -> Result<Ebpf, ProbeError> {
@@ -221,6 +251,8 @@ fn load(settings: &ProbeSettings, offsets: &Offsets, pid_helper: bool) -> Result
     for (name, map) in [
         ("frames_egress", "GO_ON_EGRESS"),
         ("frames_ingress", "GO_ON_INGRESS"),
+        ("udp_egress", "UDP_EGRESS"),
+        ("udp_ingress", "UDP_INGRESS"),
     ] {
         go_on(&mut programs, name, map)?;
     }

@@ -114,6 +114,13 @@ impl Accounts {
         line(CoverageKind::TlsNotDecoded, tally.tls, None);
         line(CoverageKind::HeaderBlockLost, tally.blocks_lost, None);
         line(CoverageKind::OtherProtocol, tally.other, None);
+        line(CoverageKind::DnsNotRead, tally.dns_not_read, None);
+        line(CoverageKind::QuicNotDecoded, tally.quic, None);
+        line(
+            CoverageKind::UdpFlowEvicted,
+            tally.udp_evicted + since(counter::UDP_FLOW_FULL),
+            None,
+        );
         line(CoverageKind::OwnTraffic, tally.own, None);
         line(CoverageKind::Filtered, tally.filtered, self.filter.clone());
         for change in clock {
@@ -162,7 +169,7 @@ mod tests {
             told.collect::<Vec<_>>()
         };
         assert_eq!(
-            told(10, [9, 1, 9, 9, 2, 3, 4]),
+            told(10, [9, 1, 9, 9, 2, 3, 4, 9, 0]),
             [
                 (CoverageKind::RingLost, 0, 10, 1),
                 (CoverageKind::FlowTableFull, 0, 10, 3),
@@ -171,9 +178,9 @@ mod tests {
             ]
         );
         assert_eq!(
-            told(20, [9, 1, 9, 9, 2, 8, 4]),
+            told(20, [9, 1, 9, 9, 2, 8, 4, 9, 0]),
             [(CoverageKind::FlowTableFull, 10, 20, 5)]
         );
-        assert_eq!(told(30, [9, 1, 9, 9, 2, 8, 4]), []);
+        assert_eq!(told(30, [9, 1, 9, 9, 2, 8, 4, 9, 0]), []);
     }
 }

@@ -6,11 +6,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use headwater_assembly::{End, Input, Owner, Place, SocketEnd, TcpFlags, Turn, Way};
+use headwater_assembly::{
+    Datagram, End, Input, Look, Owner, Place, SocketEnd, TcpFlags, Turn, Way,
+};
 use headwater_model::ExitStatus;
 use headwater_schema::record::{
-    EXEC_NAME, EXEC_PATH, EndRecord, ExecRecord, ExitRecord, Header, OwnerRecord, SocketRecord,
-    TurnRecord, VERSION, direction, kind, owned, place, tcp_flag,
+    DatagramRecord, EXEC_NAME, EXEC_PATH, EndRecord, ExecRecord, ExitRecord, Header, OwnerRecord,
+    SocketRecord, TurnRecord, VERSION, direction, kind, look, owned, place, tcp_flag,
 };
 
 /// LOOPBACK_IFINDEX of include/net/flow.h.
@@ -63,6 +65,10 @@ pub(crate) fn decode(bytes: &[u8]) -> Decoded<'_> {
         kind::SOCKET => socket(bytes).map(|socket| Decoded::Input(Input::Socket(socket))),
         kind::EXEC => exec(bytes).map(Decoded::Exec),
         kind::EXIT => exit(bytes).map(Decoded::Exit),
+        kind::DATAGRAM => datagram(bytes).map(|one| Decoded::Input(Input::Datagram(one))),
+        kind::DATAGRAM_OWNER => {
+            owner(bytes).map(|owner| Decoded::Input(Input::DatagramOwner(owner)))
+        }
         _ => None,
     };
     decoded.unwrap_or(Decoded::Unknown)
@@ -159,6 +165,27 @@ fn socket(bytes: &[u8]) -> Option<SocketEnd> {
         received: record.ingress_offset,
         received_last_ns: record.ingress_last_ns,
         retransmits: record.retransmits,
+    })
+}
+
+fn datagram(bytes: &[u8]) -> Option<Datagram<'_>> {
+    let record = DatagramRecord::decode(bytes)?;
+    let captured = usize::try_from(record.captured).ok()?;
+    Some(Datagram {
+        at_ns: record.header.at_ns,
+        cookie: record.header.cookie,
+        local: SocketAddr::new(address(record.family, &record.local)?, record.local_port),
+        remote: SocketAddr::new(address(record.family, &record.remote)?, record.remote_port),
+        way: way(record.direction),
+        netns: record.netns,
+        loopback: record.ifindex == LOOPBACK,
+        look: match record.look {
+            look::DNS => Look::Dns,
+            look::QUIC => Look::Quic,
+            _ => Look::Flow,
+        },
+        payload_length: record.payload_length,
+        bytes: bytes.get(DatagramRecord::SIZE..DatagramRecord::SIZE.checked_add(captured)?)?,
     })
 }
 

@@ -5,6 +5,7 @@
 //! closed once, the store's limits are enforced every few seconds.
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,9 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use headwater_assembly::{Assembly, Passed, Way};
+use headwater_assembly::{Assembly, Passed, UdpPassed, UdpSocket, Way};
 use headwater_model::Event;
-use headwater_schema::flow::direction_flag;
+use headwater_schema::flow::{UdpFlowKey, direction_flag};
 use headwater_store::StopReason;
 
 use super::{
@@ -183,6 +184,23 @@ impl Recorder {
     }
 
     fn close_accounts(&mut self) {
+        let Self {
+            probes, assembly, ..
+        } = self;
+        assembly.tick_datagrams(boot_ns(), |socket| {
+            let flow = probes.udp_flow(&udp_key(socket))?;
+            let [egress, ingress] = flow.directions;
+            let side = match socket.way {
+                Way::Egress => egress,
+                Way::Ingress => ingress,
+            };
+            Some(UdpPassed {
+                packets: side.packets,
+                bytes: side.bytes,
+                first_ns: side.first_ns,
+                last_ns: side.last_ns,
+            })
+        });
         let tally = self.assembly.tally();
         let forgotten = self.assembly.identities().news_of_forgotten();
         let lines = self.accounts.close(
@@ -260,5 +278,29 @@ impl Recorder {
             delivered: self.accounts.delivered,
             lost: counters.of(headwater_schema::flow::counter::LOST),
         }
+    }
+}
+
+/// The flow's name in the probes' map.
+fn udp_key(socket: &UdpSocket) -> UdpFlowKey {
+    let mut remote = [0; 16];
+    let family = match socket.remote.ip() {
+        IpAddr::V4(address) => {
+            if let Some(front) = remote.first_chunk_mut() {
+                *front = address.octets();
+            }
+            4
+        }
+        IpAddr::V6(address) => {
+            remote = address.octets();
+            6
+        }
+    };
+    UdpFlowKey {
+        cookie: socket.cookie,
+        remote,
+        remote_port: socket.remote.port(),
+        local_port: socket.local.port(),
+        family,
     }
 }

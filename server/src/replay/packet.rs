@@ -1,4 +1,4 @@
-//! From a captured frame to a TCP segment: Ethernet (with VLAN tags), Linux cooked, raw IP, BSD loopback.
+//! From a captured frame to a TCP segment or a UDP datagram: Ethernet (with VLAN tags), Linux cooked, raw IP, BSD loopback.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -20,11 +20,24 @@ pub(crate) struct Segment<'a> {
     pub(crate) payload: &'a [u8],
 }
 
+/// One UDP datagram.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UdpDatagram<'a> {
+    pub(crate) source: SocketAddr,
+    pub(crate) destination: SocketAddr,
+    /// Payload bytes on the wire.
+    pub(crate) payload_length: u32,
+    /// Of these, what was captured.
+    pub(crate) payload: &'a [u8],
+}
+
 /// What a frame was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Frame<'a> {
     /// TCP.
     Segment(Segment<'a>),
+    /// UDP.
+    Datagram(UdpDatagram<'a>),
     /// Something else, whole.
     Other,
     /// A part of an IP datagram: not put together.
@@ -52,8 +65,21 @@ pub(crate) fn take_apart(link: Linktype, bytes: &[u8], length: u32) -> Frame<'_>
     if fragmented {
         return Frame::Fragment;
     }
-    let Some(TransportSlice::Tcp(tcp)) = packet.transport else {
-        return Frame::Other;
+    let tcp = match packet.transport {
+        Some(TransportSlice::Tcp(tcp)) => tcp,
+        Some(TransportSlice::Udp(udp)) => {
+            let payload_length = ip_payload.saturating_sub(UDP_HEADER);
+            let captured = usize::try_from(payload_length)
+                .unwrap_or(usize::MAX)
+                .min(udp.payload().len());
+            return Frame::Datagram(UdpDatagram {
+                source: SocketAddr::new(source, udp.source_port()),
+                destination: SocketAddr::new(destination, udp.destination_port()),
+                payload_length,
+                payload: udp.payload().get(..captured).unwrap_or_default(),
+            });
+        }
+        _ => return Frame::Other,
     };
     let header = u32::try_from(tcp.header_slice().len()).unwrap_or(0);
     let payload_length = ip_payload.saturating_sub(header);
@@ -75,6 +101,9 @@ pub(crate) fn take_apart(link: Linktype, bytes: &[u8], length: u32) -> Frame<'_>
         payload: tcp.payload().get(..captured).unwrap_or_default(),
     })
 }
+
+/// RFC 768.
+const UDP_HEADER: u32 = 8;
 
 fn known(link: Linktype) -> bool {
     matches!(link.0, 0 | 1 | 12 | 14 | 101 | 108 | 113 | 228 | 229 | 276)

@@ -2,9 +2,9 @@
 
 use std::{collections::HashMap, net::SocketAddr};
 
-use headwater_assembly::{Assembly, End, Identities, Input, Place, Turn, Way};
+use headwater_assembly::{Assembly, Datagram, End, Identities, Input, Look, Place, Turn, Way};
 
-use super::packet::Segment;
+use super::packet::{Segment, UdpDatagram};
 
 /// Senders remembered; beyond, all are forgotten and connections go on as if joined in the middle.
 const MAX_SENDERS: usize = 65_536;
@@ -193,6 +193,26 @@ impl Tracker {
         self.next_cookie += 1;
         self.next_cookie
     }
+}
+
+/// Tells the assembly of one datagram.
+pub(crate) fn take_datagram<I: Identities>(
+    at_ns: u64,
+    datagram: &UdpDatagram<'_>,
+    assembly: &mut Assembly<I>,
+) {
+    assembly.take(&Input::Datagram(Datagram {
+        at_ns,
+        cookie: 0,
+        local: datagram.source,
+        remote: datagram.destination,
+        way: Way::Egress,
+        netns: 0,
+        loopback: false,
+        look: Look::File,
+        payload_length: datagram.payload_length,
+        bytes: datagram.payload,
+    }));
 }
 
 fn end(at_ns: u64, cookie: u64, segment: &Segment<'_>, offset: u64, last_ns: u64) -> End {

@@ -247,6 +247,7 @@ fn connection(redactor: &mut Redactor) -> Event {
         client_bytes: 0,
         server_bytes: 0,
         retransmits: 0,
+        resolution: None,
     }))
 }
 

@@ -1,6 +1,6 @@
 //! The open batch, and what of it outlives a failure.
 //!
-//! Owns: the difference between what is counted when it is lost (exchanges) and what is written again with the next batch,
+//! Owns: the difference between what is counted when it is lost (exchanges, DNS exchanges, UDP flows) and what is written again with the next batch,
 //! since later rows refer to it or nobody would tell it again (connections, processes, coverage).
 
 use headwater_model::Event;
@@ -31,7 +31,7 @@ impl Batch {
     /// What must outlive a failure of the batch, and what is counted in it.
     pub(crate) fn note(&mut self, event: &Event) {
         match event {
-            Event::Exchange(_) => self.exchanges += 1,
+            Event::Exchange(_) | Event::Dns(_) | Event::UdpFlow(_) => self.exchanges += 1,
             _ if self.carried.len() < MOST_CARRIED => self.carried.push(event.clone()),
             _ => self.not_carried += 1,
         }
@@ -39,7 +39,10 @@ impl Batch {
 
     /// The batch has failed already.
     pub(crate) fn keep(&mut self, event: &Event) {
-        if matches!(event, Event::Exchange(_)) {
+        if matches!(
+            event,
+            Event::Exchange(_) | Event::Dns(_) | Event::UdpFlow(_)
+        ) {
             self.lose(1, 0);
         } else {
             self.note(event);

@@ -1,6 +1,8 @@
 //! The words and numbers that the schema gives to the model's enums. Written to disk: append only.
 
-use headwater_model::{CloseReason, CoverageKind, Evidence, Exchange, Outcome, ServiceKind};
+use headwater_model::{
+    CloseReason, CoverageKind, DnsExchange, DnsOutcome, Evidence, Exchange, Outcome, ServiceKind,
+};
 use headwater_redact::TargetForm;
 
 /// `connection.close_reason`.
@@ -45,6 +47,9 @@ pub(crate) fn coverage_kind(kind: CoverageKind) -> &'static str {
         CoverageKind::HeldBytesCapped => "held_bytes_capped",
         CoverageKind::HeaderTableCapped => "header_table_capped",
         CoverageKind::TableCapped => "table_capped",
+        CoverageKind::DnsNotRead => "dns_not_read",
+        CoverageKind::QuicNotDecoded => "quic_not_decoded",
+        CoverageKind::UdpFlowEvicted => "udp_flow_evicted",
     }
 }
 
@@ -158,6 +163,29 @@ pub(crate) fn connection_kind(reason: CloseReason) -> Option<u16> {
     }
 }
 
+/// `dns_exchange_N.outcome`.
+pub(crate) fn dns_outcome(outcome: DnsOutcome) -> i64 {
+    match outcome {
+        DnsOutcome::Answered => 0,
+        DnsOutcome::AnsweredLate => 1,
+        DnsOutcome::NoAnswer => 2,
+        DnsOutcome::QueryNotSeen => 3,
+        DnsOutcome::Unfinished => 4,
+    }
+}
+
+/// `rollup_N.kind` of a DNS exchange, and whether that is a failure.
+pub(crate) fn dns_kind(exchange: &DnsExchange) -> (u16, bool) {
+    match (exchange.outcome, &exchange.answer) {
+        (DnsOutcome::NoAnswer, _) => (DNS + MOST_CODE, true),
+        (_, Some(answer)) => {
+            let rcode = answer.rcode.min(MOST_CODE - 2);
+            (DNS + rcode, rcode != 0)
+        }
+        (_, None) => (DNS + MOST_CODE - 1, false),
+    }
+}
+
 /// `exchange_N.outcome` of an exchange that has not ended,
 pub(crate) const OPEN_OUTCOME: i64 = 1;
 /// and of one whose end was lost.
@@ -180,6 +208,8 @@ const TIMED_OUT: u16 = 5;
 const GRPC: u16 = 1000;
 /// and of an error code of HTTP/2.
 const HTTP2: u16 = 2000;
+/// and of a response code of DNS.
+const DNS: u16 = 3000;
 const MOST_CODE: u16 = 999;
 /// RFC 9113, 7.
 const NO_ERROR: u32 = 0;

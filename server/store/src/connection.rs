@@ -50,6 +50,9 @@ impl State {
         known.client_process = connection.client.process;
         known.server_process = connection.server.process;
         self.write_connection(statements, connection, known, before.is_none())?;
+        if let Some(resolution) = &connection.resolution {
+            self.resolution(statements.connection, known.id, resolution)?;
+        }
         if before.is_none() {
             self.ids.connection += 1;
         }

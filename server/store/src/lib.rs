@@ -17,6 +17,7 @@ mod batch;
 mod codes;
 mod connection;
 mod coverage;
+mod dns;
 mod error;
 mod exchange;
 mod files;
@@ -36,6 +37,7 @@ mod state;
 mod statements;
 mod templates;
 mod transaction;
+mod udp_flow;
 mod writer;
 
 #[cfg(test)]

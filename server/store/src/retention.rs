@@ -5,6 +5,8 @@
 //! that no kept segment can refer to, processes and names that nothing refers to, coverage and runs past the age. Those
 //! past the age are looked for now and then even when no segment goes.
 
+use std::fmt::Write as _;
+
 use headwater_model::CoverageKind;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -157,8 +159,15 @@ fn drop_segment(
     now_ns: u64,
 ) -> rusqlite::Result<()> {
     let id = segment.id;
+    let others: i64 = connection.query_row(
+        &format!(
+            "SELECT (SELECT COUNT(*) FROM dns_exchange_{id}) + (SELECT COUNT(*) FROM udp_flow_{id})"
+        ),
+        [],
+        |row| row.get(0),
+    )?;
     connection.execute_batch(&format!(
-        "DROP TABLE IF EXISTS exchange_{id}; DROP TABLE IF EXISTS exchange_pack_{id}; DROP TABLE IF EXISTS header_block_{id}; DROP TABLE IF EXISTS rollup_{id};"
+        "DROP TABLE IF EXISTS dns_exchange_{id}; DROP TABLE IF EXISTS udp_flow_{id}; DROP TABLE IF EXISTS exchange_{id}; DROP TABLE IF EXISTS exchange_pack_{id}; DROP TABLE IF EXISTS header_block_{id}; DROP TABLE IF EXISTS rollup_{id};"
     ))?;
     connection.execute("DELETE FROM exchange_block WHERE segment_id = ?", [id])?;
     connection.execute("DELETE FROM segment WHERE id = ?", [id])?;
@@ -167,7 +176,12 @@ fn drop_segment(
          AND id NOT IN (SELECT value FROM json_each((SELECT live_connections FROM segment ORDER BY id LIMIT 1)))",
         [],
     )?;
-    let Some(((from_ns, until_ns), count)) = segment.told(connections, now_ns) else {
+    connection.execute(
+        "DELETE FROM connection_resolution WHERE connection_id NOT IN (SELECT id FROM connection)",
+        [],
+    )?;
+    let others = connections.saturating_add(usize::try_from(others).unwrap_or(0));
+    let Some(((from_ns, until_ns), count)) = segment.told(others, now_ns) else {
         return Ok(());
     };
     let unseen = Unseen {
@@ -181,14 +195,14 @@ fn drop_segment(
 }
 
 impl ClosedSegment {
-    /// What is told of its going: the span and number of its exchanges, or where there are none those of `connections`.
-    fn told(&self, connections: usize, now_ns: u64) -> Option<((u64, u64), u64)> {
+    /// What is told of its going: the span and number of its exchanges, or where there are none that of other rows.
+    fn told(&self, others: usize, now_ns: u64) -> Option<((u64, u64), u64)> {
         if self.rows > 0 {
             return Some((self.span_ns.unwrap_or((now_ns, now_ns)), self.rows));
         }
-        let connections = u64::try_from(connections).unwrap_or(u64::MAX);
+        let others = u64::try_from(others).unwrap_or(u64::MAX);
         let span_ns = (self.created_ns.min(self.closed_ns), self.closed_ns);
-        (connections > 0).then_some((span_ns, connections))
+        (others > 0).then_some((span_ns, others))
     }
 }
 
@@ -233,12 +247,21 @@ fn drop_unused_processes(connection: &Connection, state: &mut State) -> rusqlite
         .values()
         .map(|known| known.id.to_string())
         .collect();
-    connection.execute(
-        "DELETE FROM process WHERE id NOT IN (SELECT value FROM json_each(?)) \
-         AND id NOT IN (SELECT client_process_id FROM connection WHERE client_process_id IS NOT NULL) \
-         AND id NOT IN (SELECT server_process_id FROM connection WHERE server_process_id IS NOT NULL)",
-        [format!("[{}]", known.join(","))],
-    )?;
+    let mut sql = "DELETE FROM process WHERE id NOT IN (SELECT value FROM json_each(?))".to_owned();
+    let mut tables = vec!["connection".to_owned()];
+    for id in segments(connection)? {
+        tables.extend([format!("dns_exchange_{id}"), format!("udp_flow_{id}")]);
+    }
+    for table in tables {
+        for column in ["client_process_id", "server_process_id"] {
+            // Writing to a string does not fail.
+            let _ = write!(
+                sql,
+                " AND id NOT IN (SELECT {column} FROM {table} WHERE {column} IS NOT NULL)"
+            );
+        }
+    }
+    connection.execute(&sql, [format!("[{}]", known.join(","))])?;
     state.processes_pruned();
     Ok(())
 }
@@ -254,14 +277,12 @@ fn drop_unused_names(connection: &Connection, state: &mut State) -> rusqlite::Re
          INSERT INTO used SELECT DISTINCT server_service_id, NULL FROM connection; \
          INSERT INTO used SELECT DISTINCT service_id, NULL FROM process;",
     )?;
-    let segments = connection
-        .prepare("SELECT id FROM segment")?
-        .query_map([], |row| row.get(0))?
-        .collect::<rusqlite::Result<Vec<i64>>>()?;
-    for id in segments {
+    for id in segments(connection)? {
         connection.execute_batch(&format!(
             "INSERT INTO used SELECT DISTINCT server_service_id, route_id FROM rollup_{id}; \
-             INSERT INTO used SELECT DISTINCT client_service_id, NULL FROM rollup_{id};"
+             INSERT INTO used SELECT DISTINCT client_service_id, NULL FROM rollup_{id}; \
+             INSERT INTO used SELECT DISTINCT server_service_id, NULL FROM udp_flow_{id}; \
+             INSERT INTO used SELECT DISTINCT client_service_id, NULL FROM udp_flow_{id};"
         ))?;
     }
     connection.execute_batch(
@@ -270,6 +291,13 @@ fn drop_unused_names(connection: &Connection, state: &mut State) -> rusqlite::Re
          AND id NOT IN (SELECT service_id FROM route); DROP TABLE used;",
     )?;
     state.names.load(connection)
+}
+
+fn segments(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
+    connection
+        .prepare("SELECT id FROM segment")?
+        .query_map([], |row| row.get(0))?
+        .collect()
 }
 
 fn nanoseconds(duration: std::time::Duration) -> u64 {

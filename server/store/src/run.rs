@@ -9,7 +9,7 @@ use crate::coverage::{CoverageRows, Unseen};
 use crate::integer::{signed, unsigned};
 use crate::options::{Options, Source, StopReason};
 use crate::segment;
-use crate::state::{Ids, NEXT_CONNECTION, NEXT_EXCHANGE};
+use crate::state::{Ids, NEXT_CONNECTION, NEXT_DNS, NEXT_EXCHANGE};
 
 /// What the store says of itself.
 pub(crate) struct Identity {
@@ -29,6 +29,7 @@ impl Identity {
         insert.execute(("key_fingerprint", key_fingerprint))?;
         insert.execute((NEXT_EXCHANGE, "1"))?;
         insert.execute((NEXT_CONNECTION, "1"))?;
+        insert.execute((NEXT_DNS, "1"))?;
         let mut select = connection.prepare("SELECT value FROM meta WHERE key = ?")?;
         let mut value = |key: &str| select.query_row([key], |row| row.get::<_, String>(0));
         // A number that cannot be read would be a number given out twice.
@@ -51,6 +52,7 @@ impl Identity {
             ids: Ids {
                 exchange: number(value(NEXT_EXCHANGE)?)?,
                 connection: number(value(NEXT_CONNECTION)?)?,
+                dns: number(value(NEXT_DNS)?)?,
                 process,
             },
         })

@@ -14,10 +14,13 @@ pub(crate) struct Segment {
     pub(crate) id: i64,
     pub(crate) created_ns: u64,
     pub(crate) rows: u64,
+    /// Of other kinds: DNS exchanges, UDP flows.
+    pub(crate) others: u64,
     /// The next id of a connection when it began.
     first_connection: i64,
     /// How often the wall clock was set back.
     clock_epoch: i64,
+    /// Of exchanges and of what is counted in `others`.
     span_ns: Option<(i64, i64)>,
     block: Option<Block>,
     /// Whether the block has changed in this batch.
@@ -62,15 +65,27 @@ impl Segment {
             [id],
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )?;
+        let (others, first_ns, last_ns): (i64, Option<i64>, Option<i64>) = connection.query_row(
+            &format!(
+                "SELECT COUNT(*), MIN(start_ns), MAX(start_ns) FROM \
+                 (SELECT start_ns FROM dns_exchange_{id} UNION ALL SELECT start_ns FROM udp_flow_{id})"
+            ),
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )?;
         let mut segment = Self {
             id,
             created_ns: unsigned(created_ns),
             rows: unsigned(rows),
+            others: unsigned(others),
             first_connection,
             clock_epoch,
             span_ns: min_ns.zip(max_ns),
             ..Self::default()
         };
+        for at_ns in [first_ns, last_ns].into_iter().flatten() {
+            segment.span_ns = Some(widened(segment.span_ns, at_ns));
+        }
         if beginning.is_set_back {
             segment.roll(connection, beginning)?;
         }
@@ -93,9 +108,15 @@ impl Segment {
         Ok(())
     }
 
+    /// A row of another kind came.
+    pub(crate) fn add_other(&mut self, at_ns: i64) {
+        self.others += 1;
+        self.span_ns = Some(widened(self.span_ns, at_ns));
+    }
+
     /// Whether dropping it would drop anything: exchanges, or connections, on which there may be none.
     pub(crate) fn has_data(&self, next_connection: i64) -> bool {
-        self.rows > 0 || next_connection > self.first_connection
+        self.rows + self.others > 0 || next_connection > self.first_connection
     }
 
     /// Brings the segment's own row up to date.

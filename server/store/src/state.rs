@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use headwater_model::{ConnectionKey, CoverageKind, Event, ExchangeKey, ProcessKey};
+use headwater_model::{ConnectionKey, CoverageKind, Event, ExchangeKey, ProcessKey, UdpFlowKey};
 use headwater_pack::Packer;
 use rusqlite::{Connection, params};
 
@@ -21,6 +21,7 @@ use crate::run::Begun;
 use crate::segment::{Beginning, Segment};
 use crate::statements::{Statements, insert_pack};
 use crate::templates::Templates;
+use crate::udp_flow::KnownUdpFlow;
 use crate::{codes, exchange};
 
 /// The next ids, never given out twice.
@@ -29,6 +30,7 @@ pub(crate) struct Ids {
     pub(crate) exchange: i64,
     pub(crate) connection: i64,
     pub(crate) process: i64,
+    pub(crate) dns: i64,
 }
 
 /// What the writer remembers.
@@ -44,6 +46,10 @@ pub(crate) struct State {
     /// Connections that have ended, oldest first, and the batch in which they did.
     pub(crate) ended: VecDeque<(ConnectionKey, u64)>,
     pub(crate) processes: Ledger<ProcessKey, KnownProcess>,
+    /// What is added to a DNS exchange's key to make its id: keys count up from one.
+    pub(crate) dns_base: i64,
+    /// UDP flows that have a row.
+    pub(crate) udp_flows: Ledger<UdpFlowKey, KnownUdpFlow>,
     /// Exchanges stored before their end.
     pub(crate) open: Ledger<ExchangeKey, OpenExchange>,
     /// Exchanges stored as open whose end was lost with a batch.
@@ -87,6 +93,8 @@ impl State {
             connections: Ledger::default(),
             ended: VecDeque::new(),
             processes: Ledger::default(),
+            dns_base: ids.dns - 1,
+            udp_flows: Ledger::default(),
             open: Ledger::default(),
             stuck: Vec::new(),
             names: Names::default(),
@@ -113,6 +121,8 @@ impl State {
             Event::Connection(connection) => self.connection(statements, connection),
             Event::Process(process) => self.process(statements.connection, process),
             Event::ProcessEnd(end) => self.process_ended(statements.connection, end),
+            Event::Dns(exchange) => self.dns(statements.connection, exchange),
+            Event::UdpFlow(flow) => self.udp_flow(statements.connection, flow),
             Event::Coverage(coverage) => {
                 self.coverage
                     .write(statements.connection, self.run_id, coverage.into())
@@ -160,6 +170,7 @@ impl State {
                 self.ids.connection,
                 self.committed.0.connection,
             ),
+            (NEXT_DNS, self.ids.dns, self.committed.0.dns),
         ] {
             if now != before {
                 connection
@@ -176,10 +187,12 @@ impl State {
         self.committed = (self.ids, self.segment);
         self.connections.confirm();
         self.processes.confirm();
+        self.udp_flows.confirm();
         self.open.confirm();
         self.stuck.clear();
         self.batch += 1;
         self.forget_ended();
+        self.forget_udp_flows();
     }
 
     /// The batch was rolled back.
@@ -187,6 +200,7 @@ impl State {
         (self.ids, self.segment) = self.committed;
         self.connections.restore();
         self.processes.restore();
+        self.udp_flows.restore();
         let batch = self.batch;
         self.ended.retain(|(_, ended_in)| *ended_in < batch);
         for (key, open) in self.open.restore() {
@@ -207,6 +221,8 @@ impl State {
         self.ended.clear();
         self.processes = Ledger::default();
         self.open = Ledger::default();
+        self.udp_flows = Ledger::default();
+        self.dns_base = self.ids.dns - 1;
     }
 
     /// Closes the segment and begins the next.
@@ -283,6 +299,7 @@ impl State {
     /// After retention: what lay in the segments before `oldest` is gone.
     pub(crate) fn forget_segments(&mut self, oldest: i64) {
         self.open.forget(|_, open| open.key.segment >= oldest);
+        self.udp_flows.forget(|_, flow| flow.segment >= oldest);
         self.coverage.clear();
         self.forget_processes();
     }
@@ -291,6 +308,7 @@ impl State {
 /// Keys of `meta`.
 pub(crate) const NEXT_EXCHANGE: &str = "next_exchange_id";
 pub(crate) const NEXT_CONNECTION: &str = "next_connection_id";
+pub(crate) const NEXT_DNS: &str = "next_dns_exchange_id";
 const MOST_STUCK: usize = 4_096;
 const MOST_ENDED: usize = 16_384;
 const BATCHES_AFTER_END: u64 = 8;

@@ -1,5 +1,6 @@
 //! Batches, restarts, roll-ups, caps and failures, on a fresh store each.
 
+mod dns;
 mod fixture;
 mod limits;
 mod migration;

@@ -253,7 +253,7 @@ impl Writer {
         let segment = &self.state.segment;
         let age = Duration::from_nanos(now_ns.saturating_sub(segment.created_ns));
         let is_old = age >= self.options.segment_age && self.state.segment_has_data();
-        if is_old || segment.rows >= self.options.segment_rows {
+        if is_old || segment.rows + segment.others >= self.options.segment_rows {
             self.roll(now_ns)?;
         }
         Ok(())

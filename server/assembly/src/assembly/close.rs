@@ -167,6 +167,7 @@ impl<I: Identities> Assembly<I> {
 
     /// Ends everything, at the end of the recorder or of a capture file. Connections stay open in the store: they are.
     pub fn finish_all(&mut self, at_ns: u64) {
+        self.finish_datagrams(at_ns);
         for place in self.table.in_use() {
             let Some(conversation) = self.table.get_mut(place) else {
                 continue;
@@ -187,6 +188,7 @@ impl<I: Identities> Assembly<I> {
         if conversation.own() || conversation.parties.iter().all(|party| party.bytes == 0) {
             return;
         }
+        self.tally.dns_not_read += conversation.dns_not_read();
         match conversation.protocol {
             Some("tls") => self.tally.tls += 1,
             None if conversation.host.is_none() => self.tally.other += 1,

@@ -29,6 +29,13 @@ impl<I: Identities> Assembly<I> {
             let Some(conversation) = self.table.get_mut(place) else {
                 continue;
             };
+            if conversation.is_dns() {
+                conversation.dns_tick(now_ns);
+                self.deliver(place);
+            }
+            let Some(conversation) = self.table.get_mut(place) else {
+                continue;
+            };
             if !conversation.has_open() {
                 if !conversation.announced
                     && now_ns.saturating_sub(conversation.start_ns) > SHOWN_AFTER_NS

@@ -5,6 +5,7 @@
 )]
 
 mod counts;
+mod dns;
 mod hostile;
 mod outcomes;
 mod pairing;

@@ -171,7 +171,11 @@ fn garbage_never_panics_and_ends_each_exchange_once() {
                         ended.insert(one.key);
                     }
                 }
-                Event::Coverage(_) | Event::Process(_) | Event::ProcessEnd(_) => {}
+                Event::Coverage(_)
+                | Event::Dns(_)
+                | Event::Process(_)
+                | Event::ProcessEnd(_)
+                | Event::UdpFlow(_) => {}
             }
         }
     }

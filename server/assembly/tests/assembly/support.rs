@@ -115,7 +115,11 @@ pub(crate) fn results(subject: &mut Subject) -> (Vec<Connection>, Vec<Exchange>)
                 connections.insert(one.key, *one);
             }
             Event::Exchange(one) => exchanges.push(*one),
-            Event::Coverage(_) | Event::Process(_) | Event::ProcessEnd(_) => {}
+            Event::Coverage(_)
+            | Event::Dns(_)
+            | Event::Process(_)
+            | Event::ProcessEnd(_)
+            | Event::UdpFlow(_) => {}
         }
     }
     (connections.into_values().collect(), exchanges)

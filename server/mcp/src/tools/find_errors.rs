@@ -16,15 +16,17 @@ const ONLY_SERVER: Parameter = Parameter {
     name: "without_client_errors",
     kind: Kind::Flag,
     required: false,
-    description: "Leave out responses 400 to 499",
+    description: "Leave out responses 400 to 499 and dns_nxdomain",
 };
 
 pub(super) static DECLARATION: Declaration = Declaration {
     name: "find_errors",
     title: "Failures, grouped",
     description: "Failures in a window grouped by service, route and kind: HTTP status 4xx and 5xx, reset, closed, refused, gave_up, \
-        timed_out, malformed, unreachable, server_process_killed (its process died with the exchange open; also _failed, client_), each with counts, first and last time, and example ids for get_exchange (c_… where \
-        a connection was refused and no exchange came to be). Use it first when something is broken.",
+        timed_out, malformed, unreachable, server_process_killed (its process died with the exchange open; also _failed, client_), \
+        dns_nxdomain, dns_servfail and the like, dns_no_answer, each with counts, first and last time, and example ids: x_… for \
+        get_exchange, d_… for search_dns, c_… where a connection was refused and no exchange came to be. Use it first when \
+        something is broken.",
     parameters: &[
         SINCE,
         UNTIL,

@@ -16,7 +16,7 @@ pub(super) static DECLARATION: Declaration = Declaration {
     name: "get_exchange",
     title: "One exchange in full",
     description: "One exchange by its id (x_…): request and response with all header fields, both ends with process and container, \
-        timing split, what the outcome means, the evidence for owners and threads, and what could not be seen. With header, one \
+        timing split, the DNS answer that its connection used, what the outcome means, the evidence for owners and threads, and what could not be seen. With header, one \
         long value whole, in pages.",
     parameters: &[
         ID,
@@ -123,6 +123,10 @@ const FACTS: &[FactSpec] = facts_of!(
     fact("connection.ordinal", "integer"),
     fact("connection.close_reason", "string"),
     fact("connection.joined_midstream", "boolean"),
+    captured("resolution.name"),
+    fact("resolution.before_ms", "number"),
+    fact("resolution.asked_by", "string"),
+    fact("resolution.dns_exchange", "string"),
     fact("http2.stream_id", "integer"),
     fact("http2.error", "string"),
     fact("http2.error_by", "string"),
@@ -274,6 +278,20 @@ fn facts(output: &mut Output, exchange: &ExchangeDetail) {
         "connection.joined_midstream",
         exchange.joined_midstream,
     );
+    if let Some(resolution) = &exchange.resolution {
+        output.tell(FACTS, "resolution.name", value(&resolution.name));
+        output.tell(
+            FACTS,
+            "resolution.before_ms",
+            milliseconds(Some(resolution.before_ns)),
+        );
+        output.tell(FACTS, "resolution.asked_by", resolution.asked_by);
+        output.tell(
+            FACTS,
+            "resolution.dns_exchange",
+            resolution.exchange_id.as_str(),
+        );
+    }
 }
 
 fn protocol(output: &mut Output, exchange: &ExchangeDetail) {

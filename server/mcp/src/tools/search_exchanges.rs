@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Asking, Declaration, ToolError, milliseconds, window};
 use crate::{
     Arguments, Kind, Output, Parameter,
-    arguments::common::{CURSOR, DETAIL, LIMIT, MAX_TOKENS, SERVICE, SINCE, UNTIL},
+    arguments::common::{CURSOR, DETAIL, LIMIT, MAX_TOKENS, PEER, SERVICE, SINCE, UNTIL},
     budget::{Fit, Fitting},
     escape::cell,
     output::{Table, TableSpec, captured_column, column, detailed},
@@ -47,7 +47,7 @@ pub(super) static DECLARATION: Declaration = Declaration {
         SINCE,
         UNTIL,
         SERVICE,
-        Parameter::text("peer", "Calling service: part of its name"),
+        PEER,
         Parameter::text("method", "Request method, exactly"),
         Parameter::text("path", "Part of the path; =/exact; * is a wildcard"),
         Parameter::text("status", "404, 5xx, 400-499, or several with commas"),

@@ -30,6 +30,8 @@ const FACTS: &[FactSpec] = &[
     fact("recorded.newest", "string"),
     fact("recorded.exchanges", "integer"),
     fact("recorded.connections", "integer"),
+    fact("recorded.dns_exchanges", "integer"),
+    fact("recorded.udp_flows", "integer"),
     fact("recorded.services", "integer"),
     fact("recorder.source", "string"),
     fact("recorder.started", "string"),
@@ -61,6 +63,8 @@ pub(super) async fn answer(
         output.tell(FACTS, "recorded.newest", status.newest_ns.map(rfc3339));
         output.tell(FACTS, "recorded.exchanges", status.exchanges);
         output.tell(FACTS, "recorded.connections", status.connections);
+        output.tell(FACTS, "recorded.dns_exchanges", status.dns_exchanges);
+        output.tell(FACTS, "recorded.udp_flows", status.udp_flows);
         output.tell(FACTS, "recorded.services", status.services);
         output.tell(FACTS, "store.bytes", status.store_bytes);
         output.tell(FACTS, "recorder.source", status.source.clone());
@@ -71,7 +75,7 @@ pub(super) async fn answer(
         );
         output.tell(FACTS, "recorder.version", status.recorder_version.clone());
         output.tell(FACTS, "recorder.settings", status.settings.clone());
-        output.notes.push("bodies are never kept; what is inside TLS, WebSocket, UDP and Unix sockets is not seen by this version; values in braces such as {bearer:9f31c0aa12bb34cd:812} are keyed hashes, equal where the values were equal".to_owned());
+        output.notes.push("bodies are never kept; what is inside TLS, WebSocket, QUIC, UDP other than DNS and Unix sockets is not seen by this version; values in braces such as {bearer:9f31c0aa12bb34cd:812} are keyed hashes, equal where the values were equal".to_owned());
     }
     Ok(squeeze(output, arguments.max_tokens()))
 }

@@ -117,6 +117,28 @@ impl Fixture {
         Store::new(&self.path)
     }
 
+    /// A DNS exchange that had no answer or, with a response code, an alias for one.
+    pub(crate) fn dns(&self, id: i64, name: &str, rcode: Option<i64>) {
+        let answered = rcode.is_some();
+        let kind = rcode.map_or(3999, |rcode| 3000 + rcode);
+        self.writer
+            .execute(
+                "INSERT INTO dns_exchange_1 VALUES (?1, ?2, ?3, 9000000, 2, 1, '127.0.0.1', 40000, 1, 9, 2, 'turn_start', \
+                 '127.0.0.1', 53, 1, 9, 1, 'turn_start', 0, NULL, 7, ?4, 1, 1, 0, ?5, ?6, 0, ?7, 2, ?4, 0, 60, 30, 80, ?8)",
+                params![
+                    id,
+                    self.now_ns - 60 * SECOND,
+                    answered.then_some(4_000_000),
+                    name,
+                    if answered { 0 } else { 2 },
+                    rcode,
+                    answered.then_some("10.0.0.2,fd00::2"),
+                    (kind != 3000).then_some(kind)
+                ],
+            )
+            .unwrap();
+    }
+
     pub(crate) fn service(&self, id: i64, name: &str, route: &str) {
         self.writer
             .execute(
@@ -265,6 +287,9 @@ pub(crate) fn varied() -> Fixture {
         })
         .collect();
     fixture.commit(&rows);
+    for (id, hostile) in (1..).zip(HOSTILE.iter().cycle().take(300)) {
+        fixture.dns(id, &format!("{hostile}.{id}.internal"), Some(id % 6));
+    }
     for (kind, detail) in [
         ("ring_lost", None),
         ("filtered", Some("port=80")),

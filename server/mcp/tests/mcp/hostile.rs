@@ -23,6 +23,7 @@ fn hostile() -> Fixture {
             (format!("x-{CANARY}{text}"), "1".to_owned()),
         ];
         fixture.commit(&[row]);
+        fixture.dns(at, &format!("{CANARY}{text}"), Some(0));
     }
     fixture
 }

@@ -4,10 +4,12 @@ use headwater_redact::{HeaderField, render_headers};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{ExchangeDetail, HeaderLine, MessageDetail, end, explained, protocol};
+use super::{
+    ExchangeDetail, HeaderLine, MessageDetail, ResolutionDetail, end, explained, protocol,
+};
 use crate::QueryError;
 use crate::answer::Window;
-use crate::id::{ConnectionId, ExchangeId};
+use crate::id::{ConnectionId, DnsId, ExchangeId};
 use crate::integer::{narrow, unsigned};
 use crate::outcome;
 use crate::snapshot::Snapshot;
@@ -169,6 +171,7 @@ impl Record {
             connection_close_reason: ends.close_reason,
             joined_midstream: ends.joined_midstream,
             gaps: self.gaps()?,
+            resolution: resolution(snapshot, connection).await?,
             http2: protocol::http2(row)?,
             grpc: protocol::grpc(row)?,
         })
@@ -267,6 +270,30 @@ impl Timing {
     fn at(&self, delta: Option<u64>) -> Option<u64> {
         delta.map(|delta| self.start_ns.saturating_add(delta))
     }
+}
+
+/// The name that the connection's server was found by.
+async fn resolution(
+    snapshot: &mut Snapshot,
+    connection: i64,
+) -> Result<Option<ResolutionDetail>, QueryError> {
+    let sql = "SELECT name, before_ns, dns_exchange_id, evidence FROM connection_resolution WHERE connection_id = ?";
+    let row = sqlx::query(sql)
+        .bind(connection)
+        .fetch_optional(snapshot.connection())
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let evidence: &str = row.try_get(3)?;
+    Ok(Some(ResolutionDetail {
+        name: row.try_get(0)?,
+        before_ns: unsigned(row.try_get(1)?),
+        exchange_id: DnsId(unsigned(row.try_get(2)?)).printed(&snapshot.tag()),
+        asked_by: if evidence == "none" {
+            "namespace"
+        } else {
+            "process"
+        },
+    }))
 }
 
 fn lines(fields: Vec<HeaderField>) -> Vec<HeaderLine> {

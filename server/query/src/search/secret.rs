@@ -55,6 +55,13 @@ impl Secrets {
         self.key.as_ref().and_then(|key| redacted(key, text))
     }
 
+    /// A part of a host name as it is stored, when its labels are token-shaped.
+    pub(crate) fn redacted_host(&self, text: &str) -> Option<String> {
+        let mut redactor = Redactor::new(self.key.as_ref()?, &Policy::default());
+        let redacted = redactor.host(text.as_bytes()).as_str().to_owned();
+        (redacted != text).then_some(redacted)
+    }
+
     /// What to say when values could only be compared as they stand.
     pub(crate) fn remark(&self, window: Window, query: &SearchQuery) -> Option<CoverageItem> {
         if !self.unavailable {

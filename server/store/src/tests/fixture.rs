@@ -93,6 +93,7 @@ impl Fixture {
             client_bytes: 100,
             server_bytes: 200,
             retransmits: 0,
+            resolution: None,
         }))
     }
 

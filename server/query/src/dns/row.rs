@@ -1,0 +1,151 @@
+//! One row of `dns_exchange_N` as it is told.
+
+use std::collections::BTreeSet;
+
+use headwater_protocols::dns;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::OUTCOMES;
+use crate::id::{ConnectionId, DnsId};
+use crate::integer::{narrow, unsigned};
+use crate::names::{ServiceNames, with_port};
+use crate::snapshot::Snapshot;
+use crate::{QueryError, outcome};
+
+/// One DNS exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnsRow {
+    /// Printable id, `d_…`.
+    pub id: String,
+    /// The query's first try.
+    pub start_ns: u64,
+    /// Asking service. Untrusted.
+    pub client: String,
+    /// Answering service. Untrusted.
+    pub server: String,
+    /// Name asked for, redacted. Untrusted.
+    pub name: Option<String>,
+    /// Type, by name.
+    pub kind: Option<String>,
+    /// Class, by name.
+    pub class: Option<String>,
+    /// Response code, by name.
+    pub rcode: Option<String>,
+    /// Outcome name.
+    pub outcome: &'static str,
+    /// First try to answer.
+    pub latency_ns: Option<u64>,
+    /// Addresses in the answer, at most sixteen.
+    pub addresses: Vec<String>,
+    /// How many addresses there were.
+    pub address_count: u64,
+    /// What aliases in the answer stand for, redacted. Untrusted.
+    pub aliases: Vec<String>,
+    /// Records of other types.
+    pub other_count: u64,
+    /// The least time to live, in seconds.
+    pub minimum_ttl_s: Option<u64>,
+    /// udp or tcp.
+    pub transport: &'static str,
+    /// How often the query was sent again.
+    pub retries: u64,
+    /// Whether the answer did not fit.
+    pub truncated: bool,
+    /// Address and port of who asked.
+    pub client_address: String,
+    /// Process that asked.
+    pub client_pid: Option<u32>,
+    /// none, socket_lock, turn_start, proc.
+    pub client_evidence: String,
+    /// Address and port of who was asked.
+    pub server_address: String,
+    /// Printable connection id, over TCP.
+    pub connection_id: Option<String>,
+}
+
+/// Tells rows that were read by `COLUMNS`.
+pub(super) async fn told(
+    snapshot: &mut Snapshot,
+    rows: &[SqliteRow],
+) -> Result<Vec<DnsRow>, QueryError> {
+    let mut services = BTreeSet::new();
+    for row in rows {
+        services.extend([row.try_get::<i64, _>(3)?, row.try_get(4)?]);
+    }
+    let names = ServiceNames::load(snapshot, services).await?;
+    let tag = snapshot.tag();
+    rows.iter().map(|row| line(row, &names, &tag)).collect()
+}
+
+fn line(row: &SqliteRow, names: &ServiceNames, tag: &str) -> Result<DnsRow, QueryError> {
+    let count = |column: &str| row.try_get::<i64, _>(column).map(unsigned);
+    let code = |column: &str| {
+        row.try_get::<Option<i64>, _>(column)
+            .map(|code| code.map(narrow::<u16>))
+    };
+    let list = |column: &str| {
+        row.try_get::<Option<&str>, _>(column).map(|text| {
+            let parts = text.into_iter().flat_map(|text| text.split(','));
+            parts.map(str::to_owned).collect::<Vec<_>>()
+        })
+    };
+    let address = |end: &str| -> Result<String, QueryError> {
+        let port = row.try_get::<i64, _>(format!("{end}_port").as_str())?;
+        Ok(with_port(
+            row.try_get(format!("{end}_address").as_str())?,
+            narrow(port),
+        ))
+    };
+    let number: i64 = row.try_get("outcome")?;
+    let latency: Option<i64> = row.try_get(2)?;
+    let flags: i64 = row.try_get("flags")?;
+    let connection: Option<i64> = row.try_get("connection_id")?;
+    let pid: Option<i64> = row.try_get("pid")?;
+    let ttl: Option<i64> = row.try_get("minimum_ttl_s")?;
+    Ok(DnsRow {
+        id: DnsId(unsigned(row.try_get(0)?)).printed(tag),
+        start_ns: unsigned(row.try_get(1)?),
+        client: names.of(row.try_get(3)?).shown,
+        server: names.of(row.try_get(4)?).shown,
+        name: row.try_get("dns_question_name")?,
+        kind: code("question_type")?.map(|code| dns::Type(code).to_string()),
+        class: code("question_class")?.map(|code| dns::Class(code).to_string()),
+        rcode: code("rcode")?.map(|code| outcome::rcode(code.into())),
+        outcome: name(number),
+        latency_ns: latency.filter(|_| number != QUERY_NOT_SEEN).map(unsigned),
+        addresses: list("dns_answers")?,
+        address_count: count("address_count")?,
+        aliases: list("aliases")?,
+        other_count: count("other_count")?,
+        minimum_ttl_s: ttl.map(unsigned),
+        transport: if count("network_transport")? == 1 {
+            "tcp"
+        } else {
+            "udp"
+        },
+        retries: count("retries")?,
+        truncated: flags & 2 != 0,
+        client_address: address("client")?,
+        client_pid: pid.map(narrow),
+        client_evidence: row.try_get("client_process_evidence")?,
+        server_address: address("server")?,
+        connection_id: connection.map(|id| ConnectionId(unsigned(id)).printed(tag)),
+    })
+}
+
+fn name(outcome: i64) -> &'static str {
+    usize::try_from(outcome)
+        .ok()
+        .and_then(|outcome| OUTCOMES.get(outcome))
+        .copied()
+        .unwrap_or("unknown")
+}
+
+const QUERY_NOT_SEEN: i64 = 3;
+/// What is read of each.
+pub(super) const COLUMNS: &str = "d.id, d.start_ns, d.answer_delta_ns, d.client_service_id, d.server_service_id, d.client_address, \
+    d.client_port, d.server_address, d.server_port, d.client_process_evidence, d.network_transport, d.connection_id, \
+    d.dns_question_name, d.question_type, d.question_class, d.retries, d.outcome, d.rcode, d.flags, d.dns_answers, \
+    d.address_count, d.aliases, d.other_count, d.minimum_ttl_s, \
+    (SELECT p.pid FROM process p WHERE p.id = d.client_process_id) AS pid";

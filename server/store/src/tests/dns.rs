@@ -1,0 +1,226 @@
+//! DNS exchanges and UDP flows: rows, roll-ups, segments, and what is resolved from them.
+
+use std::net::IpAddr;
+
+use headwater_model::{
+    CloseReason, ConnectionEnd, DnsAnswer, DnsExchange, DnsKey, DnsOutcome, DnsQuestion, Event,
+    Evidence, Resolution, Transport, UdpCount, UdpFlow, UdpFlowKey,
+};
+
+use super::fixture::{Fixture, SECOND, START};
+
+impl Fixture {
+    fn end(&mut self, name: &str, port: u16, serves: bool) -> ConnectionEnd {
+        let address: IpAddr = [127, 0, 0, 1].into();
+        ConnectionEnd {
+            address,
+            port,
+            peer_address: address,
+            peer_port: 1,
+            local: true,
+            netns: 1,
+            cookie: 1,
+            process: None,
+            process_evidence: Evidence::TurnStart,
+            service: self.service(name, serves.then_some(port)),
+        }
+    }
+
+    fn dns(&mut self, key: u64, rcode: Option<u16>) -> DnsExchange {
+        let start_ns = START + key * SECOND;
+        let answer = rcode.map(|rcode| DnsAnswer {
+            at_ns: start_ns + 1_000,
+            rcode,
+            authoritative: true,
+            truncated: false,
+            addresses: vec![[10, 0, 0, 2].into(), [10, 0, 0, 3].into()],
+            address_count: 2,
+            aliases: vec![self.name("b.example")],
+            other_count: 1,
+            minimum_ttl_s: Some(60),
+            bytes: 80,
+            is_cut: false,
+        });
+        DnsExchange {
+            key: DnsKey(key),
+            client: self.end("curl", 40_000, false),
+            server: self.end("dnsmasq", 53, true),
+            transport: Transport::Udp,
+            connection: None,
+            id: 7,
+            question: Some(DnsQuestion {
+                name: self.name("a.example"),
+                kind: 1,
+                class: 1,
+            }),
+            start_ns,
+            retries: 2,
+            query_bytes: 30,
+            outcome: if answer.is_some() {
+                DnsOutcome::Answered
+            } else {
+                DnsOutcome::NoAnswer
+            },
+            answer,
+            end_ns: start_ns + 2_000,
+        }
+    }
+
+    fn name(&mut self, name: &str) -> headwater_redact::Text {
+        self.service(name, None).name
+    }
+
+    fn udp_flow(&mut self, key: u64, packets: u64) -> Event {
+        let count = UdpCount {
+            packets,
+            bytes: packets * 100,
+        };
+        Event::UdpFlow(Box::new(UdpFlow {
+            key: UdpFlowKey(key),
+            client: self.end("curl", 40_000, false),
+            server: self.end("ntpd", 123, true),
+            start_ns: START,
+            last_ns: START + packets,
+            sent: count,
+            received: UdpCount::default(),
+            quic: None,
+        }))
+    }
+}
+
+#[test]
+fn exchanges_are_rows_and_counted_by_response_code() {
+    let mut fixture = Fixture::new();
+    let mut writer = fixture.writer(START);
+    for (key, rcode) in [(1, Some(0)), (2, Some(3)), (3, Some(3)), (4, None)] {
+        let exchange = fixture.dns(key, rcode);
+        writer.apply(&Event::Dns(Box::new(exchange))).unwrap();
+    }
+    writer.commit(START).unwrap();
+    for (sql, expected) in [
+        (
+            "SELECT COUNT(*) FROM dns_exchange_1 WHERE id BETWEEN 1 AND 4",
+            4,
+        ),
+        (
+            "SELECT answer_delta_ns FROM dns_exchange_1 WHERE id = 1",
+            1_000,
+        ),
+        (
+            "SELECT minimum_ttl_s FROM dns_exchange_1 WHERE dns_answers = '10.0.0.2,10.0.0.3' AND id = 1",
+            60,
+        ),
+        (
+            "SELECT COUNT(*) FROM dns_exchange_1 WHERE aliases = 'b.example'",
+            3,
+        ),
+        (
+            "SELECT COUNT(*) FROM dns_exchange_1 WHERE error_kind = 3003 AND rcode = 3",
+            2,
+        ),
+        (
+            "SELECT outcome FROM dns_exchange_1 WHERE error_kind = 3999",
+            2,
+        ),
+        (
+            "SELECT count FROM rollup_1 WHERE kind = 3000 AND method = 'DNS'",
+            1,
+        ),
+        ("SELECT SUM(count) FROM rollup_1 WHERE kind = 3003", 2),
+        (
+            "SELECT value FROM meta WHERE key = 'next_dns_exchange_id'",
+            5,
+        ),
+    ] {
+        let found = if sql.contains("value") {
+            writer.number(
+                "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'next_dns_exchange_id'",
+            )
+        } else {
+            writer.number(sql)
+        };
+        assert_eq!(found, expected, "{sql}");
+    }
+}
+
+#[test]
+fn ids_go_on_after_a_restart_and_with_another_reader() {
+    let mut fixture = Fixture::new();
+    for first in [1, 3] {
+        let mut writer = fixture.writer(START);
+        let exchange = Event::Dns(Box::new(fixture.dns(1, Some(0))));
+        writer.apply(&exchange).unwrap();
+        writer.commit(START).unwrap();
+        writer.forget_keys();
+        writer.apply(&exchange).unwrap();
+        writer.commit(START).unwrap();
+        assert_eq!(
+            writer.number("SELECT MAX(id) FROM dns_exchange_1"),
+            first + 1
+        );
+    }
+}
+
+#[test]
+fn a_connection_names_the_exchange_it_was_found_by() {
+    let mut fixture = Fixture::new();
+    let mut writer = fixture.writer(START);
+    let exchange = fixture.dns(6, Some(0));
+    let Event::Connection(mut connection) = fixture.connection(1, CloseReason::Open) else {
+        unreachable!()
+    };
+    connection.resolution = Some(Box::new(Resolution {
+        exchange: exchange.key,
+        name: fixture.name("a.example"),
+        before_ns: 40,
+        evidence: Evidence::None,
+    }));
+    writer.apply(&Event::Dns(Box::new(exchange))).unwrap();
+    writer.apply(&Event::Connection(connection)).unwrap();
+    writer.commit(START).unwrap();
+    assert_eq!(
+        writer.number(
+            "SELECT d.id FROM connection_resolution r JOIN dns_exchange_1 d ON d.id = r.dns_exchange_id \
+             WHERE r.connection_id = 1 AND r.before_ns = 40 AND r.name = d.dns_question_name"
+        ),
+        6
+    );
+}
+
+#[test]
+fn a_flow_is_one_row_wherever_it_began() {
+    let mut fixture = Fixture::new();
+    let mut writer = fixture.writer(START);
+    writer.apply(&fixture.udp_flow(1, 5)).unwrap();
+    writer.commit(START).unwrap();
+    assert!(writer.roll(START).unwrap());
+    writer.apply(&fixture.udp_flow(1, 9)).unwrap();
+    writer.apply(&fixture.udp_flow(2, 1)).unwrap();
+    writer.commit(START).unwrap();
+    assert_eq!(
+        writer.number("SELECT client_bytes FROM udp_flow_1 WHERE client_packets = 9"),
+        900
+    );
+    assert_eq!(writer.number("SELECT COUNT(*) FROM udp_flow_2"), 1);
+}
+
+#[test]
+fn segments_of_dns_alone_are_dropped_too() {
+    let mut fixture = Fixture::new();
+    let mut options = fixture.options();
+    options.segment_rows = 4;
+    options.max_age = std::time::Duration::from_secs(10);
+    let mut writer = crate::Writer::open(options, START).unwrap();
+    for key in 1..=8 {
+        let exchange = fixture.dns(key, Some(0));
+        writer.apply(&Event::Dns(Box::new(exchange))).unwrap();
+        writer.commit(START + key * SECOND).unwrap();
+    }
+    assert_eq!(writer.number("SELECT COUNT(*) FROM segment"), 3);
+    let retained = writer.retain(START + 60 * SECOND).unwrap();
+    assert_eq!(retained.segments, 2);
+    assert_eq!(
+        writer.number("SELECT COUNT(*) FROM sqlite_master WHERE name LIKE 'dns_exchange__'"),
+        1
+    );
+}
