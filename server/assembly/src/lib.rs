@@ -12,6 +12,7 @@
 mod assembly;
 mod conversation;
 mod dialect;
+mod event_stream;
 mod gauge;
 mod heads;
 mod identity;
@@ -19,6 +20,7 @@ mod input;
 mod pairing;
 mod stream;
 mod table;
+mod websocket;
 
 pub use assembly::{Assembly, Limits, Passed, Tally};
 pub use identity::{Identities, Identity, NoIdentities};

@@ -9,14 +9,18 @@
 mod connection;
 mod coverage;
 mod event;
+mod event_stream;
 mod exchange;
 mod process;
+mod websocket;
 
 pub use connection::{CloseReason, Connection, ConnectionEnd, ConnectionKey, Side};
 pub use coverage::{Coverage, CoverageKind};
 pub use event::Event;
+pub use event_stream::EventStream;
 pub use exchange::{
     Evidence, Exchange, ExchangeKey, Gaps, Grpc, Http2, Http2Error, Message, Messages, Outcome,
     Request, Response,
 };
 pub use process::{Process, ProcessKey, Service, ServiceKind};
+pub use websocket::{WebSocket, WebSocketEnding, WebSocketTally};

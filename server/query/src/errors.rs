@@ -41,7 +41,8 @@ pub struct ErrorGroup {
     pub client: String,
     /// Method and route. Untrusted.
     pub route: String,
-    /// `status 502`, `reset`, `closed`, `refused`, `gave_up`, `timed_out`, `malformed`, `unreachable`.
+    /// `status 502`, `reset`, `closed`, `refused`, `gave_up`, `timed_out`, `malformed`, `unreachable`,
+    /// `grpc unavailable`, `http2 internal_error`, `websocket 1006 abnormal_closure`.
     pub kind: String,
     /// How many.
     pub count: u64,

@@ -33,7 +33,8 @@ mod window;
 pub use answer::{Answer, CoverageItem, Emptiness, Recorder, Window};
 pub use errors::{ErrorGroup, ErrorsQuery};
 pub use exchange::{
-    EndDetail, ExchangeDetail, GrpcDetail, HeaderLine, HeaderPage, Http2Detail, MessageDetail,
+    EndDetail, EventStreamDetail, ExchangeDetail, GrpcDetail, HeaderLine, HeaderPage, Http2Detail,
+    MessageDetail, WebSocketCounts, WebSocketDetail,
 };
 pub use handle::{QueryError, Store};
 pub use id::{ConnectionId, ExchangeId};

@@ -1,6 +1,6 @@
 //! The numbers that the schema gives to outcomes, failures, gaps and evidence, and their names.
 
-use headwater_protocols::{grpc, http2};
+use headwater_protocols::{grpc, http2, websocket};
 
 /// Outcome names in the order of `exchange_N.outcome`.
 pub(crate) const OUTCOMES: [&str; 9] = [
@@ -35,7 +35,8 @@ pub(crate) fn failure(kind: i64) -> String {
         6 => "malformed".to_owned(),
         7 => "unreachable".to_owned(),
         GRPC..HTTP2 => format!("grpc {}", grpc_status(kind - GRPC)),
-        HTTP2.. => format!("http2 {}", http2_error(kind - HTTP2)),
+        HTTP2..WEBSOCKET => format!("http2 {}", http2_error(kind - HTTP2)),
+        WEBSOCKET.. => format!("websocket {}", close_code(kind - WEBSOCKET)),
         status => format!("status {status}"),
     }
 }
@@ -44,14 +45,16 @@ pub(crate) fn failure(kind: i64) -> String {
 pub(crate) fn is_error(kind: i64) -> bool {
     match kind {
         GRPC..HTTP2 => matches!(kind - GRPC, 2 | 4 | 12..=15),
+        WEBSOCKET.. => kind - WEBSOCKET < CLOSE_CODES_OF_LIBRARIES,
         1..=7 | 500.. => true,
         _ => false,
     }
 }
 
-/// Whether a kind is the client's own fault: a response 400 to 499, and the other statuses of gRPC.
+/// Whether a kind is the client's own fault: a response 400 to 499, the other statuses of gRPC, and WebSocket's close codes
+/// that say the same (3000 unauthorized, 3003 forbidden, 3008 timeout).
 pub(crate) fn is_client_error(kind: i64) -> bool {
-    matches!(kind, 400..=499 | GRPC..HTTP2) && !is_error(kind)
+    matches!(kind, 400..=499 | GRPC..HTTP2 | WEBSOCKET..) && !is_error(kind)
 }
 
 /// Name of a status of gRPC, or its number.
@@ -66,6 +69,14 @@ pub(crate) fn grpc_status(code: i64) -> String {
 pub(crate) fn http2_error(code: i64) -> String {
     let name = u32::try_from(code).ok().and_then(http2::error_name);
     name.map_or_else(|| code.to_string(), str::to_owned)
+}
+
+/// A close code of WebSocket, with its name where it has one.
+pub(crate) fn close_code(code: i64) -> String {
+    let name = u16::try_from(code)
+        .ok()
+        .and_then(|code| websocket::CloseCode(code).name());
+    name.map_or_else(|| code.to_string(), |name| format!("{code} {name}"))
 }
 
 /// Names of the bits of `exchange_N.gaps`, in order.
@@ -102,3 +113,7 @@ const GAPS: [&str; 9] = [
 const GRPC: i64 = 1000;
 /// and that of error codes of HTTP/2 here.
 const HTTP2: i64 = 2000;
+/// and that of close codes of WebSocket here.
+const WEBSOCKET: i64 = 3000;
+/// Close codes from here on are those of libraries and applications (RFC 6455, 7.4.2).
+const CLOSE_CODES_OF_LIBRARIES: i64 = 3000;

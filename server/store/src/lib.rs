@@ -34,6 +34,7 @@ mod run;
 mod segment;
 mod state;
 mod statements;
+mod streams;
 mod templates;
 mod transaction;
 mod writer;

@@ -5,3 +5,4 @@ mod limits;
 mod migration;
 mod rows;
 mod runs;
+mod streams;

@@ -5,6 +5,7 @@
 )]
 
 mod counts;
+mod event_stream;
 mod hostile;
 mod outcomes;
 mod pairing;
@@ -12,3 +13,4 @@ mod property;
 mod reassembly;
 mod roles;
 mod support;
+mod websocket;

@@ -23,8 +23,8 @@ pub(super) static DECLARATION: Declaration = Declaration {
     name: "find_errors",
     title: "Failures, grouped",
     description: "Failures in a window grouped by service, route and kind: HTTP status 4xx and 5xx, reset, closed, refused, gave_up, \
-        timed_out, malformed, unreachable, each with counts, first and last time, and example ids for get_exchange (c_… where \
-        a connection was refused and no exchange came to be). Use it first when something is broken.",
+        timed_out, malformed, unreachable, grpc, http2 and websocket codes, each with counts, first and last time, and example ids for \
+        get_exchange (c_… where a connection was refused and no exchange came to be). Use it first when something is broken.",
     parameters: &[
         SINCE,
         UNTIL,
