@@ -21,6 +21,7 @@ mod ring;
 mod settings;
 mod task;
 mod turn;
+mod websocket;
 
 use aya_ebpf::{
     macros::{cgroup_skb, raw_tracepoint},
@@ -64,6 +65,38 @@ pub fn frames_egress(ctx: SkBuffContext) -> i32 {
 #[inline(always)]
 pub fn frames_ingress(ctx: SkBuffContext) -> i32 {
     frames::go_on(&ctx, direction::INGRESS);
+    PASS
+}
+
+/// Looks for the end of a head that upgrades.
+#[cgroup_skb]
+#[inline(always)]
+pub fn upgrade_egress(ctx: SkBuffContext) -> i32 {
+    websocket::upgrade(&ctx, direction::EGRESS);
+    PASS
+}
+
+/// As above.
+#[cgroup_skb]
+#[inline(always)]
+pub fn upgrade_ingress(ctx: SkBuffContext) -> i32 {
+    websocket::upgrade(&ctx, direction::INGRESS);
+    PASS
+}
+
+/// Walks frames of WebSocket.
+#[cgroup_skb]
+#[inline(always)]
+pub fn websocket_egress(ctx: SkBuffContext) -> i32 {
+    websocket::go_on(&ctx, direction::EGRESS);
+    PASS
+}
+
+/// As above.
+#[cgroup_skb]
+#[inline(always)]
+pub fn websocket_ingress(ctx: SkBuffContext) -> i32 {
+    websocket::go_on(&ctx, direction::INGRESS);
     PASS
 }
 

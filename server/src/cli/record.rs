@@ -114,7 +114,7 @@ pub(super) fn start(settings: &SessionSettings) -> Result<Session, Exit> {
         settings.store.display()
     ));
     say(
-        "cannot see: what is inside TLS, WebSocket and other protocols (their connections are recorded), UDP, Unix sockets",
+        "cannot see: what is inside TLS and other protocols (their connections are recorded), messages of WebSocket (they are counted), UDP, Unix sockets",
     );
     for words in &session.missing {
         say(&format!("cannot see: {words}"));
