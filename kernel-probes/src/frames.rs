@@ -15,7 +15,7 @@ use aya_ebpf::{
     programs::SkBuffContext,
 };
 use headwater_schema::{
-    flow::{DirectionState, counter, direction_flag},
+    flow::{DirectionState, FlowState, counter, direction_flag, go_on},
     record::{direction, owned, place},
 };
 
@@ -25,6 +25,7 @@ use crate::{
     packet::{load, zero},
     settings,
     turn::{Scene, Step, emit_frame, looks_like_head, sender, smaller},
+    websocket,
 };
 
 /// Frames looked at by one program; 33 tail calls may follow each other.
@@ -37,9 +38,17 @@ const PREFACE: u32 = 24;
 const MESSAGE_PREFIX: u32 = 5;
 
 #[map]
-static GO_ON_EGRESS: ProgramArray = ProgramArray::with_max_entries(1, 0);
+static GO_ON_EGRESS: ProgramArray = ProgramArray::with_max_entries(go_on::COUNT, 0);
 #[map]
-static GO_ON_INGRESS: ProgramArray = ProgramArray::with_max_entries(1, 0);
+static GO_ON_INGRESS: ProgramArray = ProgramArray::with_max_entries(go_on::COUNT, 0);
+
+/// How a packet is to be walked.
+pub enum Walk {
+    /// Not at all: it is told by turns.
+    None,
+    Http2,
+    WebSocket,
+}
 
 /// Whether the packet is to be walked frame by frame; makes the direction ready for that.
 #[inline(always)]
@@ -48,23 +57,36 @@ pub fn are_here(
     scene: &Scene,
     side: &mut DirectionState,
     step: &Step,
-) -> bool {
+) -> Walk {
     if side.flags & direction_flag::FRAMED == 0 {
+        if websocket::is_known(side) {
+            return websocket::goes_on(ctx, scene, side, step);
+        }
         if !(step.first || step.new_turn || side.flags & direction_flag::COPYING != 0)
             || step.ahead != 0
         {
-            return false;
+            return Walk::None;
         }
-        let Some(start) = load::<9>(ctx, scene.payload_at) else {
-            return false;
+        let Some(start) = start_of(ctx, scene.payload_at) else {
+            return if websocket::begins_shortly(ctx, scene, side, step) {
+                Walk::WebSocket
+            } else {
+                Walk::None
+            };
         };
+        let [a, b, c, d, e, f, g, h, i, ..] = start;
+        let header = [a, b, c, d, e, f, g, h, i];
         let begins = if start[0] == b'P' {
-            is_preface(&start) && scene.payload_length >= PREFACE
+            is_preface(&header) && scene.payload_length >= PREFACE
         } else {
-            start[0] == 0 && begins_frames(ctx, scene, &start)
+            start[0] == 0 && begins_frames(ctx, scene, &header)
         };
         if !begins {
-            return false;
+            return if websocket::begins(side, step, &start) {
+                Walk::WebSocket
+            } else {
+                Walk::None
+            };
         }
         side.flags |= direction_flag::FRAMED;
         restart(side);
@@ -74,7 +96,7 @@ pub fn are_here(
             side.frame_left = PREFACE;
             side.frame_copy = PREFACE;
         }
-        return true;
+        return Walk::Http2;
     }
     if step.ahead != 0 {
         side.flags |= direction_flag::ADRIFT;
@@ -86,7 +108,7 @@ pub fn are_here(
     {
         // Text where a frame is due: it was none.
         side.flags &= !(direction_flag::FRAMED | direction_flag::ADRIFT);
-        return false;
+        return Walk::None;
     }
     side.walk_at = 0;
     if side.flags & direction_flag::ADRIFT != 0 {
@@ -100,7 +122,23 @@ pub fn are_here(
             side.flags &= !direction_flag::ADRIFT;
         }
     }
-    true
+    Walk::Http2
+}
+
+/// The first twelve bytes of a payload, or nine of a short one with zeros behind them.
+#[inline(always)]
+fn start_of(ctx: &SkBuffContext, at: u32) -> Option<[u8; 12]> {
+    let mut bytes = core::mem::MaybeUninit::<[u8; 12]>::uninit();
+    let place = bytes.as_mut_ptr().cast();
+    // SAFETY: the helper checks the packet's bounds; it writes as many bytes as it is asked for, zeros when it fails.
+    unsafe {
+        if bpf_skb_load_bytes(ctx.as_ptr().cast(), at, place, 12) != 0
+            && bpf_skb_load_bytes(ctx.as_ptr().cast(), at, place, HEADER) != 0
+        {
+            return None;
+        }
+        Some(bytes.assume_init())
+    }
 }
 
 /// Hands a packet to the program that walks its frames: one that did all would be too much for older verifiers.
@@ -111,19 +149,19 @@ pub fn walk(ctx: &SkBuffContext, scene: &Scene, side: &mut DirectionState) {
     }
     side.payload_at = scene.payload_at;
     side.walk_ack = scene.ack;
-    hand_over(ctx, scene.direction);
+    hand_over(ctx, scene.direction, go_on::FRAMES);
     side.flags |= direction_flag::ADRIFT;
 }
 
 /// Does not return when it succeeds.
 #[inline(always)]
-fn hand_over(ctx: &SkBuffContext, way: u8) {
+pub fn hand_over(ctx: &SkBuffContext, way: u8, program: u32) {
     // SAFETY: the programs in these maps are of this one's type.
     unsafe {
         if way == direction::EGRESS {
-            let _ = GO_ON_EGRESS.tail_call(ctx, 0);
+            let _ = GO_ON_EGRESS.tail_call(ctx, program);
         } else {
-            let _ = GO_ON_INGRESS.tail_call(ctx, 0);
+            let _ = GO_ON_INGRESS.tail_call(ctx, program);
         }
     }
     count(counter::FRAMES_ADRIFT);
@@ -132,11 +170,31 @@ fn hand_over(ctx: &SkBuffContext, way: u8) {
 /// Walks a packet's frames from where the walk is.
 #[inline(always)]
 pub fn go_on(ctx: &SkBuffContext, way: u8) {
-    // SAFETY: helpers without side effects on this context.
-    let (at_ns, cookie) = unsafe { (bpf_ktime_get_boot_ns(), bpf_get_socket_cookie(ctx.as_ptr())) };
-    let Some(state) = flow::find(cookie) else {
+    let Some((scene, state)) = scene_of(ctx, way) else {
         return;
     };
+    let side = if way == direction::INGRESS {
+        &mut state.directions[1]
+    } else {
+        &mut state.directions[0]
+    };
+    for _ in 0..FRAMES {
+        if !one(ctx, &scene, side) {
+            return;
+        }
+    }
+    if side.walk_at < scene.payload_length {
+        hand_over(ctx, way, go_on::FRAMES);
+        side.flags |= direction_flag::ADRIFT;
+    }
+}
+
+/// The scene of a packet that another program has begun with, and its flow.
+#[inline(always)]
+pub fn scene_of(ctx: &SkBuffContext, way: u8) -> Option<(Scene, &'static mut FlowState)> {
+    // SAFETY: helpers without side effects on this context.
+    let (at_ns, cookie) = unsafe { (bpf_ktime_get_boot_ns(), bpf_get_socket_cookie(ctx.as_ptr())) };
+    let state = flow::find(cookie)?;
     let inbound = way == direction::INGRESS;
     let (tgid, tid, owned) = if inbound {
         (0, 0, owned::NO)
@@ -144,9 +202,9 @@ pub fn go_on(ctx: &SkBuffContext, way: u8) {
         sender(ctx)
     };
     let side = if inbound {
-        &mut state.directions[1]
+        &state.directions[1]
     } else {
-        &mut state.directions[0]
+        &state.directions[0]
     };
     let payload_at = side.payload_at;
     let payload_length = ctx.len().saturating_sub(payload_at);
@@ -164,15 +222,7 @@ pub fn go_on(ctx: &SkBuffContext, way: u8) {
         payload_at,
         payload_length,
     };
-    for _ in 0..FRAMES {
-        if !one(ctx, &scene, side) {
-            return;
-        }
-    }
-    if side.walk_at < scene.payload_length {
-        hand_over(ctx, way);
-        side.flags |= direction_flag::ADRIFT;
-    }
+    Some((scene, state))
 }
 
 /// One step: the rest of a frame, or a header with what the packet holds of its frame. Says whether there may be more.
@@ -239,7 +289,7 @@ fn one(ctx: &SkBuffContext, scene: &Scene, side: &mut DirectionState) -> bool {
 
 /// Loads `wanted` bytes of a frame's header behind the `have` that are there.
 #[inline(always)]
-fn load_header(
+pub fn load_header(
     ctx: &SkBuffContext,
     at: u32,
     have: u32,
@@ -275,7 +325,7 @@ fn to_copy(ctx: &SkBuffContext, scene: &Scene, kind: u8, at: u32, passes: u32, l
 }
 
 #[inline(always)]
-fn restart(side: &mut DirectionState) {
+pub fn restart(side: &mut DirectionState) {
     let none = zero() as u32;
     side.frame_left = none;
     side.frame_copy = none;

@@ -23,6 +23,7 @@ mod settings;
 mod task;
 mod turn;
 mod udp;
+mod websocket;
 
 use aya_ebpf::{
     macros::{cgroup_skb, raw_tracepoint},
@@ -82,6 +83,38 @@ pub fn udp_egress(ctx: SkBuffContext) -> i32 {
 #[inline(always)]
 pub fn udp_ingress(ctx: SkBuffContext) -> i32 {
     udp::see(&ctx, direction::INGRESS);
+    PASS
+}
+
+/// Looks for the end of a head that upgrades.
+#[cgroup_skb]
+#[inline(always)]
+pub fn upgrade_egress(ctx: SkBuffContext) -> i32 {
+    websocket::upgrade(&ctx, direction::EGRESS);
+    PASS
+}
+
+/// As above.
+#[cgroup_skb]
+#[inline(always)]
+pub fn upgrade_ingress(ctx: SkBuffContext) -> i32 {
+    websocket::upgrade(&ctx, direction::INGRESS);
+    PASS
+}
+
+/// Walks frames of WebSocket.
+#[cgroup_skb]
+#[inline(always)]
+pub fn websocket_egress(ctx: SkBuffContext) -> i32 {
+    websocket::go_on(&ctx, direction::EGRESS);
+    PASS
+}
+
+/// As above.
+#[cgroup_skb]
+#[inline(always)]
+pub fn websocket_ingress(ctx: SkBuffContext) -> i32 {
+    websocket::go_on(&ctx, direction::INGRESS);
     PASS
 }
 

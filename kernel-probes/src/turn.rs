@@ -13,9 +13,11 @@ use headwater_schema::{
 
 use crate::{
     counters::count,
-    flow, frames, lifecycle, owner,
+    flow,
+    frames::{self, Walk},
+    lifecycle, owner,
     packet::{Packet, load},
-    ring, settings, task, udp,
+    ring, settings, task, udp, websocket,
 };
 
 /// Bytes copied of a flow's first turn when it does not look like text: enough to name the protocol.
@@ -68,8 +70,10 @@ pub fn payload(ctx: &SkBuffContext, packet: &Packet) {
         payload_at: packet.payload_at,
         payload_length: packet.payload_length,
     };
-    if frames::are_here(ctx, &scene, side, &step) {
-        return frames::walk(ctx, &scene, side);
+    match frames::are_here(ctx, &scene, side, &step) {
+        Walk::None => {}
+        Walk::Http2 => return frames::walk(ctx, &scene, side),
+        Walk::WebSocket => return websocket::walk(ctx, &scene, side),
     }
     let window = window(ctx, packet, side, &step);
     if window > 0 {
@@ -314,6 +318,12 @@ pub fn emit_frame(ctx: &SkBuffContext, at: u32, length: u32, record: TurnRecord)
     } else {
         copy::<16384>(ctx, at, length, record);
     }
+}
+
+/// The same for what is never longer than the header of a frame of WebSocket with two bytes behind it.
+#[inline(always)]
+pub fn emit_frame_header(ctx: &SkBuffContext, at: u32, length: u32, record: TurnRecord) {
+    copy::<16>(ctx, at, length, record);
 }
 
 #[inline(always)]

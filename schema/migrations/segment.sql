@@ -52,7 +52,15 @@ CREATE TABLE exchange_{N} (
     request_trailer_block_id    INTEGER,
     request_trailer_holes       BLOB,
     response_trailer_block_id   INTEGER,
-    response_trailer_holes      BLOB
+    response_trailer_holes      BLOB,
+    websocket                   TEXT,                 -- numbers with commas (headwater_pack::numbers); times are after start:
+                                                      -- flags (1 permessage-deflate, 2 the client's counts are exact, 4 the server's,
+                                                      -- 8 the client closed first, 16 the server did, 32 * how it was closed: 0 open
+                                                      -- 1 closing 2 clean 3 unanswered 4 abnormal 5 not_seen), close code, first and
+                                                      -- last message; then of the client and of the server: text, binary, fragmented,
+                                                      -- compressed, continuation frames, ping, pong, close, payload bytes, malformed
+    event_stream                TEXT                  -- numbers likewise: flags (1 the counts are exact), events, comments, first and
+                                                      -- last event
 );
 CREATE INDEX exchange_{N}_error ON exchange_{N} (error_kind) WHERE error_kind IS NOT NULL;
 
@@ -86,6 +94,7 @@ CREATE TABLE rollup_{N} (
                                                       -- 1000 + gRPC's status; 2000 + HTTP/2's error code
                                                       -- DNS, with method DNS and ids of dns_exchange_{N}: 3000 + response
                                                       -- code (3000 is no failure), 3998 not seen to its end, 3999 no answer
+                                                      -- 4000 + WebSocket's close code
     count             INTEGER NOT NULL,
     first_ns          INTEGER NOT NULL,
     last_ns           INTEGER NOT NULL,

@@ -20,11 +20,11 @@ pub struct DirectionState {
     pub records: u32,
     /// Payload packets whose bytes had all been seen before.
     pub retransmits: u32,
-    /// HTTP/2: bytes of the frame at hand that have yet to pass.
+    /// HTTP/2 and WebSocket: bytes of the frame at hand that have yet to pass.
     pub frame_left: u32,
     /// Of these, the first so many are copied.
     pub frame_copy: u32,
-    /// Bytes of the next frame's header that have passed, when packets cut it.
+    /// Bytes of the next frame's header that have passed, when packets cut it; within a head that upgrades, of its end.
     pub header_have: u32,
     /// Where the walk is in its packet's payload, and where that begins in the packet: for the program that goes on.
     pub walk_at: u32,
@@ -32,7 +32,7 @@ pub struct DirectionState {
     pub payload_at: u32,
     /// The packet's acknowledgement number, for the same.
     pub walk_ack: u32,
-    /// Those bytes of a header (RFC 9113 section 4.1: nine in all); the rest is room that a bound of the verifier's wants.
+    /// Those bytes of a header (RFC 9113 section 4.1: nine in all; RFC 6455 section 5.2: at most 14); the rest is room that a bound of the verifier's wants.
     pub header: [u8; 32],
 }
 
@@ -50,6 +50,14 @@ pub mod direction_flag {
     pub const FRAMED: u32 = 1 << 4;
     /// HTTP/2 whose frames were lost sight of: the next packet that begins with a frame's header brings them back.
     pub const ADRIFT: u32 = 1 << 5;
+    /// In the head of a response that changes the protocol (101), whose end is looked for.
+    pub const UPGRADING: u32 = 1 << 6;
+    /// Behind such a head, or what a client sends who has asked for one: walked as WebSocket.
+    pub const WEBSOCKET: u32 = 1 << 7;
+    /// WebSocket of which no frame was seen yet.
+    pub const FRESH: u32 = 1 << 8;
+    /// WebSocket known by its masked frames alone: those of a client.
+    pub const MASKED: u32 = 1 << 9;
 }
 
 /// One socket.
@@ -150,6 +158,18 @@ const _: () = assert!(size_of::<UdpDirection>() == 32);
 const _: () = assert!(size_of::<UdpFlowState>() == 64);
 const _: () = assert!(size_of::<UdpOwner>() == 16);
 
+/// Place of a program in the probes' `GO_ON_EGRESS` and `GO_ON_INGRESS`.
+pub mod go_on {
+    /// Walks frames of HTTP/2.
+    pub const FRAMES: u32 = 0;
+    /// Walks frames of WebSocket.
+    pub const WEBSOCKET: u32 = 1;
+    /// Looks for the end of a head that upgrades.
+    pub const UPGRADE: u32 = 2;
+    /// How many there are.
+    pub const COUNT: u32 = 3;
+}
+
 /// Index of a counter in the probes' `COUNTERS` array. `FIRED` = delivered + `LOST`, exactly.
 pub mod counter {
     /// Records that the probes wanted to write.
@@ -164,7 +184,7 @@ pub mod counter {
     pub const UNPARSED: u32 = 4;
     /// Flows that found no room in the flow map.
     pub const FLOW_FULL: u32 = 5;
-    /// Packets of HTTP/2 whose frames could not be followed: out of order, or too many frames.
+    /// Packets of HTTP/2 or WebSocket whose frames could not be followed: out of order, or too many frames.
     pub const FRAMES_ADRIFT: u32 = 6;
     /// UDP datagrams looked at.
     pub const DATAGRAMS: u32 = 7;

@@ -71,6 +71,10 @@ pub mod place {
     pub const FRAME: u8 = 2;
     /// HTTP/2: they go on with a frame.
     pub const IN_FRAME: u8 = 3;
+    /// WebSocket: they begin with a frame's header.
+    pub const WEBSOCKET_FRAME: u8 = 4;
+    /// WebSocket: they go on with a frame.
+    pub const IN_WEBSOCKET_FRAME: u8 = 5;
 }
 
 /// Flags of TCP (RFC 9293, section 3.1) as they stand in the header.

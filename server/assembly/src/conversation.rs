@@ -97,6 +97,9 @@ pub(crate) struct Conversation {
     pub(crate) used: bool,
     /// Open exchanges that the store has: ordinal and key.
     pub(crate) provisional: Vec<(u32, ExchangeKey)>,
+    /// When any of them was last given to the store, and what the parser's news were then.
+    shown_ns: u64,
+    shown_news: u64,
     /// What a tick saw pass at each party's socket, and when. Applied by one after it, when every record of those bytes has
     /// been read from the ring buffer, so that nothing copied is taken for not copied.
     pub(crate) looked: [Option<(u64, Passed)>; 2],
@@ -143,6 +146,8 @@ impl Conversation {
             filtered: false,
             used: true,
             provisional: Vec::new(),
+            shown_ns: 0,
+            shown_news: 0,
             looked: [None, None],
             streams: [Stream::new(joined_midstream), Stream::new(joined_midstream)],
             dialect: Dialect::new(limits, joined_midstream),
@@ -306,9 +311,24 @@ impl Conversation {
             return;
         };
         act(stream, &mut |stretch| match stretch {
-            Stretch::Bytes { at_ns, tag, data } => {
+            Stretch::Bytes {
+                at_ns,
+                tag,
+                packet,
+                websocket,
+                data,
+            } => {
                 dialect.become_dns(data, is_dns_port);
-                dialect.bytes(direction, at_ns, tag, data, joined, heads);
+                if packet {
+                    dialect.packet(direction);
+                }
+                if websocket && !dialect.is_websocket() {
+                    // By their looks alone, or the handshake was lost: they tell nothing.
+                    let why = (http1::Skip::NotCopied, http1::Tail::Unknown);
+                    dialect.skipped(direction, at_ns, data.len() as u64, why, heads);
+                } else {
+                    dialect.bytes(direction, at_ns, tag, data, joined, heads);
+                }
             }
             Stretch::Frame => dialect.frame(direction, joined),
             Stretch::Turn => dialect.turn(direction),
@@ -438,8 +458,20 @@ impl Conversation {
         }
     }
 
+    /// Whether an open exchange has more to tell than the store was given before `ns`.
+    pub(crate) fn has_news_since(&self, ns: u64) -> bool {
+        self.shown_ns < ns && self.shown_news != self.dialect.news()
+    }
+
+    /// The store has its open exchanges as they are.
+    pub(crate) fn was_given(&mut self, now_ns: u64) {
+        self.shown_ns = now_ns;
+        self.shown_news = self.dialect.news();
+    }
+
     /// Exchanges that the parser holds open, with what is known so far.
-    pub(crate) fn open_exchanges(&self, now_ns: u64) -> Vec<Parsed> {
+    pub(crate) fn open_exchanges(&mut self, now_ns: u64) -> Vec<Parsed> {
+        self.dialect.refresh();
         self.dialect
             .open()
             .iter()
@@ -454,11 +486,22 @@ impl Conversation {
             gaps = gaps.with(Gaps::JOINED_MIDSTREAM);
         }
         let grpc = grpc(&exchange);
+        let event_stream = exchange
+            .response
+            .as_ref()
+            .and_then(|response| response.value.events.as_ref())
+            .map(|events| Box::new(events.told()));
+        let websocket = exchange
+            .response
+            .as_ref()
+            .and_then(|response| response.value.websocket.clone());
         Exchange {
             key,
             connection: self.key,
             http2: exchange.stream.map(|facts| Box::new(http2(&facts))),
             grpc,
+            websocket,
+            event_stream,
             request: exchange.request.map(|part| {
                 let head = Arc::unwrap_or_clone(part.value);
                 let mut message = Message {

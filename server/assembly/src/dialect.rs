@@ -1,7 +1,8 @@
 //! Which protocol a conversation speaks, and the change from one to another.
 //!
 //! Owns: the parser at hand. A conversation begins as HTTP/1, which tells soon when it is none; HTTP/2 is known by its
-//! preface, by the server's SETTINGS, by the probes' word that a frame begins, or by an upgrade. Does not parse.
+//! preface, by the server's SETTINGS, by the probes' word that a frame begins, or by an upgrade; WebSocket by its handshake
+//! alone. Does not parse.
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use headwater_protocols::{exchange, http2};
 use crate::{
     dns::{OverTcp, begins_tcp},
     heads::{Answered, Asked, Heads},
+    websocket::Upgraded,
 };
 
 /// What the parsers find.
@@ -23,6 +25,7 @@ pub(crate) enum Dialect {
     Http1(Box<http1::Connection<Heads>>),
     Http2(Box<http2::Connection<Heads>>),
     Dns(Box<OverTcp>),
+    WebSocket(Box<Upgraded>),
 }
 
 impl Dialect {
@@ -44,7 +47,7 @@ impl Dialect {
     pub(crate) fn dns(&self) -> Option<&OverTcp> {
         match self {
             Self::Dns(dns) => Some(dns),
-            Self::Http1(_) | Self::Http2(_) => None,
+            Self::Http1(_) | Self::Http2(_) | Self::WebSocket(_) => None,
         }
     }
 
@@ -52,7 +55,7 @@ impl Dialect {
     pub(crate) fn dns_mut(&mut self) -> Option<&mut OverTcp> {
         match self {
             Self::Dns(dns) => Some(dns),
-            Self::Http1(_) | Self::Http2(_) => None,
+            Self::Http1(_) | Self::Http2(_) | Self::WebSocket(_) => None,
         }
     }
 
@@ -79,10 +82,11 @@ impl Dialect {
             Self::Http1(_) => {}
             Self::Http2(parser) => parser.bytes(direction, at_ns, tag, data, heads),
             Self::Dns(dns) => dns.bytes(direction, at_ns, data),
+            Self::WebSocket(parser) => parser.bytes(direction, at_ns, data),
         }
     }
 
-    /// Where a request asked to go on as HTTP/2 and the server has agreed, what follows is that.
+    /// Where a request asked to go on as HTTP/2 or WebSocket and the server has agreed, what follows is that.
     fn upgrade(
         &mut self,
         direction: Direction,
@@ -100,14 +104,24 @@ impl Dialect {
         let unread = data
             .get(data.len().saturating_sub(parser.unread())..)
             .unwrap_or_default();
-        let Some(last) = heads.found.ended.last() else {
+        let ended = &mut heads.found.ended;
+        let switched = |exchange: &Parsed| {
+            let status = exchange
+                .response
+                .as_ref()
+                .and_then(|response| response.value.status_code);
+            status == Some(101)
+        };
+        let Some(last) = ended.iter().rposition(switched) else {
             return;
         };
-        let switched = last
-            .response
-            .as_ref()
-            .is_some_and(|response| response.value.status_code == Some(101));
-        if let Some(request) = last.request.as_ref().filter(|_| switched)
+        let Some((request, opened)) = ended.get(last).and_then(|exchange| {
+            let response = exchange.response.as_ref()?;
+            Some((exchange.request.as_ref(), response.value.opens_websocket))
+        }) else {
+            return;
+        };
+        if let Some(request) = request
             && request.value.asks_http2
         {
             let mut next = http2::Connection::upgraded(http2::Limits::default(), request.clone());
@@ -115,6 +129,48 @@ impl Dialect {
                 next.bytes(direction, at_ns, tag, unread, heads);
             }
             *self = Self::Http2(Box::new(next));
+        } else if let Some(compression) = opened
+            && request.is_none_or(|request| request.value.asks_websocket)
+        {
+            // Not over yet: it is held until the connection ends.
+            let mut next = Upgraded::new(ended.remove(last), compression);
+            if !unread.is_empty() {
+                next.bytes(direction, at_ns, unread);
+            }
+            *self = Self::WebSocket(Box::new(next));
+        }
+    }
+
+    /// The next bytes begin a packet, or a frame of WebSocket.
+    pub(crate) fn packet(&mut self, direction: Direction) {
+        if let Self::WebSocket(parser) = self {
+            parser.packet(direction);
+        }
+    }
+
+    /// Whether a handshake has made it WebSocket.
+    pub(crate) fn is_websocket(&self) -> bool {
+        matches!(self, Self::WebSocket(_))
+    }
+
+    /// A number that changes when there is more to tell of an open exchange that lasts: a WebSocket, an event stream.
+    pub(crate) fn news(&self) -> u64 {
+        match self {
+            Self::Http1(parser) => parser
+                .open()
+                .filter_map(|open| open.response)
+                .filter(|response| response.value.events.is_some())
+                .map(|response| response.body_bytes)
+                .sum(),
+            Self::Http2(_) | Self::Dns(_) => 0,
+            Self::WebSocket(parser) => parser.news(),
+        }
+    }
+
+    /// Writes what is known by now into the exchanges that are open.
+    pub(crate) fn refresh(&mut self) {
+        if let Self::WebSocket(parser) = self {
+            parser.refresh();
         }
     }
 
@@ -134,7 +190,7 @@ impl Dialect {
     pub(crate) fn turn(&mut self, direction: Direction) {
         match self {
             Self::Http1(parser) => parser.turn(direction),
-            Self::Http2(_) | Self::Dns(_) => {}
+            Self::Http2(_) | Self::Dns(_) | Self::WebSocket(_) => {}
         }
     }
 
@@ -150,6 +206,7 @@ impl Dialect {
             Self::Http1(parser) => parser.skipped(direction, at_ns, length, why, tail, heads),
             Self::Http2(parser) => parser.skipped(direction, at_ns, length, why, heads),
             Self::Dns(dns) => dns.skipped(direction, at_ns, length),
+            Self::WebSocket(parser) => parser.skipped(direction, at_ns, length),
         }
     }
 
@@ -163,6 +220,7 @@ impl Dialect {
                     dns.end(at_ns, how != End::Evicted);
                 }
             }
+            Self::WebSocket(parser) => parser.end(direction, at_ns, how, heads),
         }
     }
 
@@ -171,6 +229,7 @@ impl Dialect {
             Self::Http1(parser) => parser.open().collect(),
             Self::Http2(parser) => parser.open().collect(),
             Self::Dns(_) => Vec::new(),
+            Self::WebSocket(parser) => parser.open().into_iter().collect(),
         }
     }
 
@@ -179,13 +238,14 @@ impl Dialect {
             Self::Http1(parser) => parser.open().next().is_some(),
             Self::Http2(parser) => parser.open().next().is_some(),
             Self::Dns(_) => false,
+            Self::WebSocket(parser) => parser.open().is_some(),
         }
     }
 
     /// Header blocks of HTTP/2 that were not read so far.
     pub(crate) fn blocks_lost(&self) -> u64 {
         match self {
-            Self::Http1(_) | Self::Dns(_) => 0,
+            Self::Http1(_) | Self::Dns(_) | Self::WebSocket(_) => 0,
             Self::Http2(parser) => [Direction::ToServer, Direction::ToClient]
                 .into_iter()
                 .map(|direction| u64::from(parser.facts(direction).blocks_lost))
@@ -196,7 +256,7 @@ impl Dialect {
     /// Entries of HPACK's tables that were forgotten for want of room so far.
     pub(crate) fn entries_forgotten(&self) -> u64 {
         match self {
-            Self::Http1(_) | Self::Dns(_) => 0,
+            Self::Http1(_) | Self::Dns(_) | Self::WebSocket(_) => 0,
             Self::Http2(parser) => parser.entries_forgotten(),
         }
     }
@@ -208,6 +268,7 @@ impl Dialect {
             Self::Http2(parser) => parser.held_bytes(),
             // Bounded by itself: a message each way, and a few questions.
             Self::Dns(_) => 0,
+            Self::WebSocket(_) => 0,
         }
     }
 
@@ -216,7 +277,7 @@ impl Dialect {
         match self {
             Self::Http1(parser) => parser.cut_heads(heads),
             // Bounded by itself.
-            Self::Http2(_) | Self::Dns(_) => {}
+            Self::Http2(_) | Self::Dns(_) | Self::WebSocket(_) => {}
         }
     }
 
@@ -232,6 +293,7 @@ impl Dialect {
                 Verdict::No | Verdict::Unknown => None,
             },
             Self::Dns(_) => Some("dns"),
+            Self::WebSocket(_) => Some("websocket"),
         }
     }
 
@@ -243,7 +305,7 @@ impl Dialect {
                 parser.turn_round();
                 true
             }
-            Self::Http1(_) | Self::Http2(_) | Self::Dns(_) => false,
+            Self::Http1(_) | Self::Http2(_) | Self::Dns(_) | Self::WebSocket(_) => false,
         }
     }
 

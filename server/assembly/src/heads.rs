@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use headwater_model::{Evidence, Message, Outcome};
+use headwater_model::{Evidence, Message, Outcome, WebSocket};
 use headwater_protocols::{
     grpc,
     hpack::{self, Text::Known},
     http1::{self, Direction, Exchange, MalformedElement, RequestHead, ResponseHead},
-    http2,
+    http2, websocket,
 };
 use headwater_redact::{Captured, HeaderBlock, Redactor, Target, Text};
 
+use crate::event_stream::Streamed;
 use crate::gauge::{Gauge, Share};
 
 /// A redacted request head.
@@ -26,6 +27,8 @@ pub(crate) struct Asked {
     pub(crate) timeout_ns: Option<u64>,
     /// `Upgrade: h2c` (RFC 7540, 3.2)
     pub(crate) asks_http2: bool,
+    /// It asks for a WebSocket (RFC 6455, 4.1).
+    pub(crate) asks_websocket: bool,
     /// Nothing of it was hashed, so that the head may be remembered as it came.
     pub(crate) repeatable: bool,
     share: Share,
@@ -43,6 +46,12 @@ pub(crate) struct Answered {
     pub(crate) grpc_status: Option<u32>,
     /// `grpc-message`
     pub(crate) grpc_message: Option<Text>,
+    /// It agrees to a WebSocket (RFC 6455, 4.2.2), and to permessage-deflate or not.
+    pub(crate) opens_websocket: Option<bool>,
+    /// What passed over that, once it is told.
+    pub(crate) websocket: Option<Box<WebSocket>>,
+    /// Its server-sent events.
+    pub(crate) events: Option<Streamed>,
     /// As above.
     pub(crate) repeatable: bool,
     share: Share,
@@ -141,6 +150,16 @@ fn block_bytes(block: &HeaderBlock) -> usize {
     block.template().len() + block.holes().len()
 }
 
+/// The fields of HTTP/2 whose names and values are known.
+fn known(fields: http2::Fields<'_>) -> impl Iterator<Item = (&[u8], &[u8])> {
+    fields
+        .iter()
+        .filter_map(|(name, value, _)| match (name, value) {
+            (Known(name), Known(value)) => Some((name, value)),
+            _ => None,
+        })
+}
+
 fn captured(text: hpack::Text<'_>) -> Captured<'_> {
     match text {
         Known(bytes) => Captured::Known(bytes),
@@ -205,6 +224,7 @@ impl http2::Observer for Heads {
             trailers: None,
             timeout_ns,
             asks_http2: false,
+            asks_websocket: false,
             repeatable: false,
             share: self.share(),
         });
@@ -223,6 +243,9 @@ impl http2::Observer for Heads {
             trailers: None,
             grpc_status: None,
             grpc_message: None,
+            opens_websocket: None,
+            websocket: None,
+            events: Streamed::of(known(head.fields), false),
             repeatable: false,
             share: self.share(),
         };
@@ -280,6 +303,7 @@ impl http1::Observer for Heads {
             asks_http2: head.fields.iter().any(|(name, value)| {
                 name.eq_ignore_ascii_case(b"upgrade") && has_token(value, b"h2c")
             }),
+            asks_websocket: websocket::Handshake::request(head.fields.iter()).is_some(),
             share: self.share(),
         });
         self.note_host(&request);
@@ -290,8 +314,13 @@ impl http1::Observer for Heads {
         let is_readable = self.redactor.headers(head.fields.iter(), &mut self.block);
         self.found.cut += u64::from(head.cut);
         let reason = self.redactor.phrase(head.reason);
+        let opened = (head.status == 101)
+            .then(|| websocket::Handshake::response(head.status, head.fields.iter()))
+            .flatten();
+        let events = Streamed::of(head.fields.iter(), true);
         Arc::new(Answered {
-            repeatable: is_readable && reason.is_readable(),
+            // What passes behind these heads is told with them.
+            repeatable: is_readable && reason.is_readable() && opened.is_none() && events.is_none(),
             status_code: Some(head.status),
             reason,
             headers: self.block.clone(),
@@ -299,6 +328,9 @@ impl http1::Observer for Heads {
             trailers: None,
             grpc_status: None,
             grpc_message: None,
+            opens_websocket: opened.map(|handshake| handshake.compression),
+            websocket: None,
+            events,
             share: self.share(),
         })
     }
@@ -318,6 +350,22 @@ impl http1::Observer for Heads {
 
     fn request_repeats(&mut self, request: &Self::Request) {
         self.note_host(request);
+    }
+
+    fn wants_body(&mut self, response: &Self::Response) -> bool {
+        response.events.is_some()
+    }
+
+    fn body(&mut self, response: &mut Self::Response, at_ns: u64, data: &[u8]) {
+        if let Some(events) = &mut Arc::make_mut(response).events {
+            events.bytes(at_ns, data);
+        }
+    }
+
+    fn body_skipped(&mut self, response: &mut Self::Response, length: u64) {
+        if let Some(events) = &mut Arc::make_mut(response).events {
+            events.skipped(length);
+        }
     }
 
     fn exchange(&mut self, exchange: Exchange<Self::Request, Self::Response>) {

@@ -66,6 +66,10 @@ pub enum Place {
     NewTurn,
     /// They go on with a turn.
     SameTurn,
+    /// They go on with a frame of WebSocket.
+    InWebSocketFrame,
+    /// They begin a frame of WebSocket.
+    WebSocketFrame,
 }
 
 /// Payload, or the first part of it.
@@ -91,7 +95,7 @@ pub struct Turn<'a> {
     pub seq: u32,
     /// Acknowledgement number.
     pub ack: u32,
-    /// Payload bytes of the packet, or of the frame of HTTP/2 that is told.
+    /// Payload bytes of the packet, or of the frame of HTTP/2 or WebSocket that is told.
     pub payload_length: u32,
     /// Records of this direction before this one; `None` for capture files.
     pub number: Option<u32>,

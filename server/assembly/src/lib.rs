@@ -14,6 +14,7 @@ mod conversation;
 mod datagrams;
 mod dialect;
 mod dns;
+mod event_stream;
 mod gauge;
 mod heads;
 mod identity;
@@ -22,6 +23,7 @@ mod pairing;
 mod resolved;
 mod stream;
 mod table;
+mod websocket;
 
 pub use assembly::{Assembly, Limits, Passed, Tally, UdpPassed, UdpSocket};
 pub use identity::{Identities, Identity, NoIdentities};

@@ -33,6 +33,10 @@ pub(crate) enum Stretch<'a> {
         at_ns: u64,
         /// The caller's tag of the packet.
         tag: u64,
+        /// Whether they begin a packet, or a frame.
+        packet: bool,
+        /// Whether the probes take them for WebSocket's, which they may know by their looks alone.
+        websocket: bool,
         /// What they are.
         data: &'a [u8],
     },
@@ -63,6 +67,19 @@ pub(crate) struct Piece<'a> {
     pub(crate) previous_ns: u64,
     pub(crate) previous_last_chunk: bool,
     pub(crate) bytes: &'a [u8],
+}
+
+/// What is delivered: the bytes of a packet, or of a frame in one.
+struct Packet<'a> {
+    at_ns: u64,
+    tag: u64,
+    offset: u64,
+    payload_length: u32,
+    /// They are its first.
+    begins: bool,
+    /// The probes take them for WebSocket's.
+    websocket: bool,
+    bytes: &'a [u8],
 }
 
 struct Held {
@@ -129,7 +146,11 @@ impl Stream {
         if piece.offset > self.at {
             match piece.place {
                 // The rest of the turn or frame before was not copied; unless records are missing, that is all there is to the gap.
-                Place::NewTurn | Place::Frame | Place::InFrame => {
+                Place::NewTurn
+                | Place::Frame
+                | Place::InFrame
+                | Place::WebSocketFrame
+                | Place::InWebSocketFrame => {
                     self.release(true, give);
                     let why = if lost_records {
                         Missing::Lost
@@ -150,16 +171,22 @@ impl Stream {
         match piece.place {
             Place::Frame => give(Stretch::Frame),
             Place::NewTurn => give(Stretch::Turn),
-            Place::File | Place::InFrame | Place::SameTurn => {}
+            Place::File
+            | Place::InFrame
+            | Place::SameTurn
+            | Place::WebSocketFrame
+            | Place::InWebSocketFrame => {}
         }
-        self.deliver(
-            piece.at_ns,
-            piece.tag,
-            piece.offset,
-            piece.payload_length,
-            piece.bytes,
-            give,
-        );
+        let packet = Packet {
+            at_ns: piece.at_ns,
+            tag: piece.tag,
+            offset: piece.offset,
+            payload_length: piece.payload_length,
+            begins: !matches!(piece.place, Place::InFrame | Place::InWebSocketFrame),
+            websocket: matches!(piece.place, Place::WebSocketFrame | Place::InWebSocketFrame),
+            bytes: piece.bytes,
+        };
+        self.deliver(&packet, give);
         self.release(false, give);
     }
 
@@ -206,30 +233,24 @@ impl Stream {
         }
     }
 
-    fn deliver(
-        &mut self,
-        at_ns: u64,
-        tag: u64,
-        offset: u64,
-        payload_length: u32,
-        bytes: &[u8],
-        give: &mut dyn FnMut(Stretch<'_>),
-    ) {
-        let known = usize::try_from(self.at.saturating_sub(offset)).unwrap_or(usize::MAX);
-        if let Some(fresh) = bytes.get(known..).filter(|fresh| !fresh.is_empty()) {
-            self.at = offset + bytes.len() as u64;
+    fn deliver(&mut self, packet: &Packet<'_>, give: &mut dyn FnMut(Stretch<'_>)) {
+        let known = usize::try_from(self.at.saturating_sub(packet.offset)).unwrap_or(usize::MAX);
+        if let Some(fresh) = packet.bytes.get(known..).filter(|fresh| !fresh.is_empty()) {
+            self.at = packet.offset + packet.bytes.len() as u64;
             give(Stretch::Bytes {
-                at_ns,
-                tag,
+                at_ns: packet.at_ns,
+                tag: packet.tag,
+                packet: known == 0 && packet.begins,
+                websocket: packet.websocket,
                 data: fresh,
             });
         }
-        let end = offset + u64::from(payload_length);
+        let end = packet.offset + u64::from(packet.payload_length);
         if end > self.at {
             let length = end - self.at;
             self.at = end;
             give(Stretch::Hole {
-                at_ns,
+                at_ns: packet.at_ns,
                 length,
                 why: Missing::NotCopied { last_chunk: false },
             });
@@ -272,14 +293,16 @@ impl Stream {
             let held = self.held.swap_remove(index);
             self.held_bytes -= held.bytes.len();
             if held.offset + u64::from(held.payload_length) > self.at {
-                self.deliver(
-                    held.at_ns,
-                    held.tag,
-                    held.offset,
-                    held.payload_length,
-                    &held.bytes,
-                    give,
-                );
+                let packet = Packet {
+                    at_ns: held.at_ns,
+                    tag: held.tag,
+                    offset: held.offset,
+                    payload_length: held.payload_length,
+                    begins: true,
+                    websocket: false,
+                    bytes: &held.bytes,
+                };
+                self.deliver(&packet, give);
             }
         }
     }

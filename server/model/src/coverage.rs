@@ -48,7 +48,7 @@ pub enum CoverageKind {
     PacketsUnparsed,
     /// Packets of sockets that found no room in the probes' table.
     FlowTableFull,
-    /// Packets of HTTP/2 whose frames could not be followed.
+    /// Packets of HTTP/2 or WebSocket whose frames could not be followed.
     FramesLost,
     /// Connections given up since what all of them held of unfinished heads and open exchanges was beyond its bytes.
     HeldBytesCapped,

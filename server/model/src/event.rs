@@ -71,6 +71,14 @@ impl Event {
                     later(&mut message.first_byte_ns);
                     message.last_byte_ns.iter_mut().for_each(later);
                 }
+                if let Some(websocket) = &mut exchange.websocket {
+                    websocket.first_message_ns.iter_mut().for_each(later);
+                    websocket.last_message_ns.iter_mut().for_each(later);
+                }
+                if let Some(events) = &mut exchange.event_stream {
+                    events.first_event_ns.iter_mut().for_each(later);
+                    events.last_event_ns.iter_mut().for_each(later);
+                }
                 later(&mut exchange.end_ns);
             }
             Self::Process(_) => {}

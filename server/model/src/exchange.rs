@@ -2,7 +2,7 @@
 
 use headwater_redact::{HeaderBlock, Target, Text};
 
-use crate::{ConnectionKey, Side};
+use crate::{ConnectionKey, EventStream, Side, WebSocket};
 
 /// Names an exchange while the recorder lives; the store gives it its lasting id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -171,6 +171,10 @@ pub struct Exchange {
     pub http2: Option<Box<Http2>>,
     /// What only gRPC knows of it.
     pub grpc: Option<Box<Grpc>>,
+    /// What passed over the WebSocket that it opened.
+    pub websocket: Option<Box<WebSocket>>,
+    /// What its response carried of server-sent events.
+    pub event_stream: Option<Box<EventStream>>,
 }
 
 /// The part of an exchange that is HTTP/2's.

@@ -10,17 +10,21 @@ mod connection;
 mod coverage;
 mod dns;
 mod event;
+mod event_stream;
 mod exchange;
 mod process;
 mod udp_flow;
+mod websocket;
 
 pub use connection::{CloseReason, Connection, ConnectionEnd, ConnectionKey, Side};
 pub use coverage::{Coverage, CoverageKind};
 pub use dns::{DnsAnswer, DnsExchange, DnsKey, DnsOutcome, DnsQuestion, Resolution, Transport};
 pub use event::Event;
+pub use event_stream::EventStream;
 pub use exchange::{
     Evidence, Exchange, ExchangeKey, Gaps, Grpc, Http2, Http2Error, Message, Messages, Outcome,
     Request, Response,
 };
 pub use process::{ExitStatus, Process, ProcessEnd, ProcessKey, Service, ServiceKind};
 pub use udp_flow::{Quic, UdpCount, UdpFlow, UdpFlowKey};
+pub use websocket::{WebSocket, WebSocketEnding, WebSocketTally};

@@ -53,9 +53,11 @@ pub const EXCHANGE_COLUMNS: [&str; COUNT] = [
     "request_trailer_holes",
     "response_trailer_block_id",
     "response_trailer_holes",
+    "websocket",
+    "event_stream",
 ];
 /// How many there are.
-pub(crate) const COUNT: usize = 51;
+pub(crate) const COUNT: usize = 53;
 /// Place of `id`.
 pub const ID: usize = 0;
 /// Place of `start_ns`.

@@ -6,7 +6,7 @@
 //! stored before their end are rows of `exchange_N`.
 //!
 //! Owns: the layout of a pack (`Packer` writes it, `Unpacker` reads it), the columns of an exchange in their order, and
-//! `exchange_rows(N)`, the table of a segment's exchanges wherever they are. Does not: know what a column means, or when
+//! `exchange_rows(N)`, the table of a segment's exchanges wherever they are; `numbers`, many in one column. Does not: know what a column means, or when
 //! a pack is full enough.
 //!
 //! ```text
@@ -23,6 +23,7 @@
 #![deny(unsafe_code)]
 
 mod columns;
+pub mod numbers;
 mod packer;
 mod table;
 mod unpacker;

@@ -49,6 +49,19 @@ pub trait Observer {
     fn request(&mut self, head: &RequestHead<'_>) -> Self::Request;
     /// A final response's head is there (interim responses only leave their status in [`Exchange::interim`]).
     fn response(&mut self, head: &ResponseHead<'_>) -> Self::Response;
+    /// Whether the body of a response is to be shown as it passes.
+    fn wants_body(&mut self, response: &Self::Response) -> bool {
+        let _ = response;
+        false
+    }
+    /// Bytes of such a body passed at `at_ns`, without chunk framing.
+    fn body(&mut self, response: &mut Self::Response, at_ns: u64, data: &[u8]) {
+        let _ = (response, at_ns, data);
+    }
+    /// Bytes of such a body passed, framing perhaps among them, and are not shown; 0 when it is not known how many.
+    fn body_skipped(&mut self, response: &mut Self::Response, length: u64) {
+        let _ = (response, length);
+    }
     /// An exchange is over. Nothing about it changes afterwards.
     fn exchange(&mut self, exchange: Exchange<Self::Request, Self::Response>);
     /// Where heads are remembered, so that the same bytes are not read again; `None` where none are.

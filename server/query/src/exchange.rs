@@ -203,6 +203,10 @@ pub struct ExchangeDetail {
     pub http2: Option<Http2Detail>,
     /// What only gRPC knows of it.
     pub grpc: Option<GrpcDetail>,
+    /// What passed over the WebSocket that it opened.
+    pub websocket: Option<WebSocketDetail>,
+    /// What its response carried of server-sent events.
+    pub event_stream: Option<EventStreamDetail>,
 }
 
 /// How the caller learned the server's address: the newest DNS answer that held it before the connection began.
@@ -233,6 +237,69 @@ pub struct Http2Detail {
     pub stalled_ns: u64,
     /// The server promised it: nobody asked.
     pub is_pushed: bool,
+}
+
+/// What passed over a WebSocket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebSocketDetail {
+    /// The handshake agreed on permessage-deflate.
+    pub compression: bool,
+    /// open, closing, clean, unanswered, abnormal or not_seen.
+    pub ending: &'static str,
+    /// Close code with its name.
+    pub close_code: Option<String>,
+    /// `client` or `server`.
+    pub closed_by: Option<&'static str>,
+    /// First message, after the start.
+    pub first_message_ns: Option<u64>,
+    /// Latest message, after the start.
+    pub last_message_ns: Option<u64>,
+    /// What the client sent.
+    pub client: WebSocketCounts,
+    /// What the server sent.
+    pub server: WebSocketCounts,
+}
+
+/// What one side of a WebSocket sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WebSocketCounts {
+    /// Text messages.
+    pub text: u64,
+    /// Binary messages.
+    pub binary: u64,
+    /// Messages of more than one frame, of those.
+    pub fragmented: u64,
+    /// Compressed messages, of those.
+    pub compressed: u64,
+    /// Continuation frames.
+    pub continuation_frames: u64,
+    /// Pings.
+    pub ping: u64,
+    /// Pongs.
+    pub pong: u64,
+    /// Close frames.
+    pub close: u64,
+    /// Bytes of payload.
+    pub payload_bytes: u64,
+    /// Elements that RFC 6455 does not allow.
+    pub malformed: u64,
+    /// Whether these are exact, else least numbers.
+    pub is_exact: bool,
+}
+
+/// What passed of server-sent events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventStreamDetail {
+    /// Events; `None` when nothing of the body was seen.
+    pub events: Option<u64>,
+    /// Comment lines.
+    pub comments: u64,
+    /// Whether these are exact, else least numbers.
+    pub is_exact: bool,
+    /// First event, after the start.
+    pub first_event_ns: Option<u64>,
+    /// Latest event that was seen, after the start.
+    pub last_event_ns: Option<u64>,
 }
 
 /// The part of an exchange that is gRPC's.

@@ -78,8 +78,8 @@ pub(crate) fn of(item: &CoverageItem, detail: Option<&str>) -> String {
              headers): exchanges may be missing or incomplete."
         ),
         "frames_lost" => format!(
-            "{count} packets of HTTP/2 came out of order or held too many frames to be followed: exchanges may be missing \
-             or incomplete."
+            "{count} packets of HTTP/2 or WebSocket came out of order or held too many frames to be followed: exchanges may \
+             be missing or incomplete, and messages uncounted."
         ),
         "head_capped" => format!(
             "{count} heads were longer than the copy cap and were cut; a larger cap shows them."

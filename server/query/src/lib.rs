@@ -35,8 +35,8 @@ pub use answer::{Answer, CoverageItem, Emptiness, Recorder, Window};
 pub use dns::{DnsQuery, DnsRow};
 pub use errors::{ErrorGroup, ErrorsQuery};
 pub use exchange::{
-    EndDetail, ExchangeDetail, GrpcDetail, HeaderLine, HeaderPage, Http2Detail, MessageDetail,
-    ProcessExit, ResolutionDetail,
+    EndDetail, EventStreamDetail, ExchangeDetail, GrpcDetail, HeaderLine, HeaderPage, Http2Detail,
+    MessageDetail, ProcessExit, ResolutionDetail, WebSocketCounts, WebSocketDetail,
 };
 pub use handle::{QueryError, Store};
 pub use id::{ConnectionId, DnsId, ExchangeId};

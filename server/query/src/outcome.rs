@@ -1,6 +1,6 @@
 //! The numbers that the schema gives to outcomes, failures, gaps and evidence, and their names.
 
-use headwater_protocols::{dns, grpc, http2};
+use headwater_protocols::{dns, grpc, http2, websocket};
 
 /// Outcome names in the order of `exchange_N.outcome`.
 pub(crate) const OUTCOMES: [&str; 9] = [
@@ -41,7 +41,8 @@ pub(crate) fn failure(kind: i64) -> String {
         GRPC..HTTP2 => format!("grpc {}", grpc_status(kind - GRPC)),
         HTTP2..DNS => format!("http2 {}", http2_error(kind - HTTP2)),
         NO_ANSWER => "dns_no_answer".to_owned(),
-        DNS.. => format!("dns_{}", rcode(kind - DNS).to_ascii_lowercase()),
+        DNS..WEBSOCKET => format!("dns_{}", rcode(kind - DNS).to_ascii_lowercase()),
+        WEBSOCKET.. => format!("websocket {}", close_code(kind - WEBSOCKET)),
         status => format!("status {status}"),
     }
 }
@@ -51,14 +52,16 @@ pub(crate) fn is_error(kind: i64) -> bool {
     match kind {
         GRPC..HTTP2 => matches!(kind - GRPC, 2 | 4 | 12..=15),
         DNS | UNFINISHED | NXDOMAIN => false,
+        WEBSOCKET.. => kind - WEBSOCKET < CLOSE_CODES_OF_LIBRARIES,
         1..=7 | 9..=12 | 500.. => true,
         _ => false,
     }
 }
 
-/// Whether a kind is the client's own fault: a response 400 to 499, the other statuses of gRPC, and a name that is none.
+/// Whether a kind is the client's own fault: a response 400 to 499, the other statuses of gRPC, a name that is none, and
+/// WebSocket's close codes that say the same (3000 unauthorized, 3003 forbidden, 3008 timeout).
 pub(crate) fn is_client_error(kind: i64) -> bool {
-    matches!(kind, 400..=499 | GRPC..HTTP2 | NXDOMAIN) && !is_error(kind)
+    matches!(kind, 400..=499 | GRPC..HTTP2 | NXDOMAIN | WEBSOCKET..) && !is_error(kind)
 }
 
 /// Name of a status of gRPC, or its number.
@@ -77,13 +80,21 @@ pub(crate) fn http2_error(code: i64) -> String {
 
 /// Whether a kind is a DNS exchange's, good or bad.
 pub(crate) fn is_dns(kind: i64) -> bool {
-    kind >= DNS
+    (DNS..WEBSOCKET).contains(&kind)
 }
 
 /// Name of a response code of DNS, or its number.
 pub(crate) fn rcode(code: i64) -> String {
     let code = u16::try_from(code).unwrap_or(u16::MAX);
     dns::Rcode(code).to_string()
+}
+
+/// A close code of WebSocket, with its name where it has one.
+pub(crate) fn close_code(code: i64) -> String {
+    let name = u16::try_from(code)
+        .ok()
+        .and_then(|code| websocket::CloseCode(code).name());
+    name.map_or_else(|| code.to_string(), |name| format!("{code} {name}"))
 }
 
 /// Names of the bits of `exchange_N.gaps`, in order.
@@ -127,3 +138,7 @@ const NXDOMAIN: i64 = 3003;
 /// and behind them what was not seen to its end, or had no answer.
 const UNFINISHED: i64 = 3998;
 const NO_ANSWER: i64 = 3999;
+/// and that of close codes of WebSocket here.
+const WEBSOCKET: i64 = 4000;
+/// Close codes from here on are those of libraries and applications (RFC 6455, 7.4.2).
+const CLOSE_CODES_OF_LIBRARIES: i64 = 3000;

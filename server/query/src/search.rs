@@ -60,6 +60,8 @@ pub struct SearchQuery {
     pub header_value: Option<String>,
     /// Least latency (first request byte to last response byte) in milliseconds.
     pub min_latency_ms: Option<f64>,
+    /// `http1`, `http2`, `grpc`, `websocket` or `sse`.
+    pub protocol: Option<String>,
     /// Outcome names: complete, open, client_gave_up, server_reset, server_closed, timed_out, truncated, malformed, request_not_seen; `failed` for any but complete and open.
     pub outcome: Option<String>,
     /// Exchanges of this process or its descendants only.

@@ -26,6 +26,8 @@ mod paging;
 mod row;
 #[path = "store/search.rs"]
 mod search;
+#[path = "store/streams.rs"]
+mod streams;
 #[path = "store/tables.rs"]
 mod tables;
 

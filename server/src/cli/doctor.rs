@@ -293,7 +293,7 @@ fn in_words(findings: &[Finding], possible: bool) -> String {
     }
     let _ = writeln!(
         text,
-        "\nnot seen by this version: inside TLS, WebSocket, QUIC, UDP other than DNS, Unix sockets; bodies are never kept"
+        "\nnot seen by this version: inside TLS, QUIC, UDP other than DNS, Unix sockets; bodies are never kept"
     );
     text.push_str(if possible {
         "recording is possible: sudo headwater up\n"

@@ -114,7 +114,7 @@ pub(super) fn start(settings: &SessionSettings) -> Result<Session, Exit> {
         settings.store.display()
     ));
     say(
-        "cannot see: what is inside TLS, WebSocket, QUIC and other protocols (their connections and flows are recorded), Unix sockets",
+        "cannot see: what is inside TLS, QUIC and other protocols (their connections and flows are recorded), messages of WebSocket (they are counted), Unix sockets",
     );
     for words in &session.missing {
         say(&format!("cannot see: {words}"));

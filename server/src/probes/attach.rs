@@ -8,7 +8,7 @@ use aya::{
     maps::{HashMap, MapData, PerCpuArray, ProgramArray, RingBuf},
     programs::{CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, ProgramError, RawTracePoint},
 };
-use headwater_schema::flow::{FlowState, UdpFlowKey, UdpFlowState, counter};
+use headwater_schema::flow::{FlowState, UdpFlowKey, UdpFlowState, counter, go_on};
 
 use super::{Offsets, cgroup_mount};
 
@@ -248,13 +248,17 @@ fn load(settings: &ProbeSettings, offsets: &Offsets, pid_helper: bool) -> Result
     let mut programs = loader
         .load(OBJECT)
         .map_err(|error| ProbeError::Load(Box::new(error)))?;
-    for (name, map) in [
-        ("frames_egress", "GO_ON_EGRESS"),
-        ("frames_ingress", "GO_ON_INGRESS"),
-        ("udp_egress", "UDP_EGRESS"),
-        ("udp_ingress", "UDP_INGRESS"),
+    for (name, map, place) in [
+        ("frames_egress", "GO_ON_EGRESS", go_on::FRAMES),
+        ("frames_ingress", "GO_ON_INGRESS", go_on::FRAMES),
+        ("upgrade_egress", "GO_ON_EGRESS", go_on::UPGRADE),
+        ("upgrade_ingress", "GO_ON_INGRESS", go_on::UPGRADE),
+        ("websocket_egress", "GO_ON_EGRESS", go_on::WEBSOCKET),
+        ("websocket_ingress", "GO_ON_INGRESS", go_on::WEBSOCKET),
+        ("udp_egress", "UDP_EGRESS", 0),
+        ("udp_ingress", "UDP_INGRESS", 0),
     ] {
-        go_on(&mut programs, name, map)?;
+        put_go_on(&mut programs, name, map, place)?;
     }
     for (name, kind) in [
         ("egress", CgroupSkbAttachType::Egress),
@@ -301,7 +305,12 @@ fn load_cgroup<'p>(
 }
 
 /// Loads a program that is only ever called by another, through `map`. The map lives as long as the program that names it.
-fn go_on(programs: &mut Ebpf, name: &'static str, map: &'static str) -> Result<(), ProbeError> {
+fn put_go_on(
+    programs: &mut Ebpf,
+    name: &'static str,
+    map: &'static str,
+    place: u32,
+) -> Result<(), ProbeError> {
     let missing = |_| ProbeError::Missing { name: map };
     let program = load_cgroup(programs, name)?;
     let fd = program
@@ -316,7 +325,7 @@ fn go_on(programs: &mut Ebpf, name: &'static str, map: &'static str) -> Result<(
         .ok_or(ProbeError::Missing { name: map })?;
     let mut jumps = ProgramArray::try_from(map).map_err(missing)?;
     jumps
-        .set(0, &fd, 0)
+        .set(place, &fd, 0)
         .map_err(|_| ProbeError::Missing { name })
 }
 

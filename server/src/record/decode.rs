@@ -112,7 +112,9 @@ fn turn(bytes: &[u8]) -> Option<Turn<'_>> {
         place: match record.place {
             place::FRAME => Place::Frame,
             place::IN_FRAME => Place::InFrame,
+            place::IN_WEBSOCKET_FRAME => Place::InWebSocketFrame,
             place::NEW_TURN => Place::NewTurn,
+            place::WEBSOCKET_FRAME => Place::WebSocketFrame,
             _ => Place::SameTurn,
         },
         bytes: bytes.get(TurnRecord::SIZE..TurnRecord::SIZE.checked_add(captured)?)?,

@@ -314,5 +314,7 @@ fn exchange(redactor: &mut Redactor, number: u64) -> Exchange {
         ordinal: u32::try_from(number).unwrap(),
         http2: None,
         grpc: None,
+        websocket: None,
+        event_stream: None,
     }
 }

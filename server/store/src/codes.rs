@@ -116,7 +116,13 @@ pub(crate) fn kind(exchange: &Exchange) -> u16 {
         .as_ref()
         .and_then(|response| response.status_code);
     let grpc_status = exchange.grpc.as_ref().and_then(|grpc| grpc.status_code);
+    let close_code = exchange
+        .websocket
+        .as_ref()
+        .and_then(|websocket| websocket.close_code)
+        .filter(|code| exchange.outcome != Outcome::Open && is_abnormal_close(*code));
     match (exchange.outcome, status_code, grpc_status) {
+        _ if close_code.is_some() => WEBSOCKET + close_code.unwrap_or_default(),
         (_, _, Some(1..)) => code_kind(GRPC, grpc_status),
         (_, Some(status), _) if status >= 400 => status,
         (Outcome::ServerReset | Outcome::ClientGaveUp, ..) => reset_kind(exchange),
@@ -126,6 +132,14 @@ pub(crate) fn kind(exchange: &Exchange) -> u16 {
         (Outcome::Open, ..) => OPEN,
         (Outcome::Complete | Outcome::Truncated | Outcome::RequestNotSeen, ..) => NO_FAILURE,
     }
+}
+
+/// Whether a WebSocket that was closed with this code failed (RFC 6455, 7.4, and IANA's registry). Those that did not: 1000,
+/// normal closure; 1001, an end that goes away, as servers do that stop and pages that are left; 1005, a close frame without
+/// a code; what libraries (3000 to 3999) have not registered as a failure, and 4000 to 4999, whose meaning is known to the
+/// application alone.
+fn is_abnormal_close(code: u16) -> bool {
+    matches!(code, 1002..=1004 | 1006..=1015 | 3000 | 3003 | 3008)
 }
 
 /// A client that cancels or leaves gave up; any other code says more than that.
@@ -210,6 +224,8 @@ const GRPC: u16 = 1000;
 const HTTP2: u16 = 2000;
 /// and of a response code of DNS.
 const DNS: u16 = 3000;
+/// and of a close code of WebSocket.
+const WEBSOCKET: u16 = 4000;
 const MOST_CODE: u16 = 999;
 /// RFC 9113, 7.
 const NO_ERROR: u32 = 0;

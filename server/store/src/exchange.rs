@@ -18,6 +18,7 @@ use crate::reason::registered;
 use crate::rollup::{Key, slot_of};
 use crate::state::State;
 use crate::statements::{Binder, Held, Row, Statements, insert_header_block, update_exchange};
+use crate::streams;
 
 /// An exchange that was stored before its end.
 #[derive(Debug, Clone, Copy)]
@@ -277,12 +278,20 @@ fn write(row: &mut impl Row, exchange: &Exchange, place: &Place) -> rusqlite::Re
     put_http2(row, exchange.http2.as_deref())?;
     put_grpc(row, exchange.grpc.as_deref())?;
     if place.trailers == (None, None) {
-        return row.nulls(4);
+        row.nulls(4)?;
+    } else {
+        row.put(place.trailers.0)?;
+        row.put(holes(trailers_of(sent)))?;
+        row.put(place.trailers.1)?;
+        row.put(holes(trailers_of(answered)))?;
     }
-    row.put(place.trailers.0)?;
-    row.put(holes(trailers_of(sent)))?;
-    row.put(place.trailers.1)?;
-    row.put(holes(trailers_of(answered)))
+    if exchange.websocket.is_none() && exchange.event_stream.is_none() {
+        return row.nulls(2);
+    }
+    let websocket = exchange.websocket.as_deref();
+    row.put(websocket.map(|websocket| streams::websocket(websocket, start_ns)))?;
+    let events = exchange.event_stream.as_deref();
+    row.put(events.map(|events| streams::event_stream(events, start_ns)))
 }
 
 fn headers_of(message: Option<&Message>) -> Option<&HeaderBlock> {

@@ -35,6 +35,7 @@ mod run;
 mod segment;
 mod state;
 mod statements;
+mod streams;
 mod templates;
 mod transaction;
 mod udp_flow;

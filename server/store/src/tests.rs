@@ -6,3 +6,4 @@ mod limits;
 mod migration;
 mod rows;
 mod runs;
+mod streams;

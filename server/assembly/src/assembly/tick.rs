@@ -7,6 +7,8 @@ use crate::{Identities, Way, stream::Missing};
 
 /// An exchange open for longer is given out as such, so that it can be seen while it lasts.
 const SHOWN_AFTER_NS: u64 = 500_000_000;
+/// One that lasts and has more to tell, as a WebSocket, is given out again as often as this.
+const SHOWN_AGAIN_AFTER_NS: u64 = 5_000_000_000;
 /// Open conversations looked at in one tick.
 const MAX_LOOKS: usize = 1024;
 /// Records come in the order in which their probes began to write them, and a look takes a while: so much may be between
@@ -110,6 +112,7 @@ impl<I: Identities> Assembly<I> {
         let Some(conversation) = self.table.get_mut(place) else {
             return;
         };
+        let again = conversation.has_news_since(now_ns.saturating_sub(SHOWN_AGAIN_AFTER_NS));
         let due: Vec<_> = conversation
             .open_exchanges(now_ns)
             .into_iter()
@@ -123,9 +126,13 @@ impl<I: Identities> Assembly<I> {
                     .provisional
                     .iter()
                     .any(|(ordinal, _)| *ordinal == open.ordinal);
-                !shown && begun.is_some_and(|begun| now_ns.saturating_sub(begun) > SHOWN_AFTER_NS)
+                (!shown || again)
+                    && begun.is_some_and(|begun| now_ns.saturating_sub(begun) > SHOWN_AFTER_NS)
             })
             .collect();
+        if !due.is_empty() {
+            conversation.was_given(now_ns);
+        }
         for open in due {
             debug_assert!(
                 matches!(open.outcome, http1::Outcome::Open),

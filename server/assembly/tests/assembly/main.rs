@@ -6,6 +6,7 @@
 
 mod counts;
 mod dns;
+mod event_stream;
 mod hostile;
 mod outcomes;
 mod pairing;
@@ -13,3 +14,4 @@ mod property;
 mod reassembly;
 mod roles;
 mod support;
+mod websocket;

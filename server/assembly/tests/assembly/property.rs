@@ -153,7 +153,9 @@ fn garbage_never_panics_and_ends_each_exchange_once() {
                         Place::SameTurn,
                         Place::Frame,
                         Place::InFrame,
-                    ][random.below(5)],
+                        Place::InWebSocketFrame,
+                        Place::WebSocketFrame,
+                    ][random.below(7)],
                     ..turn(cookie, way, at_ns, words[random.below(8)])
                 })),
             }

@@ -1,5 +1,7 @@
 //! `get_exchange`: one exchange in full, or one of its header values whole.
 
+mod protocol;
+
 use headwater_query::{EndDetail, ExchangeDetail, HeaderLine, HeaderPage, MessageDetail, rfc3339};
 use serde_json::Value;
 
@@ -141,7 +143,19 @@ const FACTS: &[FactSpec] = facts_of!(
     fact("rpc.timeout_ms", "number"),
     fact("rpc.request_messages", "string"),
     fact("rpc.response_messages", "string"),
-    fact("rpc.kind_seen", "string");
+    fact("rpc.kind_seen", "string"),
+    fact("websocket.ending", "string"),
+    fact("websocket.close_code", "string"),
+    fact("websocket.closed_by", "string"),
+    fact("websocket.compression", "boolean"),
+    fact("websocket.client_sent", "string"),
+    fact("websocket.server_sent", "string"),
+    fact("websocket.first_message_ms", "number"),
+    fact("websocket.last_message_ms", "number"),
+    fact("sse.events", "string"),
+    fact("sse.comments", "integer"),
+    fact("sse.first_event_ms", "number"),
+    fact("sse.last_event_ms", "number");
     ends "client", "server";
     messages "request", "response"
 );
@@ -159,7 +173,7 @@ pub(super) async fn answer(
     let mut output = Output::framed(&answer, "");
     let exchange = &answer.value;
     facts(&mut output, exchange);
-    protocol(&mut output, exchange);
+    protocol::tell(&mut output, exchange);
     end(
         &mut output,
         CLIENT,
@@ -291,55 +305,6 @@ fn facts(output: &mut Output, exchange: &ExchangeDetail) {
             "resolution.dns_exchange",
             resolution.exchange_id.as_str(),
         );
-    }
-}
-
-fn protocol(output: &mut Output, exchange: &ExchangeDetail) {
-    if let Some(http2) = &exchange.http2 {
-        output.tell(FACTS, "http2.stream_id", http2.stream_id);
-        output.tell(FACTS, "http2.error", http2.error.as_deref());
-        output.tell(FACTS, "http2.error_by", http2.error_by);
-        if http2.stalls > 0 {
-            output.tell(FACTS, "http2.stalls", http2.stalls);
-            let stalled = milliseconds(Some(http2.stalled_ns));
-            output.tell(FACTS, "http2.stalled_ms", stalled);
-        }
-        if http2.is_pushed {
-            output.tell(FACTS, "http2.pushed", true);
-        }
-    }
-    if let Some(grpc) = &exchange.grpc {
-        output.tell(FACTS, "rpc.service", grpc.service.as_deref().map(value));
-        output.tell(FACTS, "rpc.method", grpc.method.as_deref().map(value));
-        output.tell(FACTS, "rpc.grpc_status_code", grpc.status_code);
-        output.tell(FACTS, "rpc.grpc_status", grpc.status.as_deref());
-        output.tell(
-            FACTS,
-            "rpc.grpc_message",
-            grpc.message.as_deref().map(value),
-        );
-        output.tell(FACTS, "rpc.timeout_ms", milliseconds(grpc.timeout_ns));
-        let [requests, responses] = grpc.messages;
-        let [exact_requests, exact_responses] = grpc.is_exact;
-        output.tell(
-            FACTS,
-            "rpc.request_messages",
-            count(requests, exact_requests),
-        );
-        output.tell(
-            FACTS,
-            "rpc.response_messages",
-            count(responses, exact_responses),
-        );
-        output.tell(FACTS, "rpc.kind_seen", grpc.kind_seen);
-    }
-}
-
-fn count(messages: u64, is_exact: bool) -> String {
-    if is_exact {
-        messages.to_string()
-    } else {
-        format!("at least {messages}")
     }
 }
 

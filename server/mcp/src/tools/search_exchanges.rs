@@ -30,6 +30,12 @@ const ORDER: Parameter = Parameter {
     required: false,
     description: "Which come first",
 };
+const PROTOCOL: Parameter = Parameter {
+    name: "protocol",
+    kind: Kind::Choice(&["http1", "http2", "grpc", "websocket", "sse"]),
+    required: false,
+    description: "Only these",
+};
 const LATENCY: Parameter = Parameter {
     name: "min_latency_ms",
     kind: Kind::Number,
@@ -54,6 +60,7 @@ pub(super) static DECLARATION: Declaration = Declaration {
         Parameter::text("header_name", "A header that request or response must have"),
         Parameter::text("header_value", "Part of a header's value"),
         LATENCY,
+        PROTOCOL,
         Parameter::text(
             "outcome",
             "complete, open, client_gave_up, server_reset, server_closed, timed_out, truncated, malformed, request_not_seen, or failed for all but the first two",
@@ -131,6 +138,7 @@ fn read(arguments: &Arguments) -> SearchQuery {
         header_name: arguments.text("header_name"),
         header_value: arguments.text("header_value"),
         min_latency_ms: arguments.number(LATENCY.name),
+        protocol: arguments.text(PROTOCOL.name),
         outcome: arguments.text("outcome"),
         order: if arguments.text(ORDER.name).as_deref() == Some("slowest") {
             SearchOrder::Slowest

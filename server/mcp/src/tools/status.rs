@@ -75,7 +75,7 @@ pub(super) async fn answer(
         );
         output.tell(FACTS, "recorder.version", status.recorder_version.clone());
         output.tell(FACTS, "recorder.settings", status.settings.clone());
-        output.notes.push("bodies are never kept; what is inside TLS, WebSocket, QUIC, UDP other than DNS and Unix sockets is not seen by this version; values in braces such as {bearer:9f31c0aa12bb34cd:812} are keyed hashes, equal where the values were equal".to_owned());
+        output.notes.push("bodies are never kept; what is inside TLS, QUIC, UDP other than DNS and Unix sockets is not seen by this version; values in braces such as {bearer:9f31c0aa12bb34cd:812} are keyed hashes, equal where the values were equal".to_owned());
     }
     Ok(squeeze(output, arguments.max_tokens()))
 }

@@ -206,7 +206,7 @@ impl Fixture {
             .execute(
                 "INSERT INTO exchange_1 VALUES (?, 1, 0, ?, 1000, ?, ?, ?, 2, ?, ?, ?, 0, NULL, NULL, ?, 'a=b', ?, ?, 1, 1, \
                  '100,103', 0, ?, 5, ?, ?, NULL, NULL, 80, 0, 120, 512, 11, 12, 9, NULL, NULL, NULL, \
-                 NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)",
+                 NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)",
                 params![
                     id,
                     row.start_ns,

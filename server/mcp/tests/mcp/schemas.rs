@@ -110,6 +110,7 @@ fn arguments_have_the_same_names_and_meaning_everywhere() {
                 &window,
                 &[
                     "peer",
+                    "protocol",
                     "method",
                     "path",
                     "status",

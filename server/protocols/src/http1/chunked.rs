@@ -1,6 +1,6 @@
 //! The chunked transfer coding (RFC 9112, 7.1), followed without keeping any of it.
 //!
-//! Owns: the position inside a chunked body. Refuses: to hand out data, extensions or trailers, and to be strict where
+//! Owns: the position inside a chunked body. Refuses: to hand out extensions or trailers, and to be strict where
 //! the end of the body does not depend on it: line ends may be a bare LF, extensions hold any bytes but LF.
 
 use super::MalformedElement;
@@ -41,14 +41,15 @@ impl Chunks {
         Self(Position::Size(None))
     }
 
-    /// Walks over `bytes`.
-    pub(super) fn walk(&mut self, bytes: &[u8]) -> Walk {
+    /// Walks over `bytes`, and gives each stretch of data.
+    pub(super) fn walk(&mut self, bytes: &[u8], mut each: impl FnMut(&[u8])) -> Walk {
         let mut at = 0;
         while let Some(byte) = bytes.get(at) {
             if let Position::Data(left) = self.0 {
                 let here = usize::try_from(left)
                     .unwrap_or(usize::MAX)
                     .min(bytes.len() - at);
+                each(bytes.get(at..at + here).unwrap_or_default());
                 at += here;
                 self.pass(here as u64);
                 continue;

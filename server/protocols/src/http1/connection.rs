@@ -20,6 +20,8 @@ pub struct Connection<O: Observer> {
     pub(super) exchanges: Exchanges<O::Request, O::Response>,
     pub(super) phase: Phase,
     pub(super) joined_midstream: bool,
+    /// The observer wants the body of the response that is passing.
+    pub(super) shows_body: bool,
     /// Why requests may have passed unseen since the latest that was seen.
     pub(super) requests_unseen: Gaps,
     /// Turns so far of a connection on which no head was seen.
@@ -64,6 +66,7 @@ impl<O: Observer> Connection<O> {
             exchanges: Exchanges::new(),
             phase: Phase::Open,
             joined_midstream,
+            shows_body: false,
             requests_unseen: Gaps::default(),
             turns_without_head: 0,
             first_request_malformed: false,
@@ -171,35 +174,67 @@ impl<O: Observer> Connection<O> {
             State::Head => self.head(piece, data, observer),
             State::Length(left) => {
                 let here = usize::try_from(left).unwrap_or(usize::MAX).min(data.len());
+                self.show(piece, data.get(..here).unwrap_or_default(), observer);
                 self.pass_length(direction, left, here as u64, observer);
                 here
             }
-            State::Chunked(mut chunks) => match chunks.walk(data) {
-                Walk::More => {
-                    self.lane(direction).state = State::Chunked(chunks);
-                    self.body(direction, data.len() as u64);
-                    data.len()
+            State::Chunked(mut chunks) => {
+                match chunks.walk(data, |data| self.show(piece, data, observer)) {
+                    Walk::More => {
+                        self.lane(direction).state = State::Chunked(chunks);
+                        self.body(direction, data.len() as u64);
+                        data.len()
+                    }
+                    Walk::End(used) => {
+                        self.body(direction, used as u64);
+                        self.end_message(direction, piece.began.at_ns, observer);
+                        used
+                    }
+                    Walk::Malformed(used, element) => {
+                        // Only what was framing counts, however the stream was cut into pieces. The rest of a request
+                        // still belongs to it, and is counted by the state that it is left in.
+                        self.body(direction, used as u64);
+                        observer.malformed(direction, element);
+                        self.break_chunks(direction, piece.began.at_ns, observer);
+                        let rest = data.len().saturating_sub(used) as u64;
+                        self.pass_uncounted(direction, rest);
+                        data.len()
+                    }
                 }
-                Walk::End(used) => {
-                    self.body(direction, used as u64);
-                    self.end_message(direction, piece.began.at_ns, observer);
-                    used
-                }
-                Walk::Malformed(used, element) => {
-                    // Only what was framing counts, however the stream was cut into pieces. The rest of a request
-                    // still belongs to it, and is counted by the state that it is left in.
-                    self.body(direction, used as u64);
-                    observer.malformed(direction, element);
-                    self.break_chunks(direction, piece.began.at_ns, observer);
-                    let rest = data.len().saturating_sub(used) as u64;
-                    self.pass_uncounted(direction, rest);
-                    data.len()
-                }
-            },
+            }
             State::UntilClose | State::Adrift { .. } | State::Tunnel { .. } => {
+                if self.lane(direction).state == State::UntilClose {
+                    self.show(piece, data, observer);
+                } else {
+                    self.hide(direction, data.len() as u64, observer);
+                }
                 self.pass_uncounted(direction, data.len() as u64);
                 data.len()
             }
+        }
+    }
+
+    /// Shows bytes of a response's body to an observer who wants them.
+    fn show(&mut self, piece: Piece, data: &[u8], observer: &mut O) {
+        if piece.direction == Direction::ToClient
+            && self.shows_body
+            && let Some(response) = self
+                .passing(Direction::ToClient)
+                .and_then(|exchange| exchange.response.as_mut())
+        {
+            observer.body(&mut response.value, piece.began.at_ns, data);
+        }
+    }
+
+    /// Says that bytes of such a body passed which are not shown.
+    pub(super) fn hide(&mut self, direction: Direction, length: u64, observer: &mut O) {
+        if direction == Direction::ToClient
+            && self.shows_body
+            && let Some(response) = self
+                .passing(Direction::ToClient)
+                .and_then(|exchange| exchange.response.as_mut())
+        {
+            observer.body_skipped(&mut response.value, length);
         }
     }
 

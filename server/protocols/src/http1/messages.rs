@@ -86,6 +86,7 @@ impl<O: Observer> Connection<O> {
             last_byte_ns: None,
             first_tag: began.tag,
         };
+        self.shows_body = observer.wants_body(&part.value);
         if self.exchanges.awaiting().is_none() {
             self.exchanges.answer_unkept();
             self.exchanges

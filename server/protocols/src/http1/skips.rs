@@ -55,6 +55,7 @@ impl<O: Observer> Connection<O> {
         if let Some(exchange) = self.passing(direction) {
             exchange.gaps.add(why.gap());
         }
+        self.hide(direction, count, observer);
         match self.lane(direction).state {
             State::Head => self.skip_between(direction, count, why),
             State::Length(left) if count > 0 => {

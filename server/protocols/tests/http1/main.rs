@@ -6,6 +6,7 @@
     reason = "a test that meets what it did not expect must end"
 )]
 
+mod bodies;
 mod conversation;
 mod endings;
 mod framing;

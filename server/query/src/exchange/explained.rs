@@ -1,9 +1,18 @@
 //! What an outcome means for one exchange: fixed words with numbers, never captured text.
 
+use super::WebSocketDetail;
 use super::record::Timing;
 
 /// The sentence. `close_reason` only chooses between words.
-pub(super) fn outcome(outcome: i64, timing: Timing, close_reason: &str) -> String {
+pub(super) fn outcome(
+    outcome: i64,
+    timing: Timing,
+    close_reason: &str,
+    websocket: Option<&WebSocketDetail>,
+) -> String {
+    if let Some(websocket) = websocket {
+        return conversation(outcome, timing, close_reason, websocket);
+    }
     match outcome {
         0 => format!(
             "request and response were both seen to their end, {} from the first byte to the last",
@@ -34,6 +43,50 @@ pub(super) fn outcome(outcome: i64, timing: Timing, close_reason: &str) -> Strin
         ),
         8 => "the response was seen and its request was not".to_owned(),
         _ => "this program does not know this outcome; update it".to_owned(),
+    }
+}
+
+/// The same for the WebSocket that an exchange opened.
+fn conversation(
+    outcome: i64,
+    timing: Timing,
+    close_reason: &str,
+    websocket: &WebSocketDetail,
+) -> String {
+    let open = timing.response_end.or(timing.response_start).unwrap_or(0);
+    let lasted = span(timing.end.saturating_sub(open));
+    let closed = websocket.closed_by.map(|side| {
+        let code = websocket
+            .close_code
+            .as_deref()
+            .map_or_else(String::new, |code| format!(" with {code}"));
+        format!("the {side} closed the WebSocket{code}")
+    });
+    let who = match (outcome, close_reason) {
+        (2, "client_reset") => "the client reset the connection",
+        (2, _) => "the client closed the connection",
+        (3, _) => "the server reset the connection",
+        (4, _) => "the server closed the connection",
+        (5, _) => "TCP gave up on the connection",
+        _ => "the connection ended",
+    };
+    match (outcome, websocket.ending, closed) {
+        (1, _, None) => format!("the WebSocket was open for {lasted} when last looked at"),
+        (_, "clean", Some(closed)) => {
+            format!("{closed}, and the other side answered, {lasted} after the handshake")
+        }
+        (_, _, Some(closed)) => {
+            format!("{closed}, and no answer was seen, {lasted} after the handshake")
+        }
+        (_, "abnormal", None) => {
+            format!("{who} without a close frame (1006), {lasted} after the handshake")
+        }
+        (6, ..) => format!(
+            "the end of the WebSocket was not seen, for reasons of the recording: it was open for {lasted} by then"
+        ),
+        _ => {
+            format!("{who} {lasted} after the handshake; whether a close frame passed was not seen")
+        }
     }
 }
 
@@ -95,20 +148,22 @@ mod tests {
             ..Timing::default()
         };
         assert_eq!(
-            outcome(2, timing, "fin"),
+            outcome(2, timing, "fin", None),
             "the client closed the connection 1.204 s after the request was sent, before any response byte"
         );
-        assert!(outcome(2, timing, "client_reset").starts_with("the client reset the connection"));
+        assert!(
+            outcome(2, timing, "client_reset", None).starts_with("the client reset the connection")
+        );
         let began = Timing {
             response_start: Some(1_000_000_000),
             ..timing
         };
         assert_eq!(
-            outcome(3, began, "server_reset"),
+            outcome(3, began, "server_reset", None),
             "the server reset the connection 205.0 ms after the first response byte, before the response was whole"
         );
         for number in -1..10 {
-            assert!(!outcome(number, timing, "").is_empty());
+            assert!(!outcome(number, timing, "", None).is_empty());
         }
         assert_eq!(span(1_500), "1.500 µs");
         assert_eq!(span(0), "0.000 µs");

@@ -1,10 +1,11 @@
-//! What a row tells that only HTTP/2 or gRPC knows.
+//! What a row tells that only HTTP/2, gRPC, WebSocket or an event stream knows.
 
+use headwater_pack::numbers;
 use headwater_protocols::grpc;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::{GrpcDetail, Http2Detail};
+use super::{EventStreamDetail, GrpcDetail, Http2Detail, WebSocketCounts, WebSocketDetail};
 use crate::integer::{narrow, unsigned};
 use crate::{QueryError, outcome};
 
@@ -63,6 +64,79 @@ pub(super) fn grpc(row: &SqliteRow) -> Result<Option<GrpcDetail>, QueryError> {
     }))
 }
 
+/// WebSocket's part.
+pub(super) fn websocket(row: &SqliteRow) -> Result<Option<WebSocketDetail>, QueryError> {
+    let Some(text): Option<&str> = row.try_get("websocket")? else {
+        return Ok(None);
+    };
+    let numbers: [Option<u64>; 24] = numbers::split(text);
+    let [flags, code, first, last, counts @ ..] = numbers;
+    let flags = flags.unwrap_or(0);
+    let counts = counts.map(|count| count.unwrap_or(0));
+    let side = |first: usize, exact: u64| {
+        let mut counts = counts.iter().skip(first).copied();
+        let mut next = || counts.next().unwrap_or(0);
+        WebSocketCounts {
+            text: next(),
+            binary: next(),
+            fragmented: next(),
+            compressed: next(),
+            continuation_frames: next(),
+            ping: next(),
+            pong: next(),
+            close: next(),
+            payload_bytes: next(),
+            malformed: next(),
+            is_exact: flags & exact != 0,
+        }
+    };
+    Ok(Some(WebSocketDetail {
+        compression: flags & 1 != 0,
+        ending: usize::try_from(flags >> 5)
+            .ok()
+            .and_then(|ending| ENDINGS.get(ending).copied())
+            .unwrap_or("unknown"),
+        close_code: code
+            .and_then(|code| i64::try_from(code).ok())
+            .map(outcome::close_code),
+        closed_by: match flags & (CLIENT_CLOSED | SERVER_CLOSED) {
+            CLIENT_CLOSED => Some("client"),
+            SERVER_CLOSED => Some("server"),
+            _ => None,
+        },
+        first_message_ns: first,
+        last_message_ns: last,
+        client: side(0, 2),
+        server: side(10, 4),
+    }))
+}
+
+/// The event stream's part.
+pub(super) fn event_stream(row: &SqliteRow) -> Result<Option<EventStreamDetail>, QueryError> {
+    let text: Option<&str> = row.try_get("event_stream")?;
+    Ok(text.map(|text| {
+        let [flags, events, comments, first, last] = numbers::split(text);
+        EventStreamDetail {
+            events,
+            comments: comments.unwrap_or(0),
+            is_exact: flags.unwrap_or(0) & 1 != 0,
+            first_event_ns: first,
+            last_event_ns: last,
+        }
+    }))
+}
+
+const CLIENT_CLOSED: u64 = 8;
+const SERVER_CLOSED: u64 = 16;
+/// How a WebSocket was closed, in the order of the schema.
+const ENDINGS: [&str; 6] = [
+    "open",
+    "closing",
+    "clean",
+    "unanswered",
+    "abnormal",
+    "not_seen",
+];
 const PUSHED: i64 = 1;
 const BY_SERVER: i64 = 2;
 const BY_GOAWAY: i64 = 4;

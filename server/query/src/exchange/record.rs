@@ -144,6 +144,7 @@ impl Record {
             .await?;
         let outcome: i64 = row.try_get("outcome")?;
         let after = |from: Option<u64>, to: Option<u64>| to?.checked_sub(from?);
+        let websocket = protocol::websocket(row)?;
         Ok(ExchangeDetail {
             id: ExchangeId(unsigned(row.try_get("id")?)).printed(&tag),
             connection_id: ConnectionId(unsigned(connection)).printed(&tag),
@@ -158,7 +159,12 @@ impl Record {
             reason: row.try_get("http_response_reason")?,
             interim: interim(row.try_get("interim")?),
             outcome: outcome::name(outcome),
-            outcome_explained: explained::outcome(outcome, timing, &ends.close_reason),
+            outcome_explained: explained::outcome(
+                outcome,
+                timing,
+                &ends.close_reason,
+                websocket.as_ref(),
+            ),
             start_ns: timing.start_ns,
             end_ns: timing.start_ns.saturating_add(timing.end),
             request_sent_ns: timing.request_end.filter(|_| outcome != REQUEST_NOT_SEEN),
@@ -174,6 +180,8 @@ impl Record {
             resolution: resolution(snapshot, connection).await?,
             http2: protocol::http2(row)?,
             grpc: protocol::grpc(row)?,
+            websocket,
+            event_stream: protocol::event_stream(row)?,
         })
     }
 
@@ -331,6 +339,6 @@ const COLUMNS: &str = "e.id, e.connection_id, e.ordinal, e.start_ns, e.request_e
     e.http_response_body_size, e.request_thread_id, e.response_thread_id, e.thread_evidence, e.http2_stream_id, e.http2_flags, \
     e.http2_error_code, e.http2_stalls, e.http2_stalled_ns, e.rpc_grpc_status_code, e.rpc_grpc_message, e.rpc_grpc_timeout_ns, \
     e.rpc_request_messages, e.rpc_response_messages, e.rpc_messages_exact, e.request_trailer_block_id, e.request_trailer_holes, \
-    e.response_trailer_block_id, e.response_trailer_holes";
+    e.response_trailer_block_id, e.response_trailer_holes, e.websocket, e.event_stream";
 const AUTHORITY_FORM: i64 = 2;
 const REQUEST_NOT_SEEN: i64 = 8;

@@ -66,6 +66,9 @@ impl Filter {
         if let Some(outcome) = &query.outcome {
             filter.outcome(outcome)?;
         }
+        if let Some(protocol) = &query.protocol {
+            filter.protocol(protocol)?;
+        }
         if query.process_tree.is_some() || query.cgroup.is_some() {
             filter.caused_by(snapshot, query).await?;
         }
@@ -157,6 +160,25 @@ impl Filter {
             "e.outcome IN (SELECT value FROM json_each(?))",
             [Value::Text(names::json_list(numbers))],
         );
+        Ok(())
+    }
+
+    /// By what a row has that others have not.
+    fn protocol(&mut self, text: &str) -> Result<(), QueryError> {
+        let clause = match text {
+            "http1" => "e.http2_stream_id IS NULL",
+            "http2" => "e.http2_stream_id IS NOT NULL",
+            "grpc" => "e.rpc_request_messages IS NOT NULL",
+            "websocket" => "e.websocket IS NOT NULL",
+            "sse" => "e.event_stream IS NOT NULL",
+            _ => {
+                return Err(QueryError::Argument {
+                    argument: "protocol",
+                    problem: "give one of http1, http2, grpc, websocket, sse".to_owned(),
+                });
+            }
+        };
+        self.add(clause, []);
         Ok(())
     }
 

@@ -144,6 +144,8 @@ impl Fixture {
             ordinal: u32::try_from(key).unwrap(),
             http2: None,
             grpc: None,
+            websocket: None,
+            event_stream: None,
         }
     }
 
