@@ -198,7 +198,11 @@ impl Pipeline {
                         "an exchange of nothing"
                     );
                 }
-                Event::Coverage(_) | Event::Process(_) => {}
+                Event::Coverage(_)
+                | Event::Dns(_)
+                | Event::Process(_)
+                | Event::ProcessEnd(_)
+                | Event::UdpFlow(_) => {}
             }
         }
         assert!(

@@ -266,9 +266,8 @@ impl Dialect {
         match self {
             Self::Http1(parser) => parser.held_bytes(),
             Self::Http2(parser) => parser.held_bytes(),
-            // Bounded by itself: a message each way, and a few questions.
-            Self::Dns(_) => 0,
-            Self::WebSocket(_) => 0,
+            // Bounded by themselves: a message each way and a few questions; counts.
+            Self::Dns(_) | Self::WebSocket(_) => 0,
         }
     }
 

@@ -14,7 +14,7 @@ use crate::{ServeError, server::Server};
 /// # Errors
 /// `ServeError::Transport`.
 pub async fn serve_stdio(store: Store, version: &'static str) -> Result<(), ServeError> {
-    serve_stream(store, version, stdio_pipes()).await
+    Box::pin(serve_stream(store, version, stdio_pipes())).await
 }
 
 /// The same on any pair of streams, such as the end of a pipe.
