@@ -205,6 +205,7 @@ fn the_inspector_lists_and_calls_over_both_transports() {
             ("status", &[][..], "recorder"),
             ("list_services", &[], "nginx"),
             ("search_exchanges", &["status=4xx"], "/missing/one"),
+            ("search_dns", &[], "coverage"),
             ("get_exchange", &[&*id], "/missing/one"),
             ("find_errors", &[], "status 404"),
         ] {

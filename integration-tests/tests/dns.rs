@@ -149,7 +149,7 @@ fn answers_failures_and_their_owners() {
         assert!(kinds.contains(&kind.to_owned()), "{errors:#?}");
     }
     let example = errors[0]["examples"][0].as_str().expect("an example");
-    let found = store.ask(&["search-dns", "--dns-exchange", example]);
+    let found = store.ask(&["search-dns", "--id", example]);
     assert_eq!(found["rows"].as_array().map(Vec::len), Some(1), "{found:#}");
     let recorded = &store.ask(&["status"])["recorded"];
     assert!(
@@ -186,7 +186,7 @@ fn a_connection_is_told_by_the_name_it_was_resolved_from() {
         "{exchange:#}"
     );
     let id = resolution["dns_exchange"].as_str().expect("an id");
-    let asked = store.ask(&["search-dns", "--dns-exchange", id]);
+    let asked = store.ask(&["search-dns", "--id", id]);
     assert!(asked.to_string().contains("api.internal"), "{asked:#}");
 
     // This one goes by the address alone, which the other was told.

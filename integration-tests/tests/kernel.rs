@@ -157,8 +157,8 @@ fn what_a_filter_leaves_out_is_told_in_the_empty_answer() {
 }
 
 #[test]
-fn its_own_answers_are_left_out() {
-    let store = Store::new();
+fn its_own_answers_are_left_out_and_counted() {
+    let (store, nginx) = (Store::new(), nginx());
     let _recorder = store.record(&[]);
     let server = Program::start(&mut store.command(&["serve", "--listen", "127.0.0.1:0"]));
     let line = server.await_line("serving MCP at ");
@@ -180,7 +180,16 @@ fn its_own_answers_are_left_out() {
             .args(headers)
             .arg(address),
     );
-    store.settle();
+    answered(load(&nginx, "control", 1), 1);
+    store.await_rows(&["search-exchanges", "--path", "/control/"], 1);
+    until("count of what was left out", || {
+        let answer = store.ask(&["search-exchanges"]);
+        if answer["coverage"].to_string().contains("\"own_traffic\"") {
+            Ok(())
+        } else {
+            Err(answer)
+        }
+    });
     let rows = store.rows(&["search-exchanges", "--path", "/mcp"]);
     assert!(
         rows.is_empty(),

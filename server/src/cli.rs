@@ -16,7 +16,7 @@ mod settings;
 mod tools;
 mod up;
 
-use std::path::PathBuf;
+use std::{io::IsTerminal, path::PathBuf};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -134,6 +134,7 @@ pub(crate) fn main() -> Exit {
 fn start_log(verbose: u8) {
     let named = std::env::var("HEADWATER_LOG").ok();
     tracing_subscriber::fmt()
+        .with_ansi(std::io::stderr().is_terminal())
         .with_env_filter(log_filter(verbose, named.as_deref()))
         .with_writer(std::io::stderr)
         .with_target(false)

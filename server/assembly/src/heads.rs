@@ -9,7 +9,7 @@ use headwater_protocols::{
     http1::{self, Direction, Exchange, MalformedElement, RequestHead, ResponseHead},
     http2, websocket,
 };
-use headwater_redact::{Captured, HeaderBlock, Redactor, Target, Text};
+use headwater_redact::{Captured, HeaderBlock, Redactor, Target, TargetForm, Text};
 
 use crate::event_stream::Streamed;
 use crate::gauge::{Gauge, Share};
@@ -121,9 +121,12 @@ impl Heads {
             .headers_partly(pseudo.chain(fields), &mut self.block);
     }
 
-    /// The host of a conversation is that of its first request with one.
+    /// The host of a conversation is that of its first request with one. Targets that a proxy is asked for (RFC 9112, 3.2.2
+    /// and 3.2.3) name another host than the one that is connected to.
     fn note_host(&mut self, request: &Asked) {
-        if self.wants_host && request.host.is_some() {
+        let form = request.target.form();
+        let asks_proxy = matches!(form, TargetForm::Absolute | TargetForm::Authority);
+        if self.wants_host && !asks_proxy && request.host.is_some() {
             self.found.host.clone_from(&request.host);
         }
     }

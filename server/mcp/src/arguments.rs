@@ -58,7 +58,10 @@ pub(crate) mod common {
         "since",
         "Start: RFC 3339 or relative (-15m, -2h, -7d). Default: 15 minutes before the end of what is stored",
     );
-    pub(crate) const UNTIL: Parameter = Parameter::text("until", "End, like since. Default: now");
+    pub(crate) const UNTIL: Parameter = Parameter::text(
+        "until",
+        "End, like since. Default: now, or without since the end of what is stored",
+    );
     pub(crate) const SERVICE: Parameter = Parameter::text(
         "service",
         "Answering service: part of its name, or exactly name:port",

@@ -36,7 +36,11 @@ impl Frame {
         Self {
             since: answer.window.map(|window| rfc3339(window.since_ns)),
             until: answer.window.map(|window| rfc3339(window.until_ns)),
-            as_of: rfc3339(answer.as_of_ns),
+            as_of: if answer.as_of_ns == 0 {
+                "never".to_owned()
+            } else {
+                rfc3339(answer.as_of_ns)
+            },
             recorder,
             items: answer.coverage.iter().take(MAX_ITEMS).cloned().collect(),
             more_items: answer.coverage.len().saturating_sub(MAX_ITEMS),

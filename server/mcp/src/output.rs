@@ -129,6 +129,7 @@ impl Output {
         let empty = answer.emptiness.as_ref().map(|emptiness| match emptiness {
             Emptiness::NothingMatched { in_window: 0 } => format!("nothing happened: the window was recorded and holds no exchange at all. {try_next}"),
             Emptiness::NothingMatched { in_window } => format!("nothing matched: the window was recorded and holds {in_window} exchanges that do not match. {try_next}"),
+            Emptiness::NothingMatchedOrNotSeen { in_window, why } => format!("nothing matched: the window holds {in_window} exchanges that do not match. Not all was seen: {why} {try_next}"),
             Emptiness::NotSeen { why } => format!("nothing could be seen: {why} {try_next}"),
         });
         Self {

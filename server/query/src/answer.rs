@@ -51,6 +51,13 @@ pub enum Emptiness {
         /// How many exchanges of any kind the window holds.
         in_window: u64,
     },
+    /// Nothing that is stored matched, and more may have happened than is stored.
+    NothingMatchedOrNotSeen {
+        /// How many exchanges of any kind the window holds.
+        in_window: u64,
+        /// What could not be seen, in words made by Headwater.
+        why: String,
+    },
     /// Nothing was recorded in the window, or part of it is not covered.
     NotSeen {
         /// Why, in words made by Headwater.

@@ -104,12 +104,15 @@ async fn emptiness(
         .map(|item| item.explanation.as_str())
         .take(4)
         .collect();
+    let in_window = segments::count(snapshot, segments, window).await?;
     if !reasons.is_empty() {
-        return Ok(Emptiness::NotSeen {
-            why: reasons.join(" "),
+        let why = reasons.join(" ");
+        return Ok(if in_window == 0 {
+            Emptiness::NotSeen { why }
+        } else {
+            Emptiness::NothingMatchedOrNotSeen { in_window, why }
         });
     }
-    let in_window = segments::count(snapshot, segments, window).await?;
     if in_window == 0 && runs.replay_only() {
         let reach = reach(segments);
         return Ok(Emptiness::NotSeen {

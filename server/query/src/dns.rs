@@ -145,7 +145,7 @@ async fn one(
     text: &str,
 ) -> Result<Answer<Vec<DnsRow>>, QueryError> {
     let tag = snapshot.tag();
-    let id = DnsId::parse("dns_exchange", &tag, text)?;
+    let id = DnsId::parse("id", &tag, text)?;
     for segment in segments {
         let sql = format!(
             "SELECT {COLUMNS} FROM dns_exchange_{} d WHERE d.id = ?",

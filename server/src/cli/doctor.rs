@@ -82,13 +82,13 @@ fn kernel() -> Finding {
         .split(['.', '-'])
         .map(|part| part.parse::<u32>().unwrap_or(0));
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    let (verdict, cure) = if version >= (5, 8) {
+    let (verdict, cure) = if version >= (5, 10) {
         (Verdict::Good, None)
     } else {
         (
             Verdict::Bad,
             Some(
-                "install and boot Linux 5.8 or later (Debian: sudo apt install linux-image-$(dpkg --print-architecture) && \
+                "install and boot Linux 5.10 or later (Debian: sudo apt install linux-image-$(dpkg --print-architecture) && \
                  sudo reboot); until then, `headwater replay FILE` reads capture files here"
                     .to_owned(),
             ),
@@ -97,7 +97,7 @@ fn kernel() -> Finding {
     Finding {
         check: "kernel",
         verdict,
-        found: format!("Linux {release}; 5.8 is the oldest with a BPF ring buffer"),
+        found: format!("Linux {release}; 5.10 is the oldest that is tried"),
         cure,
     }
 }

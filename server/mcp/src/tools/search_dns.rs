@@ -18,7 +18,7 @@ pub(super) static DECLARATION: Declaration = Declaration {
     name: "search_dns",
     title: "Search DNS exchanges",
     description: "DNS questions with their answers, newest first, over UDP and TCP, by time, service, name, type, response code and \
-        outcome: who asked whom for which name, what came back and how long it took. With dns_exchange (an id d_… of find_errors or \
+        outcome: who asked whom for which name, what came back and how long it took. With id (d_… of find_errors or \
         get_exchange) that one alone.",
     parameters: &[
         SINCE,
@@ -32,7 +32,7 @@ pub(super) static DECLARATION: Declaration = Declaration {
             "outcome",
             "answered, answered_late, no_answer, query_not_seen, unfinished, or failed for no_answer and every rcode but NOERROR",
         ),
-        Parameter::text("dns_exchange", "This one alone, by its id, d_…"),
+        Parameter::text("id", "This one alone, d_…"),
         LIMIT,
         CURSOR,
         DETAIL,
@@ -81,7 +81,7 @@ pub(super) async fn answer(
         kind: arguments.text("type"),
         rcode: arguments.text("rcode"),
         outcome: arguments.text("outcome"),
-        id: arguments.text("dns_exchange"),
+        id: arguments.text("id"),
         limit: arguments.limit(),
         cursor: arguments.text("cursor"),
     };

@@ -63,7 +63,7 @@ async fn each_condition_finds_its_own() {
         (json!({ "service": "nobody" }), &[]),
         (json!({ "since": "-10s" }), &[]),
         (
-            json!({ "dns_exchange": "d_k7q22", "since": "-10s" }),
+            json!({ "id": "d_k7q22", "since": "-10s" }),
             &["nope.internal"],
         ),
     ] {
@@ -94,9 +94,9 @@ async fn mistakes_are_told_with_what_would_be_right() {
         (json!({ "type": "ADDRESS" }), "AAAA"),
         (json!({ "rcode": "NOPE" }), "NXDOMAIN"),
         (json!({ "outcome": "lost" }), "answered_late"),
-        (json!({ "dns_exchange": "x_k7q21" }), "get_exchange"),
-        (json!({ "dns_exchange": "d_k7q2zz" }), "never given out"),
-        (json!({ "dns_exchange": "d_aaaa1" }), "another store"),
+        (json!({ "id": "x_k7q21" }), "get_exchange"),
+        (json!({ "id": "d_k7q2zz" }), "never given out"),
+        (json!({ "id": "d_aaaa1" }), "another store"),
     ] {
         let error = ask(&fixture.store(), Tool::SearchDns, given.clone())
             .await

@@ -70,7 +70,7 @@ fn which_close_codes_are_failures() {
             close_code: Some(code),
             ..WebSocket::default()
         }));
-        let kind = if fails { 3000 + code } else { 0 };
+        let kind = if fails { 4000 + code } else { 0 };
         assert_eq!(crate::codes::kind(&exchange), kind, "{code}");
         // While it closes it has not ended.
         exchange.outcome = Outcome::Open;
