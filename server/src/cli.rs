@@ -18,7 +18,7 @@ mod up;
 
 use std::{io::IsTerminal, path::PathBuf};
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand, builder::TypedValueParser};
 use tracing_subscriber::EnvFilter;
 
 pub(crate) use exit::Exit;
@@ -48,7 +48,8 @@ store; 73 the store cannot be made or written; 77 no permission. `run` passes on
 #[command(name = "headwater", version, about = "Ask a Linux machine what its programs said to each other", long_about = ABOUT, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     /// The store, to be written and to be read [default: /var/lib/headwater/headwater.db where its folder exists or for root, else ~/.local/share/headwater/headwater.db]
-    #[arg(long, global = true, env = "HEADWATER_DB", value_name = "PATH")]
+    // An empty HEADWATER_DB, which clients' configurations leave behind, is none.
+    #[arg(long, global = true, env = "HEADWATER_DB", value_name = "PATH", value_parser = clap::builder::OsStringValueParser::new().map(PathBuf::from))]
     db: Option<PathBuf>,
     /// Say more on standard error: -v for information, -vv for debugging
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]

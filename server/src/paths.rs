@@ -13,14 +13,16 @@ const NAME: &str = "headwater/headwater.db";
 /// The store, whether it is to be written or read: as named, else the system's where it exists or for root, else the
 /// user's. One rule for all, so that what was recorded or replayed is what is asked.
 pub(crate) fn store_of(named: Option<&Path>) -> PathBuf {
-    named.map_or_else(
-        || {
-            // A folder that may not be looked into is the system's store too: to say so helps more than to look elsewhere.
-            let exists = Path::new(SYSTEM).parent().is_some_and(Path::exists);
-            unnamed(exists, nix::unistd::geteuid().is_root(), users)
-        },
-        absolute,
-    )
+    named
+        .filter(|path| !path.as_os_str().is_empty())
+        .map_or_else(
+            || {
+                // A folder that may not be looked into is the system's store too: to say so helps more than to look elsewhere.
+                let exists = Path::new(SYSTEM).parent().is_some_and(Path::exists);
+                unnamed(exists, nix::unistd::geteuid().is_root(), users)
+            },
+            absolute,
+        )
 }
 
 fn unnamed(system_exists: bool, is_root: bool, users: impl FnOnce() -> PathBuf) -> PathBuf {

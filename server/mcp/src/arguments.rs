@@ -116,6 +116,12 @@ impl Arguments {
     /// One text that names each mistake and what would be right.
     pub fn check(parameters: &[Parameter], given: Map<String, Value>) -> Result<Self, String> {
         let mut mistakes = Vec::new();
+        let mut given = given;
+        for (name, value) in &mut given {
+            if let Some(parameter) = parameters.iter().find(|parameter| parameter.name == name) {
+                *value = meant(parameter, value.take());
+            }
+        }
         for (name, value) in &given {
             match parameters.iter().find(|parameter| parameter.name == name) {
                 Some(parameter) => mistakes.extend(mistake(parameter, value)),
@@ -183,6 +189,19 @@ impl Arguments {
 /// Null and empty text are what some clients send for an argument left out.
 fn is_absent(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
+}
+
+/// Models write numbers as text and the other way round: what can mean one thing only is taken for that.
+fn meant(parameter: &Parameter, value: Value) -> Value {
+    let other = match (parameter.kind, &value) {
+        (Kind::Text, Value::Number(number)) => Some(Value::String(number.to_string())),
+        (Kind::Integer { .. } | Kind::Number, Value::String(text)) => {
+            text.trim().parse().ok().map(Value::Number)
+        }
+        (Kind::Flag, Value::String(text)) => text.trim().parse().ok().map(Value::Bool),
+        _ => None,
+    };
+    other.unwrap_or(value)
 }
 
 fn mistake(parameter: &Parameter, value: &Value) -> Option<String> {

@@ -64,6 +64,24 @@ pub(super) fn checked(arguments: &ServeArguments) -> Result<Checked, Vec<String>
             SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, PORT)),
         ];
     }
+    for host in &arguments.allowed_host {
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+        if host.is_empty() || !host.bytes().all(good) {
+            mistakes.push(format!(
+                "--allowed-host {host:?}: expected a host name or address, with :PORT perhaps, such as tools.example"
+            ));
+        }
+    }
+    for origin in &arguments.allowed_origin {
+        let host = ["http://", "https://"]
+            .iter()
+            .find_map(|scheme| origin.strip_prefix(scheme));
+        if host.is_none_or(|host| host.is_empty() || host.contains(['/', ' '])) {
+            mistakes.push(format!(
+                "--allowed-origin {origin:?}: expected scheme, host and port without a path, such as https://tools.example"
+            ));
+        }
+    }
     let token =
         arguments
             .token_file
@@ -201,6 +219,31 @@ async fn serve(store: &Path, arguments: &ServeArguments, checked: Checked) -> Ex
         Err(error) => {
             say_error(&error);
             Exit::Failed
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let arguments = ServeArguments {
+            listen: vec!["nowhere".to_owned(), "192.0.2.1:80".to_owned()],
+            allowed_host: vec!["a b".to_owned(), "tools.example:8443".to_owned()],
+            allowed_origin: vec![
+                "tools.example".to_owned(),
+                "https://tools.example".to_owned(),
+            ],
+            token_file: None,
+            until_input_ends: false,
+        };
+        let mistakes = checked(&arguments).err().unwrap_or_default();
+        let wrong = ["nowhere", "a b", "\"tools.example\"", "192.0.2.1:80"];
+        assert_eq!(mistakes.len(), wrong.len(), "{mistakes:?}");
+        for (mistake, wrong) in mistakes.iter().zip(wrong) {
+            assert!(mistake.contains(wrong), "{mistake}");
         }
     }
 }

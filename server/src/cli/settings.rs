@@ -48,6 +48,11 @@ pub(crate) fn session_settings(
         .unwrap_or_default();
     let only_ports = ports("--only-port", &arguments.only_port, &mut mistakes);
     let except_ports = ports("--except-port", &arguments.except_port, &mut mistakes);
+    for port in only_ports.iter().filter(|port| except_ports.contains(port)) {
+        mistakes.push(format!(
+            "--only-port {port} and --except-port {port}: name it once"
+        ));
+    }
     for name in &arguments.keep_header {
         let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if name.is_empty() || !name.bytes().all(token) {

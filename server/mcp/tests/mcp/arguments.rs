@@ -18,7 +18,7 @@ async fn a_wrong_argument_is_named_with_what_is_right() {
             json!({ "sinse": "-1h" }),
             &["sinse", "did you mean since?", "max_tokens"][..],
         ),
-        (search, json!({ "limit": "20" }), &["limit", "1 to 200"]),
+        (search, json!({ "limit": "some" }), &["limit", "1 to 200"]),
         (search, json!({ "limit": 0 }), &["limit", "1 to 200"]),
         (search, json!({ "limit": 201 }), &["limit", "1 to 200"]),
         (search, json!({ "limit": 1.5 }), &["limit", "1 to 200"]),
@@ -161,5 +161,24 @@ async fn null_and_empty_text_count_as_absent() {
     for nothing in [json!(null), json!("")] {
         let told = ask(&store, Tool::GetExchange, json!({ "id": nothing })).await;
         assert!(told.unwrap_err().to_string().contains("id is missing"));
+    }
+}
+
+#[tokio::test]
+async fn numbers_as_text_and_text_as_numbers_are_understood() {
+    let mut fixture = Fixture::new();
+    fixture.commit(&[
+        Row::at(fixture.now_ns - 5 * SECOND, "/one"),
+        Row::at(fixture.now_ns - 4 * SECOND, "/two"),
+    ]);
+    let store = fixture.store();
+    let strict = json!({ "status": "200", "limit": 1 });
+    let loose = json!({ "status": 200, "limit": "1" });
+    let strict = answer(&store, Tool::SearchExchanges, strict).await;
+    assert_eq!(strict["rows"].as_array().map(Vec::len), Some(1));
+    let loose = answer(&store, Tool::SearchExchanges, loose).await;
+    assert_eq!(strict["rows"], loose["rows"]);
+    for wrong in [json!({ "limit": "many" }), json!({ "status": true })] {
+        ask(&store, Tool::SearchExchanges, wrong).await.unwrap_err();
     }
 }
