@@ -17,7 +17,7 @@ pub fn ended(ctx: &RawTracePointContext) {
     if task::read::<u32>(signal, settings::signal_live()) != 0 {
         return;
     }
-    // Set by exit_group and by a deadly signal; before Linux 5.17 not for a process of one thread, whose own code it is then.
+    // Set by exit_group and by a deadly signal; where it is not, the process had one thread and ends with that one's code.
     let group = task::read::<u32>(signal, settings::signal_group_code());
     let own = task::read::<u32>(current, settings::task_exit_code());
     let record = ExitRecord {

@@ -1,7 +1,10 @@
 //! The map of flows: what is known of each socket between its packets.
 
 use aya_ebpf::{macros::map, maps::LruHashMap};
-use headwater_schema::flow::{FlowState, counter};
+use headwater_schema::{
+    flow::{DirectionState, FlowState, counter},
+    record::direction,
+};
 
 use crate::counters::count;
 
@@ -35,6 +38,16 @@ pub fn find_or_make(cookie: u64) -> Option<&'static mut FlowState> {
         count(counter::FLOW_FULL);
     }
     find(cookie)
+}
+
+/// What is known of one direction.
+#[inline(always)]
+pub fn side(state: &mut FlowState, way: u8) -> &mut DirectionState {
+    if way == direction::INGRESS {
+        &mut state.directions[1]
+    } else {
+        &mut state.directions[0]
+    }
 }
 
 /// Forgets a socket.

@@ -15,7 +15,7 @@ use aya_ebpf::{
     programs::SkBuffContext,
 };
 use headwater_schema::{
-    flow::{DirectionState, FlowState, counter, direction_flag, go_on},
+    flow::{DirectionState, counter, direction_flag, go_on},
     record::{direction, owned, place},
 };
 
@@ -170,13 +170,8 @@ pub fn hand_over(ctx: &SkBuffContext, way: u8, program: u32) {
 /// Walks a packet's frames from where the walk is.
 #[inline(always)]
 pub fn go_on(ctx: &SkBuffContext, way: u8) {
-    let Some((scene, state)) = scene_of(ctx, way) else {
+    let Some((scene, side)) = scene_of(ctx, way) else {
         return;
-    };
-    let side = if way == direction::INGRESS {
-        &mut state.directions[1]
-    } else {
-        &mut state.directions[0]
     };
     for _ in 0..FRAMES {
         if !one(ctx, &scene, side) {
@@ -189,22 +184,16 @@ pub fn go_on(ctx: &SkBuffContext, way: u8) {
     }
 }
 
-/// The scene of a packet that another program has begun with, and its flow.
+/// The scene of a packet that another program has begun with, and its direction.
 #[inline(always)]
-pub fn scene_of(ctx: &SkBuffContext, way: u8) -> Option<(Scene, &'static mut FlowState)> {
+pub fn scene_of(ctx: &SkBuffContext, way: u8) -> Option<(Scene, &'static mut DirectionState)> {
     // SAFETY: helpers without side effects on this context.
     let (at_ns, cookie) = unsafe { (bpf_ktime_get_boot_ns(), bpf_get_socket_cookie(ctx.as_ptr())) };
-    let state = flow::find(cookie)?;
-    let inbound = way == direction::INGRESS;
-    let (tgid, tid, owned) = if inbound {
+    let side = flow::side(flow::find(cookie)?, way);
+    let (tgid, tid, owned) = if way == direction::INGRESS {
         (0, 0, owned::NO)
     } else {
         sender(ctx)
-    };
-    let side = if inbound {
-        &state.directions[1]
-    } else {
-        &state.directions[0]
     };
     let payload_at = side.payload_at;
     let payload_length = ctx.len().saturating_sub(payload_at);
@@ -222,7 +211,7 @@ pub fn scene_of(ctx: &SkBuffContext, way: u8) -> Option<(Scene, &'static mut Flo
         payload_at,
         payload_length,
     };
-    Some((scene, state))
+    Some((scene, side))
 }
 
 /// One step: the rest of a frame, or a header with what the packet holds of its frame. Says whether there may be more.
@@ -278,10 +267,7 @@ fn one(ctx: &SkBuffContext, scene: &Scene, side: &mut DirectionState) -> bool {
     }
     side.walk_at = at + length;
     if copied > 0 {
-        let mut record = scene.record(side);
-        record.offset = scene.offset.wrapping_add(u64::from(at));
-        record.payload_length = length;
-        record.place = what;
+        let record = scene.part(side, at, length, what);
         emit_frame(ctx, scene.payload_at + at, copied, record);
     }
     true

@@ -10,7 +10,8 @@ use headwater_schema::record::{
 };
 
 use crate::{
-    flow, owner,
+    flow,
+    owner::{self, Seen},
     packet::{Packet, interface, zero},
     ring, settings, task,
 };
@@ -35,7 +36,7 @@ pub fn boundary(ctx: &SkBuffContext, packet: &Packet) {
         let lock = task::lock(ctx);
         if lock == owned::YES {
             let (tgid, tid) = task::ids();
-            owner::report(ctx, packet, tgid, tid, lock);
+            owner::report(ctx, &Seen::of(packet, tgid, tid, lock));
         }
     }
 }

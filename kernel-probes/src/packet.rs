@@ -65,8 +65,9 @@ pub fn zero() -> u64 {
     core::hint::black_box(0)
 }
 
+/// Room for an address.
 #[inline(always)]
-fn zeros() -> [u8; 16] {
+pub fn zeros() -> [u8; 16] {
     let half = zero();
     // SAFETY: two integers of eight bytes are sixteen bytes, whose every value is one.
     unsafe { core::mem::transmute([half, half]) }

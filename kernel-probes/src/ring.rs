@@ -3,10 +3,16 @@
 use core::mem::MaybeUninit;
 
 use aya_ebpf::{
+    EbpfContext,
+    helpers::generated::bpf_skb_load_bytes,
     macros::map,
     maps::{RingBuf, ring_buf::RingBufEntry},
+    programs::SkBuffContext,
 };
-use headwater_schema::flow::counter;
+use headwater_schema::{
+    flow::counter,
+    record::{DatagramRecord, TurnRecord},
+};
 
 use crate::counters::count;
 
@@ -27,6 +33,58 @@ pub fn reserve<T: 'static>() -> Option<RingBufEntry<T>> {
         count(counter::LOST);
     }
     entry
+}
+
+/// A record behind which bytes of its packet are copied.
+pub trait Copying: 'static {
+    /// So many were.
+    fn captured(&mut self, bytes: u32);
+}
+
+impl Copying for TurnRecord {
+    #[inline(always)]
+    fn captured(&mut self, bytes: u32) {
+        self.captured = bytes;
+        self.header.length = Self::SIZE as u32 + bytes;
+    }
+}
+
+impl Copying for DatagramRecord {
+    #[inline(always)]
+    fn captured(&mut self, bytes: u32) {
+        self.captured = bytes;
+        self.header.length = Self::SIZE as u32 + bytes;
+    }
+}
+
+/// A record with room behind it. The rooms come in a few sizes, since a reservation must be of constant size.
+#[repr(C)]
+struct Roomy<R, const N: usize> {
+    record: R,
+    bytes: [u8; N],
+}
+
+/// The record, and `length` bytes of the packet from `at` on behind it: at least 1, at most `N`, which is a power of two.
+#[inline(always)]
+pub fn copy<R: Copying, const N: usize>(ctx: &SkBuffContext, at: u32, length: u32, mut record: R) {
+    let Some(mut entry) = reserve::<Roomy<R, N>>() else {
+        return;
+    };
+    // The verifier of Linux 6.1 does not carry a bound over a comparison of another register: the mask states it anew.
+    let bounded = (core::hint::black_box(length).wrapping_sub(1) & (N as u32 - 1)) + 1;
+    let place = place(&mut entry);
+    // SAFETY: `place` is the reserved room of a Roomy<R, N>; the helper writes at most N bytes into its array.
+    unsafe {
+        let result = bpf_skb_load_bytes(
+            ctx.as_ptr().cast(),
+            at,
+            (&raw mut (*place).bytes).cast(),
+            bounded,
+        );
+        record.captured(if result == 0 { bounded } else { 0 });
+        (&raw mut (*place).record).write(record);
+    }
+    submit(entry);
 }
 
 /// Hands a filled record to the reader.

@@ -5,7 +5,7 @@
 //! talked, and been heard, in between. This needs one direction only, so that on the loopback device nothing at all is
 //! done for ingress.
 
-use aya_ebpf::{EbpfContext, helpers::generated::bpf_skb_load_bytes, programs::SkBuffContext};
+use aya_ebpf::programs::SkBuffContext;
 use headwater_schema::{
     flow::{DirectionState, counter, direction_flag},
     record::{Header, TurnRecord, VERSION, direction, kind, owned, place},
@@ -23,13 +23,6 @@ use crate::{
 /// Bytes copied of a flow's first turn when it does not look like text: enough to name the protocol.
 const GREETING: u32 = 64;
 
-/// A record with room behind it. The rooms come in a few sizes, since a reservation must be of constant size.
-#[repr(C)]
-struct Roomy<const N: usize> {
-    record: TurnRecord,
-    bytes: [u8; N],
-}
-
 /// Looks at a packet with payload.
 #[inline(always)]
 pub fn payload(ctx: &SkBuffContext, packet: &Packet) {
@@ -45,11 +38,7 @@ pub fn payload(ctx: &SkBuffContext, packet: &Packet) {
     if !inbound {
         owner::learn(ctx, packet, state, tgid, tid, lock);
     }
-    let side = if inbound {
-        &mut state.directions[1]
-    } else {
-        &mut state.directions[0]
-    };
+    let side = flow::side(state, packet.direction);
     let Some(step) = advance(side, packet) else {
         return;
     };
@@ -134,6 +123,18 @@ impl Scene {
             owned: self.owned,
             previous_last_chunk: 0,
         }
+    }
+}
+
+impl Scene {
+    /// A record of a part of the packet: of `length` bytes, from `at` on in its payload.
+    #[inline(always)]
+    pub fn part(&self, side: &mut DirectionState, at: u32, length: u32, place: u8) -> TurnRecord {
+        let mut record = self.record(side);
+        record.offset = self.offset.wrapping_add(u64::from(at));
+        record.payload_length = length;
+        record.place = place;
+        record
     }
 }
 
@@ -294,17 +295,17 @@ fn text(byte: u8) -> bool {
 #[inline(always)]
 fn emit(ctx: &SkBuffContext, at: u32, length: u32, record: TurnRecord) {
     if length <= 128 {
-        copy::<128>(ctx, at, length, record);
+        ring::copy::<_, 128>(ctx, at, length, record);
     } else if length <= 256 {
-        copy::<256>(ctx, at, length, record);
+        ring::copy::<_, 256>(ctx, at, length, record);
     } else if length <= 512 {
-        copy::<512>(ctx, at, length, record);
+        ring::copy::<_, 512>(ctx, at, length, record);
     } else if length <= 1024 {
-        copy::<1024>(ctx, at, length, record);
+        ring::copy::<_, 1024>(ctx, at, length, record);
     } else if length <= 4096 {
-        copy::<4096>(ctx, at, length, record);
+        ring::copy::<_, 4096>(ctx, at, length, record);
     } else {
-        copy::<16384>(ctx, at, length, record);
+        ring::copy::<_, 16384>(ctx, at, length, record);
     }
 }
 
@@ -312,41 +313,18 @@ fn emit(ctx: &SkBuffContext, at: u32, length: u32, record: TurnRecord) {
 #[inline(always)]
 pub fn emit_frame(ctx: &SkBuffContext, at: u32, length: u32, record: TurnRecord) {
     if length <= 256 {
-        copy::<256>(ctx, at, length, record);
+        ring::copy::<_, 256>(ctx, at, length, record);
     } else if length <= 2048 {
-        copy::<2048>(ctx, at, length, record);
+        ring::copy::<_, 2048>(ctx, at, length, record);
     } else {
-        copy::<16384>(ctx, at, length, record);
+        ring::copy::<_, 16384>(ctx, at, length, record);
     }
 }
 
 /// The same for what is never longer than the header of a frame of WebSocket with two bytes behind it.
 #[inline(always)]
 pub fn emit_frame_header(ctx: &SkBuffContext, at: u32, length: u32, record: TurnRecord) {
-    copy::<16>(ctx, at, length, record);
-}
-
-#[inline(always)]
-fn copy<const N: usize>(ctx: &SkBuffContext, at: u32, length: u32, mut record: TurnRecord) {
-    let Some(mut entry) = ring::reserve::<Roomy<N>>() else {
-        return;
-    };
-    // The verifier of Linux 6.1 does not carry a bound over a comparison of another register: the mask states it anew.
-    let bounded = (core::hint::black_box(length).wrapping_sub(1) & (N as u32 - 1)) + 1;
-    let place = ring::place(&mut entry);
-    // SAFETY: `place` is the reserved room of a Roomy<N>; the helper writes at most N bytes into its array.
-    unsafe {
-        let result = bpf_skb_load_bytes(
-            ctx.as_ptr().cast(),
-            at,
-            (&raw mut (*place).bytes).cast(),
-            bounded,
-        );
-        record.captured = if result == 0 { bounded } else { 0 };
-        record.header.length = TurnRecord::SIZE as u32 + record.captured;
-        (&raw mut (*place).record).write(record);
-    }
-    ring::submit(entry);
+    ring::copy::<_, 16>(ctx, at, length, record);
 }
 
 /// Remembers whether the payload so far ends with the last chunk, when that end was not copied.

@@ -8,24 +8,21 @@ use core::intrinsics::{AtomicOrdering, atomic_xadd};
 
 use aya_ebpf::{
     EbpfContext,
-    helpers::generated::{
-        bpf_get_socket_cookie, bpf_ktime_get_boot_ns, bpf_skb_cgroup_id, bpf_skb_load_bytes,
-    },
+    helpers::generated::{bpf_get_socket_cookie, bpf_ktime_get_boot_ns, bpf_skb_cgroup_id},
     macros::map,
     maps::{LruHashMap, ProgramArray},
     programs::SkBuffContext,
 };
 use headwater_schema::{
     flow::{UdpDirection, UdpFlowKey, UdpFlowState, UdpOwner, counter},
-    record::{
-        DATAGRAM_CAP, DatagramRecord, Header, OwnerRecord, VERSION, direction, kind, look, owned,
-    },
+    record::{DATAGRAM_CAP, DatagramRecord, Header, VERSION, direction, kind, look, owned},
 };
 
 use crate::{
     counters::count,
-    packet::{interface, load, zero},
-    ring, settings, task,
+    owner::{self, Seen},
+    packet::{interface, load, zeros},
+    ring, task,
 };
 
 /// IANA's number of UDP.
@@ -59,13 +56,6 @@ pub static NEW_UDP_FLOW: UdpFlowState = UdpFlowState {
     }; 2],
 };
 
-/// A record with room behind it, as `turn::Roomy`.
-#[repr(C)]
-struct Roomy<const N: usize> {
-    record: DatagramRecord,
-    bytes: [u8; N],
-}
-
 /// Goes on with a packet that is no TCP in the program for UDP, if that is what it is. `start` is the IP header's beginning.
 #[inline(always)]
 pub fn hand_over(ctx: &SkBuffContext, start: &[u8; 20], way: u8) {
@@ -94,9 +84,7 @@ pub fn see(ctx: &SkBuffContext, way: u8) {
     let Some(start) = load::<20>(ctx, 0) else {
         return;
     };
-    let half = zero();
-    // SAFETY: two integers of eight bytes are sixteen bytes, whose every value is one.
-    let clear: [u8; 16] = unsafe { core::mem::transmute([half, half]) };
+    let clear = zeros();
     let (mut source, mut destination) = (clear, clear);
     let family = start[0] >> 4;
     let udp_at = if family == 4 {
@@ -191,16 +179,16 @@ pub fn see(ctx: &SkBuffContext, way: u8) {
     if look == look::FLOW || payload_length == 0 {
         bare(record);
     } else if payload_length <= 128 {
-        copy::<128>(ctx, payload_at, payload_length, record);
+        ring::copy::<_, 128>(ctx, payload_at, payload_length, record);
     } else if payload_length <= 512 {
-        copy::<512>(ctx, payload_at, payload_length, record);
+        ring::copy::<_, 512>(ctx, payload_at, payload_length, record);
     } else {
         let length = if payload_length < DATAGRAM_CAP {
             payload_length
         } else {
             DATAGRAM_CAP
         };
-        copy::<{ DATAGRAM_CAP as usize }>(ctx, payload_at, length, record);
+        ring::copy::<_, { DATAGRAM_CAP as usize }>(ctx, payload_at, length, record);
     }
 }
 
@@ -254,13 +242,13 @@ fn look_of(
     if length < 17 {
         return look::FLOW;
     }
-    if source_port == 53 || destination_port == 53 {
+    if is_dns_port(source_port) || is_dns_port(destination_port) {
         return look::DNS;
     }
     let Some(head) = load::<12>(ctx, at) else {
         return look::FLOW;
     };
-    if is_dns_port(source_port) || is_dns_port(destination_port) || is_dns(&head) {
+    if is_dns(&head) {
         return look::DNS;
     }
     if packets < QUIC_DATAGRAMS && is_quic(&head) {
@@ -269,10 +257,10 @@ fn look_of(
     look::FLOW
 }
 
-/// Multicast DNS and LLMNR: with unicast addresses they are told as DNS is.
+/// DNS; multicast DNS and LLMNR, which are told as DNS is where their addresses are unicast.
 #[inline(always)]
 fn is_dns_port(port: u16) -> bool {
-    port == 5353 || port == 5355
+    port == 53 || port == 5353 || port == 5355
 }
 
 /// Whether these may be the first bytes of a message of DNS with one question (RFC 1035, section 4.1.1): a standard query
@@ -323,30 +311,17 @@ fn tell_owner(ctx: &SkBuffContext, at_ns: u64, cookie: u64, tgid: u32, tid: u32)
             return;
         }
     }
-    let current = task::current();
-    let record = OwnerRecord {
-        header: Header {
-            kind: kind::DATAGRAM_OWNER,
-            version: VERSION,
-            length: OwnerRecord::SIZE as u32,
-            at_ns,
-            cookie,
-        },
+    let seen = Seen {
+        kind: kind::DATAGRAM_OWNER,
+        at_ns,
+        cookie,
         tgid,
         tid,
-        start_ns: task::start_ns(current),
-        // SAFETY: a helper without side effects on this context.
-        cgroup_id: unsafe { bpf_skb_cgroup_id(ctx.as_ptr().cast()) },
-        comm: task::read(current, settings::task_comm()),
-        ancestors: task::ancestors(current),
-        owned: u32::from(owned::UNKNOWN),
+        lock: owned::UNKNOWN,
     };
-    let Some(mut entry) = ring::reserve::<OwnerRecord>() else {
+    if !owner::report(ctx, &seen) {
         return;
-    };
-    // SAFETY: the reserved room is of this type.
-    unsafe { ring::place(&mut entry).write(record) };
-    ring::submit(entry);
+    }
     let told = UdpOwner {
         at_ns,
         tgid,
@@ -364,29 +339,5 @@ fn bare(record: DatagramRecord) {
     };
     // SAFETY: the reserved room is of this type.
     unsafe { ring::place(&mut entry).write(record) };
-    ring::submit(entry);
-}
-
-/// The record with `length` bytes of the payload, at most `N`, which is a power of two.
-#[inline(always)]
-fn copy<const N: usize>(ctx: &SkBuffContext, at: u32, length: u32, mut record: DatagramRecord) {
-    let Some(mut entry) = ring::reserve::<Roomy<N>>() else {
-        return;
-    };
-    // The bound stated anew: see `turn::copy`.
-    let bounded = (core::hint::black_box(length).wrapping_sub(1) & (N as u32 - 1)) + 1;
-    let place = ring::place(&mut entry);
-    // SAFETY: `place` is the reserved room of a Roomy<N>; the helper writes at most N bytes into its array.
-    unsafe {
-        let result = bpf_skb_load_bytes(
-            ctx.as_ptr().cast(),
-            at,
-            (&raw mut (*place).bytes).cast(),
-            bounded,
-        );
-        record.captured = if result == 0 { bounded } else { 0 };
-        record.header.length = DatagramRecord::SIZE as u32 + record.captured;
-        (&raw mut (*place).record).write(record);
-    }
     ring::submit(entry);
 }

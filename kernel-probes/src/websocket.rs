@@ -11,7 +11,7 @@
 use aya_ebpf::programs::SkBuffContext;
 use headwater_schema::{
     flow::{DirectionState, counter, direction_flag, go_on},
-    record::{direction, place},
+    record::place,
 };
 
 use crate::{
@@ -146,13 +146,8 @@ pub fn walk(ctx: &SkBuffContext, scene: &Scene, side: &mut DirectionState) {
 /// Looks for the end of a head that upgrades.
 #[inline(always)]
 pub fn upgrade(ctx: &SkBuffContext, way: u8) {
-    let Some((scene, state)) = scene_of(ctx, way) else {
+    let Some((scene, side)) = scene_of(ctx, way) else {
         return;
-    };
-    let side = if way == direction::INGRESS {
-        &mut state.directions[1]
-    } else {
-        &mut state.directions[0]
     };
     let program = head(ctx, &scene, side);
     if program < go_on::COUNT {
@@ -165,13 +160,8 @@ pub fn upgrade(ctx: &SkBuffContext, way: u8) {
 /// Walks a packet from where the walk is.
 #[inline(always)]
 pub fn go_on(ctx: &SkBuffContext, way: u8) {
-    let Some((scene, state)) = scene_of(ctx, way) else {
+    let Some((scene, side)) = scene_of(ctx, way) else {
         return;
-    };
-    let side = if way == direction::INGRESS {
-        &mut state.directions[1]
-    } else {
-        &mut state.directions[0]
     };
     if side.flags & direction_flag::FRESH != 0 {
         side.flags &= !direction_flag::FRESH;
@@ -219,13 +209,12 @@ fn head(ctx: &SkBuffContext, scene: &Scene, side: &mut DirectionState) -> u32 {
     if !is_whole && length < scene.payload_length {
         return go_on::UPGRADE;
     }
-    let mut record = scene.record(side);
-    record.payload_length = length;
-    record.place = if side.turn_seq == scene.seq {
+    let what = if side.turn_seq == scene.seq {
         place::NEW_TURN
     } else {
         place::SAME_TURN
     };
+    let record = scene.part(side, 0, length, what);
     emit_frame(
         ctx,
         scene.payload_at,
@@ -328,10 +317,7 @@ fn one(ctx: &SkBuffContext, scene: &Scene, side: &mut DirectionState) -> bool {
     }
     side.walk_at = at + length;
     if copied > 0 {
-        let mut record = scene.record(side);
-        record.offset = scene.offset.wrapping_add(u64::from(at));
-        record.payload_length = length;
-        record.place = what;
+        let record = scene.part(side, at, length, what);
         emit_frame_header(ctx, scene.payload_at + at, copied, record);
     }
     true

@@ -95,8 +95,8 @@ CREATE TABLE connection_resolution (
     dns_exchange_id INTEGER NOT NULL,       -- of dns_exchange_N, which may be gone
     name            TEXT NOT NULL,          -- redacted
     before_ns       INTEGER NOT NULL,       -- from the answer to the connection's start
-    evidence        TEXT NOT NULL           -- none: somebody in the same network namespace asked; else the same process, as
-                                            -- well as that is known: socket_lock | turn_start | proc
+    asked_by        TEXT NOT NULL           -- process: the client's own | namespace: somebody in its network namespace |
+                                            -- address: somebody at its address (capture files)
 );
 
 CREATE TABLE segment (

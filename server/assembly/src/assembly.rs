@@ -3,16 +3,12 @@
 //! Owns: the making, joining and ending of conversations, and the events that come out. Does not parse, and does not keep
 //! time: `tick` is called by somebody with a clock.
 
-use headwater_model::{
-    CloseReason, ConnectionKey, Event, Evidence, Exchange, ExchangeKey, Outcome, ProcessEnd,
-};
-use headwater_protocols::http1;
+use headwater_model::{Event, Evidence, ProcessEnd};
 use headwater_redact::Redactor;
 
 use crate::{
-    End, Identities, Input, Owner, Place, Turn, Way,
-    conversation::{Conversation, Party, Phase},
-    dialect::Parsed,
+    Identities, Input, Owner, Place, Turn, Way,
+    conversation::Conversation,
     heads::{Heads, tag},
     pairing::Pairing,
     resolved::Resolved,
@@ -20,9 +16,11 @@ use crate::{
     table::{Flow, Table},
 };
 
+mod begin;
 mod close;
 mod datagram;
 mod dns;
+mod give;
 mod held;
 mod tick;
 
@@ -111,6 +109,10 @@ pub struct Tally {
     pub quic: u64,
     /// UDP flows dropped to keep their table bounded.
     pub udp_evicted: u64,
+    /// Owners of UDP sockets forgotten, which the probes tell again.
+    pub udp_owners_forgotten: u64,
+    /// Clients, servers and answers of DNS forgotten to keep their tables bounded.
+    pub dns_memory_forgotten: u64,
 }
 
 /// What a look into the probes' state of a socket tells.
@@ -257,65 +259,6 @@ impl<I: Identities> Assembly<I> {
         }
     }
 
-    fn syn(&mut self, end: &End) {
-        if end.flags.ack {
-            return self.syn_ack(end);
-        }
-        if end.way == Way::Ingress {
-            // The listener's cookie says nothing of the connection to come; its addresses do.
-            return self.knock(end);
-        }
-        if let Some((place, _)) = self.flow(end.cookie, end.at_ns).place
-            && let Some(conversation) = self.table.get_mut(place)
-        {
-            if let Some(party) = conversation.parties.first_mut() {
-                party.retransmits = party.retransmits.saturating_add(1);
-            }
-            return;
-        }
-        // The same addresses again: whatever was there before is over, seen or not.
-        if let Some((place, _)) = self
-            .table
-            .by_addresses
-            .get(&(end.netns, end.local, end.remote))
-            .copied()
-        {
-            self.finish(place, end.at_ns, CloseReason::Unknown, http1::End::Evicted);
-        }
-        self.flow(end.cookie, end.at_ns).end = Some(*end);
-        let parties = [
-            Party::new(Some(end.cookie), end.local, end.remote, end.netns),
-            Party::new(None, end.remote, end.local, 0),
-        ];
-        let place = self.begin(parties, end.at_ns, false, end.loopback);
-        self.settle(end.cookie, place, 0);
-        if let Some(conversation) = self.table.get_mut(place) {
-            conversation.client = Some(0);
-            conversation.phase = Phase::Attempt;
-        }
-        self.resolve(place);
-    }
-
-    fn syn_ack(&mut self, end: &End) {
-        // Sent by a listener here, or received by the client's own socket.
-        let place = match end.way {
-            Way::Egress => self
-                .table
-                .by_addresses
-                .get(&(end.netns, end.remote, end.local))
-                .map(|(place, _)| *place),
-            Way::Ingress => self
-                .table
-                .flows
-                .get(&end.cookie)
-                .and_then(|flow| flow.place)
-                .map(|(place, _)| place),
-        };
-        if let Some(conversation) = place.and_then(|place| self.table.get_mut(place)) {
-            conversation.phase = Phase::Established;
-        }
-    }
-
     fn turn(&mut self, turn: &Turn<'_>) {
         let Some((place, party)) = self.place_of(turn) else {
             return;
@@ -355,279 +298,5 @@ impl<I: Identities> Assembly<I> {
         }
         self.deliver(place);
         self.keep_within_budget(turn.at_ns);
-    }
-
-    /// The conversation of a packet, and the party whose socket told of it. Makes or joins one where there is none.
-    fn place_of(&mut self, turn: &Turn<'_>) -> Option<(usize, usize)> {
-        let flow = self.flow(turn.cookie, turn.at_ns);
-        let (place, end) = (flow.place, flow.end);
-        if turn.way == Way::Ingress
-            && let Some(departed) = self.pairing.arrived(turn.seq, turn.ack, turn.at_ns)
-            && let Some(joined) = self.join(turn.cookie, &departed)
-        {
-            return Some(joined);
-        }
-        if place.is_some() {
-            return place;
-        }
-        let Some(end) = end else {
-            self.count_unfollowed(turn.cookie);
-            return None;
-        };
-        let peer = (end.netns, end.remote, end.local);
-        if let Some((place, party)) = self.table.by_addresses.get(&peer).copied()
-            && let Some(conversation) = self.table.get_mut(place)
-            && let Some(own) = conversation.parties.get_mut(1 - party)
-            && own.cookie.is_none()
-        {
-            *own = Party {
-                bytes: own.bytes,
-                ..Party::new(Some(turn.cookie), end.local, end.remote, end.netns)
-            };
-            return self.settle(turn.cookie, place, 1 - party);
-        }
-        let knock = self.knocks.remove(&(end.netns, end.local, end.remote));
-        let parties = [
-            Party::new(Some(turn.cookie), end.local, end.remote, end.netns),
-            Party::new(None, end.remote, end.local, 0),
-        ];
-        // A capture file's first packet of a connection is no SYN either when the capture began later.
-        let place = self.begin(
-            parties,
-            knock.unwrap_or(turn.at_ns),
-            knock.is_none(),
-            end.loopback,
-        );
-        if knock.is_some()
-            && let Some(conversation) = self.table.get_mut(place)
-        {
-            conversation.client = Some(1);
-        }
-        self.settle(turn.cookie, place, 0)
-    }
-
-    /// Without the record that tells addresses (lost, or evicted since), nothing can be said of the flow but that it spoke.
-    fn count_unfollowed(&mut self, cookie: u64) {
-        let interval = self.interval;
-        if let Some(flow) = self.table.flows.get_mut(&cookie)
-            && std::mem::replace(&mut flow.unfollowed_in, interval) != interval
-        {
-            self.tally.unfollowed += 1;
-        }
-    }
-
-    /// Makes the socket that received a packet the other end of the conversation that it left from.
-    fn join(&mut self, cookie: u64, departed: &crate::pairing::Departed) -> Option<(usize, usize)> {
-        let party = 1 - departed.party;
-        let conversation = self.table.get_mut(departed.conversation)?;
-        if conversation.generation != departed.generation
-            || conversation.parties.get(party)?.cookie.is_some()
-        {
-            return None;
-        }
-        let flow = self.table.flows.get(&cookie)?;
-        let (end, old) = (flow.end?, flow.place);
-        if let Some((old, _)) = old {
-            if old == departed.conversation {
-                return None;
-            }
-            // Both ends were taken for connections of their own until now; what this one held is seen at the other.
-            self.table.remove(old);
-            self.flow(cookie, end.at_ns).end = Some(end);
-        }
-        let own = self
-            .table
-            .get_mut(departed.conversation)?
-            .parties
-            .get_mut(party)?;
-        *own = Party {
-            bytes: own.bytes,
-            ..Party::new(Some(cookie), end.local, end.remote, end.netns)
-        };
-        self.settle(cookie, departed.conversation, party)
-    }
-
-    /// Ties a socket to its conversation.
-    fn settle(&mut self, cookie: u64, place: usize, party: usize) -> Option<(usize, usize)> {
-        let flow = self.table.flows.entry(cookie).or_default();
-        flow.place = Some((place, party));
-        let identity = flow.identity.clone();
-        let conversation = self.table.get_mut(place)?;
-        conversation.changed = true;
-        let own = conversation.parties.get_mut(party)?;
-        if identity.is_some() {
-            own.identity = identity;
-        }
-        let addresses = (own.netns, own.address, own.peer);
-        self.table.by_addresses.insert(addresses, (place, party));
-        Some((place, party))
-    }
-
-    fn begin(
-        &mut self,
-        parties: [Party; 2],
-        at_ns: u64,
-        joined_midstream: bool,
-        loopback: bool,
-    ) -> usize {
-        while self.table.is_full() {
-            let Some(victim) = self.table.victim() else {
-                break;
-            };
-            self.tally.evicted += 1;
-            self.finish(victim, at_ns, CloseReason::Unknown, http1::End::Evicted);
-        }
-        self.next_connection += 1;
-        self.tally.midstream += u64::from(joined_midstream);
-        let limits = http1::Limits {
-            max_head_bytes: self.limits.head_bytes,
-            ..http1::Limits::default()
-        };
-        let mut conversation = Conversation::new(
-            ConnectionKey(self.next_connection),
-            parties,
-            at_ns,
-            joined_midstream,
-            limits,
-        );
-        conversation.live = self.limits.live;
-        // In a capture file both senders are told of: there is nothing to be paired.
-        conversation.loopback = loopback || !self.limits.live;
-        self.table.insert(conversation)
-    }
-
-    /// Gives out what the parser found in a conversation.
-    fn deliver(&mut self, place: usize) {
-        self.tally.malformed += std::mem::take(&mut self.heads.found.malformed);
-        self.tally.heads_cut += std::mem::take(&mut self.heads.found.cut);
-        self.table.count_held(place);
-        let Some(conversation) = self.table.get_mut(place) else {
-            return;
-        };
-        self.tally.blocks_lost += conversation.news_of_lost_blocks();
-        self.tally.table_entries_forgotten += conversation.news_of_forgotten_entries();
-        if conversation.is_dns() {
-            return self.deliver_dns(place);
-        }
-        if let Some(host) = self.heads.found.host.take()
-            && conversation.host.is_none()
-        {
-            conversation.host = Some(host);
-            conversation.changed = true;
-        }
-        if self.heads.found.ended.is_empty() {
-            return;
-        }
-        let mut ended = std::mem::take(&mut self.heads.found.ended);
-        for exchange in ended.drain(..) {
-            self.give(place, exchange);
-        }
-        self.heads.found.ended = ended;
-    }
-
-    fn give(&mut self, place: usize, found: Parsed) {
-        let open = matches!(found.outcome, http1::Outcome::Open);
-        if !self.announce(place, false) {
-            let conversation = self.table.get_mut(place);
-            let own = conversation.is_some_and(|conversation| conversation.own());
-            self.tally.own += u64::from(own && !open);
-            return;
-        }
-        let Some(conversation) = self.table.get_mut(place) else {
-            return;
-        };
-        let known = conversation
-            .provisional
-            .iter()
-            .find(|(ordinal, _)| *ordinal == found.ordinal)
-            .map(|(_, key)| *key);
-        let key = known.unwrap_or_else(|| {
-            self.next_exchange += 1;
-            ExchangeKey(self.next_exchange)
-        });
-        if open && known.is_none() {
-            conversation.provisional.push((found.ordinal, key));
-        } else if !open {
-            conversation
-                .provisional
-                .retain(|(_, provisional)| *provisional != key);
-        }
-        let exchange: Exchange = conversation.exchange(key, found);
-        self.tally.exchanges += u64::from(exchange.outcome != Outcome::Open);
-        self.events.push(Event::Exchange(Box::new(exchange)));
-    }
-
-    /// Gives out a conversation that is new or has changed. Says whether it is recorded at all.
-    fn announce(&mut self, place: usize, ended: bool) -> bool {
-        self.look_for_listener(place);
-        let Some(conversation) = self.table.get_mut(place) else {
-            return false;
-        };
-        if conversation.own() {
-            return false;
-        }
-        let client = conversation.client.unwrap_or(0);
-        let port = conversation
-            .parties
-            .get(client)
-            .map_or(0, |party| party.peer.port());
-        if !self.limits.wants(port) {
-            // Without roles it may yet turn out to be another server's.
-            if !conversation.filtered && (ended || conversation.client.is_some()) {
-                conversation.filtered = true;
-                self.tally.filtered += 1;
-            }
-            return false;
-        }
-        if conversation.changed || !conversation.announced {
-            conversation.changed = false;
-            conversation.announced = true;
-            let connection = conversation.connection(&mut self.heads.redactor);
-            self.events.push(Event::Connection(Box::new(connection)));
-        }
-        true
-    }
-
-    /// A server that never sent anything has not shown its owner: ask who listens there.
-    fn look_for_listener(&mut self, place: usize) {
-        let Some(conversation) = self.table.get_mut(place) else {
-            return;
-        };
-        let Some(client) = conversation.client.filter(|_| !conversation.announced) else {
-            return;
-        };
-        let Some(server) = conversation.parties.get(1 - client) else {
-            return;
-        };
-        let here = server.cookie.is_some()
-            || conversation
-                .parties
-                .get(client)
-                .is_some_and(|party| party.peer.ip().is_loopback());
-        if server.identity.is_some() || !here {
-            return;
-        }
-        let netns = if server.netns == 0 {
-            conversation
-                .parties
-                .get(client)
-                .map_or(0, |party| party.netns)
-        } else {
-            server.netns
-        };
-        let address = server.address;
-        let Some(mut identity) = self.identities.listener(netns, address) else {
-            return;
-        };
-        if let Some(process) = identity.news.take() {
-            self.events.push(Event::Process(process));
-        }
-        if let Some(server) = self
-            .table
-            .get_mut(place)
-            .and_then(|conversation| conversation.parties.get_mut(1 - client))
-        {
-            server.identity = Some(identity);
-        }
     }
 }

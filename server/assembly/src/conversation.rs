@@ -3,23 +3,21 @@
 //! Owns: who is client, which source each direction's bytes are taken from, the outcome of the connection, and the
 //! translation of what the parser found into the model. Does not know the table or other conversations.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
-use headwater_model::{
-    CloseReason, Connection, ConnectionEnd, ConnectionKey, Evidence, Exchange, ExchangeKey, Gaps,
-    Grpc, Http2, Http2Error, Message, Messages, Request, Resolution, Response, Service,
-    ServiceKind, Side,
-};
-use headwater_protocols::{dns, http1, http2};
-use headwater_redact::{Redactor, Text};
+use headwater_model::{CloseReason, ConnectionKey, ExchangeKey, Resolution};
+use headwater_protocols::{dns, http1};
+use headwater_redact::Text;
 
 use crate::{
     Identity, Passed,
-    dialect::{Dialect, Open, Parsed},
+    dialect::Dialect,
     dns::OverTcp,
-    heads::{Heads, untag},
+    heads::Heads,
     stream::{Missing, Piece, Stream, Stretch},
 };
+
+mod told;
 
 /// One party.
 pub(crate) struct Party {
@@ -183,7 +181,6 @@ impl Conversation {
         }
         self.with_stream(party, heads, |stream, give| stream.take(piece, give));
         self.note_bytes(party);
-        self.keep_within_limit(heads);
     }
 
     /// Bytes of memory in pieces that came too early, beginnings of heads and tables of HPACK.
@@ -192,11 +189,9 @@ impl Conversation {
         streams + self.dialect.held_bytes()
     }
 
-    /// Gaps are given up first, for what comes behind them is told then; heads are cut when that was not enough.
-    fn keep_within_limit(&mut self, heads: &mut Heads) {
-        if self.held_bytes() <= MOST_HELD_BYTES {
-            return;
-        }
+    /// It holds too much. Gaps are given up first, for what comes behind them is told then; heads are cut when that was not
+    /// enough.
+    pub(crate) fn hold_less(&mut self, heads: &mut Heads) {
         for party in 0..2 {
             self.with_stream(party, heads, Stream::give_up);
         }
@@ -381,83 +376,6 @@ impl Conversation {
         }
     }
 
-    /// The connection as the store wants it.
-    pub(crate) fn connection(&self, redactor: &mut Redactor) -> Connection {
-        let client = self.client.unwrap_or(0);
-        let [a, b] = &self.parties;
-        let (client, server) = if client == 0 { (a, b) } else { (b, a) };
-        Connection {
-            key: self.key,
-            client: self.connection_end(client, server, false, redactor),
-            server: self.connection_end(server, client, true, redactor),
-            start_ns: self.start_ns,
-            end_ns: self.end_ns,
-            close_reason: self.close_reason,
-            joined_midstream: self.joined_midstream,
-            protocol: self
-                .protocol
-                .or_else(|| self.host.is_some().then_some("http")),
-            client_bytes: client.bytes,
-            server_bytes: server.bytes,
-            retransmits: client.retransmits.saturating_add(server.retransmits),
-            resolution: self.resolution.clone(),
-        }
-    }
-
-    fn connection_end(
-        &self,
-        party: &Party,
-        other: &Party,
-        serves: bool,
-        redactor: &mut Redactor,
-    ) -> ConnectionEnd {
-        // A remote party's own view is not known; its peer's is the best there is.
-        let (address, peer) = if party.cookie.is_some() {
-            (party.address, party.peer)
-        } else {
-            (other.peer, other.address)
-        };
-        let port = serves.then_some(address.port());
-        let service = match &party.identity {
-            Some(identity) => Service {
-                port,
-                ..identity.service.clone()
-            },
-            None => match self
-                .host
-                .as_ref()
-                .or(self.resolution.as_ref().map(|resolution| &resolution.name))
-                .filter(|_| serves && !(self.live && party.cookie.is_some()))
-            {
-                Some(host) => Service {
-                    kind: ServiceKind::Host,
-                    name: host.clone(),
-                    port,
-                },
-                None => Service {
-                    kind: ServiceKind::Address,
-                    name: redactor.host(address.ip().to_string().as_bytes()),
-                    port,
-                },
-            },
-        };
-        ConnectionEnd {
-            address: address.ip(),
-            port: address.port(),
-            peer_address: peer.ip(),
-            peer_port: peer.port(),
-            local: self.live && party.cookie.is_some(),
-            netns: party.netns,
-            cookie: party.cookie.filter(|_| self.live).unwrap_or(0),
-            process: party.identity.as_ref().map(|identity| identity.key),
-            process_evidence: party
-                .identity
-                .as_ref()
-                .map_or(Evidence::None, |identity| identity.evidence),
-            service,
-        }
-    }
-
     /// Whether an open exchange has more to tell than the store was given before `ns`.
     pub(crate) fn has_news_since(&self, ns: u64) -> bool {
         self.shown_ns < ns && self.shown_news != self.dialect.news()
@@ -467,141 +385,5 @@ impl Conversation {
     pub(crate) fn was_given(&mut self, now_ns: u64) {
         self.shown_ns = now_ns;
         self.shown_news = self.dialect.news();
-    }
-
-    /// Exchanges that the parser holds open, with what is known so far.
-    pub(crate) fn open_exchanges(&mut self, now_ns: u64) -> Vec<Parsed> {
-        self.dialect.refresh();
-        self.dialect
-            .open()
-            .iter()
-            .map(|open| snapshot(open, now_ns))
-            .collect()
-    }
-
-    /// Translates an exchange into the model's words.
-    pub(crate) fn exchange(&self, key: ExchangeKey, exchange: Parsed) -> Exchange {
-        let mut gaps = Gaps(exchange.gaps.0);
-        if self.joined_midstream {
-            gaps = gaps.with(Gaps::JOINED_MIDSTREAM);
-        }
-        let grpc = grpc(&exchange);
-        let event_stream = exchange
-            .response
-            .as_ref()
-            .and_then(|response| response.value.events.as_ref())
-            .map(|events| Box::new(events.told()));
-        let websocket = exchange
-            .response
-            .as_ref()
-            .and_then(|response| response.value.websocket.clone());
-        Exchange {
-            key,
-            connection: self.key,
-            http2: exchange.stream.map(|facts| Box::new(http2(&facts))),
-            grpc,
-            websocket,
-            event_stream,
-            request: exchange.request.map(|part| {
-                let head = Arc::unwrap_or_clone(part.value);
-                let mut message = Message {
-                    headers: head.headers,
-                    minor_version: head.minor_version,
-                    header_bytes: part.header_bytes,
-                    body_bytes: part.body_bytes,
-                    first_byte_ns: part.first_byte_ns,
-                    last_byte_ns: part.last_byte_ns,
-                    trailers: head.trailers,
-                    ..Message::default()
-                };
-                untag(part.first_tag, &mut message);
-                Request {
-                    message,
-                    method: head.method,
-                    target: head.target,
-                    host: head.host,
-                }
-            }),
-            response: exchange.response.map(|part| {
-                let head = Arc::unwrap_or_clone(part.value);
-                let mut message = Message {
-                    headers: head.headers,
-                    minor_version: head.minor_version,
-                    header_bytes: part.header_bytes,
-                    body_bytes: part.body_bytes,
-                    first_byte_ns: part.first_byte_ns,
-                    last_byte_ns: part.last_byte_ns,
-                    trailers: head.trailers,
-                    ..Message::default()
-                };
-                untag(part.first_tag, &mut message);
-                Response {
-                    message,
-                    status_code: head.status_code,
-                    reason: head.reason,
-                }
-            }),
-            interim: exchange.interim.as_slice().to_vec(),
-            outcome: crate::heads::outcome(exchange.outcome),
-            end_ns: exchange.end_ns,
-            gaps,
-            ordinal: exchange.ordinal,
-        }
-    }
-}
-
-fn http2(facts: &http2::StreamFacts) -> Http2 {
-    Http2 {
-        stream_id: facts.stream_id,
-        error: facts.error.map(|error| Http2Error {
-            code: error.code,
-            by: match error.by {
-                http1::Direction::ToServer => Side::Client,
-                http1::Direction::ToClient => Side::Server,
-            },
-            by_goaway: error.by_goaway,
-        }),
-        stalls: facts.stalls,
-        stalled_ns: facts.stalled_ns,
-        is_pushed: facts.is_pushed,
-    }
-}
-
-/// What gRPC knows of an exchange that carries it.
-fn grpc(exchange: &Parsed) -> Option<Box<Grpc>> {
-    let facts = exchange.stream.as_ref()?;
-    let messages = |messages: Option<headwater_protocols::grpc::Messages>| {
-        messages.map_or(Messages::default(), |messages| Messages {
-            count: messages.tally().messages,
-            is_exact: messages.is_exact(),
-        })
-    };
-    let response = exchange.response.as_ref().map(|part| &part.value);
-    if facts.request_messages.is_none() && facts.response_messages.is_none() {
-        return None;
-    }
-    Some(Box::new(Grpc {
-        status_code: response.and_then(|response| response.grpc_status),
-        message: response.and_then(|response| response.grpc_message.clone()),
-        timeout_ns: exchange
-            .request
-            .as_ref()
-            .and_then(|request| request.value.timeout_ns),
-        request_messages: messages(facts.request_messages),
-        response_messages: messages(facts.response_messages),
-    }))
-}
-
-/// An open exchange as it stands.
-fn snapshot(open: &Open<'_>, now_ns: u64) -> Parsed {
-    http1::Exchange {
-        ordinal: open.ordinal,
-        request: open.request.cloned(),
-        response: open.response.cloned(),
-        interim: open.interim,
-        outcome: http1::Outcome::Open,
-        end_ns: now_ns,
-        gaps: open.gaps,
-        stream: open.stream.cloned().map(Box::new),
     }
 }

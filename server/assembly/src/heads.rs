@@ -294,6 +294,11 @@ impl http1::Observer for Heads {
         self.found.cut += u64::from(head.cut);
         let method = self.redactor.phrase(head.method);
         let target = self.redactor.target(head.method, head.target);
+        let upgrades = || {
+            head.fields
+                .iter()
+                .filter(|(name, _)| name.eq_ignore_ascii_case(b"upgrade"))
+        };
         let request = Arc::new(Asked {
             repeatable: is_readable && method.is_readable() && target.is_readable(),
             method,
@@ -303,10 +308,9 @@ impl http1::Observer for Heads {
             minor_version: head.minor_version,
             trailers: None,
             timeout_ns: None,
-            asks_http2: head.fields.iter().any(|(name, value)| {
-                name.eq_ignore_ascii_case(b"upgrade") && has_token(value, b"h2c")
-            }),
-            asks_websocket: websocket::Handshake::request(head.fields.iter()).is_some(),
+            asks_http2: upgrades().any(|(_, value)| has_token(value, b"h2c")),
+            asks_websocket: upgrades().next().is_some()
+                && websocket::Handshake::request(head.fields.iter()).is_some(),
             share: self.share(),
         });
         self.note_host(&request);

@@ -6,7 +6,7 @@
 
 use std::{collections::VecDeque, net::IpAddr};
 
-use headwater_model::{DnsExchange, DnsKey, DnsOutcome, Evidence, ProcessKey, Resolution};
+use headwater_model::{AskedBy, DnsExchange, DnsKey, DnsOutcome, ProcessKey, Resolution};
 use headwater_redact::Text;
 
 use crate::table::FastMap;
@@ -22,11 +22,27 @@ pub(crate) enum Asker {
     Host(IpAddr),
 }
 
+impl Asker {
+    /// On whose behalf an end may have asked, the better evidence first: its process, else somebody in its namespace; in a
+    /// capture file its address is all that is known.
+    pub(crate) fn all(
+        is_live: bool,
+        address: IpAddr,
+        process: Option<ProcessKey>,
+        netns: u32,
+    ) -> [Option<Self>; 2] {
+        if !is_live {
+            return [Some(Self::Host(address)), None];
+        }
+        let namespace = (netns != 0).then_some(Self::Namespace(netns));
+        [process.map(Self::Process), namespace]
+    }
+}
+
 struct Answered {
     exchange: DnsKey,
     name: Text,
     at_ns: u64,
-    evidence: Evidence,
 }
 
 /// The memory.
@@ -39,54 +55,48 @@ pub(crate) struct Resolved {
 }
 
 impl Resolved {
-    /// Remembers the addresses of an answer.
-    pub(crate) fn learn(&mut self, exchange: &DnsExchange, is_live: bool) {
+    /// Remembers the addresses of an answer, and says how many older ones had to go.
+    pub(crate) fn learn(&mut self, exchange: &DnsExchange, is_live: bool) -> u64 {
         let (Some(answer), Some(question)) = (&exchange.answer, &exchange.question) else {
-            return;
+            return 0;
         };
         if !matches!(
             exchange.outcome,
             DnsOutcome::Answered | DnsOutcome::AnsweredLate
         ) {
-            return;
+            return 0;
         }
         let client = &exchange.client;
-        let askers = if is_live {
-            let namespace = (client.netns != 0).then_some(Asker::Namespace(client.netns));
-            [client.process.map(Asker::Process), namespace]
-        } else {
-            [Some(Asker::Host(client.address)), None]
-        };
+        let askers = Asker::all(is_live, client.address, client.process, client.netns);
+        let mut forgotten = 0;
         for asker in askers.into_iter().flatten() {
-            let evidence = if matches!(asker, Asker::Process(_)) {
-                client.process_evidence
-            } else {
-                Evidence::None
-            };
             for address in &answer.addresses {
                 let answered = Answered {
                     exchange: exchange.key,
                     name: question.name.clone(),
                     at_ns: answer.at_ns,
-                    evidence,
                 };
-                self.insert((asker, *address), answered);
+                forgotten += u64::from(self.insert((asker, *address), answered));
             }
         }
+        forgotten
     }
 
-    fn insert(&mut self, key: (Asker, IpAddr), answered: Answered) {
+    /// Says whether another had to make room.
+    fn insert(&mut self, key: (Asker, IpAddr), answered: Answered) -> bool {
         if let Some([newest, before]) = self.answers.get_mut(&key) {
             *before = newest.replace(answered);
-            return;
+            return false;
         }
-        if self.order.len() >= MOST
-            && let Some(oldest) = self.order.pop_front()
-        {
+        let oldest = (self.order.len() >= MOST)
+            .then(|| self.order.pop_front())
+            .flatten();
+        if let Some(oldest) = oldest {
             self.answers.remove(&oldest);
         }
         self.order.push_back(key);
         self.answers.insert(key, [Some(answered), None]);
+        oldest.is_some()
     }
 
     /// What was answered last, before `at_ns`, to the first of `askers` that was told `address`.
@@ -107,7 +117,11 @@ impl Resolved {
                 exchange: answered.exchange,
                 name: answered.name.clone(),
                 before_ns: at_ns - answered.at_ns,
-                evidence: answered.evidence,
+                asked_by: match asker {
+                    Asker::Process(_) => AskedBy::Process,
+                    Asker::Namespace(_) => AskedBy::Namespace,
+                    Asker::Host(_) => AskedBy::Address,
+                },
             })
         })
     }

@@ -138,13 +138,15 @@ impl Table {
         self.held_bytes
     }
 
-    /// Counts what a conversation holds now in place of what it held before.
-    pub(crate) fn count_held(&mut self, place: usize) {
-        if let Some(conversation) = self.places.get_mut(place).and_then(Option::as_mut) {
-            let now = conversation.held_bytes();
-            let before = std::mem::replace(&mut conversation.held_counted, now);
-            self.held_bytes = (self.held_bytes + now).saturating_sub(before);
-        }
+    /// Counts what a conversation holds now in place of what it held before, and says how much.
+    pub(crate) fn count_held(&mut self, place: usize) -> usize {
+        let Some(conversation) = self.places.get_mut(place).and_then(Option::as_mut) else {
+            return 0;
+        };
+        let now = conversation.held_bytes();
+        let before = std::mem::replace(&mut conversation.held_counted, now);
+        self.held_bytes = (self.held_bytes + now).saturating_sub(before);
+        now
     }
 
     /// The places of conversations that hold something, those heard of longest ago first.

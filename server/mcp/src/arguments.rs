@@ -287,7 +287,8 @@ mod tests {
 
     #[test]
     fn every_mistake_is_told() {
-        let given = json!({ "sinc": "-1h", "limit": 0, "detail": "verbose", "max_tokens": "2000" });
+        let given =
+            json!({ "sinc": "-1h", "limit": 0, "detail": "verbose", "max_tokens": "plenty" });
         let Value::Object(given) = given else {
             unreachable!()
         };

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use headwater_redact::Text;
 
-use crate::{ConnectionEnd, ConnectionKey, Evidence};
+use crate::{ConnectionEnd, ConnectionKey};
 
 /// Names a DNS exchange while the recorder lives; the store gives it its lasting id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -121,7 +121,25 @@ pub struct Resolution {
     pub name: Text,
     /// From the answer to the connection's start.
     pub before_ns: u64,
-    /// `SocketLock` or `TurnStart` when the same process asked (as that process is known); `None` when somebody in the same
-    /// network namespace did.
-    pub evidence: Evidence,
+    /// Who asked for it.
+    pub asked_by: AskedBy,
+}
+
+/// Who asked for a name, of those who may have asked on a client's behalf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AskedBy {
+    /// The client's own process.
+    Process,
+    /// Somebody in its network namespace: itself through a resolver's daemon, or another.
+    Namespace,
+    /// Somebody at its address, which is all that a capture file knows.
+    Address,
+}
+
+impl Resolution {
+    /// Whether the server may be called by the name. Two processes may mean two names by one address, so only the client's
+    /// own question tells.
+    pub fn names_its_server(&self) -> bool {
+        self.asked_by == AskedBy::Process
+    }
 }

@@ -18,7 +18,9 @@ mod websocket;
 
 pub use connection::{CloseReason, Connection, ConnectionEnd, ConnectionKey, Side};
 pub use coverage::{Coverage, CoverageKind};
-pub use dns::{DnsAnswer, DnsExchange, DnsKey, DnsOutcome, DnsQuestion, Resolution, Transport};
+pub use dns::{
+    AskedBy, DnsAnswer, DnsExchange, DnsKey, DnsOutcome, DnsQuestion, Resolution, Transport,
+};
 pub use event::Event;
 pub use event_stream::EventStream;
 pub use exchange::{

@@ -15,9 +15,21 @@ use crate::snapshot::Snapshot;
 use crate::window::rfc3339;
 use crate::{Answer, CoverageItem, QueryError, explanation};
 
+/// What a question is about: what may be missing from its answer, and what stands for "nothing happened".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum About {
+    /// Exchanges of HTTP.
+    Http,
+    /// Exchanges of DNS.
+    Dns,
+    /// Whatever is recorded.
+    Everything,
+}
+
 /// An answer's value with all that its frame is made from.
 pub(crate) struct Framed<T> {
     pub(crate) value: T,
+    pub(crate) about: About,
     pub(crate) empty: bool,
     pub(crate) window: Window,
     pub(crate) next_cursor: Option<String>,
@@ -38,7 +50,8 @@ impl<T> Framed<T> {
         coverage.extend(self.remarks);
         coverage.sort_by_key(|item| (explanation::rank(&item.kind), item.from_ns));
         let emptiness = if self.empty {
-            Some(emptiness(snapshot, runs, segments, self.window, &coverage).await?)
+            let place = (segments, self.window);
+            Some(emptiness(snapshot, runs, place, self.about, &coverage).await?)
         } else {
             None
         };
@@ -94,17 +107,23 @@ async fn load(snapshot: &mut Snapshot, window: Window) -> Result<Vec<CoverageIte
 async fn emptiness(
     snapshot: &mut Snapshot,
     runs: &Runs,
-    segments: &[Segment],
-    window: Window,
+    (segments, window): (&[Segment], Window),
+    about: About,
     coverage: &[CoverageItem],
 ) -> Result<Emptiness, QueryError> {
     let reasons: Vec<&str> = coverage
         .iter()
-        .filter(|item| explanation::hides_exchanges(&item.kind))
+        .filter(|item| explanation::hides(&item.kind, about))
         .map(|item| item.explanation.as_str())
         .take(4)
         .collect();
-    let in_window = segments::count(snapshot, segments, window).await?;
+    let mut in_window = 0;
+    if about != About::Dns {
+        in_window += segments::count(snapshot, segments, window).await?;
+    }
+    if about != About::Http {
+        in_window += segments::count_dns(snapshot, segments, window).await?;
+    }
     if !reasons.is_empty() {
         let why = reasons.join(" ");
         return Ok(if in_window == 0 {

@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, Row};
 use headwater_protocols::dns;
 
 use crate::answer::Window;
-use crate::coverage::Framed;
+use crate::coverage::{About, Framed};
 use crate::id::DnsId;
 use crate::integer::{signed, unsigned};
 use crate::names::{self, json_list};
@@ -127,6 +127,7 @@ pub(crate) async fn answer(
     let value = told(snapshot, &rows).await?;
     let empty = value.is_empty();
     Framed {
+        about: About::Dns,
         value,
         empty,
         window,
@@ -163,6 +164,7 @@ async fn one(
             until_ns: since_ns,
         };
         let framed = Framed {
+            about: About::Dns,
             value,
             empty: false,
             window,

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::AssertSqlSafe;
 
-use crate::coverage::Framed;
+use crate::coverage::{About, Framed};
 use crate::id::{ConnectionId, DnsId, ExchangeId};
 use crate::integer::{signed, unsigned};
 use crate::names::{ServiceNames, filtered, method_and_route, routes};
@@ -126,6 +126,7 @@ pub(crate) async fn answer(
     let value = rows(snapshot, shown, &totals).await?;
     let empty = value.is_empty();
     Framed {
+        about: About::Everything,
         value,
         empty,
         window: page.window,

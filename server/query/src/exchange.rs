@@ -9,7 +9,7 @@ mod header;
 mod protocol;
 mod record;
 
-use crate::coverage::Framed;
+use crate::coverage::{About, Framed};
 use crate::id::ExchangeId;
 use crate::integer::{signed, unsigned};
 use crate::recorder::Runs;
@@ -218,8 +218,9 @@ pub struct ResolutionDetail {
     pub before_ns: u64,
     /// Printable id of the DNS exchange.
     pub exchange_id: String,
-    /// `process`: the same process asked; `namespace`: somebody in the same network namespace.
-    pub asked_by: &'static str,
+    /// `process`: the same process asked; `namespace`: somebody in the same network namespace; `address`: somebody at the
+    /// same address, which is all that a capture file knows.
+    pub asked_by: String,
 }
 
 /// The part of an exchange that is HTTP/2's.
@@ -336,6 +337,7 @@ pub(crate) async fn answer(
     let value = record.detail(snapshot).await?;
     let runs = Runs::load(snapshot).await?;
     let framed = Framed {
+        about: About::Http,
         value,
         empty: false,
         window,

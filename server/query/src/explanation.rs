@@ -1,9 +1,10 @@
 //! The words for each kind of coverage: what it means for an answer, and the cure where there is one.
 //!
-//! Owns: words, their order from worst to mildest, and which kinds can hide an exchange. Kinds are those of
+//! Owns: words, their order from worst to mildest, and which kinds can hide what. Kinds are those of
 //! `headwater_model::CoverageKind` in snake case, and the ones that are derived when an answer is made.
 
 use crate::CoverageItem;
+use crate::coverage::About;
 use crate::window::rfc3339;
 
 /// Worst first.
@@ -14,29 +15,28 @@ pub(crate) fn rank(kind: &str) -> usize {
         .unwrap_or(ORDER.len())
 }
 
-/// Whether exchanges may have happened and not be in the store.
-pub(crate) fn hides_exchanges(kind: &str) -> bool {
-    matches!(
-        kind,
+/// Whether something that a question is about may have happened and not be in the store.
+pub(crate) fn hides(kind: &str, about: About) -> bool {
+    match kind {
         "not_recorded"
-            | "recorder_killed"
-            | "write_failed"
-            | "ring_lost"
-            | "probe_recursion"
-            | "connection_evicted"
-            | "held_bytes_capped"
-            | "connection_unfollowed"
-            | "flow_table_full"
-            | "packets_unparsed"
-            | "frames_lost"
-            | "retention"
-            | "filtered"
-            | "malformed"
-            | "tls_not_decoded"
-            | "header_block_lost"
-            | "key_unavailable"
-            | "dns_not_read"
-    )
+        | "recorder_killed"
+        | "write_failed"
+        | "ring_lost"
+        | "probe_recursion"
+        | "connection_evicted"
+        | "held_bytes_capped"
+        | "connection_unfollowed"
+        | "flow_table_full"
+        | "packets_unparsed"
+        | "retention"
+        | "filtered"
+        | "key_unavailable" => true,
+        "frames_lost" | "malformed" | "tls_not_decoded" | "header_block_lost" => {
+            about != About::Dns
+        }
+        "dns_not_read" => about != About::Http,
+        _ => false,
+    }
 }
 
 /// Whether the stored detail of this kind says something that sums up.
@@ -103,8 +103,8 @@ pub(crate) fn of(item: &CoverageItem, detail: Option<&str>) -> String {
              referred to them are shown as unknown."
         ),
         "table_capped" => format!(
-            "{count} entries of full tables of the recorder's were forgotten: who is at an end, or which two ends are one \
-             connection, may be missing."
+            "{count} entries of full tables of the recorder's were forgotten: who is at an end, which two ends are one \
+             connection, or by which name an address was found, may be missing."
         ),
         "other_protocol" => format!("{count} connections spoke another protocol than HTTP."),
         "dns_not_read" => format!("{count} DNS messages were cut or damaged and are not told."),

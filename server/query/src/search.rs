@@ -14,7 +14,7 @@ use std::path::Path;
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::answer::Window;
-use crate::coverage::Framed;
+use crate::coverage::{About, Framed};
 use crate::cursor;
 use crate::id::ExchangeId;
 use crate::integer::{narrow, signed, unsigned};
@@ -167,6 +167,7 @@ pub(crate) async fn answer(
     let value = rows(snapshot, &segments, &places).await?;
     let empty = value.is_empty();
     Framed {
+        about: About::Http,
         value,
         empty,
         window,

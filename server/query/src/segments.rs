@@ -151,6 +151,32 @@ pub(crate) async fn count(
     Ok(sum)
 }
 
+/// How many DNS exchanges the window holds.
+pub(crate) async fn count_dns(
+    snapshot: &mut Snapshot,
+    segments: &[Segment],
+    window: Window,
+) -> Result<u64, QueryError> {
+    let (since_ns, until_ns) = (signed(window.since_ns), signed(window.until_ns));
+    let mut sum = 0_u64;
+    for segment in segments
+        .iter()
+        .filter(|segment| segment.may_hold(since_ns, until_ns))
+    {
+        let sql = format!(
+            "SELECT COUNT(*) FROM dns_exchange_{} WHERE start_ns BETWEEN ? AND ?",
+            segment.number
+        );
+        let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+            .bind(since_ns)
+            .bind(until_ns)
+            .fetch_one(snapshot.connection())
+            .await?;
+        sum = sum.saturating_add(unsigned(count));
+    }
+    Ok(sum)
+}
+
 impl Segment {
     fn may_hold(&self, since_ns: i64, until_ns: i64) -> bool {
         // The open segment's row may lag behind its blocks.

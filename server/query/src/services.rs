@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::{AssertSqlSafe, Row};
 
-use crate::coverage::Framed;
+use crate::coverage::{About, Framed};
 use crate::integer::narrow;
 use crate::names::{ServiceNames, filtered, method_and_route, routes, with_port};
 use crate::page::Page;
@@ -134,6 +134,7 @@ pub(crate) async fn answer(
     let value = rows(snapshot, shown, query.by_route).await?;
     let empty = value.is_empty();
     Framed {
+        about: About::Everything,
         value,
         empty,
         window: page.window,

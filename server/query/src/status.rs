@@ -9,7 +9,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use crate::answer::Emptiness;
-use crate::coverage::Framed;
+use crate::coverage::{About, Framed};
 use crate::integer::unsigned;
 use crate::open::beside;
 use crate::recorder::{self, Runs};
@@ -155,6 +155,7 @@ pub(crate) async fn answer(
     let window = recorder::everything(snapshot, &runs).await?;
     let empty = value.exchanges == 0 && value.dns_exchanges == 0;
     Framed {
+        about: About::Everything,
         value,
         empty,
         window,

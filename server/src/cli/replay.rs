@@ -241,7 +241,10 @@ fn tell(
         ),
         (
             CoverageKind::TableCapped,
-            tally.knocks_forgotten + tally.flows_forgotten + tracker.forgotten(),
+            tally.knocks_forgotten
+                + tally.flows_forgotten
+                + tally.dns_memory_forgotten
+                + tracker.forgotten(),
         ),
     ];
     store.take(

@@ -97,6 +97,8 @@ impl Accounts {
             (tally.flows_forgotten, "sockets that had said nothing"),
             (tally.knocks_forgotten, "SYNs from elsewhere"),
             (tally.departures_forgotten, "packets between namespaces"),
+            (tally.udp_owners_forgotten, "owners of UDP sockets"),
+            (tally.dns_memory_forgotten, "who asked whom for which name"),
             (forgotten.programs, "programs begun"),
             (forgotten.processes, "processes"),
         ] {

@@ -1,7 +1,8 @@
 //! The words and numbers that the schema gives to the model's enums. Written to disk: append only.
 
 use headwater_model::{
-    CloseReason, CoverageKind, DnsExchange, DnsOutcome, Evidence, Exchange, Outcome, ServiceKind,
+    AskedBy, CloseReason, CoverageKind, DnsExchange, DnsOutcome, Evidence, Exchange, Outcome,
+    ServiceKind,
 };
 use headwater_redact::TargetForm;
 
@@ -174,6 +175,15 @@ pub(crate) fn connection_kind(reason: CloseReason) -> Option<u16> {
         | CloseReason::ClientReset
         | CloseReason::ServerReset
         | CloseReason::Unknown => None,
+    }
+}
+
+/// `connection_resolution.asked_by`.
+pub(crate) fn asked_by(asked_by: AskedBy) -> &'static str {
+    match asked_by {
+        AskedBy::Process => "process",
+        AskedBy::Namespace => "namespace",
+        AskedBy::Address => "address",
     }
 }
 

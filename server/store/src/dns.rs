@@ -5,23 +5,24 @@
 
 use headwater_model::{ConnectionEnd, DnsAnswer, DnsExchange, Resolution, Transport};
 use headwater_redact::Text;
-use rusqlite::types::Value;
-use rusqlite::{Connection, params, params_from_iter};
+use rusqlite::{Connection, params};
 
-use crate::codes::{dns_kind, dns_outcome, evidence_name};
+use crate::codes::{asked_by, dns_kind, dns_outcome, evidence_name};
 use crate::integer::signed;
 use crate::rollup::{Key, slot_of};
 use crate::state::State;
+use crate::statements::{Binder, Row, Statements};
 
 impl State {
     /// Stores a DNS exchange.
     pub(crate) fn dns(
         &mut self,
-        connection: &Connection,
+        statements: &mut Statements<'_>,
         exchange: &DnsExchange,
     ) -> rusqlite::Result<()> {
-        let client = self.names.service(connection, &exchange.client.service)?;
-        let server = self.names.service(connection, &exchange.server.service)?;
+        let names = &mut self.names;
+        let client = names.service(statements.connection, &exchange.client.service)?;
+        let server = names.service(statements.connection, &exchange.server.service)?;
         let id = self.dns_base.saturating_add(signed(exchange.key.0));
         let start_ns = signed(exchange.start_ns);
         let (kind, is_failure) = dns_kind(exchange);
@@ -30,39 +31,29 @@ impl State {
         let carrier = exchange
             .connection
             .and_then(|key| self.connections.get(key));
-        let mut row: Vec<Value> = vec![
-            id.into(),
-            start_ns.into(),
-            answer.map(|answer| after(answer.at_ns)).into(),
-            after(exchange.end_ns).into(),
-            client.into(),
-            server.into(),
-        ];
-        self.put_dns_end(&mut row, &exchange.client);
-        self.put_dns_end(&mut row, &exchange.server);
         let question = exchange.question.as_ref();
-        row.extend([
-            i64::from(exchange.transport == Transport::Tcp).into(),
-            carrier.map(|known| known.id).into(),
-            exchange.id.into(),
-            question
-                .map(|question| question.name.as_str().to_owned())
-                .into(),
-            question.map(|question| question.kind).into(),
-            question.map(|question| question.class).into(),
-            exchange.retries.into(),
-            dns_outcome(exchange.outcome).into(),
-        ]);
-        put_answer(&mut row, answer);
-        row.extend([
-            exchange.query_bytes.into(),
-            answer.map_or(0, |answer| answer.bytes).into(),
-            is_failure.then_some(kind).into(),
-        ]);
-        let sql = insert("dns_exchange", self.segment.id, row.len());
-        connection
-            .prepare_cached(&sql)?
-            .execute(params_from_iter(row))?;
+        let mut row = Binder::new(&mut statements.insert_dns);
+        row.put(id)?;
+        row.put(start_ns)?;
+        row.put(answer.map(|answer| after(answer.at_ns)))?;
+        row.put(after(exchange.end_ns))?;
+        row.put(client)?;
+        row.put(server)?;
+        self.put_udp_end(&mut row, &exchange.client)?;
+        self.put_udp_end(&mut row, &exchange.server)?;
+        row.put(exchange.transport == Transport::Tcp)?;
+        row.put(carrier.map(|known| known.id))?;
+        row.put(exchange.id)?;
+        row.put(question.map(|question| question.name.as_str()))?;
+        row.put(question.map(|question| question.kind))?;
+        row.put(question.map(|question| question.class))?;
+        row.put(exchange.retries)?;
+        row.put(dns_outcome(exchange.outcome))?;
+        put_answer(&mut row, answer)?;
+        row.put(exchange.query_bytes)?;
+        row.put(answer.map_or(0, |answer| answer.bytes))?;
+        row.put(is_failure.then_some(kind))?;
+        row.run()?;
         self.ids.dns = self.ids.dns.max(id.saturating_add(1));
         self.segment.add_other(start_ns);
         let key = Key {
@@ -79,16 +70,18 @@ impl State {
         Ok(())
     }
 
-    /// An end's columns, in the order of the tables.
-    pub(crate) fn put_dns_end(&mut self, row: &mut Vec<Value>, end: &ConnectionEnd) {
-        row.extend([
-            end.address.to_string().into(),
-            end.port.into(),
-            end.local.into(),
-            end.netns.into(),
-            self.process_id(end.process).into(),
-            evidence_name(end.process_evidence).to_owned().into(),
-        ]);
+    /// An end's columns, in the order of the tables of what UDP carries.
+    pub(crate) fn put_udp_end(
+        &mut self,
+        row: &mut impl Row,
+        end: &ConnectionEnd,
+    ) -> rusqlite::Result<()> {
+        row.put(end.address.to_string())?;
+        row.put(end.port)?;
+        row.put(end.local)?;
+        row.put(end.netns)?;
+        row.put(self.process_id(end.process))?;
+        row.put(evidence_name(end.process_evidence))
     }
 
     /// Stores the name that a connection's server was found by.
@@ -105,13 +98,13 @@ impl State {
                 self.dns_base.saturating_add(signed(resolution.exchange.0)),
                 resolution.name.as_str(),
                 signed(resolution.before_ns),
-                evidence_name(resolution.evidence)
+                asked_by(resolution.asked_by)
             ])?;
         Ok(())
     }
 }
 
-fn put_answer(row: &mut Vec<Value>, answer: Option<&DnsAnswer>) {
+fn put_answer(row: &mut impl Row, answer: Option<&DnsAnswer>) -> rusqlite::Result<()> {
     let flags = answer.map_or(0, |answer| {
         i64::from(answer.authoritative)
             + 2 * i64::from(answer.truncated)
@@ -125,22 +118,11 @@ fn put_answer(row: &mut Vec<Value>, answer: Option<&DnsAnswer>) {
         .into_iter()
         .flat_map(|answer| answer.aliases.iter().map(Text::as_str))
         .collect();
-    row.extend([
-        answer.map(|answer| answer.rcode).into(),
-        flags.into(),
-        (!addresses.is_empty()).then(|| addresses.join(",")).into(),
-        answer.map_or(0, |answer| answer.address_count).into(),
-        (!aliases.is_empty()).then(|| aliases.join(",")).into(),
-        answer.map_or(0, |answer| answer.other_count).into(),
-        answer.and_then(|answer| answer.minimum_ttl_s).into(),
-    ]);
-}
-
-/// The insert of a row of so many columns.
-pub(crate) fn insert(table: &str, segment: i64, columns: usize) -> String {
-    let marks: Vec<&str> = std::iter::repeat_n("?", columns).collect();
-    format!(
-        "REPLACE INTO {table}_{segment} VALUES ({})",
-        marks.join(", ")
-    )
+    row.put(answer.map(|answer| answer.rcode))?;
+    row.put(flags)?;
+    row.put((!addresses.is_empty()).then(|| addresses.join(",")))?;
+    row.put(answer.map_or(0, |answer| answer.address_count))?;
+    row.put((!aliases.is_empty()).then(|| aliases.join(",")))?;
+    row.put(answer.map_or(0, |answer| answer.other_count))?;
+    row.put(answer.and_then(|answer| answer.minimum_ttl_s))
 }

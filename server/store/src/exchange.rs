@@ -179,7 +179,7 @@ impl State {
             ),
             _ => return kind,
         };
-        match self.process_failure(process) {
+        match self.process_failure(process, exchange.start_ns()) {
             Some(ProcessFailure::Killed) => killed,
             Some(ProcessFailure::Failed) => failed,
             None => kind,

@@ -13,8 +13,8 @@ pub(crate) struct KnownProcess {
     pub(crate) id: i64,
     /// The batch in which it was last asked for.
     pub(crate) batch: u64,
-    /// It was killed, or gave another exit code than 0.
-    pub(crate) failure: Option<ProcessFailure>,
+    /// It was killed, or gave another exit code than 0, and when.
+    pub(crate) failure: Option<(ProcessFailure, u64)>,
 }
 
 /// How a process failed.
@@ -91,15 +91,21 @@ impl State {
             ExitStatus::Code(_) => Some(ProcessFailure::Failed),
         };
         if let Some(known) = self.processes.get(end.key) {
+            let failure = failure.map(|failure| (failure, end.at_ns));
             self.processes
                 .set(end.key, KnownProcess { failure, ..known });
         }
         Ok(())
     }
 
-    /// How a process failed, if it has ended and did.
-    pub(crate) fn process_failure(&self, key: Option<ProcessKey>) -> Option<ProcessFailure> {
-        self.processes.get(key?)?.failure
+    /// How a process failed, if it has ended since `at_ns` and did. What began later was never its.
+    pub(crate) fn process_failure(
+        &self,
+        key: Option<ProcessKey>,
+        at_ns: u64,
+    ) -> Option<ProcessFailure> {
+        let (failure, end_ns) = self.processes.get(key?)?.failure?;
+        (at_ns <= end_ns).then_some(failure)
     }
 
     /// The row of a process, when it has one.

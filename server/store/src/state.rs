@@ -121,7 +121,7 @@ impl State {
             Event::Connection(connection) => self.connection(statements, connection),
             Event::Process(process) => self.process(statements.connection, process),
             Event::ProcessEnd(end) => self.process_ended(statements.connection, end),
-            Event::Dns(exchange) => self.dns(statements.connection, exchange),
+            Event::Dns(exchange) => self.dns(statements, exchange),
             Event::UdpFlow(flow) => self.udp_flow(statements.connection, flow),
             Event::Coverage(coverage) => {
                 self.coverage

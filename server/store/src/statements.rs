@@ -15,6 +15,7 @@ pub(crate) struct Statements<'c> {
     pub(crate) insert_header_block: CachedStatement<'c>,
     pub(crate) insert_connection: Held<'c>,
     pub(crate) update_connection: Held<'c>,
+    pub(crate) insert_dns: Held<'c>,
 }
 
 impl<'c> Statements<'c> {
@@ -27,6 +28,7 @@ impl<'c> Statements<'c> {
             insert_header_block: connection.prepare_cached(&texts.insert_header_block)?,
             insert_connection: Held::new(connection.prepare_cached(&texts.insert_connection)?),
             update_connection: Held::new(connection.prepare_cached(&texts.update_connection)?),
+            insert_dns: Held::new(connection.prepare_cached(&texts.insert_dns)?),
         })
     }
 }
@@ -40,6 +42,7 @@ pub(crate) struct Texts {
     insert_header_block: String,
     insert_connection: String,
     update_connection: String,
+    insert_dns: String,
 }
 
 impl Texts {
@@ -59,6 +62,10 @@ impl Texts {
                     marks(CONNECTION_COLUMNS.len())
                 ),
                 update_connection: update("connection", CONNECTION_COLUMNS),
+                insert_dns: format!(
+                    "INSERT INTO dns_exchange_{segment} VALUES ({})",
+                    marks(DNS_COLUMNS)
+                ),
             };
         }
         self
@@ -73,6 +80,14 @@ pub(crate) fn insert_pack(segment: i64) -> String {
 /// Stores a header block.
 pub(crate) fn insert_header_block(segment: i64) -> String {
     format!("INSERT INTO header_block_{segment} VALUES (?, ?)")
+}
+
+/// Stores a UDP flow, or what has become of it.
+pub(crate) fn replace_udp_flow(segment: i64) -> String {
+    format!(
+        "REPLACE INTO udp_flow_{segment} VALUES ({})",
+        marks(UDP_FLOW_COLUMNS)
+    )
 }
 
 /// Overwrites an exchange, bound like its insert.
@@ -229,6 +244,10 @@ fn update(table: &str, columns: &[&str]) -> String {
 
 /// Longer texts are bound each time.
 const LONGEST_COMPARED: usize = 64;
+/// Columns of `dns_exchange_N`,
+const DNS_COLUMNS: usize = 36;
+/// and of `udp_flow_N`.
+const UDP_FLOW_COLUMNS: usize = 23;
 /// As in `0001_store.sql`.
 const CONNECTION_COLUMNS: &[&str] = &[
     "id",

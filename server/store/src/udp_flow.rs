@@ -4,12 +4,11 @@
 
 use headwater_model::UdpFlow;
 use headwater_redact::Text;
-use rusqlite::types::Value;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::Connection;
 
-use crate::dns::insert;
 use crate::integer::signed;
 use crate::state::State;
+use crate::statements::{Binder, Held, Row, replace_udp_flow};
 
 /// A flow that has a row.
 #[derive(Debug, Clone, Copy)]
@@ -31,31 +30,27 @@ impl State {
         let server = self.names.service(connection, &flow.server.service)?;
         let known = self.udp_flows.get(flow.key);
         let segment = known.map_or(self.segment.id, |known| known.segment);
-        let mut row: Vec<Value> = vec![
-            known.map(|known| known.id).into(),
-            signed(flow.start_ns).into(),
-            signed(flow.last_ns.saturating_sub(flow.start_ns)).into(),
-            client.into(),
-            server.into(),
-        ];
-        self.put_dns_end(&mut row, &flow.client);
-        self.put_dns_end(&mut row, &flow.server);
+        let sql = replace_udp_flow(segment);
+        let mut replace = Held::new(connection.prepare_cached(&sql)?);
+        let mut row = Binder::new(&mut replace);
+        row.put(known.map(|known| known.id))?;
+        row.put(signed(flow.start_ns))?;
+        row.put(signed(flow.last_ns.saturating_sub(flow.start_ns)))?;
+        row.put(client)?;
+        row.put(server)?;
+        self.put_udp_end(&mut row, &flow.client)?;
+        self.put_udp_end(&mut row, &flow.server)?;
+        for count in [flow.sent, flow.received] {
+            row.put(signed(count.packets))?;
+            row.put(signed(count.bytes))?;
+        }
         let quic = flow.quic.as_ref();
-        row.extend([
-            signed(flow.sent.packets).into(),
-            signed(flow.sent.bytes).into(),
-            signed(flow.received.packets).into(),
-            signed(flow.received.bytes).into(),
-            quic.map(|quic| quic.version).into(),
+        row.put(quic.map(|quic| quic.version))?;
+        row.put(
             quic.and_then(|quic| quic.server_name.as_ref())
-                .map(Text::as_str)
-                .map(str::to_owned)
-                .into(),
-        ]);
-        let sql = insert("udp_flow", segment, row.len());
-        connection
-            .prepare_cached(&sql)?
-            .execute(params_from_iter(row))?;
+                .map(Text::as_str),
+        )?;
+        row.run()?;
         if known.is_none() {
             self.segment.add_other(signed(flow.start_ns));
         }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use headwater_model::{DnsKey, Event, Quic};
+use headwater_model::{DnsKey, Event, Quic, Resolution};
 use headwater_protocols::{
     dns::{self as wire, looks_like_message},
     quic,
@@ -95,6 +95,7 @@ impl<I: Identities> Assembly<I> {
         }
         let owners = &mut self.datagrams.owners;
         if owners.len() >= MAX_OWNERS {
+            self.tally.udp_owners_forgotten += owners.len() as u64;
             owners.clear();
         }
         owners.insert(owner.cookie, identity);
@@ -131,7 +132,9 @@ impl<I: Identities> Assembly<I> {
         mut look: impl FnMut(&UdpSocket) -> Option<UdpPassed>,
     ) {
         self.time_passes(now_ns);
+        // Those that were spared when others had to make room stand behind younger ones.
         let mut keys = self.datagrams.flows.keys();
+        keys.sort_unstable();
         let first = keys.partition_point(|key| *key < self.datagrams.first_look);
         keys.rotate_left(first);
         let (mut looks, mut first_left) = (0, 0);
@@ -189,16 +192,17 @@ impl<I: Identities> Assembly<I> {
             return;
         }
         if !self.limits.wants(server.address.port()) {
-            let flow_filtered = u64::from(!is_counted);
-            self.tally.filtered += flow_filtered;
+            self.tally.filtered += u64::from(!is_counted);
             return;
         }
-        let resolution = self.resolved.find(
-            askers(client, self.limits.live),
-            server.address.ip(),
-            flow.start_ns,
-        );
-        let name = resolution.map(|resolution| resolution.name);
+        let process = client.identity.as_ref().map(|identity| identity.key);
+        let askers = Asker::all(self.limits.live, client.address.ip(), process, client.netns);
+        let resolution = self
+            .resolved
+            .find(askers, server.address.ip(), flow.start_ns);
+        let name = resolution
+            .filter(Resolution::names_its_server)
+            .map(|resolution| resolution.name);
         let told = flow.told(name.as_ref(), &mut self.heads.redactor);
         self.events.push(Event::UdpFlow(Box::new(told)));
     }
@@ -219,16 +223,6 @@ impl<I: Identities> Assembly<I> {
             }
         }
     }
-}
-
-/// For whom the meaning of an address is looked up.
-fn askers(client: &crate::datagrams::Party, is_live: bool) -> [Option<Asker>; 2] {
-    if !is_live {
-        return [Some(Asker::Host(client.address.ip())), None];
-    }
-    let process = client.identity.as_ref().map(|identity| identity.key);
-    let namespace = (client.netns != 0).then_some(Asker::Namespace(client.netns));
-    [process.map(Asker::Process), namespace]
 }
 
 fn may_be_dns(flow: &Flow, datagram: &Datagram<'_>) -> bool {

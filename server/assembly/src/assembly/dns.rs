@@ -1,9 +1,7 @@
 //! DNS exchanges: which message belongs to which flow, what is told of an exchange that ended, and the names that connections
 //! were found by.
 
-use headwater_model::{
-    ConnectionEnd, ConnectionKey, DnsExchange, DnsKey, DnsOutcome, Event, Transport,
-};
+use headwater_model::{ConnectionEnd, ConnectionKey, DnsExchange, DnsOutcome, Event, Transport};
 use headwater_protocols::dns::{self as wire, Verdict};
 
 use super::{Assembly, Conversation, datagram::Datagrams};
@@ -43,6 +41,7 @@ impl<I: Identities> Assembly<I> {
         let mut asked_in = key;
         if !is_response {
             if asked.len() >= MAX_ASKED {
+                self.tally.dns_memory_forgotten += asked.len() as u64;
                 asked.clear();
             }
             asked.insert(client_at, key);
@@ -96,7 +95,6 @@ impl<I: Identities> Assembly<I> {
 
     /// An exchange over UDP ended.
     pub(super) fn dns_ended(&mut self, exchange: wire::Exchange<u64>, now_ns: u64) {
-        let key = self.datagrams.next_key();
         let Datagrams { flows, servers, .. } = &mut self.datagrams;
         let (flow_key, client) = (exchange.flow >> 1, usize::from(exchange.flow & 1 == 1));
         let told = dns::told(exchange, now_ns, &mut self.heads.redactor);
@@ -126,6 +124,7 @@ impl<I: Identities> Assembly<I> {
         }
         if !is_known {
             if servers.len() >= MAX_SERVERS {
+                self.tally.dns_memory_forgotten += servers.len() as u64;
                 servers.clear();
             }
             servers.insert(server.address);
@@ -139,20 +138,23 @@ impl<I: Identities> Assembly<I> {
         if flow.own() {
             return;
         }
-        self.give_dns(key, ends, None, told, now_ns);
+        self.give_dns(ends, None, told, now_ns);
     }
 
     /// Gives out a DNS exchange, and remembers what was answered.
     pub(super) fn give_dns(
         &mut self,
-        key: DnsKey,
         (client, server): (ConnectionEnd, ConnectionEnd),
         connection: Option<ConnectionKey>,
         told: dns::Told,
         now_ns: u64,
     ) {
+        if !self.limits.wants(server.port) {
+            self.tally.filtered += 1;
+            return;
+        }
         let exchange = DnsExchange {
-            key,
+            key: self.datagrams.next_key(),
             client,
             server,
             transport: if connection.is_some() {
@@ -170,11 +172,7 @@ impl<I: Identities> Assembly<I> {
             answer: told.answer,
             outcome: told.outcome,
         };
-        if !self.limits.wants(exchange.server.port) {
-            self.tally.filtered += 1;
-            return;
-        }
-        self.resolved.learn(&exchange, self.limits.live);
+        self.tally.dns_memory_forgotten += self.resolved.learn(&exchange, self.limits.live);
         self.tally.dns += 1;
         self.events.push(Event::Dns(Box::new(exchange)));
     }
@@ -199,7 +197,6 @@ impl<I: Identities> Assembly<I> {
             }
             let asked = exchange.asked;
             let told = dns::told(exchange, at_ns, &mut self.heads.redactor);
-            let key = self.datagrams.next_key();
             let Some(conversation) = self.table.get_mut(place) else {
                 return;
             };
@@ -210,7 +207,7 @@ impl<I: Identities> Assembly<I> {
             } else {
                 (connection.server, connection.client)
             };
-            self.give_dns(key, ends, Some(connection.key), told, at_ns);
+            self.give_dns(ends, Some(connection.key), told, at_ns);
         }
     }
 
@@ -224,16 +221,11 @@ impl<I: Identities> Assembly<I> {
         let Some(party) = conversation.parties.get(client) else {
             return;
         };
-        let askers = if is_live {
-            if party.cookie.is_none() {
-                return;
-            }
-            let process = party.identity.as_ref().map(|identity| identity.key);
-            let namespace = (party.netns != 0).then_some(Asker::Namespace(party.netns));
-            [process.map(Asker::Process), namespace]
-        } else {
-            [Some(Asker::Host(party.address.ip())), None]
-        };
+        if is_live && party.cookie.is_none() {
+            return;
+        }
+        let process = party.identity.as_ref().map(|identity| identity.key);
+        let askers = Asker::all(is_live, party.address.ip(), process, party.netns);
         let found = self
             .resolved
             .find(askers, party.peer.ip(), conversation.start_ns);

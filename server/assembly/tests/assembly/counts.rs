@@ -1,57 +1,13 @@
 //! What is left out or cannot be followed is counted exactly, however often the clock ticks meanwhile.
 
-use std::{cell::RefCell, collections::HashSet, net::SocketAddr};
+use std::{cell::RefCell, collections::HashSet};
 
-use headwater_assembly::{
-    Assembly, End, Identities, Identity, Input, Limits, Owner, Passed, Turn, Way,
-};
-use headwater_model::{Evidence, Gaps, ProcessKey, Service, ServiceKind};
-use headwater_redact::{Key, Policy, Redactor};
+use headwater_assembly::{Assembly, End, Input, Limits, Passed, Turn, Way};
+use headwater_model::Gaps;
 
-use crate::support::{FIN, GET, OK, end, live, subject, turn};
+use crate::support::{FIN, GET, OK, OWNER, Program, end, live, redactor, subject, turn};
 
 const SECOND: u64 = 1_000_000_000;
-const OWNER: Owner = Owner {
-    at_ns: 1,
-    cookie: 1,
-    pid: 100,
-    start_boot_ns: 5,
-    cgroup_id: 0,
-    comm: [0; 16],
-    ancestors: [0; 7],
-    certain: true,
-};
-
-/// Every process is Headwater.
-struct Own;
-
-impl Identities for Own {
-    fn owner(&mut self, owner: &Owner) -> Option<Identity> {
-        Some(Identity {
-            key: ProcessKey {
-                pid: owner.pid,
-                start_boot_ns: owner.start_boot_ns,
-            },
-            service: Service {
-                kind: ServiceKind::Program,
-                name: redactor().phrase(b"headwater"),
-                port: None,
-            },
-            own: true,
-            evidence: Evidence::TurnStart,
-            news: None,
-        })
-    }
-
-    fn listener(&mut self, _: u32, _: SocketAddr) -> Option<Identity> {
-        None
-    }
-}
-
-fn redactor() -> Redactor {
-    Redactor::new(&Key::from_bytes([3; 32]), &Policy::default())
-}
-
 fn client(cookie: u64) -> End {
     let local = format!("10.0.0.1:{}", 5_000 + cookie);
     end(cookie, &local, "192.0.2.1:80", Way::Egress)
@@ -59,7 +15,7 @@ fn client(cookie: u64) -> End {
 
 #[test]
 fn an_exchange_of_ones_own_counts_once_when_it_ends() {
-    let mut subject = Assembly::new(Limits::default(), redactor(), Own);
+    let mut subject = Assembly::new(Limits::default(), redactor(), Program { own: true });
     subject.take(&Input::Open(client(1)));
     subject.take(&Input::Owner(OWNER));
     for number in 0..3_u64 {

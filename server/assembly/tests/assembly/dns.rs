@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 
-use headwater_assembly::{Datagram, End, Input, Limits, Look, TcpFlags, Way};
-use headwater_model::{Connection, DnsExchange, DnsOutcome, Event, ServiceKind, UdpFlow};
+use headwater_assembly::{
+    Assembly, Datagram, End, Identities, Input, Limits, Look, Owner, TcpFlags, Way,
+};
+use headwater_model::{AskedBy, Connection, DnsExchange, DnsOutcome, Event, ServiceKind, UdpFlow};
 
-use crate::support::{SYN, Subject, end, file, live, packet, subject};
+use crate::support::{OWNER, Program, SYN, end, file, live, packet, redactor, subject};
 
 const CLIENT: &str = "10.0.0.1:5000";
 const SERVER: &str = "10.0.0.53:53";
@@ -44,7 +46,9 @@ fn datagram<'a>(
     })
 }
 
-fn told(subject: &mut Subject) -> (Vec<DnsExchange>, Vec<UdpFlow>, Vec<Connection>) {
+fn told<I: Identities>(
+    subject: &mut Assembly<I>,
+) -> (Vec<DnsExchange>, Vec<UdpFlow>, Vec<Connection>) {
     let (mut exchanges, mut flows, mut connections) = (Vec::new(), Vec::new(), Vec::new());
     for event in subject.events() {
         match event {
@@ -57,7 +61,7 @@ fn told(subject: &mut Subject) -> (Vec<DnsExchange>, Vec<UdpFlow>, Vec<Connectio
     (exchanges, flows, connections)
 }
 
-fn ask(subject: &mut Subject, at_ns: u64, server: &str) {
+fn ask<I: Identities>(subject: &mut Assembly<I>, at_ns: u64, server: &str) {
     let (query, answer) = (query(7), answer(7));
     subject.take(&datagram(at_ns, (1, Way::Egress), (CLIENT, server), &query));
     subject.take(&datagram(
@@ -161,8 +165,35 @@ fn an_answer_from_elsewhere_is_found_by_who_asked() {
 
 #[test]
 fn a_connection_goes_by_the_newest_answer_before_it() {
+    // Somebody in its namespace asked: that is told, and names nobody.
     let mut subject = live();
-    ask(&mut subject, 100, SERVER);
+    let (connection, exchanges) = connected_after_asking(&mut subject);
+    let resolution = connection.resolution.as_ref().unwrap();
+    assert_eq!(resolution.exchange, exchanges[0].key);
+    assert_eq!(
+        (resolution.name.as_str(), resolution.before_ns),
+        ("a.example", 295)
+    );
+    assert_eq!(resolution.asked_by, AskedBy::Namespace);
+    assert_eq!(connection.server.service.kind, ServiceKind::Address);
+
+    // The process that connects asked: its server goes by the name.
+    let mut subject = Assembly::new(Limits::default(), redactor(), Program { own: false });
+    subject.take(&Input::DatagramOwner(OWNER));
+    let connecting = Owner { cookie: 9, ..OWNER };
+    subject.take(&Input::Owner(connecting));
+    let (connection, _) = connected_after_asking(&mut subject);
+    let resolution = connection.resolution.as_ref().unwrap();
+    assert_eq!(resolution.asked_by, AskedBy::Process);
+    assert_eq!(connection.server.service.kind, ServiceKind::Host);
+    assert_eq!(connection.server.service.name.as_str(), "a.example");
+}
+
+/// Asks, connects to what was answered, asks again, and is refused.
+fn connected_after_asking<I: Identities>(
+    subject: &mut Assembly<I>,
+) -> (Connection, Vec<DnsExchange>) {
+    ask(subject, 100, SERVER);
     let syn = End {
         at_ns: 400,
         flags: SYN,
@@ -170,7 +201,7 @@ fn a_connection_goes_by_the_newest_answer_before_it() {
     };
     subject.take(&Input::Syn(syn));
     // A later answer says nothing of an earlier connection.
-    ask(&mut subject, 500, SERVER);
+    ask(subject, 500, SERVER);
     let refused = End {
         at_ns: 600,
         way: Way::Ingress,
@@ -181,16 +212,8 @@ fn a_connection_goes_by_the_newest_answer_before_it() {
         ..syn
     };
     subject.take(&Input::Close(refused));
-    let (exchanges, _, connections) = told(&mut subject);
-    let connection = &connections[0];
-    let resolution = connection.resolution.as_ref().unwrap();
-    assert_eq!(resolution.exchange, exchanges[0].key);
-    assert_eq!(
-        (resolution.name.as_str(), resolution.before_ns),
-        ("a.example", 295)
-    );
-    assert_eq!(connection.server.service.kind, ServiceKind::Host);
-    assert_eq!(connection.server.service.name.as_str(), "a.example");
+    let (exchanges, _, connections) = told(subject);
+    (connections[0].clone(), exchanges)
 }
 
 #[test]

@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use headwater_assembly::{Assembly, End, Input, Limits, NoIdentities, Place, TcpFlags, Turn, Way};
-use headwater_model::{Connection, Event, Exchange};
+use headwater_assembly::{
+    Assembly, End, Identities, Identity, Input, Limits, NoIdentities, Owner, Place, TcpFlags, Turn,
+    Way,
+};
+use headwater_model::{Connection, Event, Evidence, Exchange, ProcessKey, Service, ServiceKind};
 use headwater_redact::{Key, Policy, Redactor};
 
 pub(crate) const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: h.example\r\n\r\n";
@@ -30,11 +33,7 @@ pub(crate) const RST: TcpFlags = TcpFlags {
 pub(crate) type Subject = Assembly<NoIdentities>;
 
 pub(crate) fn subject(limits: Limits) -> Subject {
-    Assembly::new(
-        limits,
-        Redactor::new(&Key::from_bytes([3; 32]), &Policy::default()),
-        NoIdentities,
-    )
+    Assembly::new(limits, redactor(), NoIdentities)
 }
 
 pub(crate) fn live() -> Subject {
@@ -123,4 +122,48 @@ pub(crate) fn results(subject: &mut Subject) -> (Vec<Connection>, Vec<Exchange>)
         }
     }
     (connections.into_values().collect(), exchanges)
+}
+
+/// The process of the first socket.
+pub(crate) const OWNER: Owner = Owner {
+    at_ns: 1,
+    cookie: 1,
+    pid: 100,
+    start_boot_ns: 5,
+    cgroup_id: 0,
+    comm: [0; 16],
+    ancestors: [0; 7],
+    certain: true,
+};
+
+/// Every process is this one: Headwater itself, or another.
+pub(crate) struct Program {
+    pub(crate) own: bool,
+}
+
+impl Identities for Program {
+    fn owner(&mut self, owner: &Owner) -> Option<Identity> {
+        Some(Identity {
+            key: ProcessKey {
+                pid: owner.pid,
+                start_boot_ns: owner.start_boot_ns,
+            },
+            service: Service {
+                kind: ServiceKind::Program,
+                name: redactor().phrase(b"program"),
+                port: None,
+            },
+            own: self.own,
+            evidence: Evidence::TurnStart,
+            news: None,
+        })
+    }
+
+    fn listener(&mut self, _: u32, _: SocketAddr) -> Option<Identity> {
+        None
+    }
+}
+
+pub(crate) fn redactor() -> Redactor {
+    Redactor::new(&Key::from_bytes([3; 32]), &Policy::default())
 }

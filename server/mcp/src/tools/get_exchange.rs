@@ -299,7 +299,7 @@ fn facts(output: &mut Output, exchange: &ExchangeDetail) {
             "resolution.before_ms",
             milliseconds(Some(resolution.before_ns)),
         );
-        output.tell(FACTS, "resolution.asked_by", resolution.asked_by);
+        output.tell(FACTS, "resolution.asked_by", resolution.asked_by.as_str());
         output.tell(
             FACTS,
             "resolution.dns_exchange",

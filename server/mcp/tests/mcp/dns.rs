@@ -120,7 +120,7 @@ async fn an_exchange_tells_how_its_server_was_found() {
     let mut fixture = fixture();
     fixture.commit(&[Row::at(fixture.now_ns - 30 * SECOND, "/a")]);
     let sql =
-        "INSERT INTO connection_resolution VALUES (1, 1, 'api.internal', 40000000, 'turn_start')";
+        "INSERT INTO connection_resolution VALUES (1, 1, 'api.internal', 40000000, 'process')";
     fixture.writer.execute(sql, []).unwrap();
     let told = answer(
         &fixture.store(),

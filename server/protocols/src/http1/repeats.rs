@@ -1,5 +1,5 @@
 //! Heads seen before and what was made of them: pollers, health checks and small endpoints send the same bytes again and
-//! again, and to compare costs a tenth of reading anew.
+//! again, and to compare costs a fifth of reading anew.
 //!
 //! Owns: the table, and the rule that only what was read whole and without a flaw is in it; what may be kept besides is
 //! the observer's to say. Direct-mapped, of a fixed size and with a random hash: hostile traffic makes it useless, never

@@ -2,7 +2,7 @@
 
 use super::{HeaderPage, find};
 use crate::answer::{Emptiness, Window};
-use crate::coverage::Framed;
+use crate::coverage::{About, Framed};
 use crate::recorder::Runs;
 use crate::snapshot::Snapshot;
 use crate::{Answer, QueryError, cursor, segments};
@@ -44,6 +44,7 @@ pub(crate) async fn header(
     let gaps = record.gaps()?;
     let runs = Runs::load(snapshot).await?;
     let framed = Framed {
+        about: About::Http,
         value: pages,
         empty: false,
         window: Window { ..record.window() },

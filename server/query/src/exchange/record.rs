@@ -285,22 +285,17 @@ async fn resolution(
     snapshot: &mut Snapshot,
     connection: i64,
 ) -> Result<Option<ResolutionDetail>, QueryError> {
-    let sql = "SELECT name, before_ns, dns_exchange_id, evidence FROM connection_resolution WHERE connection_id = ?";
+    let sql = "SELECT name, before_ns, dns_exchange_id, asked_by FROM connection_resolution WHERE connection_id = ?";
     let row = sqlx::query(sql)
         .bind(connection)
         .fetch_optional(snapshot.connection())
         .await?;
     let Some(row) = row else { return Ok(None) };
-    let evidence: &str = row.try_get(3)?;
     Ok(Some(ResolutionDetail {
         name: row.try_get(0)?,
         before_ns: unsigned(row.try_get(1)?),
         exchange_id: DnsId(unsigned(row.try_get(2)?)).printed(&snapshot.tag()),
-        asked_by: if evidence == "none" {
-            "namespace"
-        } else {
-            "process"
-        },
+        asked_by: row.try_get(3)?,
     }))
 }
 

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use headwater_query::{
-    Emptiness, ErrorsQuery, Recorder, SearchQuery, ServicesQuery, TimeArgument, WindowArgument,
+    DnsQuery, Emptiness, ErrorsQuery, Recorder, SearchQuery, ServicesQuery, TimeArgument,
+    WindowArgument,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -326,5 +327,38 @@ async fn changed_waits_for_the_next_commit() {
             .changed(as_of_ns + 1, Duration::from_secs(20), &cancel)
             .await
             .is_err()
+    );
+}
+
+#[tokio::test]
+async fn what_does_not_match_and_what_was_not_seen_are_told_apart() {
+    let mut fixture = Fixture::new();
+    let now_ns = fixture.now_ns;
+    fixture.commit(&[Row {
+        start_ns: now_ns - 85 * SECOND,
+        ..Row::default()
+    }]);
+    fixture.coverage(
+        "malformed",
+        now_ns - 90 * SECOND,
+        now_ns - 80 * SECOND,
+        5,
+        None,
+    );
+    let found = fixture.store().search(&nothing(), &never()).await.unwrap();
+    let Some(Emptiness::NothingMatchedOrNotSeen { in_window: 1, why }) = found.emptiness else {
+        panic!("{:?}", found.emptiness);
+    };
+    assert!(why.contains("HTTP"), "{why}");
+    // Neither HTTP's rows nor its faults say anything of DNS.
+    let query = DnsQuery {
+        window: hour(),
+        limit: 20,
+        ..DnsQuery::default()
+    };
+    let found = fixture.store().dns(&query, &never()).await.unwrap();
+    assert_eq!(
+        found.emptiness,
+        Some(Emptiness::NothingMatched { in_window: 0 })
     );
 }

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use headwater_model::{
-    CloseReason, ConnectionEnd, DnsAnswer, DnsExchange, DnsKey, DnsOutcome, DnsQuestion, Event,
-    Evidence, Resolution, Transport, UdpCount, UdpFlow, UdpFlowKey,
+    AskedBy, CloseReason, ConnectionEnd, DnsAnswer, DnsExchange, DnsKey, DnsOutcome, DnsQuestion,
+    Event, Evidence, Resolution, Transport, UdpCount, UdpFlow, UdpFlowKey,
 };
 
 use super::fixture::{Fixture, SECOND, START};
@@ -173,7 +173,7 @@ fn a_connection_names_the_exchange_it_was_found_by() {
         exchange: exchange.key,
         name: fixture.name("a.example"),
         before_ns: 40,
-        evidence: Evidence::None,
+        asked_by: AskedBy::Namespace,
     }));
     writer.apply(&Event::Dns(Box::new(exchange))).unwrap();
     writer.apply(&Event::Connection(connection)).unwrap();
