@@ -22,6 +22,8 @@ pub use capture::{Container, Link, Order, capture, conversation};
 pub use netns::{Namespace, joined, sh};
 pub use program::{Program, run, said};
 pub use scratch::Scratch;
-pub use servers::{Nginx, captures, corpora, free_port, node_server, python, python_server};
+pub use servers::{
+    Nginx, captures, corpora, free_port, node_server, python, python_server, serve_once,
+};
 pub use store::{Store, column, headwater, reachable};
 pub use wait::{DEADLINE, until};

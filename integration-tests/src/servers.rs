@@ -1,6 +1,7 @@
 //! Real servers on ports of their own.
 
 use std::{
+    io::Read,
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::Command,
@@ -14,6 +15,24 @@ pub fn free_port() -> u16 {
         .and_then(|listener| listener.local_addr())
         .expect("a free port")
         .port()
+}
+
+/// A server of one connection: reads a head, then does what the test wants with it. Gives its port, and the thread.
+pub fn serve_once(
+    act: impl FnOnce(TcpStream) + Send + 'static,
+) -> (u16, std::thread::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let thread = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
+            head.push(byte[0]);
+        }
+        act(stream);
+    });
+    (port, thread)
 }
 
 /// The Python that has `mcp` and `requests`.

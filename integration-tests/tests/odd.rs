@@ -4,12 +4,14 @@
 
 use std::{
     io::{Read, Write},
-    net::{Shutdown, TcpListener, TcpStream},
+    net::{Shutdown, TcpStream},
     process::Command,
     time::Duration,
 };
 
-use headwater_integration_tests::{Nginx, Store, column, free_port, python, said, until};
+use headwater_integration_tests::{
+    Nginx, Store, column, free_port, python, said, serve_once, until,
+};
 use serde_json::Value;
 
 /// Sends parts one by one on one connection, each a segment of its own, and reads to the end.
@@ -23,22 +25,6 @@ fn speak(port: u16, parts: &[&[u8]]) -> String {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("read");
     answer
-}
-
-/// A server of one connection: reads a head, then does what the test wants with it.
-fn server(act: impl FnOnce(TcpStream) + Send + 'static) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().expect("a client");
-        let mut head = Vec::new();
-        let mut byte = [0];
-        while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
-            head.push(byte[0]);
-        }
-        act(stream);
-    });
-    port
 }
 
 fn words(value: &Value) -> &str {
@@ -144,7 +130,7 @@ fn folded_headers_lower_case_methods_and_other_target_forms() {
             "origin",
         ),
     ] {
-        let port = server(|mut stream| {
+        let (port, _server) = serve_once(|mut stream| {
             let answer = b"HTTP/1.1 200\r\ncontent-length: 2\r\n\r\nok";
             stream.write_all(answer).expect("answered");
         });
@@ -190,7 +176,7 @@ fn bytes_that_are_no_request_have_an_answer() {
 fn interim_responses_are_not_the_answer() {
     let store = Store::new();
     let _recorder = store.record(&[]);
-    let port = server(|mut stream| {
+    let (port, _server) = serve_once(|mut stream| {
         stream
             .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
             .expect("interim");
@@ -223,7 +209,7 @@ fn interim_responses_are_not_the_answer() {
 fn a_body_that_ends_with_the_connection() {
     let store = Store::new();
     let _recorder = store.record(&[]);
-    let port = server(|mut stream| {
+    let (port, _server) = serve_once(|mut stream| {
         stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n").expect("head");
         stream.write_all(&vec![b'x'; 30_000]).expect("body");
     });
@@ -238,7 +224,7 @@ fn a_body_that_ends_with_the_connection() {
 fn a_client_that_leaves_early_gave_up() {
     let store = Store::new();
     let _recorder = store.record(&[]);
-    let port = server(|mut stream| {
+    let (port, _server) = serve_once(|mut stream| {
         // Waits for the client's end and answers nothing.
         let _ = stream.read(&mut [0]);
     });
@@ -264,7 +250,7 @@ fn a_server_that_resets_is_named() {
     let store = Store::new();
     let _recorder = store.record(&[]);
     // Unread bytes at the close make the kernel send a reset.
-    let port = server(|stream| {
+    let (port, _server) = serve_once(|stream| {
         until("unread bytes", || {
             if matches!(stream.peek(&mut [0]), Ok(1)) {
                 Ok(())

@@ -4,30 +4,14 @@
 
 use std::{
     io::{Read, Write},
-    net::{Shutdown, TcpListener, TcpStream},
+    net::{Shutdown, TcpStream},
     process::Command,
 };
 
 use headwater_integration_tests::{
-    Namespace, Nginx, Program, Store, column, joined, python, run, said, sh, until,
+    Namespace, Nginx, Program, Store, column, joined, python, run, said, serve_once, sh, until,
 };
 use serde_json::Value;
-
-/// A server of one connection: reads a head, then does what the test wants with it.
-fn server(act: impl FnOnce(TcpStream) + Send + 'static) -> (u16, std::thread::JoinHandle<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    let thread = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().expect("a client");
-        let mut head = Vec::new();
-        let mut byte = [0];
-        while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
-            head.push(byte[0]);
-        }
-        act(stream);
-    });
-    (port, thread)
-}
 
 fn curl(arguments: &[&str]) -> Command {
     let mut command = Command::new("curl");
@@ -154,7 +138,7 @@ fn a_tunnel_through_a_proxy() {
 fn an_upgrade_ends_http_on_its_connection() {
     let store = Store::new();
     let _recorder = store.record(&[]);
-    let (port, thread) = server(|mut stream| {
+    let (port, thread) = serve_once(|mut stream| {
         let agreed =
             b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo/1\r\n\r\n";
         stream.write_all(agreed).expect("agreed");
@@ -250,7 +234,7 @@ fn answers_without_a_body_do_not_hide_the_next() {
 fn a_client_that_gives_up_is_told_with_its_patience() {
     let store = Store::new();
     let _recorder = store.record(&[]);
-    let (port, thread) = server(|mut stream| {
+    let (port, thread) = serve_once(|mut stream| {
         // Waits for the client's end and answers nothing.
         let _ = stream.read(&mut [0]);
     });
@@ -339,7 +323,8 @@ fn a_server_that_closes_before_and_amid_its_answer() {
             "before the response was whole",
         ),
     ] {
-        let (port, thread) = server(move |mut stream| stream.write_all(answer).expect("answered"));
+        let (port, thread) =
+            serve_once(move |mut stream| stream.write_all(answer).expect("answered"));
         let output = run(&mut curl(&[&format!("http://127.0.0.1:{port}{path}")]));
         assert!(!output.status.success(), "{output:?}");
         thread.join().expect("the server");
@@ -356,7 +341,7 @@ fn what_goes_on_is_open_until_it_ends() {
     let store = Store::new();
     let _recorder = store.record(&[]);
     let (release, held) = std::sync::mpsc::channel::<()>();
-    let (port, thread) = server(move |mut stream| {
+    let (port, thread) = serve_once(move |mut stream| {
         held.recv().expect("the word");
         stream
             .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")

@@ -1,6 +1,6 @@
 //! The secret that is planted, and where it must not be found.
 
-use headwater_integration_tests::{Store, column, run, said};
+use headwater_integration_tests::{Program, Store, column, run, said};
 use serde_json::{Map, Value};
 
 /// Looks like a token everywhere; each carrier has its own ending, so that a find names its carrier.
@@ -32,7 +32,13 @@ pub(crate) fn all_answers(store: &Store, rows: &[Map<String, Value>]) -> String 
             format!(r#"{{"id":"{id}","detail":"detailed"}}"#),
         ));
     }
-    for tool in ["list-services", "find-errors", "status", "search-exchanges"] {
+    for tool in [
+        "list-services",
+        "find-errors",
+        "status",
+        "search-exchanges",
+        "search-dns",
+    ] {
         answers.push_str(&said(&mut store.command(&[tool, "--json"])));
         answers.push_str(&said(&mut store.command(&[tool])));
         calls.push((tool, "{}".to_owned()));
@@ -61,6 +67,21 @@ fn over_mcp(store: &Store, calls: &[(&str, String)]) -> String {
     let answers = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(answers.lines().count(), calls.len() + 1, "{answers}");
     answers + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// The same, once so many exchanges are complete.
+pub(crate) fn answers_once(store: &Store, count: usize) -> String {
+    let complete = ["--path", "/words/", "--outcome", "complete"];
+    let rows = store.await_rows(&[&["search-exchanges"][..], &complete].concat(), count);
+    all_answers(store, &rows)
+}
+
+/// Neither these answers nor the recorder's log nor any file holds one, while it records and afterwards.
+pub(crate) fn assert_nowhere(store: &Store, recorder: Program, answers: &str) {
+    assert_absent("an answer", answers.as_bytes());
+    look_into_files(store, "running");
+    assert_absent("the recorder's log", recorder.end("INT").1.as_bytes());
+    look_into_files(store, "stopped");
 }
 
 pub(crate) fn look_into_files(store: &Store, state: &str) {

@@ -8,7 +8,7 @@ use std::{
 
 use headwater_integration_tests::{Nginx, Program, Store, python, said};
 
-use crate::canary::{CANARY, all_answers, assert_absent, canary, look_into_files};
+use crate::canary::{CANARY, answers_once, assert_nowhere, canary};
 
 /// Sends all of a request at once, its body within what is copied of a turn, and reads to the end.
 fn speak(port: u16, request: &str) {
@@ -98,17 +98,7 @@ fn canaries_in_bodies_trailers_hosts_and_command_lines() {
             .arg(format!("-H=Authorization: Bearer {}", canary("C8")))
             .env("SECRET", canary("En")),
     );
-    let rows = store.await_rows(
-        &[
-            "search-exchanges",
-            "--path",
-            "/words/",
-            "--outcome",
-            "complete",
-        ],
-        4,
-    );
-    let answers = all_answers(&store, &rows);
+    let answers = answers_once(&store, 4);
     for word in [
         "harmless-agent/1.0",
         "harmless/1.0",
@@ -125,10 +115,7 @@ fn canaries_in_bodies_trailers_hosts_and_command_lines() {
         1,
         "a plain value is found by its hash: {found:?}"
     );
-    assert_absent("an answer", answers.as_bytes());
-    look_into_files(&store, "running");
-    assert_absent("the recorder's log", recorder.end("INT").1.as_bytes());
-    look_into_files(&store, "stopped");
+    assert_nowhere(&store, recorder, &answers);
 }
 
 #[test]
@@ -172,17 +159,7 @@ fn canaries_in_http2() {
         )
     });
     said(command.args(paths));
-    let rows = store.await_rows(
-        &[
-            "search-exchanges",
-            "--path",
-            "/words/",
-            "--outcome",
-            "complete",
-        ],
-        3,
-    );
-    let answers = all_answers(&store, &rows);
+    let answers = answers_once(&store, 3);
     for word in [
         "harmless-agent/1.0",
         "/words/3/",
@@ -198,8 +175,5 @@ fn canaries_in_http2() {
         3,
         "a plain value is found by its hash: {found:?}"
     );
-    assert_absent("an answer", answers.as_bytes());
-    look_into_files(&store, "running");
-    assert_absent("the recorder's log", recorder.end("INT").1.as_bytes());
-    look_into_files(&store, "stopped");
+    assert_nowhere(&store, recorder, &answers);
 }

@@ -10,7 +10,7 @@ use std::{os::unix::fs::PermissionsExt, process::Command};
 
 use headwater_integration_tests::{Nginx, Store, run, said};
 
-use crate::canary::{all_answers, assert_absent, canary, look_into_files};
+use crate::canary::{all_answers, assert_absent, assert_nowhere, canary};
 
 /// One request for every carrier; curl's command line is a carrier of its own.
 fn plant(url: &str) {
@@ -93,10 +93,7 @@ fn canaries_are_nowhere() {
         1,
         "a plain value is found by its hash: {found:?}"
     );
-    assert_absent("an answer", answers.as_bytes());
-    look_into_files(&store, "running");
-    assert_absent("the recorder's log", recorder.end("INT").1.as_bytes());
-    look_into_files(&store, "stopped");
+    assert_nowhere(&store, recorder, &answers);
     assert!(run(&mut store.command(&["status"])).status.success());
 }
 

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Exit,
     output::answer,
-    privilege::{CAPABILITIES, GRANT, lacking_capabilities},
+    privilege::{CAPABILITIES, grant, lacking_capabilities},
 };
 use crate::{
     paths::store_of,
@@ -172,7 +172,7 @@ fn capabilities() -> Finding {
         verdict,
         found,
         cure: (verdict != Verdict::Good)
-            .then(|| format!("sudo headwater up, or once and for all: {GRANT}")),
+            .then(|| format!("sudo headwater up, or once and for all: {}", grant())),
     }
 }
 

@@ -52,7 +52,13 @@ pub(crate) const CAPABILITIES: [Capability; 5] = [
 const SYS_ADMIN: u32 = 21;
 
 /// Gives the program the capabilities, so that this user can record without sudo.
-pub(crate) const GRANT: &str = "sudo setcap cap_bpf,cap_net_admin,cap_perfmon,cap_dac_read_search,cap_sys_ptrace+ep \"$(command -v headwater)\"";
+pub(crate) fn grant() -> String {
+    let program = std::env::current_exe().unwrap_or_else(|_| "headwater".into());
+    format!(
+        "sudo setcap cap_bpf,cap_net_admin,cap_perfmon,cap_dac_read_search,cap_sys_ptrace+ep '{}'",
+        program.display()
+    )
+}
 
 /// The user who called sudo.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,9 +167,9 @@ mod tests {
             lacking("000000c000000000"),
             ["CAP_NET_ADMIN", "CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"]
         );
-        // Every one of them is among those that GRANT gives.
+        // Every one of them is among those that are granted.
         for name in all {
-            assert!(GRANT.contains(&name.to_ascii_lowercase()), "{name}");
+            assert!(grant().contains(&name.to_ascii_lowercase()), "{name}");
         }
     }
 }

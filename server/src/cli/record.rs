@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{
     Exit,
     output::{say, say_error},
-    privilege::{GRANT, missing_capabilities},
+    privilege::{grant, missing_capabilities},
     settings::session_settings,
 };
 use crate::{
@@ -87,8 +87,9 @@ pub(super) fn checked(
     if !missing.is_empty() {
         say(&format!(
             "recording needs {}, which this user does not have. Run it with sudo, or give the program the capabilities: \
-             {GRANT}",
-            missing.join(", ")
+             {}",
+            missing.join(", "),
+            grant()
         ));
         return Err(settings.err().unwrap_or(Exit::Permission));
     }

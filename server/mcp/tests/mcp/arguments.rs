@@ -101,7 +101,7 @@ async fn a_wrong_argument_is_named_with_what_is_right() {
             &["since", "max_tokens"],
         ),
         (Tool::GetExchange, json!({}), &["id is missing", "x_"]),
-        (Tool::GetExchange, json!({ "id": 7 }), &["id", "string"]),
+        (Tool::GetExchange, json!({ "id": 7 }), &["id", "x_k7q2"]),
         (
             Tool::GetExchange,
             json!({ "id": "teapot" }),
