@@ -5,8 +5,6 @@
 //! that no kept segment can refer to, processes and names that nothing refers to, coverage and runs past the age. Those
 //! past the age are looked for now and then even when no segment goes.
 
-use std::fmt::Write as _;
-
 use headwater_model::CoverageKind;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -247,21 +245,24 @@ fn drop_unused_processes(connection: &Connection, state: &mut State) -> rusqlite
         .values()
         .map(|known| known.id.to_string())
         .collect();
-    let mut sql = "DELETE FROM process WHERE id NOT IN (SELECT value FROM json_each(?))".to_owned();
+    // Not one condition for each table: there may be more segments than an expression may be deep.
+    connection.execute_batch("CREATE TEMP TABLE used (process_id INTEGER)")?;
     let mut tables = vec!["connection".to_owned()];
     for id in segments(connection)? {
         tables.extend([format!("dns_exchange_{id}"), format!("udp_flow_{id}")]);
     }
     for table in tables {
-        for column in ["client_process_id", "server_process_id"] {
-            // Writing to a string does not fail.
-            let _ = write!(
-                sql,
-                " AND id NOT IN (SELECT {column} FROM {table} WHERE {column} IS NOT NULL)"
-            );
-        }
+        connection.execute_batch(&format!(
+            "INSERT INTO used SELECT DISTINCT client_process_id FROM {table} WHERE client_process_id IS NOT NULL; \
+             INSERT INTO used SELECT DISTINCT server_process_id FROM {table} WHERE server_process_id IS NOT NULL;"
+        ))?;
     }
-    connection.execute(&sql, [format!("[{}]", known.join(","))])?;
+    connection.execute(
+        "DELETE FROM process WHERE id NOT IN (SELECT value FROM json_each(?)) \
+         AND id NOT IN (SELECT process_id FROM used)",
+        [format!("[{}]", known.join(","))],
+    )?;
+    connection.execute_batch("DROP TABLE used")?;
     state.processes_pruned();
     Ok(())
 }
