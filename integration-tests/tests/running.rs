@@ -203,7 +203,7 @@ fn a_running_recorder_is_used() {
     let options = ["--only-port", "1", "--cap", "4KiB"];
     let (output, told) = headwater_run(&store, &options, &format!("curl -s {url}/with/recorder"));
     assert!(
-        output.status.success() && told.contains("1 exchanges, 0 failed"),
+        output.status.success() && told.contains("1 exchange, 0 failed"),
         "{told}"
     );
     assert!(

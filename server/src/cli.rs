@@ -5,6 +5,7 @@
 
 mod count;
 mod doctor;
+mod examples;
 mod exit;
 mod output;
 mod privilege;
@@ -25,7 +26,7 @@ pub(crate) use exit::Exit;
 
 const ABOUT: &str = "Ask a Linux machine what its programs said to each other.
 
-eBPF probes read IP, TCP and HTTP header bytes where they cross sockets; a recorder writes connections and exchanges to \
+eBPF probes read IP, TCP, UDP, DNS and HTTP header bytes where they cross sockets; a recorder writes connections and exchanges to \
 SQLite; MCP servers and the subcommands named like their tools answer questions about them. Bodies are not kept, secrets \
 become keyed hashes before anything is written.";
 
@@ -39,9 +40,10 @@ const EXAMPLES: &str = "Examples:
   headwater search-exchanges --status 5xx   the newest server errors
   headwater doctor                          what this kernel and this user can do
 
-Exit codes: 0 done; 1 failed; 64 wrong usage or configuration; 65 no store of Headwater's, or an id of nothing in it (dropped,
-never given out, another store's); 66 no such store or input; 69 something needed is not there, such as a program as new as the
-store; 73 the store cannot be made or written; 77 no permission. `run` passes on its command's code (128+n for signal n).";
+Exit codes: 0 done; 1 failed; 64 wrong usage or configuration; 65 no store of Headwater's, or an
+id of nothing in it (dropped, never given out, another store's); 66 no such store or input; 69
+something needed is not there, such as a program as new as the store; 73 the store cannot be made
+or written; 77 no permission. `run` passes on its command's code (128+n for signal n).";
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -61,26 +63,33 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Record this machine's traffic into the store (needs root or CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON)
+    #[command(after_help = examples::RECORD)]
     Record(record::RecordArguments),
     /// Serve MCP over stdio, for an IDE or an agent; needs no privileges
+    #[command(after_help = examples::MCP)]
     Mcp,
     /// Serve MCP over Streamable HTTP at /mcp; needs no privileges
+    #[command(after_help = examples::SERVE)]
     Serve(serve::ServeArguments),
     /// Record and serve together, as two processes; the server runs as the user who called sudo
+    #[command(after_help = examples::UP)]
     Up(up::UpArguments),
     /// Run a command and tell what it and its children caused on the wire
     ///
     /// Under sudo the command runs as the user who called it: with that user's id, group and supplementary groups, and with
     /// HOME, USER, LOGNAME and SHELL set to theirs, as `sudo -u` does. The rest of the environment is as sudo left it.
     /// Its terminal, signals and standard streams are its own; its exit code is passed on, 128+n for signal n.
+    #[command(after_help = examples::RUN)]
     Run(run::RunArguments),
     /// Read capture files (pcap, pcapng) into the store; needs no privileges
     ///
     /// The store is the one that questions are asked of: the system's where its folder exists, which only root writes. To
     /// keep files in a store of your own, name it for both: `headwater --db PATH replay FILE`, then `headwater --db PATH
     /// search-exchanges`; or set HEADWATER_DB. The same file twice adds nothing.
+    #[command(after_help = examples::REPLAY)]
     Replay(replay::ReplayArguments),
     /// Tell what this kernel and this user can do, what will be missing and why, and what mends it
+    #[command(after_help = examples::DOCTOR)]
     Doctor(doctor::DoctorArguments),
     #[command(flatten)]
     Tool(tools::Tool),

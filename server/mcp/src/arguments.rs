@@ -1,5 +1,6 @@
 //! Arguments: declared once for each tool, checked by hand, all mistakes told at once.
 
+use headwater_query::Syntax;
 use serde_json::{Map, Value};
 
 /// What a parameter takes.
@@ -22,6 +23,8 @@ pub enum Kind {
     Number,
     /// Text of at most 1,024 bytes.
     Text,
+    /// The same, in a language of its own.
+    Written(Syntax),
 }
 
 /// One parameter of a tool.
@@ -48,18 +51,31 @@ impl Parameter {
             description,
         }
     }
+
+    pub(crate) const fn written(
+        name: &'static str,
+        syntax: Syntax,
+        description: &'static str,
+    ) -> Self {
+        Self {
+            kind: Kind::Written(syntax),
+            ..Self::text(name, description)
+        }
+    }
 }
 
 /// The parameters that more than one tool has, in one place so that they are the same everywhere.
 pub(crate) mod common {
-    use super::{Kind, Parameter};
+    use super::{Kind, Parameter, Syntax};
 
-    pub(crate) const SINCE: Parameter = Parameter::text(
+    pub(crate) const SINCE: Parameter = Parameter::written(
         "since",
+        Syntax::Time,
         "Start: RFC 3339 or relative (-15m, -2h, -7d). Default: 15 minutes before the end of what is stored",
     );
-    pub(crate) const UNTIL: Parameter = Parameter::text(
+    pub(crate) const UNTIL: Parameter = Parameter::written(
         "until",
+        Syntax::Time,
         "End, like since. Default: now, or without since the end of what is stored",
     );
     pub(crate) const SERVICE: Parameter = Parameter::text(
@@ -194,7 +210,9 @@ fn is_absent(value: &Value) -> bool {
 /// Models write numbers as text and the other way round: what can mean one thing only is taken for that.
 fn meant(parameter: &Parameter, value: Value) -> Value {
     let other = match (parameter.kind, &value) {
-        (Kind::Text, Value::Number(number)) => Some(Value::String(number.to_string())),
+        (Kind::Text | Kind::Written(_), Value::Number(number)) => {
+            Some(Value::String(number.to_string()))
+        }
         (Kind::Integer { .. } | Kind::Number, Value::String(text)) => {
             text.trim().parse().ok().map(Value::Number)
         }
@@ -227,8 +245,14 @@ fn mistake(parameter: &Parameter, value: &Value) -> Option<String> {
                 .is_some_and(|number| number >= 0.0 && number.is_finite());
             (!good).then(|| format!("{name} must be a number of at least 0"))
         }
-        Kind::Text => match value.as_str() {
-            Some(text) if text.len() <= MAX_TEXT => None,
+        Kind::Text | Kind::Written(_) => match value.as_str() {
+            Some(text) if text.len() <= MAX_TEXT => match parameter.kind {
+                Kind::Written(syntax) => syntax
+                    .check(name, text)
+                    .err()
+                    .map(|error| error.to_string()),
+                _ => None,
+            },
             Some(_) => Some(format!("{name} must have at most {MAX_TEXT} bytes")),
             None => Some(format!("{name} must be a string")),
         },
@@ -287,14 +311,15 @@ mod tests {
 
     #[test]
     fn every_mistake_is_told() {
-        let given =
-            json!({ "sinc": "-1h", "limit": 0, "detail": "verbose", "max_tokens": "plenty" });
+        let given = json!({ "sinc": "-1h", "until": "noon", "limit": 0, "detail": "verbose", "max_tokens": "plenty" });
         let Value::Object(given) = given else {
             unreachable!()
         };
-        let told = Arguments::check(&[SINCE, LIMIT, DETAIL, MAX_TOKENS, ID], given).unwrap_err();
+        let told =
+            Arguments::check(&[SINCE, UNTIL, LIMIT, DETAIL, MAX_TOKENS, ID], given).unwrap_err();
         for part in [
             "did you mean since?",
+            "until: give RFC 3339",
             "limit must be a whole number from 1 to 200",
             "one of concise, detailed",
             "max_tokens must be",

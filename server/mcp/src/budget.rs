@@ -91,7 +91,7 @@ pub(crate) fn squeeze(mut output: Output, budget: usize) -> Output {
                     output.facts.remove(at);
                     cut += 1;
                 }
-                None if shorten(&mut output) => {}
+                None if shorten(&mut output) => cut += 1,
                 None if narrow(&mut output) => cut += 1,
                 None => break,
             },
@@ -99,7 +99,7 @@ pub(crate) fn squeeze(mut output: Output, budget: usize) -> Output {
         if cut == 1 && output.notes.is_empty() {
             output
                 .notes
-                .push("cut to fit: raise max_tokens for the rest".to_owned());
+                .push("cut to fit (… marks a cell): raise max_tokens for the rest".to_owned());
         }
     }
     output

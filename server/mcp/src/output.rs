@@ -127,9 +127,17 @@ impl Output {
     /// The frame of a query's answer, with nothing in it yet.
     pub(crate) fn framed<T>(answer: &Answer<T>, try_next: &str) -> Self {
         let empty = answer.emptiness.as_ref().map(|emptiness| match emptiness {
-            Emptiness::NothingMatched { in_window: 0 } => format!("nothing happened: the window was recorded and holds no exchange at all. {try_next}"),
-            Emptiness::NothingMatched { in_window } => format!("nothing matched: the window was recorded and holds {in_window} exchanges that do not match. {try_next}"),
-            Emptiness::NothingMatchedOrNotSeen { in_window, why } => format!("nothing matched: the window holds {in_window} exchanges that do not match. Not all was seen: {why} {try_next}"),
+            Emptiness::NothingMatched { in_window: 0 } => format!(
+                "nothing happened: the window was recorded and holds no exchange at all. {try_next}"
+            ),
+            Emptiness::NothingMatched { in_window } => format!(
+                "nothing matched: the window was recorded and holds {}. {try_next}",
+                others(*in_window)
+            ),
+            Emptiness::NothingMatchedOrNotSeen { in_window, why } => format!(
+                "nothing matched: the window holds {}. Not all was seen: {why} {try_next}",
+                others(*in_window)
+            ),
             Emptiness::NotSeen { why } => format!("nothing could be seen: {why} {try_next}"),
         });
         Self {
@@ -150,5 +158,14 @@ impl Output {
         {
             self.facts.push((*found, value));
         }
+    }
+}
+
+/// What there is besides what was asked for.
+fn others(count: u64) -> String {
+    if count == 1 {
+        "one exchange, which does not match".to_owned()
+    } else {
+        format!("{count} exchanges, which do not match")
     }
 }

@@ -18,7 +18,7 @@ pub(crate) fn input(parameters: &[Parameter]) -> Map<String, Value> {
                 json!({ "type": "integer", "minimum": min, "maximum": max, "default": default })
             }
             Kind::Number => json!({ "type": "number", "minimum": 0 }),
-            Kind::Text => json!({ "type": "string" }),
+            Kind::Text | Kind::Written(_) => json!({ "type": "string" }),
         };
         schema["description"] = Value::from(parameter.description);
         properties.insert(parameter.name.to_owned(), schema);

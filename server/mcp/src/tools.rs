@@ -215,7 +215,7 @@ pub fn tools_markdown() -> String {
                     format!("{min} to {max}, default {default}")
                 }
                 crate::Kind::Number => "number".to_owned(),
-                crate::Kind::Text => if parameter.required {
+                crate::Kind::Text | crate::Kind::Written(_) => if parameter.required {
                     "text, required"
                 } else {
                     "text"

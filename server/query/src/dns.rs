@@ -230,28 +230,46 @@ async fn read(
         filter.add(&format!("({})", clauses.join(" OR ")), patterns);
     }
     if let Some(kind) = &query.kind {
-        let numbers = numbers("type", kind, u16::MAX, |code| dns::Type(code).to_string())?;
         filter.add(
             "d.question_type IN (SELECT value FROM json_each(?))",
-            [json_list(numbers)],
+            [json_list(types(kind)?)],
         );
     }
     if let Some(rcode) = &query.rcode {
-        let numbers = numbers("rcode", rcode, MOST_RCODE, |code| {
-            dns::Rcode(code).to_string()
-        })?;
         filter.add(
             "d.rcode IN (SELECT value FROM json_each(?))",
-            [json_list(numbers)],
+            [json_list(rcodes(rcode)?)],
         );
     }
     if let Some(outcome) = &query.outcome {
-        outcomes(&mut filter, outcome)?;
+        let (numbers, failed) = outcomes(outcome)?;
+        let or_failed = if failed {
+            " OR d.error_kind IS NOT NULL"
+        } else {
+            ""
+        };
+        filter.add(
+            &format!("(d.outcome IN (SELECT value FROM json_each(?)){or_failed})"),
+            [json_list(numbers)],
+        );
     }
     Ok(filter)
 }
 
-fn outcomes(filter: &mut Filter, text: &str) -> Result<(), QueryError> {
+/// The numbers of record types.
+pub(crate) fn types(text: &str) -> Result<Vec<i64>, QueryError> {
+    numbers("type", text, u16::MAX, |code| dns::Type(code).to_string())
+}
+
+/// The numbers of response codes.
+pub(crate) fn rcodes(text: &str) -> Result<Vec<i64>, QueryError> {
+    numbers("rcode", text, MOST_RCODE, |code| {
+        dns::Rcode(code).to_string()
+    })
+}
+
+/// The numbers of outcomes, and whether all failures are asked for.
+pub(crate) fn outcomes(text: &str) -> Result<(Vec<i64>, bool), QueryError> {
     let mut numbers = Vec::new();
     let mut failed = false;
     for name in text.split(',').map(|name| name.trim().to_ascii_lowercase()) {
@@ -269,16 +287,15 @@ fn outcomes(filter: &mut Filter, text: &str) -> Result<(), QueryError> {
             }
         }
     }
-    let or_failed = if failed {
-        " OR d.error_kind IS NOT NULL"
-    } else {
-        ""
-    };
-    filter.add(
-        &format!("(d.outcome IN (SELECT value FROM json_each(?)){or_failed})"),
-        [json_list(numbers)],
-    );
-    Ok(())
+    Ok((numbers, failed))
+}
+
+/// A number as such, or behind TYPE, by which types go that have no name or not yet (RFC 3597, section 5).
+fn as_number(given: &str) -> Option<u16> {
+    let behind = given
+        .split_at_checked(4)
+        .filter(|(word, _)| word.eq_ignore_ascii_case("type"));
+    behind.map_or(given, |(_, number)| number).parse().ok()
 }
 
 /// The numbers of names, or of numbers written as such names are.
@@ -295,7 +312,7 @@ fn numbers(
         let name = name_of(code);
         let given = names
             .iter()
-            .find(|given| given.eq_ignore_ascii_case(&name) || given.parse() == Ok(code));
+            .find(|given| given.eq_ignore_ascii_case(&name) || as_number(given) == Some(code));
         if let Some(given) = given {
             numbers.insert(i64::from(code));
             found.insert(*given);

@@ -28,6 +28,7 @@ mod segments;
 mod services;
 mod snapshot;
 mod status;
+mod syntax;
 mod unopened;
 mod window;
 
@@ -43,4 +44,5 @@ pub use id::{ConnectionId, DnsId, ExchangeId};
 pub use search::{ExchangeRow, SearchOrder, SearchQuery};
 pub use services::{ServiceCall, ServicesQuery};
 pub use status::{Status, StoreState};
+pub use syntax::Syntax;
 pub use window::{TimeArgument, WindowArgument, rfc3339};

@@ -15,6 +15,9 @@ pub(crate) const OUTCOMES: [&str; 9] = [
     "request_not_seen",
 ];
 
+/// Outcomes that are failures: what was cut short or missed by the recorder itself is none.
+pub(crate) const FAILED: [i64; 5] = [2, 3, 4, 5, 7];
+
 /// Name of an outcome.
 pub(crate) fn name(outcome: i64) -> &'static str {
     usize::try_from(outcome)

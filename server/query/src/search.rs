@@ -2,7 +2,7 @@
 //!
 //! Owns: the question, the page and its cursor. Conditions are in `filter` and `header`, the order of rows in `scan`.
 
-mod filter;
+pub(crate) mod filter;
 mod header;
 pub(crate) mod pattern;
 mod scan;
@@ -62,7 +62,7 @@ pub struct SearchQuery {
     pub min_latency_ms: Option<f64>,
     /// `http1`, `http2`, `grpc`, `websocket` or `sse`.
     pub protocol: Option<String>,
-    /// Outcome names: complete, open, client_gave_up, server_reset, server_closed, timed_out, truncated, malformed, request_not_seen; `failed` for any but complete and open.
+    /// Outcome names: complete, open, client_gave_up, server_reset, server_closed, timed_out, truncated, malformed, request_not_seen; `failed` for those between the two sides: not complete, open, truncated or request_not_seen.
     pub outcome: Option<String>,
     /// Exchanges of this process or its descendants only.
     pub process_tree: Option<u32>,

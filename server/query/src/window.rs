@@ -86,7 +86,7 @@ impl Window {
 }
 
 impl TimeArgument {
-    fn resolve(&self, argument: &'static str, now_ns: u64) -> Result<u64, QueryError> {
+    pub(crate) fn resolve(&self, argument: &'static str, now_ns: u64) -> Result<u64, QueryError> {
         let text = self.0.trim();
         let parsed = if text == "now" {
             Some(now_ns)
@@ -97,11 +97,9 @@ impl TimeArgument {
         };
         parsed.ok_or_else(|| QueryError::Argument {
             argument,
-            problem: format!(
-                "give RFC 3339 with an offset such as {} or 2026-01-31T14:00:00+01:00, a time before now such as -90s, \
-                 -15m, -2h or -7d, or now",
-                rfc3339(now_ns)
-            ),
+            problem: "give RFC 3339 with an offset such as 2026-01-31T13:00:00Z or 2026-01-31T14:00:00+01:00, a time \
+                      before now such as -90s, -15m, -2h or -7d, or now"
+                .to_owned(),
         })
     }
 }

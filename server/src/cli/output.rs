@@ -41,3 +41,9 @@ pub(crate) fn say_error(error: &(dyn std::error::Error + 'static)) {
     }
     say(&text);
 }
+
+/// A number with its noun, whose plural ends in s.
+pub(crate) fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}

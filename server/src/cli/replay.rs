@@ -19,7 +19,7 @@ use file_in_store::{FileInStore, Standing};
 
 use super::{
     Exit,
-    output::{say, say_error},
+    output::{counted, say, say_error},
     settings::session_settings,
 };
 use crate::{
@@ -110,17 +110,18 @@ pub(super) fn replay(db: Option<&Path>, arguments: &ReplayArguments) -> Exit {
 
 fn report(file: &Path, held: &Held, damage: Option<&str>) {
     let mut text = format!(
-        "{}: {} packets, {} TCP segments, {} exchanges",
+        "{}: {}, {}, {}",
         file.display(),
-        held.packets,
-        held.segments,
-        held.exchanges
+        counted(held.packets, "packet"),
+        counted(held.segments, "TCP segment"),
+        counted(held.exchanges, "exchange")
     );
     if held.datagrams > 0 {
         let _ = write!(
             text,
-            ", {} UDP datagrams, {} DNS exchanges",
-            held.datagrams, held.dns
+            ", {}, {}",
+            counted(held.datagrams, "UDP datagram"),
+            counted(held.dns, "DNS exchange")
         );
     }
     if held.fragments > 0 {

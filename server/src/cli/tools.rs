@@ -4,12 +4,12 @@ use std::path::Path;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, Subcommand};
 use headwater_mcp::{Asking, Kind, Parameter, Tool as McpTool, ToolError, structured, terminal};
-use headwater_query::{Store, StoreState};
+use headwater_query::{Store, StoreState, Syntax};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Exit,
+    Exit, examples,
     output::{answer as print, say},
 };
 use crate::paths::store_of;
@@ -82,6 +82,7 @@ fn subcommand(tool: McpTool) -> Command {
     let command = Command::new(dashed(tool.name()))
         .about(tool.title())
         .long_about(tool.description())
+        .after_help(examples::of_tool(&dashed(tool.name())))
         .arg(json);
     tool.parameters()
         .iter()
@@ -117,20 +118,24 @@ fn named(parameter: &Parameter) -> String {
 
 /// A person's terminal has room: the budget that is the default here is the largest one.
 fn help(parameter: &Parameter) -> String {
-    if parameter.name == BUDGET {
-        format!(
-            "{}, in tokens; at most, and here the default, {ROOM}",
-            parameter.description
-        )
-    } else {
-        parameter.description.to_owned()
+    let description = parameter.description;
+    match parameter.kind {
+        _ if parameter.name == BUDGET => {
+            format!("{description}, in tokens; at most, and here the default, {ROOM}")
+        }
+        Kind::Integer { min, max, default } => {
+            format!("{description} [{min} to {max}, default {default}]")
+        }
+        Kind::Choice(words) => format!("{description} [{}]", words.join(", ")),
+        Kind::Flag | Kind::Number | Kind::Text | Kind::Written(_) => description.to_owned(),
     }
 }
 
 fn placeholder(parameter: &Parameter) -> &'static str {
     match parameter.kind {
         Kind::Choice(_) => "WORD",
-        Kind::Flag | Kind::Text => "TEXT",
+        Kind::Written(Syntax::Time) => "TIME",
+        Kind::Flag | Kind::Text | Kind::Written(_) => "TEXT",
         Kind::Integer { .. } | Kind::Number => "NUMBER",
     }
 }
@@ -149,7 +154,7 @@ fn value(parameter: &Parameter, matches: &ArgMatches) -> Option<Value> {
     let number = match parameter.kind {
         Kind::Integer { .. } => text.parse::<u64>().ok().map(Value::from),
         Kind::Number => text.parse::<f64>().ok().map(Value::from),
-        Kind::Choice(_) | Kind::Flag | Kind::Text => None,
+        Kind::Choice(_) | Kind::Flag | Kind::Text | Kind::Written(_) => None,
     };
     Some(number.unwrap_or_else(|| Value::from(text.as_str())))
 }

@@ -250,15 +250,15 @@ fn without_cursor(arguments: &Arguments) -> Result<(), ToolError> {
 fn facts(output: &mut Output, exchange: &ExchangeDetail) {
     output.tell(FACTS, "id", exchange.id.as_str());
     output.tell(FACTS, "outcome", exchange.outcome);
+    output.tell(FACTS, "status_code", exchange.status_code);
+    output.tell(FACTS, "method", exchange.method.as_deref().map(value));
+    output.tell(FACTS, "target", exchange.target.as_deref().map(value));
     output.tell(
         FACTS,
         "outcome_explained",
         exchange.outcome_explained.as_str(),
     );
-    output.tell(FACTS, "status_code", exchange.status_code);
     output.tell(FACTS, "reason", exchange.reason.as_deref().map(value));
-    output.tell(FACTS, "method", exchange.method.as_deref().map(value));
-    output.tell(FACTS, "target", exchange.target.as_deref().map(value));
     output.tell(FACTS, "target_form", exchange.target_form);
     output.tell(FACTS, "route", exchange.route.as_deref().map(value));
     if !exchange.interim.is_empty() {
@@ -434,10 +434,12 @@ async fn page(
             .store
             .header(id, header, cursor.as_deref(), room, asking.cancel)
             .await?;
-        let mut output = Output::framed(
-            &answer,
-            "This exchange has no such header; get_exchange without header lists them.",
-        );
+        let mut output = Output::framed(&answer, "");
+        if answer.value.is_empty() {
+            let said =
+                "this exchange has no such header; get_exchange without header lists those it has";
+            output.empty = Some(said.to_owned());
+        }
         output.tables.push(pages(&answer.value));
         while size(&output) > budget && output.frame.shrink() {}
         // The next page begins where this one ends, so that rows cannot simply be dropped: fewer are asked for.

@@ -22,7 +22,7 @@ const BY_ROUTE: Parameter = Parameter {
 pub(super) static DECLARATION: Declaration = Declaration {
     name: "list_services",
     title: "Services and their callers",
-    description: "Who serves and who calls whom in a window: requests, errors (5xx and connections that failed), their rate and latency quantiles for each pair of services, or for \
+    description: "Who serves and who calls whom in a window: requests, errors (5xx and connections that failed), their rate and latency quantiles (within 6 %) for each pair of services, or for \
         each route with by_route. Use it to learn the shape of a system and the names that other tools take as service. \
         For single requests use search_exchanges, for failures find_errors.",
     parameters: &[

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use headwater_query::{DnsQuery, DnsRow, rfc3339};
+use headwater_query::{DnsQuery, DnsRow, Syntax, rfc3339};
 use serde_json::Value;
 
 use super::{Asking, Declaration, ToolError, milliseconds, window};
@@ -26,10 +26,19 @@ pub(super) static DECLARATION: Declaration = Declaration {
         SERVICE,
         PEER,
         Parameter::text("name", "Part of the name; =exact.name; * is a wildcard"),
-        Parameter::text("type", "A, AAAA, SRV, or several with commas"),
-        Parameter::text("rcode", "NXDOMAIN, SERVFAIL, or several with commas"),
-        Parameter::text(
+        Parameter::written(
+            "type",
+            Syntax::DnsTypes,
+            "A, AAAA, SRV, or several with commas",
+        ),
+        Parameter::written(
+            "rcode",
+            Syntax::DnsRcodes,
+            "NXDOMAIN, SERVFAIL, or several with commas",
+        ),
+        Parameter::written(
             "outcome",
+            Syntax::DnsOutcomes,
             "answered, answered_late, no_answer, query_not_seen, unfinished, or failed for no_answer and every rcode but NOERROR",
         ),
         Parameter::text("id", "This one alone, d_…"),

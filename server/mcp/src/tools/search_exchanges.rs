@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use headwater_query::{Answer, ExchangeRow, SearchOrder, SearchQuery, TimeArgument, rfc3339};
+use headwater_query::{
+    Answer, ExchangeRow, SearchOrder, SearchQuery, Syntax, TimeArgument, rfc3339,
+};
 use serde_json::Value;
 
 use super::{Asking, Declaration, ToolError, milliseconds, window};
@@ -28,7 +30,7 @@ const ORDER: Parameter = Parameter {
     name: "order",
     kind: Kind::Choice(&["newest", "slowest"]),
     required: false,
-    description: "Which come first",
+    description: "Which come first; newest unless told",
 };
 const PROTOCOL: Parameter = Parameter {
     name: "protocol",
@@ -56,14 +58,19 @@ pub(super) static DECLARATION: Declaration = Declaration {
         PEER,
         Parameter::text("method", "Request method, exactly"),
         Parameter::text("path", "Part of the path; =/exact; * is a wildcard"),
-        Parameter::text("status", "404, 5xx, 400-499, or several with commas"),
+        Parameter::written(
+            "status",
+            Syntax::Statuses,
+            "404, 5xx, 400-499, or several with commas",
+        ),
         Parameter::text("header_name", "A header that request or response must have"),
         Parameter::text("header_value", "Part of a header's value"),
         LATENCY,
         PROTOCOL,
-        Parameter::text(
+        Parameter::written(
             "outcome",
-            "complete, open, client_gave_up, server_reset, server_closed, timed_out, truncated, malformed, request_not_seen, or failed for all but the first two",
+            Syntax::Outcomes,
+            "complete, open, client_gave_up, server_reset, server_closed, timed_out, malformed, or failed for these last five; truncated and request_not_seen are the recorder's own limits",
         ),
         ORDER,
         WAIT,

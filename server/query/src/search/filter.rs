@@ -139,23 +139,7 @@ impl Filter {
     }
 
     fn outcome(&mut self, text: &str) -> Result<(), QueryError> {
-        let mut numbers = Vec::new();
-        for name in text.split(',').map(|name| name.trim().to_ascii_lowercase()) {
-            match outcome::OUTCOMES.iter().position(|known| *known == name) {
-                Some(number) => numbers.push(i64::try_from(number).unwrap_or(-1)),
-                None if name == "failed" => numbers.extend(2..=8),
-                None => {
-                    let problem = format!(
-                        "give one of {}, or failed for any but complete and open; several with commas",
-                        outcome::OUTCOMES.join(", ")
-                    );
-                    return Err(QueryError::Argument {
-                        argument: "outcome",
-                        problem,
-                    });
-                }
-            }
-        }
+        let numbers = outcomes(text)?;
         self.add(
             "e.outcome IN (SELECT value FROM json_each(?))",
             [Value::Text(names::json_list(numbers))],
@@ -206,6 +190,32 @@ impl Filter {
         );
         Ok(())
     }
+}
+
+/// The numbers of outcomes by their names, several with commas.
+///
+/// # Errors
+/// `Argument`, naming them all.
+pub(crate) fn outcomes(text: &str) -> Result<Vec<i64>, QueryError> {
+    let mut numbers = Vec::new();
+    for name in text.split(',').map(|name| name.trim().to_ascii_lowercase()) {
+        match outcome::OUTCOMES.iter().position(|known| *known == name) {
+            Some(number) => numbers.push(i64::try_from(number).unwrap_or(-1)),
+            None if name == "failed" => numbers.extend(outcome::FAILED),
+            None => {
+                let problem = format!(
+                    "give one of {}, or failed for any but complete, open, truncated and request_not_seen; several with \
+                     commas",
+                    outcome::OUTCOMES.join(", ")
+                );
+                return Err(QueryError::Argument {
+                    argument: "outcome",
+                    problem,
+                });
+            }
+        }
+    }
+    Ok(numbers)
 }
 
 /// A statement with its values bound.

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli::{
-        output::{say, show},
+        output::{counted, say, show},
         privilege::caller,
     },
     clock::now_ns,
@@ -157,14 +157,17 @@ async fn rows(
 
 fn failed(row: &ExchangeRow) -> bool {
     row.status_code.is_some_and(|status| status >= 400)
-        || !matches!(row.outcome, "complete" | "open")
+        || !matches!(
+            row.outcome,
+            "complete" | "open" | "truncated" | "request_not_seen"
+        )
 }
 
 fn in_words(about: &About, rows: &[ExchangeRow], coverage: &[String]) -> String {
     let failures = rows.iter().filter(|row| failed(row)).count();
     let mut text = format!(
-        "\nheadwater: {} exchanges, {failures} failed, in {:.3} s\n",
-        rows.len(),
+        "\nheadwater: {}, {failures} failed, in {:.3} s\n",
+        counted(rows.len() as u64, "exchange"),
         seconds(about.ended_ns.saturating_sub(about.begun_ns))
     );
     // Failures are what is looked for: they come first when not all can be shown.

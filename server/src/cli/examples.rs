@@ -1,0 +1,74 @@
+//! The examples that `--help` ends with.
+
+pub(super) const RECORD: &str = "Examples:
+  sudo headwater record                              record until Ctrl-C
+  sudo headwater record --except-port 5432           all but what goes to that port
+  sudo headwater record --keep-header x-request-id   with this header's values readable
+  sudo headwater record --max-age 2d --max-size 4GiB --group adm";
+
+pub(super) const MCP: &str = "Examples:
+  headwater mcp                                      as the command of an MCP server in a client's configuration
+  claude mcp add headwater -- headwater mcp          for Claude Code
+  headwater --db /tmp/capture.db mcp                 on a store of your own";
+
+pub(super) const SERVE: &str = "Examples:
+  headwater serve                                    http://127.0.0.1:7171/mcp
+  headwater serve --listen 127.0.0.1:8080            on another port";
+
+pub(super) const UP: &str = "Examples:
+  sudo headwater up                                  record this machine and serve MCP on 127.0.0.1:7171
+  sudo headwater up --listen 127.0.0.1:8080 --except-port 5432";
+
+pub(super) const RUN: &str = "Examples:
+  sudo headwater run -- npm test                     what did my tests cause on the wire?
+  headwater run -- curl -s http://127.0.0.1:8080/    beside a running recorder: no sudo
+  sudo headwater run --json caused.json -- ./job     and the summary for a program to read";
+
+pub(super) const REPLAY: &str = "Examples:
+  headwater --db /tmp/capture.db replay a.pcap b.pcapng
+  headwater --db /tmp/capture.db search-exchanges --since 2026-01-31T00:00:00Z";
+
+pub(super) const DOCTOR: &str = "Examples:
+  headwater doctor                                   as the user who will read
+  sudo headwater doctor --json                       as the user who will record, for a program to read";
+
+/// Those of a tool's subcommand.
+pub(super) fn of_tool(subcommand: &str) -> &'static str {
+    match subcommand {
+        "find-errors" => {
+            "Examples:
+  headwater find-errors                              of the last 15 minutes
+  headwater find-errors --since -2h --service api    of one service
+  headwater find-errors --without-client-errors      without 4xx and names that do not exist"
+        }
+        "get-exchange" => {
+            "Examples:
+  headwater get-exchange x_9qv53
+  headwater get-exchange x_9qv53 --header set-cookie one long value whole
+  headwater get-exchange x_9qv53 --json"
+        }
+        "list-services" => {
+            "Examples:
+  headwater list-services --since -1h                who calls whom, how often and how fast
+  headwater list-services --service api --by-route   by method and route"
+        }
+        "search-dns" => {
+            "Examples:
+  headwater search-dns --name example.com            who asked for it, and what came back
+  headwater search-dns --outcome failed --since -1h  NXDOMAIN, SERVFAIL, no answer"
+        }
+        "search-exchanges" => {
+            "Examples:
+  headwater search-exchanges --status 5xx --since -1h
+  headwater search-exchanges --service api --path /orders --order slowest
+  headwater search-exchanges --header-name x-request-id --header-value 7f3a
+  headwater search-exchanges --wait-s 25 --path /checkout   wait for the next one"
+        }
+        "status" => {
+            "Examples:
+  headwater status                                   what is recorded, since when, and what cannot be seen
+  headwater status --json"
+        }
+        _ => "",
+    }
+}
