@@ -15,6 +15,7 @@ mod exec;
 mod exit;
 mod flow;
 mod frames;
+mod headers;
 mod lifecycle;
 mod owner;
 mod packet;
@@ -115,6 +116,24 @@ pub fn websocket_egress(ctx: SkBuffContext) -> i32 {
 #[inline(always)]
 pub fn websocket_ingress(ctx: SkBuffContext) -> i32 {
     websocket::go_on(&ctx, direction::INGRESS);
+    PASS
+}
+
+/// Tells headers of packets that local sockets send.
+#[cgroup_skb]
+#[inline(always)]
+pub fn headers_egress(ctx: SkBuffContext) -> i32 {
+    headers::see(&ctx, direction::EGRESS);
+    PASS
+}
+
+/// As above, of those that they receive, once as in `ingress`.
+#[cgroup_skb]
+#[inline(always)]
+pub fn headers_ingress(ctx: SkBuffContext) -> i32 {
+    if packet::interface(&ctx) != 1 {
+        headers::see(&ctx, direction::INGRESS);
+    }
     PASS
 }
 

@@ -11,7 +11,7 @@ use aya_ebpf::{
 };
 use headwater_schema::{
     flow::counter,
-    record::{DatagramRecord, TurnRecord},
+    record::{DatagramRecord, HeadersRecord, TurnRecord},
 };
 
 use crate::counters::count;
@@ -50,6 +50,14 @@ impl Copying for TurnRecord {
 }
 
 impl Copying for DatagramRecord {
+    #[inline(always)]
+    fn captured(&mut self, bytes: u32) {
+        self.captured = bytes;
+        self.header.length = Self::SIZE as u32 + bytes;
+    }
+}
+
+impl Copying for HeadersRecord {
     #[inline(always)]
     fn captured(&mut self, bytes: u32) {
         self.captured = bytes;

@@ -20,6 +20,22 @@ settings! {
     CAP / cap: u32 = 8192;
     /// 1 where cgroup programs may call bpf_get_current_pid_tgid.
     PID_HELPER / pid_helper: u32 = 0;
+    /// For `headers` alone: what a packet must be to be told, 0 for anything. 4 or 6.
+    FILTER_FAMILY / filter_family: u32 = 0;
+    /// IANA's number, 1 for ICMP of both families.
+    FILTER_PROTOCOL / filter_protocol: u32 = 0;
+    /// Either port.
+    FILTER_PORT / filter_port: u32 = 0;
+    /// Any of these flags.
+    FILTER_TCP_FLAGS / filter_tcp_flags: u32 = 0;
+    /// Either address under this mask, in two halves; IPv4's is the first half's first.
+    FILTER_NET_HIGH / filter_net_high: u64 = 0;
+    /// As above.
+    FILTER_NET_LOW / filter_net_low: u64 = 0;
+    /// As above.
+    FILTER_MASK_HIGH / filter_mask_high: u64 = 0;
+    /// As above.
+    FILTER_MASK_LOW / filter_mask_low: u64 = 0;
     /// `sk_buff.sk`
     SKB_SK / skb_sk: u32 = 0;
     /// `sock.sk_lock.owned`

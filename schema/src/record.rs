@@ -31,6 +31,8 @@ pub mod kind {
     pub const DATAGRAM_OWNER: u16 = 9;
     /// A process ended: `ExitRecord`.
     pub const EXIT: u16 = 10;
+    /// The headers of a packet, for `headwater packets` alone: `HeadersRecord` and the copied bytes.
+    pub const HEADERS: u16 = 20;
 }
 
 /// `look` of a datagram: why it is told.
@@ -386,6 +388,32 @@ record! {
         status: u32,
         /// Start of the process on the boot clock, nanoseconds.
         start_ns: u64,
+    }
+}
+
+record! {
+    /// A packet that passed a socket, followed by `captured` bytes of its IP header and the one behind that.
+    HeadersRecord, 72 {
+        /// Front.
+        header: Header,
+        /// Process that sent it, when that is known; else 0.
+        tgid: u32,
+        /// Thread likewise.
+        tid: u32,
+        /// Short name of the task that ran, which is the process's when that is known.
+        comm: [u8; 16],
+        /// Inode of the network namespace; 0 when unknown.
+        netns: u32,
+        /// Interface index.
+        ifindex: u32,
+        /// Bytes of the packet from its IP header on: before segmentation, which may follow.
+        packet_length: u32,
+        /// Bytes copied behind this record.
+        captured: u32,
+        /// `direction`.
+        direction: u32,
+        /// `owned`.
+        owned: u32,
     }
 }
 

@@ -8,6 +8,7 @@ mod doctor;
 mod examples;
 mod exit;
 mod output;
+mod packets;
 mod privilege;
 mod record;
 mod replay;
@@ -81,6 +82,12 @@ enum Command {
     /// Its terminal, signals and standard streams are its own; its exit code is passed on, 128+n for signal n.
     #[command(after_help = examples::RUN)]
     Run(run::RunArguments),
+    /// Tell the headers of single packets for a while, without payload (needs the privileges of `record`)
+    ///
+    /// Each packet once where it passes a socket of this machine: as it was sent, before segmentation, or as it was
+    /// received; on the loopback device as it was sent. Nothing goes to the store.
+    #[command(after_help = examples::PACKETS)]
+    Packets(packets::PacketsArguments),
     /// Read capture files (pcap, pcapng) into the store; needs no privileges
     ///
     /// The store is the one that questions are asked of: the system's where its folder exists, which only root writes. To
@@ -127,6 +134,7 @@ pub(crate) fn main() -> Exit {
         Command::Serve(arguments) => serve::http(cli.db.as_deref(), &arguments),
         Command::Up(arguments) => up::up(cli.db.as_deref(), &arguments),
         Command::Run(arguments) => run::run(cli.db.as_deref(), &arguments),
+        Command::Packets(arguments) => packets::packets(cli.db.as_deref(), &arguments),
         Command::Replay(arguments) => replay::replay(cli.db.as_deref(), &arguments),
         Command::Doctor(arguments) => doctor::doctor(cli.db.as_deref(), &arguments),
         Command::Tool(tool) => tools::answer(cli.db.as_deref(), tool),

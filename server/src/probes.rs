@@ -6,9 +6,11 @@
 mod attach;
 mod btf;
 mod cgroup;
+mod headers;
 mod offsets;
 
 pub(crate) use attach::{Counters, ProbeError, ProbeSettings, Probes};
 pub(crate) use btf::Btf;
 pub(crate) use cgroup::{cgroup_mount, cgroup_paths};
+pub(crate) use headers::{HeaderFilter, HeaderProbes};
 pub(crate) use offsets::Offsets;

@@ -75,6 +75,16 @@ impl Key {
             found: content.len(),
         })
     }
+    /// A key that is kept nowhere.
+    ///
+    /// # Errors
+    /// `Io`, when the kernel gives no random numbers.
+    pub fn random() -> Result<Self, KeyError> {
+        random_bytes().map(Self).map_err(|source| KeyError::Io {
+            path: RANDOM.to_owned(),
+            source,
+        })
+    }
     /// A key from bytes that the caller has: those of a test, or of a store whose key is kept elsewhere.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
@@ -101,9 +111,17 @@ impl std::fmt::Debug for Key {
     }
 }
 
+/// The kernel's random numbers.
+const RANDOM: &str = "/dev/urandom";
+
+fn random_bytes() -> std::io::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    File::open(RANDOM)?.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
 fn create(path: &Path) -> std::io::Result<Key> {
-    let mut key = [0; 32];
-    File::open("/dev/urandom")?.read_exact(&mut key)?;
+    let key = random_bytes()?;
     // Written under another name and linked, so that no reader ever sees half a key and a crash leaves none.
     let draft = path.with_extension(format!("draft-{}", std::process::id()));
     // One left by a crash under this process id is nobody's.

@@ -24,6 +24,11 @@ pub(super) const RUN: &str = "Examples:
   headwater run -- curl -s http://127.0.0.1:8080/    beside a running recorder: no sudo
   sudo headwater run --json caused.json -- ./job     and the summary for a program to read";
 
+pub(super) const PACKETS: &str = "Examples:
+  sudo headwater packets --filter 'tcp port 443 and syn'        who opens connections, with which options
+  sudo headwater packets --filter 'host 10.0.0.7' --for 1m --pcapng out.pcapng
+  sudo headwater packets --filter 'program nginx and not port 22' --count 100 --json";
+
 pub(super) const REPLAY: &str = "Examples:
   headwater --db /tmp/capture.db replay a.pcap b.pcapng
   headwater --db /tmp/capture.db search-exchanges --since 2026-01-31T00:00:00Z";

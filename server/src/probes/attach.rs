@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd};
+use std::path::Path;
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -13,7 +14,7 @@ use headwater_schema::flow::{FlowState, UdpFlowKey, UdpFlowState, counter, go_on
 use super::{Offsets, cgroup_mount};
 
 /// The probe object; its stamp is checked by build.rs.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(
+pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../kernel-probes/prebuilt/headwater-probes.o"
 ));
@@ -79,6 +80,15 @@ impl Counters {
     /// One of them.
     pub(crate) fn of(&self, which: u32) -> u64 {
         self.0.get(which as usize).copied().unwrap_or(0)
+    }
+
+    /// Sums them up.
+    pub(super) fn read(map: &PerCpuArray<MapData, u64>) -> Self {
+        let mut sums = Self::default();
+        for (index, sum) in (0..).zip(sums.0.iter_mut()) {
+            *sum = map.get(&index, 0).map_or(0, |cpus| cpus.iter().sum());
+        }
+        sums
     }
 }
 
@@ -201,14 +211,7 @@ impl Probes {
 
     /// The counters now.
     pub(crate) fn counters(&self) -> Counters {
-        let mut sums = Counters::default();
-        for (index, sum) in (0..).zip(sums.0.iter_mut()) {
-            *sum = self
-                .counters
-                .get(&index, 0)
-                .map_or(0, |cpus| cpus.iter().sum());
-        }
-        sums
+        Counters::read(&self.counters)
     }
 
     /// How often the kernel left a probe out because it was running on that processor already. 0 before Linux 5.12, which
@@ -264,27 +267,37 @@ fn load(settings: &ProbeSettings, offsets: &Offsets, pid_helper: bool) -> Result
         ("egress", CgroupSkbAttachType::Egress),
         ("ingress", CgroupSkbAttachType::Ingress),
     ] {
-        let refused = |source| ProbeError::Program {
-            program: name,
-            source: Box::new(source),
-        };
-        let program = load_cgroup(&mut programs, name)?;
-        let root = File::open(&mount).map_err(|source| ProbeError::Cgroup {
-            path: mount.display().to_string(),
-            source,
-        })?;
-        // The default mode makes a link, and links coexist with each other and with 'multi' programs.
-        program
-            .attach(root, kind, CgroupAttachMode::default())
-            .map_err(|error| {
-                if is_permission(&error) {
-                    ProbeError::Exclusive
-                } else {
-                    refused(error)
-                }
-            })?;
+        attach_cgroup(&mut programs, name, kind, &mount)?;
     }
     Ok(programs)
+}
+
+/// Loads a program and attaches it to the root of the cgroup tree.
+pub(super) fn attach_cgroup(
+    programs: &mut Ebpf,
+    name: &'static str,
+    kind: CgroupSkbAttachType,
+    mount: &Path,
+) -> Result<(), ProbeError> {
+    let program = load_cgroup(programs, name)?;
+    let root = File::open(mount).map_err(|source| ProbeError::Cgroup {
+        path: mount.display().to_string(),
+        source,
+    })?;
+    // The default mode makes a link, and links coexist with each other and with 'multi' programs.
+    program
+        .attach(root, kind, CgroupAttachMode::default())
+        .map_err(|error| {
+            if is_permission(&error) {
+                ProbeError::Exclusive
+            } else {
+                ProbeError::Program {
+                    program: name,
+                    source: Box::new(error),
+                }
+            }
+        })?;
+    Ok(())
 }
 
 fn load_cgroup<'p>(
