@@ -16,11 +16,11 @@ async def main():
     async with Client(target, mode=sys.argv[1] == 'http' and 'auto' or 'legacy') as client:
         tools = (await client.list_tools()).tools
         names = sorted(tool.name for tool in tools)
-        assert names == ['find_errors', 'get_exchange', 'list_services', 'search_dns', 'search_exchanges', 'status'], names
+        assert names == ['find_errors', 'get_exchange', 'list_services', 'search_exchanges', 'status'], names
         assert all(tool.annotations.read_only_hint and tool.output_schema for tool in tools), tools
         rows = (await client.call_tool('search_exchanges', {})).structured_content['rows']
         assert rows, 'no rows'
-        for name, arguments in [('status', {}), ('list_services', {}), ('find_errors', {}), ('search_dns', {}), ('get_exchange', {'id': rows[0][0]})]:
+        for name, arguments in [('status', {}), ('list_services', {}), ('find_errors', {}), ('get_exchange', {'id': rows[0][0]})]:
             result = await client.call_tool(name, arguments)
             assert not result.is_error, (name, result)
             assert result.structured_content['coverage']['as_of'] and result.content[0].text, name
@@ -205,7 +205,8 @@ fn the_inspector_lists_and_calls_over_both_transports() {
             ("status", &[][..], "recorder"),
             ("list_services", &[], "nginx"),
             ("search_exchanges", &["status=4xx"], "/missing/one"),
-            ("search_dns", &[], "coverage"),
+            ("search_exchanges", &["protocol=dns"], "coverage"),
+            ("search_exchanges", &["protocol=udp"], "coverage"),
             ("get_exchange", &[&*id], "/missing/one"),
             ("find_errors", &[], "status 404"),
         ] {

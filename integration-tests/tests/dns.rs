@@ -81,7 +81,15 @@ const HOSTS: &[&str] = &[
 /// The rows of a name, with all columns, oldest first.
 fn rows(store: &Store, name: &str, count: usize) -> Vec<Row> {
     let name = format!("={name}");
-    let arguments = ["search-dns", "--name", &name, "--detail", "detailed"];
+    let arguments = [
+        "search-exchanges",
+        "--protocol",
+        "dns",
+        "--path",
+        &name,
+        "--detail",
+        "detailed",
+    ];
     let mut rows = store.await_rows(&arguments, count);
     assert_eq!(rows.len(), count, "{rows:#?}");
     rows.reverse();
@@ -112,9 +120,8 @@ fn answers_failures_and_their_owners() {
         &[
             ("client", "dig"),
             ("server", "dnsmasq:53"),
-            ("type", "A"),
-            ("class", "IN"),
-            ("rcode", "NOERROR"),
+            ("method", "A"),
+            ("status", "NOERROR"),
             ("outcome", "answered"),
             ("addresses", "127.0.0.1"),
             ("transport", "udp"),
@@ -134,14 +141,20 @@ fn answers_failures_and_their_owners() {
     // Names are kept without case.
     has(
         &rows(&store, "nope.internal", 1)[0],
-        &[("rcode", "NXDOMAIN")],
+        &[("status", "NXDOMAIN")],
     );
     has(
         &rows(&store, "www.example.com", 1)[0],
-        &[("rcode", "REFUSED")],
+        &[("status", "REFUSED")],
     );
 
-    let failed = store.rows(&["search-dns", "--outcome", "failed"]);
+    let failed = store.rows(&[
+        "search-exchanges",
+        "--protocol",
+        "dns",
+        "--outcome",
+        "failed",
+    ]);
     assert_eq!(failed.len(), 2, "{failed:#?}");
     let errors = store.rows(&["find-errors", "--service", "dnsmasq"]);
     let kinds: Vec<String> = errors.iter().map(|row| column(row, "kind")).collect();
@@ -149,8 +162,8 @@ fn answers_failures_and_their_owners() {
         assert!(kinds.contains(&kind.to_owned()), "{errors:#?}");
     }
     let example = errors[0]["examples"][0].as_str().expect("an example");
-    let found = store.ask(&["search-dns", "--id", example]);
-    assert_eq!(found["rows"].as_array().map(Vec::len), Some(1), "{found:#}");
+    let found = store.ask(&["get-exchange", example]);
+    assert_eq!(found["dns"]["class"], "IN", "{found:#}");
     let recorded = &store.ask(&["status"])["recorded"];
     assert!(
         recorded["dns_exchanges"].as_u64() >= Some(4),
@@ -186,7 +199,7 @@ fn a_connection_is_told_by_the_name_it_was_resolved_from() {
         "{exchange:#}"
     );
     let id = resolution["dns_exchange"].as_str().expect("an id");
-    let asked = store.ask(&["search-dns", "--id", id]);
+    let asked = store.ask(&["get-exchange", id]);
     assert!(asked.to_string().contains("api.internal"), "{asked:#}");
 
     // This one goes by the address alone, which the other was told.
@@ -277,12 +290,14 @@ fn servers_that_fail_and_servers_that_are_silent() {
 
     has(
         &rows(&store, "broken.internal", 1)[0],
-        &[("rcode", "SERVFAIL"), ("outcome", "answered")],
+        &[("status", "SERVFAIL"), ("outcome", "answered")],
     );
     let lost = until("questions without an answer", || {
         let rows = store.rows(&[
-            "search-dns",
-            "--name",
+            "search-exchanges",
+            "--protocol",
+            "dns",
+            "--path",
             "=lost.internal",
             "--detail",
             "detailed",
@@ -298,7 +313,7 @@ fn servers_that_fail_and_servers_that_are_silent() {
             row,
             &[
                 ("outcome", "no_answer"),
-                ("rcode", "null"),
+                ("status", "null"),
                 ("client", "dig"),
             ],
         );

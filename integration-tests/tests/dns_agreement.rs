@@ -61,7 +61,13 @@ fn corpus_dns_queries_agree_with_tshark() {
             store
                 .rows_since(
                     "1970-01-02T00:00:00Z",
-                    &["search-dns", "--detail", "detailed"],
+                    &[
+                        "search-exchanges",
+                        "--protocol",
+                        "dns",
+                        "--detail",
+                        "detailed",
+                    ],
                 )
                 .iter()
                 .filter(|row| {

@@ -4,7 +4,7 @@
 
 use std::process::Command;
 
-use headwater_integration_tests::{Store, python, said, until};
+use headwater_integration_tests::{Store, column, python, said, until};
 
 /// Runs Python on `script`, and gives what it prints.
 fn run_python(script: &str, arguments: &[&str]) -> String {
@@ -52,6 +52,27 @@ print(a.getsockname()[1])",
         &port,
         "client_packets, client_bytes, server_packets, server_bytes",
         "[(7, 700, 3, 30)]",
+    );
+    let rows = store.rows(&[
+        "search-exchanges",
+        "--protocol",
+        "udp",
+        "--detail",
+        "detailed",
+    ]);
+    let flow = rows
+        .iter()
+        .find(|row| column(row, "server_address") == format!("127.0.0.1:{port}"))
+        .expect("the flow");
+    assert_eq!(
+        [
+            "client_packets",
+            "client_bytes",
+            "server_packets",
+            "server_bytes"
+        ]
+        .map(|name| column(flow, name)),
+        ["7", "700", "3", "30"]
     );
     let recorded = &store.ask(&["status"])["recorded"];
     assert!(recorded["udp_flows"].as_u64() >= Some(1), "{recorded:#}");

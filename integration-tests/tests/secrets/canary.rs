@@ -32,16 +32,20 @@ pub(crate) fn all_answers(store: &Store, rows: &[Map<String, Value>]) -> String 
             format!(r#"{{"id":"{id}","detail":"detailed"}}"#),
         ));
     }
-    for tool in [
-        "list-services",
-        "find-errors",
-        "status",
-        "search-exchanges",
-        "search-dns",
+    for (tool, protocol) in [
+        ("list-services", None),
+        ("find-errors", None),
+        ("status", None),
+        ("search-exchanges", None),
+        ("search-exchanges", Some("dns")),
+        ("search-exchanges", Some("udp")),
     ] {
-        answers.push_str(&said(&mut store.command(&[tool, "--json"])));
-        answers.push_str(&said(&mut store.command(&[tool])));
-        calls.push((tool, "{}".to_owned()));
+        let option = protocol.map(|protocol| format!("--protocol={protocol}"));
+        let words: Vec<&str> = std::iter::once(tool).chain(option.as_deref()).collect();
+        answers.push_str(&said(store.command(&words).arg("--json")));
+        answers.push_str(&said(&mut store.command(&words)));
+        let given = protocol.map(|protocol| format!(r#"{{"protocol":"{protocol}"}}"#));
+        calls.push((tool, given.unwrap_or_else(|| "{}".to_owned())));
     }
     answers + &over_mcp(store, &calls)
 }

@@ -117,7 +117,7 @@ pub(crate) mod common {
         name: "id",
         kind: Kind::Text,
         required: true,
-        description: "Exchange id, x_…",
+        description: "Exchange id, x_… or d_…",
     };
 }
 
@@ -166,6 +166,11 @@ impl Arguments {
             .map(str::trim)
             .filter(|text| !text.is_empty())
             .map(str::to_owned)
+    }
+
+    /// Whether it was given at all.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|value| !is_absent(value))
     }
 
     pub(crate) fn flag(&self, name: &str) -> bool {

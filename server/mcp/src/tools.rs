@@ -3,7 +3,6 @@
 mod find_errors;
 mod get_exchange;
 mod list_services;
-mod search_dns;
 mod search_exchanges;
 mod status;
 
@@ -91,8 +90,6 @@ pub enum Tool {
     GetExchange,
     /// `list_services`
     ListServices,
-    /// `search_dns`
-    SearchDns,
     /// `search_exchanges`
     SearchExchanges,
     /// `status`
@@ -101,11 +98,10 @@ pub enum Tool {
 
 impl Tool {
     /// All of them, in the order of their names.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 5] = [
         Self::FindErrors,
         Self::GetExchange,
         Self::ListServices,
-        Self::SearchDns,
         Self::SearchExchanges,
         Self::Status,
     ];
@@ -115,7 +111,6 @@ impl Tool {
             Self::FindErrors => &find_errors::DECLARATION,
             Self::GetExchange => &get_exchange::DECLARATION,
             Self::ListServices => &list_services::DECLARATION,
-            Self::SearchDns => &search_dns::DECLARATION,
             Self::SearchExchanges => &search_exchanges::DECLARATION,
             Self::Status => &status::DECLARATION,
         }
@@ -170,7 +165,6 @@ impl Tool {
             Self::FindErrors => find_errors::answer(&arguments, asking).await,
             Self::GetExchange => get_exchange::answer(&arguments, asking).await,
             Self::ListServices => list_services::answer(&arguments, asking).await,
-            Self::SearchDns => search_dns::answer(&arguments, asking).await,
             Self::SearchExchanges => search_exchanges::answer(&arguments, asking).await,
             Self::Status => status::answer(&arguments, asking).await,
         }

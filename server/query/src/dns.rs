@@ -1,13 +1,12 @@
-//! `search_dns`: DNS exchanges by time, service, name, type, response code and outcome.
+//! DNS exchanges: one by its id, or many by time, service, name, type, response code and outcome.
 //!
-//! Owns: the question, its conditions and its page; `row` tells what was found. Rows are found by their start in each segment, newest segment first.
+//! Owns: the question, its conditions; `row` tells what was found.
 
 mod row;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use headwater_protocols::dns;
@@ -17,14 +16,13 @@ use crate::coverage::{About, Framed};
 use crate::id::DnsId;
 use crate::integer::{signed, unsigned};
 use crate::names::{self, json_list};
+use crate::newest::{Conditions, Newest};
 use crate::recorder::{self, Runs};
-use crate::search::checked_limit;
-use crate::search::pattern::path_glob;
 use crate::search::secret::Secrets;
-use crate::segments::{self, Segment};
+use crate::segments;
 use crate::snapshot::Snapshot;
 use crate::window::rfc3339;
-use crate::{Answer, QueryError, WindowArgument, cursor};
+use crate::{Answer, QueryError, WindowArgument};
 
 pub use row::DnsRow;
 use row::{COLUMNS, told};
@@ -47,30 +45,10 @@ pub struct DnsQuery {
     /// Outcome names: answered, answered_late, no_answer, query_not_seen, unfinished; `failed` for no_answer and every answer
     /// but NOERROR.
     pub outcome: Option<String>,
-    /// This one alone, by its printable id, whatever the window.
-    pub id: Option<String>,
     /// At most this many rows (1 to 200).
     pub limit: u32,
     /// Where a page before ended.
     pub cursor: Option<String>,
-}
-
-/// Where a page ended: epoch of the clock, start and id of its last row.
-type Behind = (i64, i64, i64);
-
-/// Conditions, each with ` AND ` before it, and what is bound to them.
-#[derive(Default)]
-struct Filter {
-    sql: String,
-    values: Vec<String>,
-}
-
-impl Filter {
-    fn add(&mut self, clause: &str, values: impl IntoIterator<Item = String>) {
-        self.sql.push_str(" AND ");
-        self.sql.push_str(clause);
-        self.values.extend(values);
-    }
 }
 
 /// Answers a search.
@@ -79,58 +57,36 @@ pub(crate) async fn answer(
     store: &Path,
     query: &DnsQuery,
 ) -> Result<Answer<Vec<DnsRow>>, QueryError> {
-    let limit = checked_limit(query.limit)?;
     let runs = Runs::load(snapshot).await?;
     let segments = segments::all(snapshot).await?;
-    if let Some(id) = &query.id {
-        return one(snapshot, &runs, &segments, id).await;
-    }
-    let question = cursor::question(&format!(
+    let question = format!(
         "{:?}",
         DnsQuery {
             limit: 0,
             cursor: None,
             ..query.clone()
         }
-    ));
-    let (window, behind) = match &query.cursor {
-        None => {
-            let reference = runs.reference(snapshot).await?;
-            (query.window.resolve(reference)?, None)
-        }
-        Some(text) => {
-            let [since_ns, length_ns, epoch, start_ns, id] = cursor::decode(question, text)?;
-            let window = Window::from_cursor(since_ns, length_ns)?;
-            (window, Some((signed(epoch), signed(start_ns), signed(id))))
-        }
-    };
-    let filter = read(snapshot, store, query).await?;
-    let mut found = Vec::new();
-    for segment in &segments {
-        let rows = matching(snapshot, segment, window, behind, &filter, limit + 1).await?;
-        for row in rows {
-            let place: Behind = (segment.clock_epoch, row.try_get(1)?, row.try_get(0)?);
-            found.push((place, row));
-        }
-    }
-    found.sort_by_key(|(place, _)| std::cmp::Reverse(*place));
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next_cursor = found.last().filter(|_| more).map(|(place, _)| {
-        let length_ns = window.until_ns - window.since_ns;
-        let (epoch, start_ns, id) = *place;
-        let last = [epoch, start_ns, id].map(unsigned);
-        let [epoch, start_ns, id] = last;
-        cursor::encode(question, [window.since_ns, length_ns, epoch, start_ns, id])
-    });
-    let rows: Vec<SqliteRow> = found.into_iter().map(|(_, row)| row).collect();
+    );
+    let cursor = query.cursor.as_deref();
+    let page = Newest::read(
+        snapshot,
+        &runs,
+        &query.window,
+        query.limit,
+        cursor,
+        &question,
+    )
+    .await?;
+    let conditions = read(snapshot, store, query).await?;
+    let from = |segment| format!("SELECT {COLUMNS} FROM dns_exchange_{segment} r");
+    let (rows, next_cursor) = page.rows(snapshot, &segments, from, &conditions).await?;
     let value = told(snapshot, &rows).await?;
     let empty = value.is_empty();
     Framed {
         about: About::Dns,
         value,
         empty,
-        window,
+        window: page.window,
         next_cursor,
         remarks: Vec::new(),
     }
@@ -138,18 +94,15 @@ pub(crate) async fn answer(
     .await
 }
 
-/// The one with a printed id.
-async fn one(
-    snapshot: &mut Snapshot,
-    runs: &Runs,
-    segments: &[Segment],
-    text: &str,
-) -> Result<Answer<Vec<DnsRow>>, QueryError> {
+/// The one with a printed id, whenever it was.
+pub(crate) async fn one(snapshot: &mut Snapshot, text: &str) -> Result<Answer<DnsRow>, QueryError> {
     let tag = snapshot.tag();
     let id = DnsId::parse("id", &tag, text)?;
-    for segment in segments {
+    let runs = Runs::load(snapshot).await?;
+    let segments = segments::all(snapshot).await?;
+    for segment in &segments {
         let sql = format!(
-            "SELECT {COLUMNS} FROM dns_exchange_{} d WHERE d.id = ?",
+            "SELECT {COLUMNS} FROM dns_exchange_{} r WHERE r.id = ?",
             segment.number
         );
         let row = sqlx::query(AssertSqlSafe(sql))
@@ -158,7 +111,8 @@ async fn one(
             .await?;
         let Some(row) = row else { continue };
         let since_ns = unsigned(row.try_get(1)?);
-        let value = told(snapshot, std::slice::from_ref(&row)).await?;
+        let mut value = told(snapshot, std::slice::from_ref(&row)).await?;
+        let Some(value) = value.pop() else { continue };
         let window = Window {
             since_ns,
             until_ns: since_ns,
@@ -171,7 +125,7 @@ async fn one(
             next_cursor: None,
             remarks: Vec::new(),
         };
-        let answer = framed.finish(snapshot, runs, segments).await?;
+        let answer = framed.finish(snapshot, &runs, &segments).await?;
         return Ok(Answer {
             window: None,
             ..answer
@@ -200,11 +154,11 @@ async fn read(
     snapshot: &mut Snapshot,
     store: &Path,
     query: &DnsQuery,
-) -> Result<Filter, QueryError> {
-    let mut filter = Filter::default();
+) -> Result<Conditions, QueryError> {
+    let mut filter = Conditions::default();
     for (column, service) in [
-        ("d.server_service_id", &query.service),
-        ("d.client_service_id", &query.peer),
+        ("r.server_service_id", &query.service),
+        ("r.client_service_id", &query.peer),
     ] {
         if let Some(service) = service {
             let list = json_list(names::matching(snapshot, service).await?);
@@ -216,40 +170,35 @@ async fn read(
     }
     if let Some(name) = &query.name {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
-        let secrets = Secrets::load(store, snapshot.opened.key_fingerprint.as_deref());
-        let mut patterns = vec![path_glob(&name)];
-        let (exact, host) = name
-            .strip_prefix('=')
-            .map_or(("", name.as_str()), |host| ("=", host));
-        let stored = secrets.redacted_host(host);
-        patterns.extend(stored.map(|stored| path_glob(&format!("{exact}{stored}"))));
+        let patterns =
+            Secrets::load(store, snapshot.opened.key_fingerprint.as_deref()).host_patterns(&name);
         let clauses: Vec<&str> = patterns
             .iter()
-            .map(|_| "d.dns_question_name GLOB ?")
+            .map(|_| "r.dns_question_name GLOB ?")
             .collect();
         filter.add(&format!("({})", clauses.join(" OR ")), patterns);
     }
     if let Some(kind) = &query.kind {
         filter.add(
-            "d.question_type IN (SELECT value FROM json_each(?))",
+            "r.question_type IN (SELECT value FROM json_each(?))",
             [json_list(types(kind)?)],
         );
     }
     if let Some(rcode) = &query.rcode {
         filter.add(
-            "d.rcode IN (SELECT value FROM json_each(?))",
+            "r.rcode IN (SELECT value FROM json_each(?))",
             [json_list(rcodes(rcode)?)],
         );
     }
     if let Some(outcome) = &query.outcome {
         let (numbers, failed) = outcomes(outcome)?;
         let or_failed = if failed {
-            " OR d.error_kind IS NOT NULL"
+            " OR r.error_kind IS NOT NULL"
         } else {
             ""
         };
         filter.add(
-            &format!("(d.outcome IN (SELECT value FROM json_each(?)){or_failed})"),
+            &format!("(r.outcome IN (SELECT value FROM json_each(?)){or_failed})"),
             [json_list(numbers)],
         );
     }
@@ -258,12 +207,12 @@ async fn read(
 
 /// The numbers of record types.
 pub(crate) fn types(text: &str) -> Result<Vec<i64>, QueryError> {
-    numbers("type", text, u16::MAX, |code| dns::Type(code).to_string())
+    numbers("method", text, u16::MAX, |code| dns::Type(code).to_string())
 }
 
 /// The numbers of response codes.
 pub(crate) fn rcodes(text: &str) -> Result<Vec<i64>, QueryError> {
-    numbers("rcode", text, MOST_RCODE, |code| {
+    numbers("status", text, MOST_RCODE, |code| {
         dns::Rcode(code).to_string()
     })
 }
@@ -319,7 +268,7 @@ fn numbers(
         }
     }
     if names.iter().any(|name| !found.contains(name)) {
-        let example = if argument == "type" {
+        let example = if argument == "method" {
             "A, AAAA, CNAME, SRV or TYPE65"
         } else {
             "NOERROR, NXDOMAIN, SERVFAIL or REFUSED"
@@ -330,43 +279,6 @@ fn numbers(
         });
     }
     Ok(numbers.into_iter().collect())
-}
-
-async fn matching(
-    snapshot: &mut Snapshot,
-    segment: &Segment,
-    window: Window,
-    behind: Option<Behind>,
-    filter: &Filter,
-    want: usize,
-) -> Result<Vec<SqliteRow>, QueryError> {
-    let (mut until_ns, mut last_id) = (signed(window.until_ns), i64::MAX);
-    match behind {
-        Some((epoch, ..)) if segment.clock_epoch > epoch => return Ok(Vec::new()),
-        Some((epoch, start_ns, id)) if segment.clock_epoch == epoch => {
-            (until_ns, last_id) = (start_ns, id);
-        }
-        Some(_) | None => {}
-    }
-    let sql = format!(
-        "SELECT {COLUMNS} FROM dns_exchange_{} d WHERE d.start_ns BETWEEN ? AND ? AND (d.start_ns, d.id) < (?, ?){} \
-         ORDER BY d.start_ns DESC, d.id DESC LIMIT ?",
-        segment.number, filter.sql
-    );
-    let sought = sqlx::query(AssertSqlSafe(sql))
-        .bind(signed(window.since_ns))
-        .bind(until_ns)
-        .bind(until_ns)
-        .bind(last_id);
-    let sought = filter
-        .values
-        .iter()
-        .fold(sought, |sought, value| sought.bind(value.clone()));
-    let rows = sought
-        .bind(i64::try_from(want).unwrap_or(i64::MAX))
-        .fetch_all(snapshot.connection())
-        .await?;
-    Ok(rows)
 }
 
 /// In the order of `dns_exchange_N.outcome`.

@@ -16,8 +16,8 @@ use crate::snapshot::{Attempt, Snapshot};
 use crate::unopened::Unopened;
 use crate::{
     Answer, DnsQuery, DnsRow, ErrorGroup, ErrorsQuery, ExchangeDetail, ExchangeRow, HeaderPage,
-    SearchQuery, ServiceCall, ServicesQuery, Status, count, dns, errors, exchange, recorder,
-    search, services, status,
+    SearchQuery, ServiceCall, ServicesQuery, Status, UdpQuery, UdpRow, count, dns, errors,
+    exchange, recorder, search, services, status, udp,
 };
 
 /// Why a question has no answer. The text is made by Headwater: no captured text is in it.
@@ -199,6 +199,28 @@ impl Store {
         cancel: &CancellationToken,
     ) -> Result<Answer<Vec<DnsRow>>, QueryError> {
         ask!(self, cancel, snapshot => dns::answer(&mut snapshot, &self.path, query))
+    }
+    /// One DNS exchange, by its printable id.
+    ///
+    /// # Errors
+    /// See `QueryError`.
+    pub async fn dns_exchange(
+        &self,
+        id: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Answer<DnsRow>, QueryError> {
+        ask!(self, cancel, snapshot => dns::one(&mut snapshot, id))
+    }
+    /// UDP flows that match.
+    ///
+    /// # Errors
+    /// See `QueryError`.
+    pub async fn udp_flows(
+        &self,
+        query: &UdpQuery,
+        cancel: &CancellationToken,
+    ) -> Result<Answer<Vec<UdpRow>>, QueryError> {
+        ask!(self, cancel, snapshot => udp::answer(&mut snapshot, &self.path, query))
     }
     /// Failures, grouped.
     ///

@@ -46,7 +46,7 @@ const EXCHANGE: Form = Form {
     of: "an exchange",
     others: [
         ("c_", "this is a connection's id"),
-        ("d_", "this is a DNS exchange's id, for search_dns"),
+        ("d_", "this is a DNS exchange's id, for get_exchange"),
     ],
 };
 const DNS: Form = Form {

@@ -57,16 +57,12 @@ pub(super) fn of_tool(subcommand: &str) -> &'static str {
   headwater list-services --since -1h                who calls whom, how often and how fast
   headwater list-services --service api --by-route   by method and route"
         }
-        "search-dns" => {
-            "Examples:
-  headwater search-dns --name example.com            who asked for it, and what came back
-  headwater search-dns --outcome failed --since -1h  NXDOMAIN, SERVFAIL, no answer"
-        }
         "search-exchanges" => {
             "Examples:
   headwater search-exchanges --status 5xx --since -1h
   headwater search-exchanges --service api --path /orders --order slowest
   headwater search-exchanges --header-name x-request-id --header-value 7f3a
+  headwater search-exchanges --protocol dns --path example.com --outcome failed
   headwater search-exchanges --wait-s 25 --path /checkout   wait for the next one"
         }
         "status" => {

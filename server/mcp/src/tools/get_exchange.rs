@@ -1,5 +1,6 @@
 //! `get_exchange`: one exchange in full, or one of its header values whole.
 
+mod dns;
 mod protocol;
 
 use headwater_query::{EndDetail, ExchangeDetail, HeaderLine, HeaderPage, MessageDetail, rfc3339};
@@ -17,7 +18,7 @@ use crate::{
 pub(super) static DECLARATION: Declaration = Declaration {
     name: "get_exchange",
     title: "One exchange in full",
-    description: "One exchange by its id (x_…): request and response with all header fields, both ends with process and container, \
+    description: "One exchange by its id (x_…, or d_… of DNS): request and response with all header fields, both ends with process and container, \
         timing split, the DNS answer that its connection used, what the outcome means, the evidence for owners and threads, and what could not be seen. With header, one \
         long value whole, in pages.",
     parameters: &[
@@ -129,6 +130,16 @@ const FACTS: &[FactSpec] = facts_of!(
     fact("resolution.before_ms", "number"),
     fact("resolution.asked_by", "string"),
     fact("resolution.dns_exchange", "string"),
+    captured("dns.name"),
+    fact("dns.type", "string"),
+    fact("dns.class", "string"),
+    fact("dns.rcode", "string"),
+    fact("dns.addresses", "string"),
+    captured("dns.aliases"),
+    fact("dns.ttl_s", "integer"),
+    fact("dns.transport", "string"),
+    fact("dns.retries", "integer"),
+    fact("dns.truncated", "boolean"),
     fact("http2.stream_id", "integer"),
     fact("http2.error", "string"),
     fact("http2.error_by", "string"),
@@ -165,6 +176,12 @@ pub(super) async fn answer(
     asking: &Asking<'_>,
 ) -> Result<Output, ToolError> {
     let id = arguments.text("id").unwrap_or_default();
+    if id
+        .get(..2)
+        .is_some_and(|form| form.eq_ignore_ascii_case("d_"))
+    {
+        return dns::answer(&id, arguments, asking).await;
+    }
     if let Some(header) = arguments.text("header") {
         return page(&id, &header, arguments, asking).await;
     }

@@ -1,9 +1,15 @@
 //! `search_exchanges`: single exchanges by what they are; waits for the next one if asked to.
+//!
+//! Owns: the arguments, which mean the same for every protocol, and waiting. What is no exchange of HTTP is told by `dns` and
+//! `udp`.
+
+pub(super) mod dns;
+mod udp;
 
 use std::time::{Duration, Instant};
 
 use headwater_query::{
-    Answer, ExchangeRow, SearchOrder, SearchQuery, Syntax, TimeArgument, rfc3339,
+    Answer, ExchangeRow, SearchOrder, SearchQuery, Syntax, TimeArgument, WindowArgument, rfc3339,
 };
 use serde_json::Value;
 
@@ -34,9 +40,9 @@ const ORDER: Parameter = Parameter {
 };
 const PROTOCOL: Parameter = Parameter {
     name: "protocol",
-    kind: Kind::Choice(&["http1", "http2", "grpc", "websocket", "sse"]),
+    kind: Kind::Choice(&["http1", "http2", "grpc", "websocket", "sse", "dns", "udp"]),
     required: false,
-    description: "Only these",
+    description: "Only these; all HTTP unless told. dns: method is the type, path the name, status the response code. udp: flows",
 };
 const LATENCY: Parameter = Parameter {
     name: "min_latency_ms",
@@ -48,7 +54,7 @@ const LATENCY: Parameter = Parameter {
 pub(super) static DECLARATION: Declaration = Declaration {
     name: "search_exchanges",
     title: "Search exchanges",
-    description: "Single HTTP exchanges, newest or slowest first, by time, service, peer, method, path, status, header, latency and \
+    description: "Single exchanges (HTTP, gRPC, WebSocket; with protocol dns DNS, with udp other flows), newest or slowest first, by time, service, peer, method, path, status, header, latency and \
         outcome. Use it when you know what you look for; begin with find_errors or list_services when you do not. A plain secret \
         given as header_value is hashed with the store's key and found by its hash. get_exchange tells one of them in full.",
     parameters: &[
@@ -56,12 +62,18 @@ pub(super) static DECLARATION: Declaration = Declaration {
         UNTIL,
         SERVICE,
         PEER,
-        Parameter::text("method", "Request method, exactly"),
-        Parameter::text("path", "Part of the path; =/exact; * is a wildcard"),
+        Parameter::text(
+            "method",
+            "Request method, exactly; of dns the type (A, AAAA)",
+        ),
+        Parameter::text(
+            "path",
+            "Part of the path (of dns the name); =/exact; * is a wildcard",
+        ),
         Parameter::written(
             "status",
             Syntax::Statuses,
-            "404, 5xx, 400-499, or several with commas",
+            "404, 5xx, 400-499; of dns NXDOMAIN and the like; several with commas",
         ),
         Parameter::text("header_name", "A header that request or response must have"),
         Parameter::text("header_value", "Part of a header's value"),
@@ -70,7 +82,7 @@ pub(super) static DECLARATION: Declaration = Declaration {
         Parameter::written(
             "outcome",
             Syntax::Outcomes,
-            "complete, open, client_gave_up, server_reset, server_closed, timed_out, malformed, or failed for these last five; truncated and request_not_seen are the recorder's own limits",
+            "complete, open, client_gave_up, server_reset, server_closed, timed_out, malformed, or failed for these last five; truncated and request_not_seen are the recorder's own limits. Of dns: answered, answered_late, no_answer, query_not_seen, unfinished, failed",
         ),
         ORDER,
         WAIT,
@@ -80,9 +92,10 @@ pub(super) static DECLARATION: Declaration = Declaration {
         MAX_TOKENS,
     ],
     facts: &[],
-    tables: &[TABLE],
+    tables: &[ANY_TABLE],
 };
 
+/// Those of HTTP.
 const TABLE: TableSpec = TableSpec {
     name: "",
     columns: &[
@@ -100,24 +113,61 @@ const TABLE: TableSpec = TableSpec {
     ],
 };
 
+/// Every column of the three tables, of which an answer has one.
+const ANY_TABLE: TableSpec = TableSpec {
+    name: "",
+    columns: &[
+        column("id"),
+        column("start"),
+        captured_column("client"),
+        captured_column("server"),
+        captured_column("method"),
+        captured_column("path"),
+        column("status"),
+        column("latency_ms"),
+        column("outcome"),
+        column("response_bytes"),
+        column("gaps"),
+        column("addresses"),
+        captured_column("aliases"),
+        column("ttl_s"),
+        column("transport"),
+        column("retries"),
+        column("truncated"),
+        column("connection"),
+        column("client_evidence"),
+        column("quic_version"),
+        column("client_packets"),
+        column("client_bytes"),
+        column("server_packets"),
+        column("server_bytes"),
+        column("duration_ms"),
+        column("client_address"),
+        column("client_pid"),
+        column("server_address"),
+    ],
+};
+
 pub(super) async fn answer(
     arguments: &Arguments,
     asking: &Asking<'_>,
 ) -> Result<Output, ToolError> {
+    match arguments.text(PROTOCOL.name).as_deref() {
+        Some("dns") => return dns::answer(arguments, asking).await,
+        Some("udp") => return udp::answer(arguments, asking).await,
+        _ => {}
+    }
     let mut query = read(arguments);
-    let patience = Duration::from_secs(arguments.integer(&WAIT));
-    if !patience.is_zero() && query.window.since.is_none() && query.cursor.is_none() {
-        query.window.since = Some(TimeArgument("now".to_owned()));
-        let now = asking.store.status(asking.cancel).await?.value.now_ns;
-        query.window.since = Some(TimeArgument(rfc3339(now)));
+    let patience = Patience::of(arguments);
+    if query.cursor.is_none() {
+        patience.begin(&mut query.window, asking).await?;
     }
     let mut fitting = Fitting::new(arguments.max_tokens());
-    let mut first = Some(wait(&query, patience, asking).await?);
     loop {
-        let answer = match first.take() {
-            Some(answer) => answer,
-            None => asking.store.search(&query, asking.cancel).await?,
-        };
+        let answer = asking.store.search(&query, asking.cancel).await?;
+        if !patience.is_over(&answer, asking).await? {
+            continue;
+        }
         let mut output = Output::framed(
             &answer,
             "Try fewer conditions or a longer window (since); list_services shows which services there are.",
@@ -158,28 +208,65 @@ fn read(arguments: &Arguments) -> SearchQuery {
     }
 }
 
-/// Asks again with every commit until something matches or patience ends. Progress is told about once a second.
-async fn wait(
-    query: &SearchQuery,
-    patience: Duration,
-    asking: &Asking<'_>,
-) -> Result<Answer<Vec<ExchangeRow>>, ToolError> {
-    let begun = Instant::now();
-    loop {
-        let answer = asking.store.search(query, asking.cancel).await?;
-        let left = patience.saturating_sub(begun.elapsed());
-        if !answer.value.is_empty() || left.is_zero() {
-            return Ok(answer);
+/// Says that arguments make no sense with a protocol.
+fn refuse(arguments: &Arguments, protocol: &str, names: &[&str]) -> Result<(), ToolError> {
+    let given: Vec<&str> = names
+        .iter()
+        .copied()
+        .filter(|name| arguments.has(name))
+        .collect();
+    if given.is_empty() {
+        return Ok(());
+    }
+    Err(ToolError::Steer(format!(
+        "protocol {protocol} has no {}: leave that out",
+        given.join(", ")
+    )))
+}
+
+/// How long somebody waits for the next match.
+struct Patience {
+    whole: Duration,
+    begun: Instant,
+}
+
+impl Patience {
+    fn of(arguments: &Arguments) -> Self {
+        Self {
+            whole: Duration::from_secs(arguments.integer(&WAIT)),
+            begun: Instant::now(),
         }
-        (asking.progress)(begun.elapsed().as_secs(), patience.as_secs());
-        asking
-            .store
-            .changed(
-                answer.as_of_ns,
-                left.min(Duration::from_secs(1)),
-                asking.cancel,
-            )
-            .await?;
+    }
+
+    /// Who waits without saying since when means from now on.
+    async fn begin(
+        &self,
+        window: &mut WindowArgument,
+        asking: &Asking<'_>,
+    ) -> Result<(), ToolError> {
+        if !self.whole.is_zero() && window.since.is_none() {
+            let now = asking.store.status(asking.cancel).await?.value.now_ns;
+            window.since = Some(TimeArgument(rfc3339(now)));
+        }
+        Ok(())
+    }
+
+    /// Whether an answer is to be given as it is. If not, the next commit has come: it is time to ask again. Progress is
+    /// told about once a second.
+    async fn is_over<T>(
+        &self,
+        answer: &Answer<Vec<T>>,
+        asking: &Asking<'_>,
+    ) -> Result<bool, ToolError> {
+        let left = self.whole.saturating_sub(self.begun.elapsed());
+        if !answer.value.is_empty() || left.is_zero() {
+            return Ok(true);
+        }
+        (asking.progress)(self.begun.elapsed().as_secs(), self.whole.as_secs());
+        let next = left.min(Duration::from_secs(1));
+        let store = asking.store;
+        store.changed(answer.as_of_ns, next, asking.cancel).await?;
+        Ok(false)
     }
 }
 

@@ -20,9 +20,9 @@ fn fixture() -> Fixture {
 
 /// The names of the rows found, newest first.
 async fn names(fixture: &Fixture, given: Value) -> Vec<String> {
-    let answer = answer(&fixture.store(), Tool::SearchDns, given).await;
+    let answer = answer(&fixture.store(), Tool::SearchExchanges, given).await;
     let columns = answer["columns"].as_array().unwrap();
-    let at = columns.iter().position(|column| column == "name").unwrap();
+    let at = columns.iter().position(|column| column == "path").unwrap();
     let rows = answer["rows"].as_array().unwrap();
     rows.iter()
         .map(|row| row[at].as_str().unwrap().to_owned())
@@ -42,11 +42,11 @@ async fn each_condition_finds_its_own() {
                 "api.internal",
             ][..],
         ),
-        (json!({ "name": "nope" }), &["nope.internal"]),
-        (json!({ "name": "=API.internal." }), &["api.internal"]),
-        (json!({ "name": "=s*.internal" }), &["silent.internal"]),
+        (json!({ "path": "nope" }), &["nope.internal"]),
+        (json!({ "path": "=API.internal." }), &["api.internal"]),
+        (json!({ "path": "=s*.internal" }), &["silent.internal"]),
         (
-            json!({ "rcode": "nxdomain, SERVFAIL" }),
+            json!({ "status": "nxdomain, SERVFAIL" }),
             &["broken.internal", "nope.internal"],
         ),
         (json!({ "outcome": "no_answer" }), &["silent.internal"]),
@@ -54,20 +54,16 @@ async fn each_condition_finds_its_own() {
             json!({ "outcome": "failed" }),
             &["silent.internal", "broken.internal", "nope.internal"],
         ),
-        (json!({ "type": "AAAA" }), &[]),
-        (json!({ "type": "a", "limit": 1 }), &["silent.internal"]),
+        (json!({ "method": "AAAA" }), &[]),
+        (json!({ "method": "a", "limit": 1 }), &["silent.internal"]),
         (
-            json!({ "service": "nginx", "peer": "curl", "rcode": "NOERROR" }),
+            json!({ "service": "nginx", "peer": "curl", "status": "NOERROR" }),
             &["api.internal"],
         ),
         (json!({ "service": "nobody" }), &[]),
         (json!({ "since": "-10s" }), &[]),
-        (
-            json!({ "id": "d_k7q22", "since": "-10s" }),
-            &["nope.internal"],
-        ),
     ] {
-        let mut all = object(json!({ "since": "-1h" }));
+        let mut all = object(json!({ "since": "-1h", "protocol": "dns" }));
         all.extend(object(given.clone()));
         assert_eq!(
             names(&fixture, Value::Object(all)).await,
@@ -80,39 +76,63 @@ async fn each_condition_finds_its_own() {
 #[tokio::test]
 async fn pages_go_on_where_the_one_before_ended() {
     let fixture = fixture();
-    let mut given = json!({ "since": "-1h", "limit": 3 });
-    let first = answer(&fixture.store(), Tool::SearchDns, given.clone()).await;
+    let mut given = json!({ "since": "-1h", "limit": 3, "protocol": "dns" });
+    let first = answer(&fixture.store(), Tool::SearchExchanges, given.clone()).await;
     assert_eq!(first["rows"].as_array().unwrap().len(), 3);
     given["cursor"] = first["next_cursor"].clone();
     assert_eq!(names(&fixture, given).await, ["api.internal"]);
 }
 
 #[tokio::test]
+async fn one_is_told_in_full_by_its_id() {
+    let fixture = fixture();
+    let told = answer(
+        &fixture.store(),
+        Tool::GetExchange,
+        json!({ "id": "d_k7q22" }),
+    )
+    .await;
+    assert_eq!(
+        (&told["dns"]["name"], &told["dns"]["rcode"]),
+        (&json!("nope.internal"), &json!("NXDOMAIN")),
+        "{told:#}"
+    );
+    let untrusted = told["untrusted"].to_string();
+    assert!(untrusted.contains("dns.name"), "{untrusted}");
+}
+
+#[tokio::test]
 async fn mistakes_are_told_with_what_would_be_right() {
     let fixture = fixture();
-    for (given, part) in [
-        (json!({ "type": "ADDRESS" }), "AAAA"),
-        (json!({ "rcode": "NOPE" }), "NXDOMAIN"),
-        (json!({ "outcome": "lost" }), "answered_late"),
-        (json!({ "id": "x_k7q21" }), "get_exchange"),
-        (json!({ "id": "d_k7q2zz" }), "never given out"),
-        (json!({ "id": "d_aaaa1" }), "another store"),
+    let dns = |more: Value| {
+        let mut given = object(json!({ "protocol": "dns" }));
+        given.extend(object(more));
+        (Tool::SearchExchanges, Value::Object(given))
+    };
+    let one = |id: &str| (Tool::GetExchange, json!({ "id": id }));
+    for ((tool, given), part) in [
+        (dns(json!({ "method": "ADDRESS" })), "AAAA"),
+        (dns(json!({ "status": "NOPE" })), "NXDOMAIN"),
+        (dns(json!({ "outcome": "lost" })), "complete"),
+        (dns(json!({ "outcome": "client_gave_up" })), "answered_late"),
+        (
+            dns(json!({ "header_name": "host", "order": "slowest" })),
+            "no header_name, order",
+        ),
+        (
+            (Tool::SearchExchanges, json!({ "status": "NXDOMAIN" })),
+            "with protocol dns",
+        ),
+        (one("d_k7q2zz"), "never given out"),
+        (one("d_aaaa1"), "another store"),
+        (one("d_!"), "no id"),
     ] {
-        let error = ask(&fixture.store(), Tool::SearchDns, given.clone())
+        let error = ask(&fixture.store(), tool, given.clone())
             .await
             .unwrap_err()
             .to_string();
         assert!(error.contains(part), "{given}: {error}");
     }
-    let error = ask(
-        &fixture.store(),
-        Tool::GetExchange,
-        json!({ "id": "d_k7q21" }),
-    )
-    .await
-    .unwrap_err()
-    .to_string();
-    assert!(error.contains("search_dns"), "{error}");
 }
 
 #[tokio::test]

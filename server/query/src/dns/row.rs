@@ -144,8 +144,8 @@ fn name(outcome: i64) -> &'static str {
 
 const QUERY_NOT_SEEN: i64 = 3;
 /// What is read of each.
-pub(super) const COLUMNS: &str = "d.id, d.start_ns, d.answer_delta_ns, d.client_service_id, d.server_service_id, d.client_address, \
-    d.client_port, d.server_address, d.server_port, d.client_process_evidence, d.network_transport, d.connection_id, \
-    d.dns_question_name, d.question_type, d.question_class, d.retries, d.outcome, d.rcode, d.flags, d.dns_answers, \
-    d.address_count, d.aliases, d.other_count, d.minimum_ttl_s, \
-    (SELECT p.pid FROM process p WHERE p.id = d.client_process_id) AS pid";
+pub(super) const COLUMNS: &str = "r.id, r.start_ns, r.answer_delta_ns, r.client_service_id, r.server_service_id, r.client_address, \
+    r.client_port, r.server_address, r.server_port, r.client_process_evidence, r.network_transport, r.connection_id, \
+    r.dns_question_name, r.question_type, r.question_class, r.retries, r.outcome, r.rcode, r.flags, r.dns_answers, \
+    r.address_count, r.aliases, r.other_count, r.minimum_ttl_s, \
+    (SELECT p.pid FROM process p WHERE p.id = r.client_process_id) AS pid";

@@ -33,7 +33,8 @@ pub(crate) fn status_ranges(text: &str) -> Result<Vec<(i64, i64)>, QueryError> {
         .collect::<Option<Vec<_>>>()
         .ok_or_else(|| QueryError::Argument {
             argument: "status",
-            problem: "give codes from 100 to 599 such as 404, 5xx or 400-499, several with commas"
+            problem: "give codes from 100 to 599 such as 404, 5xx or 400-499, or with protocol dns response codes such as NXDOMAIN; \
+                      several with commas"
                 .to_owned(),
         })
 }

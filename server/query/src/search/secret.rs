@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use super::pattern::path_glob;
 use headwater_redact::{HeaderBlock, Key, Policy, Redactor, render_headers};
 
 use crate::answer::Window;
@@ -55,11 +56,18 @@ impl Secrets {
         self.key.as_ref().and_then(|key| redacted(key, text))
     }
 
-    /// A part of a host name as it is stored, when its labels are token-shaped.
-    pub(crate) fn redacted_host(&self, text: &str) -> Option<String> {
-        let mut redactor = Redactor::new(self.key.as_ref()?, &Policy::default());
-        let redacted = redactor.host(text.as_bytes()).as_str().to_owned();
-        (redacted != text).then_some(redacted)
+    /// A filter on host names as patterns: as it stands, and as it is stored where its labels are token-shaped.
+    pub(crate) fn host_patterns(&self, text: &str) -> Vec<String> {
+        let (exact, host) = text
+            .strip_prefix('=')
+            .map_or(("", text), |host| ("=", host));
+        let redacted = self.key.as_ref().map(|key| {
+            let mut redactor = Redactor::new(key, &Policy::default());
+            redactor.host(host.as_bytes()).as_str().to_owned()
+        });
+        let stored = redacted.filter(|redacted| redacted != host);
+        let stored = stored.map(|stored| path_glob(&format!("{exact}{stored}")));
+        std::iter::once(path_glob(text)).chain(stored).collect()
     }
 
     /// What to say when values could only be compared as they stand.
