@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::{Output, structured::structured, text::text};
+use crate::{Output, output::Table, structured::structured, text::text};
 
 /// Bytes of an answer for each token, on the safe side: ids, times and hashes are worth less than prose.
 const BYTES_FOR_TEN_TOKENS: usize = 20;
@@ -13,6 +13,8 @@ const BYTES_FOR_TEN_TOKENS: usize = 20;
 const SHORT_CELL: usize = 12;
 /// Columns that stay whatever the budget.
 const FEWEST_COLUMNS: usize = 3;
+/// What is said of an answer that was cut.
+const CUT: &str = "cut to fit (… marks a cell): raise max_tokens for the rest";
 /// Rounds before giving up and cutting what is there.
 const ROUNDS: u32 = 5;
 
@@ -73,6 +75,12 @@ pub(crate) fn squeeze(mut output: Output, budget: usize) -> Output {
         if output.frame.shrink() {
             continue;
         }
+        // What names the columns of nothing is the first to go.
+        let of_nothing = |table: &Table| !table.name.is_empty() && table.rows.is_empty();
+        if let Some(at) = output.tables.iter().position(of_nothing) {
+            output.tables.remove(at);
+            continue;
+        }
         let longest = output
             .tables
             .iter_mut()
@@ -96,10 +104,9 @@ pub(crate) fn squeeze(mut output: Output, budget: usize) -> Output {
                 None => break,
             },
         }
-        if cut == 1 && output.notes.is_empty() {
-            output
-                .notes
-                .push("cut to fit (… marks a cell): raise max_tokens for the rest".to_owned());
+        // First, so that it is the last to go.
+        if cut > 0 && output.notes.first().is_none_or(|note| note != CUT) {
+            output.notes.insert(0, CUT.to_owned());
         }
     }
     output
