@@ -1,6 +1,6 @@
 //! Conditions of a search, and what is said of wrong ones.
 
-use headwater_query::{SearchOrder, SearchQuery, WindowArgument};
+use headwater_query::{ContainersQuery, SearchOrder, SearchQuery, WindowArgument};
 
 use crate::fixture::{Fixture, Row, SECOND};
 use crate::{hour, never, paths, search_all};
@@ -277,6 +277,47 @@ async fn a_cgroup_goes_by_its_folder() {
         let answer = fixture.store().search(&query, &never()).await.unwrap();
         assert_eq!(answer.value.len(), found, "{cgroup}");
     }
+}
+
+/// What `run` asks for, too: a container counts by the first of its processes, and not when one of them is the command's.
+#[tokio::test]
+async fn containers_that_came_up_in_a_window() {
+    let fixture = Fixture::new();
+    let add = "INSERT INTO process (run_id, pid, start_boot_ns, executable_name, cgroup, ancestors, service_id, first_seen_ns) \
+               VALUES (1, ?, 0, 'x', ?, ?, ?, ?)";
+    let named = "INSERT INTO service (id, kind, name, port) VALUES (?, ?, ?, 0)";
+    for (id, kind, name) in [
+        (91, "container", "earlier"),
+        (92, "container", "newer"),
+        (93, "container", "mine"),
+        (94, "container", "child"),
+        (95, "program", "other"),
+        (96, "container", "later"),
+        (97, "container", "newest"),
+    ] {
+        fixture.writer.execute(named, (id, kind, name)).unwrap();
+    }
+    for (pid, cgroup, ancestors, service, first_seen_ns) in [
+        (501, "/a", "1", 91, 9),
+        (502, "/a", "1", 91, 11),
+        (503, "/b", "1", 92, 12),
+        (504, "/headwater-run-7-9", "1", 93, 11),
+        (505, "/c", "400,77,1", 94, 11),
+        (506, "/d", "1", 95, 11),
+        (507, "/e", "1", 96, 21),
+        (508, "/f", "770,1", 97, 13),
+    ] {
+        let row = (pid, cgroup, ancestors, service, first_seen_ns);
+        fixture.writer.execute(add, row).unwrap();
+    }
+    let query = ContainersQuery {
+        since_ns: 10,
+        until_ns: 20,
+        process_tree: Some(77),
+        cgroup: some("headwater-run-7-9"),
+    };
+    let found = fixture.store().containers(&query, &never()).await.unwrap();
+    assert_eq!(found, ["newer", "newest"]);
 }
 
 #[tokio::test]
