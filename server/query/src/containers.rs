@@ -10,15 +10,17 @@ use crate::snapshot::Snapshot;
 /// Whose containers are meant.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ContainersQuery {
-    /// First seen from here on, nanoseconds since the epoch.
-    pub since_ns: u64,
-    /// First seen until then.
-    pub until_ns: u64,
+    /// Begun from here on, nanoseconds of the boot clock, in the boot of the newest recorder.
+    pub since_boot_ns: u64,
+    /// Begun until then.
+    pub until_boot_ns: u64,
     /// But for those with a process in this tree.
     pub process_tree: Option<u32>,
     /// But for those with a process in a cgroup whose folder has this name, or below it.
     pub cgroup: Option<String>,
 }
+
+const TICK_NS: u64 = 10_000_000;
 
 /// Names of the services, as they are searched by. Untrusted.
 pub(crate) async fn answer(
@@ -28,12 +30,14 @@ pub(crate) async fn answer(
     let own = caused::processes(snapshot, query.process_tree, query.cgroup.as_deref()).await?;
     let names = sqlx::query_scalar(
         "SELECT service.name FROM process JOIN service ON service.id = process.service_id \
-         WHERE service.kind = 'container' GROUP BY service.name \
-         HAVING MIN(first_seen_ns) BETWEEN ? AND ? AND NOT MAX(process.id IN (SELECT value FROM json_each(?))) \
-         ORDER BY MIN(first_seen_ns)",
+         WHERE service.kind = 'container' AND run_id IN (SELECT id FROM recorder_run WHERE boot_id = \
+         (SELECT boot_id FROM recorder_run WHERE source = 'live' ORDER BY id DESC LIMIT 1)) GROUP BY service.name \
+         HAVING MIN(start_boot_ns) BETWEEN ? AND ? AND NOT MAX(process.id IN (SELECT value FROM json_each(?))) \
+         ORDER BY MIN(start_boot_ns)",
     )
-    .bind(signed(query.since_ns))
-    .bind(signed(query.until_ns))
+    // The times of processes are cut to ticks of the kernel's.
+    .bind(signed(query.since_boot_ns.saturating_sub(TICK_NS)))
+    .bind(signed(query.until_boot_ns))
     .bind(crate::names::json_list(own))
     .fetch_all(snapshot.connection())
     .await?;

@@ -29,7 +29,7 @@ use super::{
     settings::session_settings,
 };
 use crate::{
-    clock::now_ns,
+    clock::{boot_ns, now_ns},
     paths::{key_of, store_of},
     record::Session,
 };
@@ -148,7 +148,7 @@ pub(super) fn run(db: Option<&Path>, arguments: &RunArguments) -> Exit {
         Err(exit) => return exit,
     };
     let group = cgroup::Own::make();
-    let begun_ns = now_ns();
+    let (begun_ns, begun_boot_ns) = (now_ns(), boot_ns());
     let status = runtime.block_on(wait::run_to_its_end(
         &arguments.command,
         group.as_ref().map(cgroup::Own::path),
@@ -169,6 +169,7 @@ pub(super) fn run(db: Option<&Path>, arguments: &RunArguments) -> Exit {
     }
     let about = summary::About {
         begun_ns,
+        begun_boot_ns,
         ended_ns,
         command: arguments
             .command

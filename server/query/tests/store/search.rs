@@ -283,8 +283,11 @@ async fn a_cgroup_goes_by_its_folder() {
 #[tokio::test]
 async fn containers_that_came_up_in_a_window() {
     let fixture = Fixture::new();
+    let other_boot = "INSERT INTO recorder_run (id, source, boot_id, pid, version, settings, started_ns, heartbeat_ns) \
+                      VALUES (0, 'live', 'a', 1, '', '{}', 0, 0)";
+    fixture.writer.execute(other_boot, []).unwrap();
     let add = "INSERT INTO process (run_id, pid, start_boot_ns, executable_name, cgroup, ancestors, service_id, first_seen_ns) \
-               VALUES (1, ?, 0, 'x', ?, ?, ?, ?)";
+               VALUES (?, ?, ?, 'x', ?, ?, ?, 0)";
     let named = "INSERT INTO service (id, kind, name, port) VALUES (?, ?, ?, 0)";
     for (id, kind, name) in [
         (91, "container", "earlier"),
@@ -294,25 +297,34 @@ async fn containers_that_came_up_in_a_window() {
         (95, "program", "other"),
         (96, "container", "later"),
         (97, "container", "newest"),
+        (98, "container", "of another boot"),
     ] {
         fixture.writer.execute(named, (id, kind, name)).unwrap();
     }
-    for (pid, cgroup, ancestors, service, first_seen_ns) in [
-        (501, "/a", "1", 91, 9),
-        (502, "/a", "1", 91, 11),
-        (503, "/b", "1", 92, 12),
-        (504, "/headwater-run-7-9", "1", 93, 11),
-        (505, "/c", "400,77,1", 94, 11),
-        (506, "/d", "1", 95, 11),
-        (507, "/e", "1", 96, 21),
-        (508, "/f", "770,1", 97, 13),
+    for (pid, second, cgroup, ancestors, service) in [
+        (501, 9, "/a", "1", 91),
+        (502, 11, "/a", "1", 91),
+        (503, 12, "/b", "1", 92),
+        (504, 11, "/headwater-run-7-9", "1", 93),
+        (505, 11, "/c", "400,77,1", 94),
+        (506, 11, "/d", "1", 95),
+        (507, 21, "/e", "1", 96),
+        (508, 13, "/f", "770,1", 97),
+        (509, 13, "/g", "1", 98),
     ] {
-        let row = (pid, cgroup, ancestors, service, first_seen_ns);
+        let row = (
+            i32::from(service != 98),
+            pid,
+            second * SECOND,
+            cgroup,
+            ancestors,
+            service,
+        );
         fixture.writer.execute(add, row).unwrap();
     }
     let query = ContainersQuery {
-        since_ns: 10,
-        until_ns: 20,
+        since_boot_ns: 10 * SECOND.cast_unsigned(),
+        until_boot_ns: 20 * SECOND.cast_unsigned(),
         process_tree: Some(77),
         cgroup: some("headwater-run-7-9"),
     };

@@ -23,7 +23,7 @@ use crate::{
         output::{say, show},
         privilege::caller,
     },
-    clock::now_ns,
+    clock::{boot_ns, now_ns},
 };
 
 /// How long a recorder may take to commit what it saw.
@@ -53,6 +53,8 @@ const ENGINES: [&str; 7] = [
 /// The command and its run.
 pub(super) struct About {
     pub(super) begun_ns: u64,
+    /// On the boot clock.
+    pub(super) begun_boot_ns: u64,
     pub(super) ended_ns: u64,
     /// As given: looked at, never told.
     pub(super) command: Vec<String>,
@@ -155,8 +157,8 @@ async fn found(
 ) -> Result<Found, QueryError> {
     let process_tree = Some(std::process::id());
     let containers = ContainersQuery {
-        since_ns: about.begun_ns,
-        until_ns: about.ended_ns,
+        since_boot_ns: about.begun_boot_ns,
+        until_boot_ns: boot_ns(),
         process_tree,
         cgroup: about.cgroup.clone(),
     };
