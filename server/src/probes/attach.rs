@@ -6,7 +6,10 @@ use std::os::fd::{AsFd, AsRawFd};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{HashMap, MapData, PerCpuArray, ProgramArray, RingBuf},
-    programs::{CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, ProgramError, RawTracePoint},
+    programs::{
+        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, ProgramError, RawTracePoint,
+        cgroup_skb::CgroupSkbLink, raw_trace_point::RawTracePointLink,
+    },
 };
 use headwater_schema::flow::{FlowState, UdpFlowKey, UdpFlowState, counter, go_on};
 
@@ -124,6 +127,13 @@ pub(crate) struct Probes {
     /// What could not be attached or known, in words for `coverage`.
     pub(crate) missing: Vec<&'static str>,
     programs: Ebpf,
+    links: Links,
+}
+
+/// What is attached; dropping it detaches.
+struct Links {
+    cgroup: Vec<CgroupSkbLink>,
+    raw: Vec<RawTracePointLink>,
 }
 
 impl Probes {
@@ -137,10 +147,14 @@ impl Probes {
         } else {
             Offsets::of_kernel()
         };
-        let (mut programs, pid_helper) = match load(settings, &offsets, true) {
-            Ok(programs) => (programs, true),
+        let ((mut programs, cgroup), pid_helper) = match load(settings, &offsets, true) {
+            Ok(loaded) => (loaded, true),
             // Linux before 6.10 or so does not let cgroup programs ask for the task's ids; BTF's offsets serve instead.
             Err(_) => (load(settings, &offsets, false)?, false),
+        };
+        let mut links = Links {
+            cgroup,
+            raw: Vec::new(),
         };
         let mut missing = Vec::new();
         if !pid_helper && !offsets.task() {
@@ -165,8 +179,9 @@ impl Probes {
                 "processes that ended while they held open exchanges",
             ),
         ] {
-            if attach_raw(&mut programs, program).is_err() {
-                missing.push(tells);
+            match attach_raw(&mut programs, program) {
+                Ok(link) => links.raw.push(link),
+                Err(_) => missing.push(tells),
             }
         }
         let take = |programs: &mut Ebpf, name: &'static str| {
@@ -183,7 +198,14 @@ impl Probes {
                 .map_err(refused("UDP_FLOWS"))?,
             missing,
             programs,
+            links,
         })
+    }
+
+    /// Detaches everything: no record is begun from here on, and all that is counted and mapped can still be read.
+    pub(crate) fn detach(&mut self) {
+        self.links.cgroup.clear();
+        self.links.raw.clear();
     }
 
     /// Gives every record that is ready to `each`, at most `limit` of them; returns how many.
@@ -235,7 +257,11 @@ impl Probes {
     }
 }
 
-fn load(settings: &ProbeSettings, offsets: &Offsets, pid_helper: bool) -> Result<Ebpf, ProbeError> {
+fn load(
+    settings: &ProbeSettings,
+    offsets: &Offsets,
+    pid_helper: bool,
+) -> Result<(Ebpf, Vec<CgroupSkbLink>), ProbeError> {
     let mount = cgroup_mount().ok_or(ProbeError::NoCgroup)?;
     let pid_helper = u32::from(pid_helper);
     let mut loader = EbpfLoader::new();
@@ -260,6 +286,7 @@ fn load(settings: &ProbeSettings, offsets: &Offsets, pid_helper: bool) -> Result
     ] {
         put_go_on(&mut programs, name, map, place)?;
     }
+    let mut links = Vec::new();
     for (name, kind) in [
         ("egress", CgroupSkbAttachType::Egress),
         ("ingress", CgroupSkbAttachType::Ingress),
@@ -274,7 +301,7 @@ fn load(settings: &ProbeSettings, offsets: &Offsets, pid_helper: bool) -> Result
             source,
         })?;
         // The default mode makes a link, and links coexist with each other and with 'multi' programs.
-        program
+        let attached = program
             .attach(root, kind, CgroupAttachMode::default())
             .map_err(|error| {
                 if is_permission(&error) {
@@ -283,8 +310,9 @@ fn load(settings: &ProbeSettings, offsets: &Offsets, pid_helper: bool) -> Result
                     refused(error)
                 }
             })?;
+        links.push(program.take_link(attached).map_err(refused)?);
     }
-    Ok(programs)
+    Ok((programs, links))
 }
 
 fn load_cgroup<'p>(
@@ -329,7 +357,7 @@ fn put_go_on(
         .map_err(|_| ProbeError::Missing { name })
 }
 
-fn attach_raw(programs: &mut Ebpf, name: &'static str) -> Result<(), ProbeError> {
+fn attach_raw(programs: &mut Ebpf, name: &'static str) -> Result<RawTracePointLink, ProbeError> {
     let refused = |source| ProbeError::Program {
         program: name,
         source: Box::new(source),
@@ -340,8 +368,8 @@ fn attach_raw(programs: &mut Ebpf, name: &'static str) -> Result<(), ProbeError>
         .try_into()
         .map_err(refused)?;
     program.load().map_err(refused)?;
-    program.attach(name).map_err(refused)?;
-    Ok(())
+    let attached = program.attach(name).map_err(refused)?;
+    program.take_link(attached).map_err(refused)
 }
 
 fn is_permission(error: &ProgramError) -> bool {
