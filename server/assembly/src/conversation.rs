@@ -10,7 +10,7 @@ use headwater_protocols::{dns, http1};
 use headwater_redact::Text;
 
 use crate::{
-    Identity, Passed,
+    Identity, Passed, Place,
     dialect::Dialect,
     dns::OverTcp,
     heads::Heads,
@@ -175,6 +175,9 @@ impl Conversation {
         self.last_ns = self.last_ns.max(piece.at_ns);
         if self.client.is_none() {
             self.judge_roles(party, piece.bytes);
+        }
+        if self.joined_midstream && matches!(piece.place, Place::NewTurn | Place::File) {
+            self.judge_roles_again(party, piece.bytes);
         }
         if self.protocol.is_none() {
             self.judge_protocol(piece.bytes);
@@ -359,6 +362,16 @@ impl Conversation {
         } else {
             http1::Direction::ToClient
         })
+    }
+
+    /// What was said first may have been in the middle of a body, which tells nothing; the first head does.
+    fn judge_roles_again(&mut self, party: usize, bytes: &[u8]) {
+        if let Some(direction) = self.direction(party)
+            && self.dialect.is_reversed_by(direction, bytes)
+        {
+            self.client = self.client.map(|client| 1 - client);
+            self.changed = true;
+        }
     }
 
     /// Without a SYN, what is said tells who speaks: a status line comes from a server, all else from a client.
