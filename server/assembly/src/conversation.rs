@@ -203,6 +203,18 @@ impl Conversation {
         }
     }
 
+    /// What `party` sends was told by the socket that receives it, and is told by its own from here on. Both count from the
+    /// connection's beginning, or from where each was first seen.
+    pub(crate) fn is_told_by_its_own(&mut self, party: usize, heads: &mut Heads) {
+        if !self.joined_midstream {
+            return;
+        }
+        self.with_stream(party, heads, Stream::begin_anew);
+        if let Some(looked) = self.looked.get_mut(party) {
+            *looked = None;
+        }
+    }
+
     /// All of `party`'s bytes before `offset` have passed.
     pub(crate) fn advance(
         &mut self,

@@ -286,20 +286,25 @@ fn load(
     ] {
         put_go_on(&mut programs, name, map, place)?;
     }
-    let mut links = Vec::new();
-    for (name, kind) in [
+    let hooks = [
         ("egress", CgroupSkbAttachType::Egress),
         ("ingress", CgroupSkbAttachType::Ingress),
-    ] {
+    ];
+    // All is loaded before anything is attached, so that no connection is seen from one side alone meanwhile.
+    for (name, _) in hooks {
+        load_cgroup(&mut programs, name)?;
+    }
+    let mut links = Vec::new();
+    for (name, kind) in hooks {
         let refused = |source| ProbeError::Program {
             program: name,
             source: Box::new(source),
         };
-        let program = load_cgroup(&mut programs, name)?;
         let root = File::open(&mount).map_err(|source| ProbeError::Cgroup {
             path: mount.display().to_string(),
             source,
         })?;
+        let program = cgroup_program(&mut programs, name)?;
         // The default mode makes a link, and links coexist with each other and with 'multi' programs.
         let attached = program
             .attach(root, kind, CgroupAttachMode::default())
@@ -315,20 +320,29 @@ fn load(
     Ok((programs, links))
 }
 
+fn cgroup_program<'p>(
+    programs: &'p mut Ebpf,
+    name: &'static str,
+) -> Result<&'p mut CgroupSkb, ProbeError> {
+    programs
+        .program_mut(name)
+        .ok_or(ProbeError::Missing { name })?
+        .try_into()
+        .map_err(|source| ProbeError::Program {
+            program: name,
+            source: Box::new(source),
+        })
+}
+
 fn load_cgroup<'p>(
     programs: &'p mut Ebpf,
     name: &'static str,
 ) -> Result<&'p mut CgroupSkb, ProbeError> {
-    let refused = |source| ProbeError::Program {
+    let program = cgroup_program(programs, name)?;
+    program.load().map_err(|source| ProbeError::Program {
         program: name,
         source: Box::new(source),
-    };
-    let program: &mut CgroupSkb = programs
-        .program_mut(name)
-        .ok_or(ProbeError::Missing { name })?
-        .try_into()
-        .map_err(refused)?;
-    program.load().map_err(refused)?;
+    })?;
     Ok(program)
 }
 
