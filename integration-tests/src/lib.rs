@@ -11,6 +11,7 @@
 )]
 
 mod capture;
+mod cgroup;
 mod netns;
 mod program;
 mod scratch;
@@ -19,6 +20,7 @@ mod store;
 mod wait;
 
 pub use capture::{Container, Link, Order, capture, conversation};
+pub use cgroup::{Cgroup, cgroup_mount};
 pub use netns::{Namespace, joined, sh};
 pub use program::{Program, run, said};
 pub use scratch::Scratch;

@@ -57,6 +57,23 @@ impl Store {
             .args(arguments);
         command
     }
+    /// The program with this store, run by another user with one group and no capabilities.
+    pub fn command_as(&self, uid: u32, gid: u32, arguments: &[&str]) -> Command {
+        let copy = self.scratch.file("headwater");
+        if !copy.exists() {
+            reachable(&self.scratch);
+        }
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid", &uid.to_string(), "--regid", &gid.to_string()])
+            .arg("--clear-groups")
+            .arg(copy)
+            .env("HEADWATER_DB", self.path())
+            .env_remove("SUDO_UID")
+            .env_remove("SUDO_GID")
+            .args(arguments);
+        command
+    }
     /// A recorder, ready.
     pub fn record(&self, options: &[&str]) -> Program {
         let recorder = Program::start(self.command(&["record"]).args(options));

@@ -5,7 +5,7 @@
 
 use std::process::Command;
 
-use headwater_integration_tests::{Nginx, Program, Store, python, said, until};
+use headwater_integration_tests::{Nginx, Program, Store, cgroup_mount, python, said, until};
 
 /// Attaches a program of a few instructions to both directions of the root cgroup, as systemd does, and tells every tenth of a
 /// second how many packets it passed. Detaches at SIGTERM, and when its parent is gone.
@@ -64,7 +64,7 @@ struct Other(Option<Program>);
 impl Other {
     fn attach(mode: &str) -> Self {
         let mut command = Command::new(python());
-        command.args(["-c", COUNTER, &root_cgroup(), mode]);
+        command.args(["-c", COUNTER]).arg(cgroup_mount()).arg(mode);
         let other = Self(Some(Program::start(&mut command)));
         until("word of the other program", || {
             let said = other.said();
@@ -105,16 +105,6 @@ impl Drop for Other {
             program.end("TERM");
         }
     }
-}
-
-/// Where cgroup v2 is mounted.
-fn root_cgroup() -> String {
-    let mounts = std::fs::read_to_string("/proc/mounts").expect("mounts");
-    let mut mounts = mounts
-        .lines()
-        .map(|line| line.split(' ').collect::<Vec<_>>());
-    let mount = mounts.find(|words| words.get(2) == Some(&"cgroup2"));
-    mount.expect("a cgroup v2 tree")[1].to_owned()
 }
 
 fn ask(nginx: &Nginx, path: &str) {

@@ -168,6 +168,34 @@ fn under_overload_every_record_is_delivered_or_counted_lost() {
     assert_eq!(stored, lost, "{coverage:#} {told}");
 }
 
+/// Traffic goes on while the recorder stops: what was begun before it detached is read, and what came after is not begun.
+#[test]
+fn stopped_in_the_midst_of_traffic_its_sums_are_exact() {
+    let (store, nginx) = (Store::new(), nginx());
+    let words: Vec<String> = (0..3).map(|number| format!("stopped/{number}")).collect();
+    for _ in 0..3 {
+        let recorder = store.record(&[]);
+        let loads: Vec<_> = words
+            .iter()
+            .map(|word| load(&nginx, word, 1_000_000))
+            .collect();
+        until("traffic in the store", || {
+            let answer = store.ask(&["search-exchanges", "--since", "-1s"]);
+            match answer["rows"].as_array() {
+                Some(rows) if rows.len() > 10 => Ok(()),
+                _ => Err(answer),
+            }
+        });
+        let (status, told) = recorder.end("INT");
+        assert!(status.success(), "{told}");
+        let [fired, delivered, lost] = totals(&told);
+        assert_eq!(fired, delivered + lost, "{told}");
+        for load in loads {
+            assert!(!load.end("TERM").0.success(), "the load went on meanwhile");
+        }
+    }
+}
+
 #[test]
 fn what_a_filter_leaves_out_is_told_in_the_empty_answer() {
     let (store, nginx) = (Store::new(), nginx());

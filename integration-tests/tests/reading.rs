@@ -4,21 +4,14 @@
 
 use std::process::{Command, Output};
 
-use headwater_integration_tests::{Nginx, Store, reachable, run, said};
+use headwater_integration_tests::{Nginx, Store, run, said};
 
 /// `nobody`, with a group that owns nothing else.
-const UID: &str = "65534";
-const GID: &str = "64999";
+const UID: u32 = 65_534;
+const GID: u32 = 64_999;
 
-fn as_nobody(store: &Store, gid: &str, question: &[&str]) -> Output {
-    let mut command = Command::new("setpriv");
-    command
-        .args(["--reuid", UID, "--regid", gid, "--clear-groups"])
-        .arg(store.scratch().file("headwater"));
-    run(command
-        .args(question)
-        .arg("--json")
-        .env("HEADWATER_DB", store.path()))
+fn as_nobody(store: &Store, gid: u32, question: &[&str]) -> Output {
+    run(store.command_as(UID, gid, question).arg("--json"))
 }
 
 #[test]
@@ -27,7 +20,6 @@ fn another_user_of_the_group_reads_in_every_state() {
         Store::new(),
         Nginx::start("location / { return 200 fine; }"),
     );
-    reachable(store.scratch());
     let check = |state: &str| {
         for question in [
             &["search-exchanges"][..],
@@ -46,18 +38,18 @@ fn another_user_of_the_group_reads_in_every_state() {
             );
         }
     };
-    let recorder = store.record(&["--group", GID]);
+    let recorder = store.record(&["--group", &GID.to_string()]);
     said(Command::new("curl").args(["-s", &format!("{}/seen", nginx.url())]));
     store.exchange("/seen");
     store.settle();
     check("running");
     recorder.end("INT");
     check("stopped");
-    let recorder = store.record(&["--group", GID]);
+    let recorder = store.record(&["--group", &GID.to_string()]);
     check("running again");
     recorder.end("KILL");
     check("killed");
-    let other = as_nobody(&store, "64998", &["search-exchanges"]);
+    let other = as_nobody(&store, GID - 1, &["search-exchanges"]);
     assert!(
         !String::from_utf8_lossy(&other.stdout).contains("/seen"),
         "a user of another group reads nothing"

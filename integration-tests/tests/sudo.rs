@@ -73,19 +73,7 @@ fn is_there(pid: u32) -> bool {
 }
 
 fn as_user(store: &Store, uid: u32, gid: u32, question: &[&str]) -> Output {
-    let mut command = Command::new("setpriv");
-    command
-        .args([
-            "--reuid",
-            &uid.to_string(),
-            "--regid",
-            &gid.to_string(),
-            "--clear-groups",
-        ])
-        .arg(store.scratch().file("headwater"))
-        .args(question)
-        .env("HEADWATER_DB", store.path());
-    run(&mut command)
+    run(&mut store.command_as(uid, gid, question))
 }
 
 /// Calls a tool over HTTP, with no session (the newer era of the protocol needs none for a call).

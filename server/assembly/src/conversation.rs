@@ -10,7 +10,7 @@ use headwater_protocols::{dns, http1};
 use headwater_redact::Text;
 
 use crate::{
-    Identity, Passed,
+    Identity, Passed, Place,
     dialect::Dialect,
     dns::OverTcp,
     heads::Heads,
@@ -176,6 +176,9 @@ impl Conversation {
         if self.client.is_none() {
             self.judge_roles(party, piece.bytes);
         }
+        if self.joined_midstream && matches!(piece.place, Place::NewTurn | Place::File) {
+            self.judge_roles_again(party, piece.bytes);
+        }
         if self.protocol.is_none() {
             self.judge_protocol(piece.bytes);
         }
@@ -197,6 +200,18 @@ impl Conversation {
         }
         if self.held_bytes() > MOST_HELD_BYTES {
             self.dialect.cut_heads(heads);
+        }
+    }
+
+    /// What `party` sends was told by the socket that receives it, and is told by its own from here on. Both count from the
+    /// connection's beginning, or from where each was first seen.
+    pub(crate) fn is_told_by_its_own(&mut self, party: usize, heads: &mut Heads) {
+        if !self.joined_midstream {
+            return;
+        }
+        self.with_stream(party, heads, Stream::begin_anew);
+        if let Some(looked) = self.looked.get_mut(party) {
+            *looked = None;
         }
     }
 
@@ -359,6 +374,16 @@ impl Conversation {
         } else {
             http1::Direction::ToClient
         })
+    }
+
+    /// What was said first may have been in the middle of a body, which tells nothing; the first head does.
+    fn judge_roles_again(&mut self, party: usize, bytes: &[u8]) {
+        if let Some(direction) = self.direction(party)
+            && self.dialect.is_reversed_by(direction, bytes)
+        {
+            self.client = self.client.map(|client| 1 - client);
+            self.changed = true;
+        }
     }
 
     /// Without a SYN, what is said tells who speaks: a status line comes from a server, all else from a client.

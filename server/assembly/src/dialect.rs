@@ -308,6 +308,17 @@ impl Dialect {
         }
     }
 
+    /// The same for HTTP/1, whose first head must be known for one before it is read: by its bytes, which begin a turn.
+    pub(crate) fn is_reversed_by(&mut self, direction: Direction, data: &[u8]) -> bool {
+        match self {
+            Self::Http1(parser) if parser.is_reversed(direction, data) => {
+                parser.turn_round();
+                true
+            }
+            Self::Http1(_) | Self::Http2(_) | Self::Dns(_) | Self::WebSocket(_) => false,
+        }
+    }
+
     fn http2(joined_midstream: bool) -> Self {
         let parser = http2::Connection::new(http2::Limits::default(), joined_midstream);
         Self::Http2(Box::new(parser))

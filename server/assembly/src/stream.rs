@@ -113,6 +113,12 @@ impl Stream {
         }
     }
 
+    /// It comes from another socket from here on, which has counts of its own: it begins with what comes first there.
+    pub(crate) fn begin_anew(&mut self, give: &mut dyn FnMut(Stretch<'_>)) {
+        self.give_up(give);
+        self.begun = false;
+    }
+
     /// Bytes that passed, as far as known.
     pub(crate) fn passed(&self) -> u64 {
         self.at

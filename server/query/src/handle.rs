@@ -15,9 +15,9 @@ use crate::open::{Opened, open};
 use crate::snapshot::{Attempt, Snapshot};
 use crate::unopened::Unopened;
 use crate::{
-    Answer, DnsQuery, DnsRow, ErrorGroup, ErrorsQuery, ExchangeDetail, ExchangeRow, HeaderPage,
-    SearchQuery, ServiceCall, ServicesQuery, Status, UdpQuery, UdpRow, count, dns, errors,
-    exchange, recorder, search, services, status, udp,
+    Answer, ContainersQuery, DnsQuery, DnsRow, ErrorGroup, ErrorsQuery, ExchangeDetail,
+    ExchangeRow, HeaderPage, SearchQuery, ServiceCall, ServicesQuery, Status, UdpQuery, UdpRow,
+    containers, count, dns, errors, exchange, recorder, search, services, status, udp,
 };
 
 /// Why a question has no answer. The text is made by Headwater: no captured text is in it.
@@ -152,6 +152,17 @@ impl Store {
     /// See `QueryError`.
     pub async fn count_exchanges(&self, cancel: &CancellationToken) -> Result<u64, QueryError> {
         ask!(self, cancel, snapshot => count::answer(&mut snapshot))
+    }
+    /// Containers that came up in a window, by the names of their services.
+    ///
+    /// # Errors
+    /// See `QueryError`.
+    pub async fn containers(
+        &self,
+        query: &ContainersQuery,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<String>, QueryError> {
+        ask!(self, cancel, snapshot => containers::answer(&mut snapshot, query))
     }
     /// Exchanges that match.
     ///

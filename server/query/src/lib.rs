@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 mod answer;
+mod containers;
 mod count;
 mod coverage;
 mod cursor;
@@ -35,6 +36,7 @@ mod unopened;
 mod window;
 
 pub use answer::{Answer, CoverageItem, Emptiness, Recorder, Window};
+pub use containers::ContainersQuery;
 pub use dns::{DnsQuery, DnsRow};
 pub use errors::{ErrorGroup, ErrorsQuery};
 pub use exchange::{

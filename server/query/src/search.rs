@@ -2,6 +2,7 @@
 //!
 //! Owns: the question, the page and its cursor. Conditions are in `filter` and `header`, the order of rows in `scan`.
 
+pub(crate) mod caused;
 pub(crate) mod filter;
 mod header;
 pub(crate) mod pattern;

@@ -74,6 +74,12 @@ pub(super) fn replay(db: Option<&Path>, arguments: &ReplayArguments) -> Exit {
             for mistake in &mistakes {
                 say(mistake);
             }
+            // With these, what else would be found out later.
+            for file in &arguments.files {
+                if let Err(error) = std::fs::File::open(file) {
+                    say(&format!("{}: {error}", file.display()));
+                }
+            }
             return Exit::Usage;
         }
     };

@@ -26,9 +26,10 @@ use super::{
     output::say,
     privilege::caller,
     record::{self, RecordArguments},
+    settings::session_settings,
 };
 use crate::{
-    clock::now_ns,
+    clock::{boot_ns, now_ns},
     paths::{key_of, store_of},
     record::Session,
 };
@@ -147,7 +148,7 @@ pub(super) fn run(db: Option<&Path>, arguments: &RunArguments) -> Exit {
         Err(exit) => return exit,
     };
     let group = cgroup::Own::make();
-    let begun_ns = now_ns();
+    let (begun_ns, begun_boot_ns) = (now_ns(), boot_ns());
     let status = runtime.block_on(wait::run_to_its_end(
         &arguments.command,
         group.as_ref().map(cgroup::Own::path),
@@ -168,6 +169,7 @@ pub(super) fn run(db: Option<&Path>, arguments: &RunArguments) -> Exit {
     }
     let about = summary::About {
         begun_ns,
+        begun_boot_ns,
         ended_ns,
         command: arguments
             .command
@@ -189,9 +191,19 @@ pub(super) fn run(db: Option<&Path>, arguments: &RunArguments) -> Exit {
 
 /// A recorder that runs already, else one of our own.
 async fn recording(db: Option<&Path>, arguments: &RunArguments) -> Result<Recording, Exit> {
+    let mistakes = mistakes(db, arguments);
+    if !mistakes.is_empty() {
+        for mistake in &mistakes {
+            say(mistake);
+        }
+        return Err(Exit::Usage);
+    }
     let theirs = store_of(db);
-    let status = Store::new(&theirs).status(&CancellationToken::new()).await;
-    if let Ok(answer) = status
+    let answer = Store::new(&theirs)
+        .status(&CancellationToken::new())
+        .await
+        .ok();
+    if let Some(answer) = &answer
         && answer.recorder == Recorder::Running
         && answer.value.state == StoreState::Readable
     {
@@ -205,9 +217,22 @@ async fn recording(db: Option<&Path>, arguments: &RunArguments) -> Result<Record
         return Ok(Recording::Theirs(theirs));
     }
     if !super::privilege::missing_capabilities().is_empty() {
-        say(
-            "no recorder is running that this user may read from: start one with `sudo headwater record`, or run this with sudo",
-        );
+        say(&format!(
+            "no recorder is running that this user may read from, at {}: start one with `sudo headwater record`, or run this with sudo",
+            theirs.display()
+        ));
+        // A recorder may well write to it: why this user cannot see that, and what mends it.
+        if let Some(cure) = answer
+            .filter(|answer| {
+                !matches!(
+                    answer.value.state,
+                    StoreState::Missing | StoreState::Readable
+                )
+            })
+            .and_then(|answer| answer.value.cure)
+        {
+            say(&cure);
+        }
     }
     let settings = record::checked(db, &arguments.record)?;
     let session = Session::start(&settings).map_err(|error| {
@@ -215,6 +240,20 @@ async fn recording(db: Option<&Path>, arguments: &RunArguments) -> Result<Record
         Exit::Unavailable
     })?;
     Ok(Recording::Ours(session, settings.store))
+}
+
+/// All that is wrong with the options, whoever records: what a running recorder does not heed is a mistake all the same, and
+/// a summary that cannot be written is not to be found out when the command has ended.
+fn mistakes(db: Option<&Path>, arguments: &RunArguments) -> Vec<String> {
+    let mut mistakes = session_settings(db, &arguments.record)
+        .err()
+        .unwrap_or_default();
+    if let Some(path) = &arguments.json
+        && let Err(error) = summary::may_write(path)
+    {
+        mistakes.push(format!("--json {}: {error}", path.display()));
+    }
+    mistakes
 }
 
 /// The command as the store would tell it: its hashes are the store's own, so that one finds the other. None where the

@@ -7,7 +7,10 @@ use std::path::Path;
 use aya::{
     Ebpf, EbpfLoader,
     maps::{HashMap, MapData, PerCpuArray, ProgramArray, RingBuf},
-    programs::{CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, ProgramError, RawTracePoint},
+    programs::{
+        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, ProgramError, RawTracePoint,
+        cgroup_skb::CgroupSkbLink, raw_trace_point::RawTracePointLink,
+    },
 };
 use headwater_schema::flow::{FlowState, UdpFlowKey, UdpFlowState, counter, go_on};
 
@@ -134,6 +137,13 @@ pub(crate) struct Probes {
     /// What could not be attached or known, in words for `coverage`.
     pub(crate) missing: Vec<&'static str>,
     programs: Ebpf,
+    links: Links,
+}
+
+/// What is attached; dropping it detaches.
+struct Links {
+    cgroup: Vec<CgroupSkbLink>,
+    raw: Vec<RawTracePointLink>,
 }
 
 impl Probes {
@@ -147,10 +157,14 @@ impl Probes {
         } else {
             Offsets::of_kernel()
         };
-        let (mut programs, pid_helper) = match load(settings, &offsets, true) {
-            Ok(programs) => (programs, true),
+        let ((mut programs, cgroup), pid_helper) = match load(settings, &offsets, true) {
+            Ok(loaded) => (loaded, true),
             // Linux before 6.10 or so does not let cgroup programs ask for the task's ids; BTF's offsets serve instead.
             Err(_) => (load(settings, &offsets, false)?, false),
+        };
+        let mut links = Links {
+            cgroup,
+            raw: Vec::new(),
         };
         let mut missing = Vec::new();
         if !pid_helper && !offsets.task() {
@@ -175,8 +189,9 @@ impl Probes {
                 "processes that ended while they held open exchanges",
             ),
         ] {
-            if attach_raw(&mut programs, program).is_err() {
-                missing.push(tells);
+            match attach_raw(&mut programs, program) {
+                Ok(link) => links.raw.push(link),
+                Err(_) => missing.push(tells),
             }
         }
         let take = |programs: &mut Ebpf, name: &'static str| {
@@ -193,7 +208,14 @@ impl Probes {
                 .map_err(refused("UDP_FLOWS"))?,
             missing,
             programs,
+            links,
         })
+    }
+
+    /// Detaches everything: no record is begun from here on, and all that is counted and mapped can still be read.
+    pub(crate) fn detach(&mut self) {
+        self.links.cgroup.clear();
+        self.links.raw.clear();
     }
 
     /// Gives every record that is ready to `each`, at most `limit` of them; returns how many.
@@ -238,7 +260,11 @@ impl Probes {
     }
 }
 
-fn load(settings: &ProbeSettings, offsets: &Offsets, pid_helper: bool) -> Result<Ebpf, ProbeError> {
+fn load(
+    settings: &ProbeSettings,
+    offsets: &Offsets,
+    pid_helper: bool,
+) -> Result<(Ebpf, Vec<CgroupSkbLink>), ProbeError> {
     let mount = cgroup_mount().ok_or(ProbeError::NoCgroup)?;
     let pid_helper = u32::from(pid_helper);
     let mut loader = EbpfLoader::new();
@@ -263,57 +289,76 @@ fn load(settings: &ProbeSettings, offsets: &Offsets, pid_helper: bool) -> Result
     ] {
         put_go_on(&mut programs, name, map, place)?;
     }
-    for (name, kind) in [
-        ("egress", CgroupSkbAttachType::Egress),
-        ("ingress", CgroupSkbAttachType::Ingress),
-    ] {
-        attach_cgroup(&mut programs, name, kind, &mount)?;
-    }
-    Ok(programs)
+    let links = attach_cgroup(
+        &mut programs,
+        [
+            ("egress", CgroupSkbAttachType::Egress),
+            ("ingress", CgroupSkbAttachType::Ingress),
+        ],
+        &mount,
+    )?;
+    Ok((programs, links))
 }
 
-/// Loads a program and attaches it to the root of the cgroup tree.
+fn cgroup_program<'p>(
+    programs: &'p mut Ebpf,
+    name: &'static str,
+) -> Result<&'p mut CgroupSkb, ProbeError> {
+    programs
+        .program_mut(name)
+        .ok_or(ProbeError::Missing { name })?
+        .try_into()
+        .map_err(|source| ProbeError::Program {
+            program: name,
+            source: Box::new(source),
+        })
+}
+
+/// Loads programs and attaches them to the root of the cgroup tree: all are loaded before any is attached, so that no
+/// connection is seen from one side alone meanwhile.
 pub(super) fn attach_cgroup(
     programs: &mut Ebpf,
-    name: &'static str,
-    kind: CgroupSkbAttachType,
+    hooks: [(&'static str, CgroupSkbAttachType); 2],
     mount: &Path,
-) -> Result<(), ProbeError> {
-    let program = load_cgroup(programs, name)?;
-    let root = File::open(mount).map_err(|source| ProbeError::Cgroup {
-        path: mount.display().to_string(),
-        source,
-    })?;
-    // The default mode makes a link, and links coexist with each other and with 'multi' programs.
-    program
-        .attach(root, kind, CgroupAttachMode::default())
-        .map_err(|error| {
-            if is_permission(&error) {
-                ProbeError::Exclusive
-            } else {
-                ProbeError::Program {
-                    program: name,
-                    source: Box::new(error),
-                }
-            }
+) -> Result<Vec<CgroupSkbLink>, ProbeError> {
+    for (name, _) in hooks {
+        load_cgroup(programs, name)?;
+    }
+    let mut links = Vec::new();
+    for (name, kind) in hooks {
+        let refused = |source| ProbeError::Program {
+            program: name,
+            source: Box::new(source),
+        };
+        let root = File::open(mount).map_err(|source| ProbeError::Cgroup {
+            path: mount.display().to_string(),
+            source,
         })?;
-    Ok(())
+        let program = cgroup_program(programs, name)?;
+        // The default mode makes a link, and links coexist with each other and with 'multi' programs.
+        let attached = program
+            .attach(root, kind, CgroupAttachMode::default())
+            .map_err(|error| {
+                if is_permission(&error) {
+                    ProbeError::Exclusive
+                } else {
+                    refused(error)
+                }
+            })?;
+        links.push(program.take_link(attached).map_err(refused)?);
+    }
+    Ok(links)
 }
 
 fn load_cgroup<'p>(
     programs: &'p mut Ebpf,
     name: &'static str,
 ) -> Result<&'p mut CgroupSkb, ProbeError> {
-    let refused = |source| ProbeError::Program {
+    let program = cgroup_program(programs, name)?;
+    program.load().map_err(|source| ProbeError::Program {
         program: name,
         source: Box::new(source),
-    };
-    let program: &mut CgroupSkb = programs
-        .program_mut(name)
-        .ok_or(ProbeError::Missing { name })?
-        .try_into()
-        .map_err(refused)?;
-    program.load().map_err(refused)?;
+    })?;
     Ok(program)
 }
 
@@ -342,7 +387,7 @@ fn put_go_on(
         .map_err(|_| ProbeError::Missing { name })
 }
 
-fn attach_raw(programs: &mut Ebpf, name: &'static str) -> Result<(), ProbeError> {
+fn attach_raw(programs: &mut Ebpf, name: &'static str) -> Result<RawTracePointLink, ProbeError> {
     let refused = |source| ProbeError::Program {
         program: name,
         source: Box::new(source),
@@ -353,8 +398,8 @@ fn attach_raw(programs: &mut Ebpf, name: &'static str) -> Result<(), ProbeError>
         .try_into()
         .map_err(refused)?;
     program.load().map_err(refused)?;
-    program.attach(name).map_err(refused)?;
-    Ok(())
+    let attached = program.attach(name).map_err(refused)?;
+    program.take_link(attached).map_err(refused)
 }
 
 fn is_permission(error: &ProgramError) -> bool {

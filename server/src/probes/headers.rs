@@ -6,7 +6,7 @@
 use aya::{
     Ebpf, EbpfLoader,
     maps::{MapData, PerCpuArray, RingBuf},
-    programs::CgroupSkbAttachType,
+    programs::{CgroupSkbAttachType, cgroup_skb::CgroupSkbLink},
 };
 use headwater_schema::flow::counter;
 
@@ -37,7 +37,7 @@ pub(crate) struct HeaderFilter {
 pub(crate) struct HeaderProbes {
     records: RingBuf<MapData>,
     counters: PerCpuArray<MapData, u64>,
-    _programs: Ebpf,
+    _links: Vec<CgroupSkbLink>,
 }
 
 impl HeaderProbes {
@@ -48,7 +48,7 @@ impl HeaderProbes {
     pub(crate) fn attach(filter: &HeaderFilter, ring_bytes: u32) -> Result<Self, ProbeError> {
         let offsets = Offsets::of_kernel();
         // Linux before 6.10 or so does not let cgroup programs ask for the task's ids; BTF's offsets serve instead.
-        let mut programs = load(filter, ring_bytes, &offsets, 1)
+        let (mut programs, links) = load(filter, ring_bytes, &offsets, 1)
             .or_else(|_| load(filter, ring_bytes, &offsets, 0))?;
         let mut take =
             |name: &'static str| programs.take_map(name).ok_or(ProbeError::Missing { name });
@@ -58,7 +58,7 @@ impl HeaderProbes {
                 .map_err(|_| ProbeError::Missing { name: "RECORDS" })?,
             counters: PerCpuArray::try_from(counters)
                 .map_err(|_| ProbeError::Missing { name: "COUNTERS" })?,
-            _programs: programs,
+            _links: links,
         })
     }
 
@@ -79,7 +79,7 @@ fn load(
     ring_bytes: u32,
     offsets: &Offsets,
     pid_helper: u32,
-) -> Result<Ebpf, ProbeError> {
+) -> Result<(Ebpf, Vec<CgroupSkbLink>), ProbeError> {
     let mount = cgroup_mount().ok_or(ProbeError::NoCgroup)?;
     let mut loader = EbpfLoader::new();
     loader.override_global("PID_HELPER", &pid_helper, true);
@@ -109,11 +109,13 @@ fn load(
     let mut programs = loader
         .load(OBJECT)
         .map_err(|error| ProbeError::Load(Box::new(error)))?;
-    for (name, kind) in [
-        ("headers_egress", CgroupSkbAttachType::Egress),
-        ("headers_ingress", CgroupSkbAttachType::Ingress),
-    ] {
-        attach_cgroup(&mut programs, name, kind, &mount)?;
-    }
-    Ok(programs)
+    let links = attach_cgroup(
+        &mut programs,
+        [
+            ("headers_egress", CgroupSkbAttachType::Egress),
+            ("headers_ingress", CgroupSkbAttachType::Ingress),
+        ],
+        &mount,
+    )?;
+    Ok((programs, links))
 }

@@ -15,7 +15,7 @@ use std::{
 
 use headwater_assembly::{Assembly, Passed, UdpPassed, UdpSocket, Way};
 use headwater_model::Event;
-use headwater_schema::flow::{UdpFlowKey, direction_flag};
+use headwater_schema::flow::{UdpFlowKey, counter, direction_flag};
 use headwater_store::StopReason;
 
 use super::{
@@ -36,6 +36,8 @@ use crate::{
 const REST: Duration = Duration::from_millis(1);
 /// Between two drains when there was nothing for a while; reached by doubling.
 const LONGEST_REST: Duration = Duration::from_millis(32);
+/// Looks for records of probes that were running when they were detached, a rest apart: they take microseconds.
+const LAST_LOOKS: usize = 100;
 /// Records drained before events are written.
 const BATCH: usize = 512;
 /// Events kept while the writer is away; beyond, records stay in the ring buffer. About a kilobyte each.
@@ -259,14 +261,30 @@ impl Recorder {
         }
     }
 
+    /// Whether every record that was begun has been read or counted as lost.
+    fn is_balanced(&self) -> bool {
+        let counters = self.probes.counters();
+        let of = |which| counters.of(which);
+        of(counter::FIRED) == self.accounts.delivered + of(counter::LOST)
+    }
+
     fn finish(mut self) -> Totals {
-        while self.drain(BATCH) > 0 {
-            self.write();
+        self.probes.detach();
+        // A probe that was running when it was detached may still be about to write its record.
+        for _ in 0..LAST_LOOKS {
+            while self.drain(BATCH) > 0 {
+                self.write();
+            }
+            std::thread::sleep(REST);
+            if self.is_balanced() {
+                break;
+            }
         }
         self.assembly.finish_all(boot_ns());
         self.close_accounts();
         self.collect();
         let counters = self.probes.counters();
+        let delivered = self.accounts.delivered;
         if let Some(mut writer) = self.committer.wait() {
             apply(&mut writer, &self.events);
             if let Err(error) = writer.close(now_ns(), StopReason::Signal) {
@@ -274,9 +292,9 @@ impl Recorder {
             }
         }
         Totals {
-            fired: counters.of(headwater_schema::flow::counter::FIRED),
-            delivered: self.accounts.delivered,
-            lost: counters.of(headwater_schema::flow::counter::LOST),
+            fired: counters.of(counter::FIRED),
+            delivered,
+            lost: counters.of(counter::LOST),
         }
     }
 }

@@ -46,8 +46,8 @@ pub enum OpenError {
         /// The newest migration of this program.
         known: i64,
     },
-    /// The file is something else.
-    #[error("{path} is a database, and not a store of Headwater: name another file with --db")]
+    /// What is there is something else.
+    #[error("{path} is there, and is no store of Headwater: name another file with --db")]
     NotAStore {
         /// Which file.
         path: PathBuf,

@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use crate::OpenError;
+use crate::{OpenError, foreign};
 
 /// Held while a writer lives.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ impl Lock {
 
 /// Makes the folder, when there is none, and takes the lock.
 pub(crate) fn claim(path: &Path, group: Option<u32>) -> Result<Lock, OpenError> {
+    foreign::refuse(path)?;
     if let Some(folder) = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -43,8 +44,9 @@ pub(crate) fn claim(path: &Path, group: Option<u32>) -> Result<Lock, OpenError> 
 /// Makes the folder of the store at `path`, when there is none, as the store would: for what stands beside it.
 ///
 /// # Errors
-/// `OpenError::Files`.
+/// `OpenError::Files`; `OpenError::NotAStore` when something else is there.
 pub fn prepare_folder(path: &Path, group: Option<u32>) -> Result<(), OpenError> {
+    foreign::refuse(path)?;
     match path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())

@@ -21,6 +21,7 @@ mod dns;
 mod error;
 mod exchange;
 mod files;
+mod foreign;
 mod integer;
 mod ledger;
 mod log;

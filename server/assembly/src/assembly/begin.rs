@@ -148,11 +148,9 @@ impl<I: Identities> Assembly<I> {
             self.table.remove(old);
             self.flow(cookie, end.at_ns).end = Some(end);
         }
-        let own = self
-            .table
-            .get_mut(departed.conversation)?
-            .parties
-            .get_mut(party)?;
+        let conversation = self.table.get_mut(departed.conversation)?;
+        conversation.is_told_by_its_own(party, &mut self.heads);
+        let own = conversation.parties.get_mut(party)?;
         *own = Party {
             bytes: own.bytes,
             ..Party::new(Some(cookie), end.local, end.remote, end.netns)

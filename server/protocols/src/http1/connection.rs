@@ -6,6 +6,7 @@
 use super::chunked::Walk;
 use super::exchanges::{Begun, Exchanges};
 use super::lane::{Began, Lane, State};
+use super::start_line::looks_like_head;
 use super::{Direction, Gaps, Limits, Observer, OpenExchange, Outcome, Verdict};
 
 /// Turns of a stream joined in the middle that may pass without a head before it is taken for something else.
@@ -129,6 +130,25 @@ impl<O: Observer> Connection<O> {
                 self.leave(Phase::NotHttp);
             }
         }
+    }
+
+    /// Whether `data`, which begins a turn in `direction`, shows that the caller's directions are the wrong way round: joined
+    /// in the middle, it may have taken the sender of a body for the client. Then it may [`Connection::turn_round`].
+    pub fn is_reversed(&self, direction: Direction, data: &[u8]) -> bool {
+        let opposite = match direction {
+            Direction::ToServer => Direction::ToClient,
+            Direction::ToClient => Direction::ToServer,
+        };
+        self.joined_midstream
+            && self.phase == Phase::Open
+            && !self.head_seen()
+            && looks_like_head(opposite, data)
+            && !looks_like_head(direction, data)
+    }
+
+    /// From now on the caller means the other direction. Only before the first head: nothing has been told yet.
+    pub fn turn_round(&mut self) {
+        std::mem::swap(&mut self.to_server, &mut self.to_client);
     }
 
     /// The exchanges that have begun and not ended, oldest first.

@@ -10,7 +10,7 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Sqlite};
 
 use super::secret::Secrets;
-use super::{LATENCY, PATH, pattern};
+use super::{LATENCY, PATH, caused, pattern};
 use crate::id::ExchangeId;
 use crate::integer::signed;
 use crate::snapshot::Snapshot;
@@ -166,21 +166,12 @@ impl Filter {
         Ok(())
     }
 
-    /// Exchanges of a process tree, or of a cgroup and those below it: either is enough. A cgroup goes by the name of its
-    /// folder: what is above that in its path may be redacted.
     async fn caused_by(
         &mut self,
         snapshot: &mut Snapshot,
         query: &SearchQuery,
     ) -> Result<(), QueryError> {
-        let ids: Vec<i64> = sqlx::query_scalar(
-            "SELECT id FROM process WHERE pid = ?1 OR instr(',' || replace(ancestors, ' ', '') || ',', ',' || ?1 || ',') > 0 \
-             OR instr(cgroup || '/', '/' || ?2 || '/') > 0",
-        )
-        .bind(query.process_tree.map(i64::from))
-        .bind(query.cgroup.as_deref())
-        .fetch_all(snapshot.connection())
-        .await?;
+        let ids = caused::processes(snapshot, query.process_tree, query.cgroup.as_deref()).await?;
         self.nothing |= ids.is_empty();
         let list = names::json_list(ids);
         self.add(

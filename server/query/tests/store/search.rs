@@ -1,6 +1,6 @@
 //! Conditions of a search, and what is said of wrong ones.
 
-use headwater_query::{SearchOrder, SearchQuery, WindowArgument};
+use headwater_query::{ContainersQuery, SearchOrder, SearchQuery, WindowArgument};
 
 use crate::fixture::{Fixture, Row, SECOND};
 use crate::{hour, never, paths, search_all};
@@ -277,6 +277,59 @@ async fn a_cgroup_goes_by_its_folder() {
         let answer = fixture.store().search(&query, &never()).await.unwrap();
         assert_eq!(answer.value.len(), found, "{cgroup}");
     }
+}
+
+/// What `run` asks for, too: a container counts by the first of its processes, and not when one of them is the command's.
+#[tokio::test]
+async fn containers_that_came_up_in_a_window() {
+    let fixture = Fixture::new();
+    let other_boot = "INSERT INTO recorder_run (id, source, boot_id, pid, version, settings, started_ns, heartbeat_ns) \
+                      VALUES (0, 'live', 'a', 1, '', '{}', 0, 0)";
+    fixture.writer.execute(other_boot, []).unwrap();
+    let add = "INSERT INTO process (run_id, pid, start_boot_ns, executable_name, cgroup, ancestors, service_id, first_seen_ns) \
+               VALUES (?, ?, ?, 'x', ?, ?, ?, 0)";
+    let named = "INSERT INTO service (id, kind, name, port) VALUES (?, ?, ?, 0)";
+    for (id, kind, name) in [
+        (91, "container", "earlier"),
+        (92, "container", "newer"),
+        (93, "container", "mine"),
+        (94, "container", "child"),
+        (95, "program", "other"),
+        (96, "container", "later"),
+        (97, "container", "newest"),
+        (98, "container", "of another boot"),
+    ] {
+        fixture.writer.execute(named, (id, kind, name)).unwrap();
+    }
+    for (pid, second, cgroup, ancestors, service) in [
+        (501, 9, "/a", "1", 91),
+        (502, 11, "/a", "1", 91),
+        (503, 12, "/b", "1", 92),
+        (504, 11, "/headwater-run-7-9", "1", 93),
+        (505, 11, "/c", "400,77,1", 94),
+        (506, 11, "/d", "1", 95),
+        (507, 21, "/e", "1", 96),
+        (508, 13, "/f", "770,1", 97),
+        (509, 13, "/g", "1", 98),
+    ] {
+        let row = (
+            i32::from(service != 98),
+            pid,
+            second * SECOND,
+            cgroup,
+            ancestors,
+            service,
+        );
+        fixture.writer.execute(add, row).unwrap();
+    }
+    let query = ContainersQuery {
+        since_boot_ns: 10 * SECOND.cast_unsigned(),
+        until_boot_ns: 20 * SECOND.cast_unsigned(),
+        process_tree: Some(77),
+        cgroup: some("headwater-run-7-9"),
+    };
+    let found = fixture.store().containers(&query, &never()).await.unwrap();
+    assert_eq!(found, ["newer", "newest"]);
 }
 
 #[tokio::test]

@@ -11,9 +11,11 @@ use std::{
 
 use headwater_mcp::plain;
 use headwater_query::{
-    ExchangeRow, QueryError, SearchOrder, SearchQuery, Store, TimeArgument, WindowArgument,
+    ContainersQuery, ExchangeRow, QueryError, SearchOrder, SearchQuery, Store, TimeArgument,
+    WindowArgument,
 };
 use headwater_redact::CommandLine;
+use nix::unistd::{AccessFlags, access};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -21,7 +23,7 @@ use crate::{
         output::{counted, say, show},
         privilege::caller,
     },
-    clock::now_ns,
+    clock::{boot_ns, now_ns},
 };
 
 /// How long a recorder may take to commit what it saw.
@@ -33,6 +35,8 @@ const PAGE: u32 = 200;
 const SHOWN: usize = 20;
 /// Rows written to the file at most.
 const MAX_ROWS: usize = 100_000;
+/// Containers named at most.
+const NAMED: usize = 5;
 /// Mode of the file.
 const PRIVATE: u32 = 0o600;
 /// Programs whose daemons start processes for them.
@@ -49,6 +53,8 @@ const ENGINES: [&str; 7] = [
 /// The command and its run.
 pub(super) struct About {
     pub(super) begun_ns: u64,
+    /// On the boot clock.
+    pub(super) begun_boot_ns: u64,
     pub(super) ended_ns: u64,
     /// As given: looked at, never told.
     pub(super) command: Vec<String>,
@@ -64,16 +70,31 @@ pub(super) async fn tell(store: &Path, about: &About, json: Option<&Path>) {
     let store = Store::new(store);
     let cancel = CancellationToken::new();
     wait_for_commit(&store, about.ended_ns + UNDER_WAY_NS, &cancel).await;
-    let (rows, coverage) = match rows(&store, about, &cancel).await {
+    let found = match found(&store, about, &cancel).await {
         Ok(found) => found,
         Err(error) => return say(&format!("what the command caused cannot be told: {error}")),
     };
-    show(&in_words(about, &rows, &coverage));
+    show(&in_words(about, &found));
     if let Some(path) = json
-        && let Err(error) = write_privately(path, &in_json(about, &rows, &coverage))
+        && let Err(error) = write_privately(path, &in_json(about, &found))
     {
         say(&format!("--json {}: {error}", path.display()));
     }
+}
+
+/// Whether the file can be written, or made, as far as can be told without touching it: a pipe is opened once, when there is
+/// something to say.
+pub(super) fn may_write(path: &Path) -> std::io::Result<()> {
+    let folder = || match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => return Err(ErrorKind::IsADirectory.into()),
+        Ok(_) => access(path, AccessFlags::W_OK)?,
+        Err(_) => access(folder(), AccessFlags::W_OK | AccessFlags::X_OK)?,
+    }
+    Ok(())
 }
 
 /// Writes for the user alone: paths and command lines are nobody else's business. Under sudo a file that is made here
@@ -119,11 +140,29 @@ async fn wait_for_commit(store: &Store, until_ns: u64, cancel: &CancellationToke
     }
 }
 
-async fn rows(
+/// What the store knows of the run.
+struct Found {
+    /// The command's exchanges, oldest first.
+    rows: Vec<ExchangeRow>,
+    /// What could not be seen meanwhile.
+    coverage: Vec<String>,
+    /// Containers that came up meanwhile, and are not the command's. Untrusted.
+    containers: Vec<String>,
+}
+
+async fn found(
     store: &Store,
     about: &About,
     cancel: &CancellationToken,
-) -> Result<(Vec<ExchangeRow>, Vec<String>), QueryError> {
+) -> Result<Found, QueryError> {
+    let process_tree = Some(std::process::id());
+    let containers = ContainersQuery {
+        since_boot_ns: about.begun_boot_ns,
+        until_boot_ns: boot_ns(),
+        process_tree,
+        cgroup: about.cgroup.clone(),
+    };
+    let containers = store.containers(&containers, cancel).await?;
     let at = |ns: u64| Some(TimeArgument(headwater_query::rfc3339(ns)));
     let mut query = SearchQuery {
         // A connection that was there before may carry a request that began before: nothing older than the command counts.
@@ -132,7 +171,7 @@ async fn rows(
             since: at(about.begun_ns.min(about.ended_ns)),
             until: at(now_ns().max(about.ended_ns)),
         },
-        process_tree: Some(std::process::id()),
+        process_tree,
         cgroup: about.cgroup.clone(),
         order: SearchOrder::Newest,
         limit: PAGE,
@@ -150,7 +189,11 @@ async fn rows(
                 .map(|item| format!("{}: {} ({})", item.kind, item.explanation, item.count))
                 .collect();
             rows.reverse();
-            return Ok((rows, coverage));
+            return Ok(Found {
+                rows,
+                coverage,
+                containers,
+            });
         }
     }
 }
@@ -163,7 +206,8 @@ fn failed(row: &ExchangeRow) -> bool {
         )
 }
 
-fn in_words(about: &About, rows: &[ExchangeRow], coverage: &[String]) -> String {
+fn in_words(about: &About, found: &Found) -> String {
+    let rows = &found.rows;
     let failures = rows.iter().filter(|row| failed(row)).count();
     let mut text = format!(
         "\nheadwater: {}, {failures} failed, in {:.3} s\n",
@@ -204,17 +248,17 @@ fn in_words(about: &About, rows: &[ExchangeRow], coverage: &[String]) -> String 
             headwater_query::rfc3339(about.begun_ns)
         );
     }
-    for line in coverage {
+    for line in &found.coverage {
         let _ = writeln!(text, "  not seen: {line}");
     }
-    for line in not_owned(about) {
+    for line in not_owned(about, &found.containers) {
         let _ = writeln!(text, "  not counted: {line}");
     }
     text
 }
 
 /// What cannot be owned, in words.
-fn not_owned(about: &About) -> Vec<String> {
+fn not_owned(about: &About, containers: &[String]) -> Vec<String> {
     let mut lines = Vec::new();
     let words = || {
         about
@@ -229,14 +273,29 @@ fn not_owned(about: &About) -> Vec<String> {
     {
         lines.push(format!("processes that {engine}'s daemon started for the command: they are the daemon's children. Ask by service instead"));
     }
+    if !containers.is_empty() {
+        let named: Vec<_> = containers
+            .iter()
+            .take(NAMED)
+            .map(|name| plain(name))
+            .collect();
+        let more = containers.len() - named.len();
+        let more = (more > 0).then(|| format!(" and {more} more"));
+        lines.push(format!(
+            "containers that came up meanwhile, if the command had an engine start them: they are its daemon's children. Ask by service instead: {}{}",
+            named.join(", "),
+            more.unwrap_or_default()
+        ));
+    }
     if about.cgroup.is_none() {
-        lines.push("children that left the process tree: no cgroup could be made for the command (root can)".to_owned());
+        lines.push("descendants of the command beyond the sixth generation: no cgroup could be made for it (root can)".to_owned());
     }
     lines
 }
 
-fn in_json(about: &About, rows: &[ExchangeRow], coverage: &[String]) -> String {
-    let rows: Vec<_> = rows
+fn in_json(about: &About, found: &Found) -> String {
+    let rows: Vec<_> = found
+        .rows
         .iter()
         .map(|row| {
             serde_json::json!({
@@ -250,8 +309,8 @@ fn in_json(about: &About, rows: &[ExchangeRow], coverage: &[String]) -> String {
     let value = serde_json::json!({
         "command_line": about.command_line.as_ref().map(CommandLine::as_str), "exit_code": about.exit_code,
         "begun": headwater_query::rfc3339(about.begun_ns), "ended": headwater_query::rfc3339(about.ended_ns),
-        "untrusted": ["command_line", "exchanges.client", "exchanges.server", "exchanges.http_request_method", "exchanges.url_path"],
-        "exchanges": rows, "coverage": coverage, "not_counted": not_owned(about),
+        "untrusted": ["command_line", "exchanges.client", "exchanges.server", "exchanges.http_request_method", "exchanges.url_path", "not_counted"],
+        "exchanges": rows, "coverage": found.coverage, "not_counted": not_owned(about, &found.containers),
     });
     format!("{value:#}\n")
 }
@@ -279,6 +338,17 @@ mod tests {
             assert_eq!(std::fs::read_to_string(&path).unwrap(), "{}");
         }
         write_privately(Path::new("/dev/null"), "{}").unwrap();
+        for (path, good) in [
+            (folder.join("new"), true),
+            (folder.join("newer"), true),
+            ("newest".into(), true),
+            ("/dev/null".into(), true),
+            (folder.clone(), false),
+            (folder.join("new/below"), false),
+            (folder.join("no/such"), false),
+        ] {
+            assert_eq!(may_write(&path).is_ok(), good, "{}", path.display());
+        }
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

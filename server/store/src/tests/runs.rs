@@ -96,12 +96,39 @@ fn a_newer_store_another_key_and_a_foreign_file_are_refused() {
         error.to_string().contains("restart the recorder"),
         "{error}"
     );
-    let mut options = fixture.options();
-    options.path = fixture.folder.path().join("other.db");
-    let other = Connection::open(&options.path).unwrap();
+}
+
+#[test]
+fn what_is_no_store_is_refused_and_left_as_it_is() {
+    let fixture = Fixture::new();
+    let folder = fixture.folder.path().join("is it % a store?");
+    std::fs::create_dir(&folder).unwrap();
+    let [database, text, inner] = ["other.db", "text", "inner"].map(|name| folder.join(name));
+    let other = Connection::open(&database).unwrap();
     other.execute("CREATE TABLE mine (x)", []).unwrap();
-    let error = Writer::open(options, START).unwrap_err();
-    assert!(matches!(error, OpenError::NotAStore { .. }), "{error}");
+    drop(other);
+    std::fs::write(&text, "words ".repeat(100)).unwrap();
+    std::fs::create_dir(&inner).unwrap();
+    let there = || -> Vec<_> {
+        let files = std::fs::read_dir(&folder).unwrap().map(|entry| {
+            let path = entry.unwrap().path();
+            let mode = path.metadata().unwrap().mode();
+            (std::fs::read(&path).ok(), mode, path)
+        });
+        let mut files: Vec<_> = files.collect();
+        files.sort();
+        files
+    };
+    let before = there();
+    for path in [database, text, inner] {
+        let mut options = fixture.options();
+        options.path.clone_from(&path);
+        let error = Writer::open(options, START).unwrap_err();
+        assert!(matches!(error, OpenError::NotAStore { .. }), "{error}");
+        let error = crate::prepare_folder(&path, None).unwrap_err();
+        assert!(matches!(error, OpenError::NotAStore { .. }), "{error}");
+    }
+    assert_eq!(there(), before);
 }
 
 #[test]

@@ -1,0 +1,208 @@
+//! Without privileges: `run` beside a recorder of root's, and what `record`, `up` and `run` say where they cannot do without.
+
+#![allow(clippy::expect_used, reason = "tests")]
+
+use std::{
+    os::unix::fs::chown,
+    path::Path,
+    process::{Command, Output},
+};
+
+use headwater_integration_tests::{Nginx, Program, Store, reachable, run};
+use serde_json::Value;
+
+/// No user of this machine, and a group that owns nothing else.
+const UID: u32 = 64_995;
+const GID: u32 = 64_994;
+
+fn nginx() -> Nginx {
+    Nginx::start("location / { return 200 fine; }")
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A command with a child that leaves its session and one several generations down.
+fn script(url: &str) -> String {
+    let ask = |path: &str| format!("curl -s -o /dev/null {url}/{path}");
+    format!(
+        "id -u; {}; (setsid {}); sh -c \"sh -c '{}; true'; true\"; exit 7",
+        ask("mine"),
+        ask("child"),
+        ask("deep")
+    )
+}
+
+/// What a summary tells of the command above, which nobody else's exchanges are in.
+fn check_summary(output: &Output, file: &Path) {
+    let told = told(output);
+    assert_eq!(output.status.code(), Some(7), "{told}");
+    assert_eq!(output.stdout, format!("{UID}\n").as_bytes(), "{told}");
+    let text = std::fs::read_to_string(file).expect("a summary");
+    let summary: Value = serde_json::from_str(&text).expect("JSON");
+    let rows = summary["exchanges"].as_array().expect("exchanges");
+    let mut paths: Vec<_> = rows.iter().map(|row| row["url_path"].clone()).collect();
+    paths.sort_by_key(Value::to_string);
+    assert_eq!(paths, ["/child", "/deep", "/mine"], "{summary:#}");
+    assert!(told.contains("3 exchanges, 0 failed"), "{told}");
+    // This user cannot make a cgroup at the root of the tree, and what that costs is said.
+    let not_counted = summary["not_counted"].to_string();
+    assert!(not_counted.contains("no cgroup could be made"), "{told}");
+    assert!(told.contains("not counted: "), "{told}");
+}
+
+/// Somebody else who asks all the time.
+fn somebody(nginx: &Nginx) -> Program {
+    let script = format!(
+        "while :; do curl -s -o /dev/null {}/somebody; echo asked; done",
+        nginx.url()
+    );
+    let program = Program::start(Command::new("sh").args(["-c", &script]));
+    program.await_line("asked");
+    program
+}
+
+#[test]
+fn run_uses_a_recorder_of_roots() {
+    let (store, nginx) = (Store::new(), nginx());
+    let folder = store.scratch().file("own");
+    std::fs::create_dir(&folder).expect("a folder");
+    chown(&folder, Some(UID), Some(GID)).expect("the user's folder");
+    let recorder = store.record(&["--group", &GID.to_string()]);
+    let somebody = somebody(&nginx);
+    let file = folder.join("summary.json");
+    let json = file.to_string_lossy();
+    let script = script(&nginx.url());
+    let command = ["run", "--json", &json, "--", "sh", "-c", &script];
+    check_summary(&run(&mut store.command_as(UID, GID, &command)), &file);
+    // A mistake is one whoever records, and nothing is run after it.
+    let done = folder.join("done");
+    let json = folder.join("no/such");
+    let [done, json] = [&done, &json].map(|path| path.to_string_lossy().into_owned());
+    let mistaken = ["run", "--cap", "x", "--json", &json, "--", "touch", &done];
+    let output = run(&mut store.command_as(UID, GID, &mistaken));
+    let words = told(&output);
+    assert_eq!(output.status.code(), Some(64), "{words}");
+    assert!(
+        words.contains("--cap") && words.contains("--json"),
+        "{words}"
+    );
+    // Whom the store is not for is told so, and how to be let in.
+    let refused = ["run", "--", "touch", &done];
+    let output = run(&mut store.command_as(UID, GID + 1, &refused));
+    let words = told(&output);
+    assert_eq!(output.status.code(), Some(77), "{words}");
+    for part in ["may not read it", "Join the group", "with sudo"] {
+        assert!(words.contains(part), "{words}");
+    }
+    assert!(!Path::new(&done).exists(), "the command was not run");
+    somebody.end("TERM");
+    assert!(recorder.end("INT").0.success());
+}
+
+/// In a mount namespace of the test's own the system's folder is empty, and goes with it.
+#[test]
+fn the_systems_store_is_found_where_none_is_named() {
+    let (store, nginx) = (Store::new(), nginx());
+    let program = reachable(store.scratch());
+    let program = program.to_string_lossy();
+    let record = format!("mount -t tmpfs none /var/lib && exec {program} record --group {GID}");
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", &record]);
+    let unnamed = |command: &mut Command| {
+        for variable in ["HEADWATER_DB", "SUDO_UID", "SUDO_GID"] {
+            command.env_remove(variable);
+        }
+    };
+    unnamed(&mut command);
+    let recorder = Program::start(&mut command);
+    let line = recorder.await_line("(probes attached)");
+    assert!(line.contains("/var/lib/headwater/headwater.db"), "{line}");
+    let file = store.scratch().write("summary.json", "");
+    chown(&file, Some(UID), Some(GID)).expect("the user's file");
+    let mut command = Command::new("nsenter");
+    command.args(["--mount", "--target", &recorder.pid().to_string()]);
+    command.args(["setpriv", "--reuid", &UID.to_string()]);
+    command.args(["--regid", &GID.to_string(), "--clear-groups", &program]);
+    command.args(["run", "--json", &file.to_string_lossy(), "--", "sh", "-c"]);
+    unnamed(&mut command);
+    check_summary(&run(command.arg(script(&nginx.url()))), &file);
+    assert!(recorder.end("INT").0.success());
+}
+
+#[test]
+fn what_is_missing_is_named_with_how_to_get_it() {
+    let store = Store::new();
+    for question in [&["record"][..], &["up"], &["run", "--", "true"]] {
+        let output = run(&mut store.command_as(UID, GID, question));
+        let words = told(&output);
+        assert_eq!(output.status.code(), Some(77), "{question:?}: {words}");
+        for part in [
+            "CAP_BPF",
+            "CAP_NET_ADMIN",
+            "CAP_PERFMON",
+            "with sudo",
+            "sudo setcap cap_bpf,",
+        ] {
+            assert!(words.contains(part), "{question:?}: {words}");
+        }
+    }
+    // With a mistake beside it, both are told, and it is the mistake that the exit code names.
+    for question in ["record", "up"] {
+        let output = run(&mut store.command_as(UID, GID, &[question, "--cap", "x"]));
+        let words = told(&output);
+        assert_eq!(output.status.code(), Some(64), "{question}: {words}");
+        assert!(
+            words.contains("--cap") && words.contains("CAP_BPF"),
+            "{words}"
+        );
+    }
+    assert!(!store.path().exists());
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let store = Store::new();
+    let recording = [
+        ("--cap", "x"),
+        ("--ring-size", "3"),
+        ("--max-age", "7"),
+        ("--max-size", "1"),
+        ("--group", "no-such-group"),
+        ("--keep-header", "a b"),
+        ("--only-port", "0"),
+        ("--except-port", "z"),
+    ];
+    let serving = [
+        ("--listen", "nowhere"),
+        ("--allowed-host", "a b"),
+        ("--allowed-origin", "tools.example"),
+        ("--token-file", "/no/such/token"),
+    ];
+    let both = [&recording[..], &serving[..]].concat();
+    let replaying = [recording[4], recording[5]];
+    let running = [&recording[..], &[("--json", "/no/such/file")]].concat();
+    for (subcommand, given, rest) in [
+        ("record", &recording[..], &[][..]),
+        ("up", &both, &[]),
+        ("serve", &serving, &[]),
+        ("run", &running, &["--", "true"]),
+        ("replay", &replaying, &["/no/such.pcap", "/none.pcap"]),
+    ] {
+        let options = given.iter().flat_map(|(option, value)| [*option, value]);
+        let mut arguments = vec![subcommand];
+        arguments.extend(options.chain(rest.iter().copied()));
+        let output = run(&mut store.command(&arguments));
+        let words = told(&output);
+        assert_eq!(output.status.code(), Some(64), "{subcommand}: {words}");
+        for (option, _) in given {
+            let lines = words.lines().filter(|line| line.contains(option)).count();
+            assert_eq!(lines, 1, "{subcommand} {option}: {words}");
+        }
+        for file in rest.iter().filter(|word| word.starts_with('/')) {
+            assert!(words.contains(file), "{subcommand} {file}: {words}");
+        }
+    }
+    assert!(!store.path().exists());
+}
