@@ -11,7 +11,7 @@ use aya_ebpf::{
 };
 use headwater_schema::{
     flow::counter,
-    record::{DatagramRecord, TurnRecord},
+    record::{DatagramRecord, SynRecord, TurnRecord},
 };
 
 use crate::counters::count;
@@ -54,6 +54,14 @@ impl Copying for DatagramRecord {
     fn captured(&mut self, bytes: u32) {
         self.captured = bytes;
         self.header.length = Self::SIZE as u32 + bytes;
+    }
+}
+
+impl Copying for SynRecord {
+    #[inline(always)]
+    fn captured(&mut self, bytes: u32) {
+        self.captured = bytes;
+        self.end.header.length = Self::SIZE as u32 + bytes;
     }
 }
 

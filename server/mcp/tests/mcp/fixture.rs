@@ -22,7 +22,7 @@ const ROWS: &str =
      INSERT INTO process VALUES (1, 1, 100, 5, 'nginx', '/usr/sbin/nginx', 'nginx -g', '/system.slice', NULL, '1', 1, 0, NULL, NULL, NULL),
      (2, 1, 4242, 5, 'curl', '/usr/bin/curl', 'curl http://h/', '/user.slice', NULL, '4200,77,1', 2, 0, 2000000000, NULL, 9);
      INSERT INTO connection VALUES (1, 1, 0, NULL, 'open', 0, 'http', '127.0.0.1', 40000, NULL, NULL, 1, 9, 2,
-     'socket_lock', 2, '127.0.0.1', 80, NULL, NULL, 1, 9, 1, 'proc', 1, 10, 20, 0)";
+     'socket_lock', 2, '127.0.0.1', 80, NULL, NULL, 1, 9, 1, 'proc', 1, 10, 20, 0, NULL, NULL)";
 
 pub(crate) const SECOND: i64 = 1_000_000_000;
 
