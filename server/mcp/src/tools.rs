@@ -1,6 +1,7 @@
 //! The tools: one file each, and this list of them.
 
 mod find_errors;
+mod get_connection;
 mod get_exchange;
 mod list_services;
 mod search_dns;
@@ -87,6 +88,8 @@ pub struct Asking<'a> {
 pub enum Tool {
     /// `find_errors`
     FindErrors,
+    /// `get_connection`
+    GetConnection,
     /// `get_exchange`
     GetExchange,
     /// `list_services`
@@ -101,8 +104,9 @@ pub enum Tool {
 
 impl Tool {
     /// All of them, in the order of their names.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::FindErrors,
+        Self::GetConnection,
         Self::GetExchange,
         Self::ListServices,
         Self::SearchDns,
@@ -113,6 +117,7 @@ impl Tool {
     pub(crate) fn declaration(self) -> &'static Declaration {
         match self {
             Self::FindErrors => &find_errors::DECLARATION,
+            Self::GetConnection => &get_connection::DECLARATION,
             Self::GetExchange => &get_exchange::DECLARATION,
             Self::ListServices => &list_services::DECLARATION,
             Self::SearchDns => &search_dns::DECLARATION,
@@ -168,6 +173,7 @@ impl Tool {
         let arguments = Arguments::check(self.parameters(), given).map_err(ToolError::Steer)?;
         match self {
             Self::FindErrors => find_errors::answer(&arguments, asking).await,
+            Self::GetConnection => get_connection::answer(&arguments, asking).await,
             Self::GetExchange => get_exchange::answer(&arguments, asking).await,
             Self::ListServices => list_services::answer(&arguments, asking).await,
             Self::SearchDns => search_dns::answer(&arguments, asking).await,

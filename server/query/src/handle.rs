@@ -15,9 +15,9 @@ use crate::open::{Opened, open};
 use crate::snapshot::{Attempt, Snapshot};
 use crate::unopened::Unopened;
 use crate::{
-    Answer, DnsQuery, DnsRow, ErrorGroup, ErrorsQuery, ExchangeDetail, ExchangeRow, HeaderPage,
-    SearchQuery, ServiceCall, ServicesQuery, Status, count, dns, errors, exchange, recorder,
-    search, services, status,
+    Answer, ConnectionDetail, DnsQuery, DnsRow, ErrorGroup, ErrorsQuery, ExchangeDetail,
+    ExchangeRow, HeaderPage, SearchQuery, ServiceCall, ServicesQuery, Status, connection, count,
+    dns, errors, exchange, recorder, search, services, status,
 };
 
 /// Why a question has no answer. The text is made by Headwater: no captured text is in it.
@@ -49,7 +49,7 @@ pub enum QueryError {
     Foreign {
         /// The id as given (checked to be of id characters).
         id: String,
-        /// `x_` and this store's tag.
+        /// The kind of id and this store's tag.
         prefix: String,
     },
     /// The store cannot be read: missing, not readable, newer.
@@ -174,6 +174,18 @@ impl Store {
         cancel: &CancellationToken,
     ) -> Result<Answer<ExchangeDetail>, QueryError> {
         ask!(self, cancel, snapshot => exchange::answer(&mut snapshot, id))
+    }
+    /// One connection in full, by its printable id; of its exchanges at most `most` one by one.
+    ///
+    /// # Errors
+    /// See `QueryError`.
+    pub async fn connection(
+        &self,
+        id: &str,
+        most: usize,
+        cancel: &CancellationToken,
+    ) -> Result<Answer<ConnectionDetail>, QueryError> {
+        ask!(self, cancel, snapshot => connection::answer(&mut snapshot, id, most))
     }
     /// One header's whole value, from `offset`, at most `max_bytes` of it; `next_cursor` says where it goes on.
     ///

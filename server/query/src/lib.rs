@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 mod answer;
+mod connection;
 mod count;
 mod coverage;
 mod cursor;
@@ -32,6 +33,7 @@ mod unopened;
 mod window;
 
 pub use answer::{Answer, CoverageItem, Emptiness, Recorder, Window};
+pub use connection::{ConnectionDetail, Element, StoryLine};
 pub use dns::{DnsQuery, DnsRow};
 pub use errors::{ErrorGroup, ErrorsQuery};
 pub use exchange::{

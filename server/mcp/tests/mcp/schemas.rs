@@ -100,6 +100,7 @@ fn arguments_have_the_same_names_and_meaning_everywhere() {
         let names: Vec<&str> = tool.parameters().iter().map(|p| p.name).collect();
         let (common, own): (&[&str], &[&str]) = match tool {
             Tool::FindErrors => (&window, &["without_client_errors"]),
+            Tool::GetConnection => (&["id", "detail", "max_tokens"], &[]),
             Tool::GetExchange => (&["id", "cursor", "detail", "max_tokens"], &["header"]),
             Tool::ListServices => (&window, &["by_route"]),
             Tool::SearchDns => (&window, &["peer", "name", "type", "rcode", "outcome", "id"]),
