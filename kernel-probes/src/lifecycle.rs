@@ -2,18 +2,19 @@
 
 use aya_ebpf::{
     EbpfContext,
-    helpers::generated::{bpf_ktime_get_boot_ns, bpf_skb_cgroup_id},
+    helpers::generated::{bpf_get_socket_cookie, bpf_ktime_get_boot_ns, bpf_skb_cgroup_id},
     programs::{RawTracePointContext, SkBuffContext},
 };
 use headwater_schema::record::{
-    EndRecord, Header, SocketRecord, VERSION, direction, kind, owned, tcp_flag,
+    EndRecord, Header, SYN_HEADERS, SocketRecord, SynRecord, VERSION, direction, kind, owned,
+    tcp_flag,
 };
 
 use crate::{
     flow,
     owner::{self, Seen},
-    packet::{Packet, interface, zero},
-    ring, settings, task,
+    packet::{Packet, interface, load, zero},
+    ring, settings, task, turn,
 };
 
 /// TCP_CLOSE of include/net/tcp_states.h.
@@ -24,12 +25,11 @@ const TCP_LISTEN: i32 = 10;
 /// A SYN, FIN or RST.
 #[inline(always)]
 pub fn boundary(ctx: &SkBuffContext, packet: &Packet) {
-    let what = if packet.flags & tcp_flag::SYN != 0 {
-        kind::SYN
-    } else {
-        kind::CLOSE
-    };
-    report(ctx, packet, what);
+    if packet.flags & tcp_flag::SYN == 0 {
+        report(ctx, packet, kind::CLOSE);
+        return;
+    }
+    synchronised(ctx, packet);
     let opening = packet.flags & (tcp_flag::SYN | tcp_flag::ACK) == tcp_flag::SYN;
     if opening && packet.direction == direction::EGRESS {
         // connect() sends the first SYN with the socket's lock held: an owner even for attempts that never carry payload.
@@ -47,8 +47,32 @@ pub fn opened(ctx: &SkBuffContext, packet: &Packet) -> bool {
     report(ctx, packet, kind::OPEN)
 }
 
+/// A SYN or SYN-ACK, with its headers: their options are read where there is room for it.
+#[inline(always)]
+fn synchronised(ctx: &SkBuffContext, packet: &Packet) {
+    let record = SynRecord {
+        end: told(ctx, packet, kind::SYN),
+        captured: 0,
+        reserved: 0,
+    };
+    let length = turn::smaller(ctx.len(), SYN_HEADERS);
+    ring::copy::<_, { SYN_HEADERS as usize }>(ctx, 0, length, record);
+}
+
 #[inline(always)]
 fn report(ctx: &SkBuffContext, packet: &Packet, what: u16) -> bool {
+    let record = told(ctx, packet, what);
+    let Some(mut entry) = ring::reserve::<EndRecord>() else {
+        return false;
+    };
+    // SAFETY: the reserved room is of this type.
+    unsafe { ring::place(&mut entry).write(record) };
+    ring::submit(entry);
+    true
+}
+
+#[inline(always)]
+fn told(ctx: &SkBuffContext, packet: &Packet, what: u16) -> EndRecord {
     let egress = packet.direction == direction::EGRESS;
     let (mut offset, mut last_ns) = (zero(), zero());
     if what == kind::CLOSE
@@ -65,7 +89,7 @@ fn report(ctx: &SkBuffContext, packet: &Packet, what: u16) -> bool {
     let netns = task::netns(task::socket(ctx));
     // SAFETY: a helper without side effects on this context.
     let cgroup_id = unsafe { bpf_skb_cgroup_id(ctx.as_ptr().cast()) };
-    let record = EndRecord {
+    EndRecord {
         header: Header {
             kind: what,
             version: VERSION,
@@ -104,14 +128,20 @@ fn report(ctx: &SkBuffContext, packet: &Packet, what: u16) -> bool {
         ack: packet.ack,
         offset,
         last_ns,
-    };
-    let Some(mut entry) = ring::reserve::<EndRecord>() else {
-        return false;
-    };
-    // SAFETY: the reserved room is of this type.
-    unsafe { ring::place(&mut entry).write(record) };
-    ring::submit(entry);
-    true
+        ip: load(ctx, 0).unwrap_or(zero().to_ne_bytes()),
+    }
+}
+
+/// A packet without payload that offers no window. Rare, so that it may look for its flow.
+#[inline(always)]
+pub fn closed_window(ctx: &SkBuffContext, way: u8) {
+    // SAFETY: a helper without side effects on this context.
+    let cookie = unsafe { bpf_get_socket_cookie(ctx.as_ptr()) };
+    // A receiver that has nothing to say has no flow as yet.
+    if let Some(state) = flow::find_or_make(cookie) {
+        let side = flow::side(state, way);
+        side.zero_windows = side.zero_windows.wrapping_add(1);
+    }
 }
 
 /// `inet_sock_set_state(sk, oldstate, newstate)`.
@@ -148,6 +178,29 @@ pub fn state_changed(ctx: &RawTracePointContext) {
         ingress_offset: 0,
         ingress_last_ns: 0,
         retransmits: 0,
+        egress_zero_windows: 0,
+        ingress_zero_windows: 0,
+        ingress_marked: 0,
+        known: settings::socket_known(),
+        soft_error: task::read(socket, settings::sock_err_soft()),
+        bytes_acked: task::read(socket, settings::tcp_bytes_acked()),
+        bytes_received: task::read(socket, settings::tcp_bytes_received()),
+        bytes_retrans: task::read(socket, settings::tcp_bytes_retrans()),
+        srtt_us: task::read(socket, settings::tcp_srtt()),
+        rtt_min_us: task::read(socket, settings::tcp_rtt_min()),
+        total_retrans: task::read(socket, settings::tcp_total_retrans()),
+        segs_in: task::read(socket, settings::tcp_segs_in()),
+        segs_out: task::read(socket, settings::tcp_segs_out()),
+        data_segs_in: task::read(socket, settings::tcp_data_segs_in()),
+        data_segs_out: task::read(socket, settings::tcp_data_segs_out()),
+        rcv_ooopack: task::read(socket, settings::tcp_rcv_ooopack()),
+        dsack_dups: task::read(socket, settings::tcp_dsack_dups()),
+        reord_seen: task::read(socket, settings::tcp_reord_seen()),
+        delivered_ce: task::read(socket, settings::tcp_delivered_ce()),
+        mss_cache: task::read(socket, settings::tcp_mss_cache()),
+        rx_opt: task::read(socket, settings::tcp_rx_opt()),
+        ecn_flags: task::read(socket, settings::tcp_ecn_flags()),
+        icsk_retransmits: task::read(socket, settings::icsk_retransmits()),
         reserved: 0,
     };
     if let Some(state) = flow::find(cookie) {
@@ -156,6 +209,9 @@ pub fn state_changed(ctx: &RawTracePointContext) {
         record.ingress_offset = state.directions[1].bytes;
         record.ingress_last_ns = state.directions[1].last_ns;
         record.retransmits = state.directions[0].retransmits;
+        record.egress_zero_windows = state.directions[0].zero_windows;
+        record.ingress_zero_windows = state.directions[1].zero_windows;
+        record.ingress_marked = state.directions[1].marked;
     }
     // SAFETY: the reserved room is of this type.
     unsafe { ring::place(&mut entry).write(record) };

@@ -29,6 +29,10 @@ pub struct Packet {
     pub flags: u8,
     pub ttl: u8,
     pub direction: u8,
+    /// Congestion Experienced: both bits of ECN (RFC 3168, section 5).
+    pub marked: bool,
+    /// It offers no window.
+    pub closed_window: bool,
 }
 
 /// Interface index of a packet.
@@ -111,6 +115,13 @@ fn parse(ctx: &SkBuffContext, direction: u8) -> Option<Packet> {
         flags: 0,
         ttl: 0,
         direction,
+        // The type of service of IPv4; of IPv6's traffic class the bits that stand in the second byte.
+        marked: if start[0] >> 4 == 4 {
+            start[1] & 0x03 == 0x03
+        } else {
+            start[1] & 0x30 == 0x30
+        },
+        closed_window: false,
     };
     let tcp_at = if packet.family == 4 {
         ipv4(&start, &mut packet)
@@ -133,9 +144,13 @@ fn parse(ctx: &SkBuffContext, direction: u8) -> Option<Packet> {
     packet.payload_at = tcp_at + u32::from(tcp[12] >> 4) * 4;
     // Never from the IP length: packets on the loopback device pass 64 KiB, where that field is 0.
     packet.payload_length = ctx.len().saturating_sub(packet.payload_at);
+    packet.closed_window = tcp[14] | tcp[15] == 0;
     if packet.payload_length == 0
         && packet.flags & (tcp_flag::SYN | tcp_flag::RST | tcp_flag::FIN) == 0
     {
+        if packet.closed_window {
+            lifecycle::closed_window(ctx, direction);
+        }
         return None;
     }
     // SAFETY: helpers without side effects on this context.

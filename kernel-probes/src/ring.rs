@@ -11,7 +11,7 @@ use aya_ebpf::{
 };
 use headwater_schema::{
     flow::counter,
-    record::{DatagramRecord, HeadersRecord, TurnRecord},
+    record::{DatagramRecord, HeadersRecord, SynRecord, TurnRecord},
 };
 
 use crate::counters::count;
@@ -62,6 +62,14 @@ impl Copying for HeadersRecord {
     fn captured(&mut self, bytes: u32) {
         self.captured = bytes;
         self.header.length = Self::SIZE as u32 + bytes;
+    }
+}
+
+impl Copying for SynRecord {
+    #[inline(always)]
+    fn captured(&mut self, bytes: u32) {
+        self.captured = bytes;
+        self.end.header.length = Self::SIZE as u32 + bytes;
     }
 }
 

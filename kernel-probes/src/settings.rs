@@ -42,6 +42,46 @@ settings! {
     SOCK_OWNED / sock_owned: u32 = 0;
     /// `sock.sk_err`
     SOCK_ERR / sock_err: u32 = 0;
+    /// `sock.sk_err_soft`
+    SOCK_ERR_SOFT / sock_err_soft: u32 = 0;
+    /// `inet_connection_sock.icsk_retransmits`
+    ICSK_RETRANSMITS / icsk_retransmits: u32 = 0;
+    /// `tcp_sock.bytes_acked`
+    TCP_BYTES_ACKED / tcp_bytes_acked: u32 = 0;
+    /// `tcp_sock.bytes_received`
+    TCP_BYTES_RECEIVED / tcp_bytes_received: u32 = 0;
+    /// `tcp_sock.bytes_retrans`
+    TCP_BYTES_RETRANS / tcp_bytes_retrans: u32 = 0;
+    /// `tcp_sock.srtt_us`
+    TCP_SRTT / tcp_srtt: u32 = 0;
+    /// The value of the first sample of `tcp_sock.rtt_min`
+    TCP_RTT_MIN / tcp_rtt_min: u32 = 0;
+    /// `tcp_sock.total_retrans`
+    TCP_TOTAL_RETRANS / tcp_total_retrans: u32 = 0;
+    /// `tcp_sock.segs_in`
+    TCP_SEGS_IN / tcp_segs_in: u32 = 0;
+    /// `tcp_sock.segs_out`
+    TCP_SEGS_OUT / tcp_segs_out: u32 = 0;
+    /// `tcp_sock.data_segs_in`
+    TCP_DATA_SEGS_IN / tcp_data_segs_in: u32 = 0;
+    /// `tcp_sock.data_segs_out`
+    TCP_DATA_SEGS_OUT / tcp_data_segs_out: u32 = 0;
+    /// `tcp_sock.rcv_ooopack`
+    TCP_RCV_OOOPACK / tcp_rcv_ooopack: u32 = 0;
+    /// `tcp_sock.dsack_dups`
+    TCP_DSACK_DUPS / tcp_dsack_dups: u32 = 0;
+    /// `tcp_sock.reord_seen`
+    TCP_REORD_SEEN / tcp_reord_seen: u32 = 0;
+    /// `tcp_sock.delivered_ce`
+    TCP_DELIVERED_CE / tcp_delivered_ce: u32 = 0;
+    /// `tcp_sock.mss_cache`
+    TCP_MSS_CACHE / tcp_mss_cache: u32 = 0;
+    /// `tcp_sock.rx_opt.saw_tstamp`
+    TCP_RX_OPT / tcp_rx_opt: u32 = 0;
+    /// `tcp_sock.ecn_flags`
+    TCP_ECN_FLAGS / tcp_ecn_flags: u32 = 0;
+    /// Which of the fields of a socket this kernel has: bits of `record::socket_field`.
+    SOCKET_KNOWN / socket_known: u32 = 0;
     /// `sock.__sk_common.skc_cookie`
     SOCK_COOKIE / sock_cookie: u32 = 0;
     /// `sock.__sk_common.skc_net`

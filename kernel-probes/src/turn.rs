@@ -39,6 +39,12 @@ pub fn payload(ctx: &SkBuffContext, packet: &Packet) {
         owner::learn(ctx, packet, state, tgid, tid, lock);
     }
     let side = flow::side(state, packet.direction);
+    if packet.marked {
+        side.marked = side.marked.wrapping_add(1);
+    }
+    if packet.closed_window {
+        side.zero_windows = side.zero_windows.wrapping_add(1);
+    }
     let Some(step) = advance(side, packet) else {
         return;
     };

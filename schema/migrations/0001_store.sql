@@ -62,7 +62,7 @@ CREATE TABLE connection (
     run_id           INTEGER NOT NULL,
     start_ns         INTEGER NOT NULL,
     end_ns           INTEGER,
-    close_reason     TEXT NOT NULL,         -- open | fin | client_reset | server_reset | refused | timed_out | unreachable | unknown
+    close_reason     TEXT NOT NULL,         -- open | fin | client_reset | server_reset | refused | timed_out | unreachable | gave_up | unknown
     joined_midstream INTEGER NOT NULL,
     network_protocol_name TEXT,
     client_address      TEXT NOT NULL,
@@ -85,9 +85,24 @@ CREATE TABLE connection (
     server_service_id   INTEGER NOT NULL,
     client_bytes     INTEGER NOT NULL,
     server_bytes     INTEGER NOT NULL,
-    retransmits      INTEGER NOT NULL
+    retransmits      INTEGER NOT NULL,
+    client_tcp       TEXT,                  -- what the headers of the client's packets said: numbers with commas
+                                            -- (headwater_pack::numbers); times are after start_ns:
+                                            -- of its first packet flags (1 seen as it arrived, 2 + 4 * don't fragment), interface,
+                                            -- hop limit, traffic class, flow label, extension headers (1 hop-by-hop 2 routing
+                                            -- 4 fragment 8 destination options 16 authentication); of its SYN or SYN-ACK time, flags
+                                            -- (1 ECE 2 CWR 4 SACK-permitted 8 timestamps 16 malformed), window, MSS, window scale,
+                                            -- bytes of the Fast Open cookie, kinds of four other options (a byte each); how often
+                                            -- that was sent again, first payload, FIN, RST; packets, retransmissions, out of order,
+                                            -- duplicates, zero windows, keep-alives, Congestion Experienced, resets; of its socket,
+                                            -- as of include/linux/tcp.h, when it was closed, the state that it left, sk_err,
+                                            -- sk_err_soft, bytes_acked, bytes_received, bytes_retrans, srtt_us, rtt_min,
+                                            -- total_retrans, segs_in, segs_out, data_segs_in, data_segs_out, rcv_ooopack, dsack_dups,
+                                            -- reord_seen, delivered_ce, mss_cache, what was negotiated (1 timestamps 2 window
+                                            -- scaling 4 SACK), ECN, icsk_retransmits
+    server_tcp       TEXT                   -- of the server's
 );
-CREATE INDEX connection_failed ON connection (start_ns) WHERE close_reason IN ('refused', 'timed_out', 'unreachable');
+CREATE INDEX connection_failed ON connection (start_ns) WHERE close_reason IN ('refused', 'timed_out', 'unreachable', 'gave_up');
 
 -- The name that a connection's server was found by: the newest DNS answer with its address before the connection began.
 CREATE TABLE connection_resolution (

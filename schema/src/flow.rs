@@ -32,6 +32,10 @@ pub struct DirectionState {
     pub payload_at: u32,
     /// The packet's acknowledgement number, for the same.
     pub walk_ack: u32,
+    /// Packets that offered no window (RFC 9293, section 3.8.6.1).
+    pub zero_windows: u32,
+    /// Packets with payload that were marked: Congestion Experienced (RFC 3168, section 5).
+    pub marked: u32,
     /// Those bytes of a header (RFC 9113 section 4.1: nine in all; RFC 6455 section 5.2: at most 14); the rest is room that a bound of the verifier's wants.
     pub header: [u8; 32],
 }
@@ -72,8 +76,8 @@ pub struct FlowState {
     pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<DirectionState>() == 96);
-const _: () = assert!(size_of::<FlowState>() == 200);
+const _: () = assert!(size_of::<DirectionState>() == 104);
+const _: () = assert!(size_of::<FlowState>() == 216);
 
 impl FlowState {
     /// A flow of which nothing is known.
@@ -93,6 +97,8 @@ impl FlowState {
             walk_at: 0,
             payload_at: 0,
             walk_ack: 0,
+            zero_windows: 0,
+            marked: 0,
             header: [0; 32],
         };
         Self {

@@ -7,11 +7,11 @@
 //! Invariant: no implicit padding (the size assertions and the cut-point tests hold that).
 
 /// Version of this layout; a reader refuses records of another.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// What a record tells. The value of `Header::kind`.
 pub mod kind {
-    /// A SYN or SYN-ACK was seen: `EndRecord`. A SYN-ACK carries the listener's cookie.
+    /// A SYN or SYN-ACK was seen: `SynRecord` and the copied headers. A SYN-ACK carries the listener's cookie.
     pub const SYN: u16 = 1;
     /// First payload packet of one direction of a flow: `EndRecord`, before its `TURN`.
     pub const OPEN: u16 = 2;
@@ -77,6 +77,61 @@ pub mod place {
     pub const WEBSOCKET_FRAME: u8 = 4;
     /// WebSocket: they go on with a frame.
     pub const IN_WEBSOCKET_FRAME: u8 = 5;
+}
+
+/// Bits of `SocketRecord::known`, one for each field that is read by its place in the kernel's structures.
+pub mod socket_field {
+    /// `soft_error`
+    pub const SOFT_ERROR: u32 = 1;
+    /// `bytes_acked`
+    pub const BYTES_ACKED: u32 = 1 << 1;
+    /// `bytes_received`
+    pub const BYTES_RECEIVED: u32 = 1 << 2;
+    /// `bytes_retrans`
+    pub const BYTES_RETRANS: u32 = 1 << 3;
+    /// `srtt_us`
+    pub const SRTT: u32 = 1 << 4;
+    /// `rtt_min_us`
+    pub const RTT_MIN: u32 = 1 << 5;
+    /// `total_retrans`
+    pub const TOTAL_RETRANS: u32 = 1 << 6;
+    /// `segs_in`
+    pub const SEGS_IN: u32 = 1 << 7;
+    /// `segs_out`
+    pub const SEGS_OUT: u32 = 1 << 8;
+    /// `data_segs_in`
+    pub const DATA_SEGS_IN: u32 = 1 << 9;
+    /// `data_segs_out`
+    pub const DATA_SEGS_OUT: u32 = 1 << 10;
+    /// `rcv_ooopack`
+    pub const RCV_OOOPACK: u32 = 1 << 11;
+    /// `dsack_dups`
+    pub const DSACK_DUPS: u32 = 1 << 12;
+    /// `reord_seen`
+    pub const REORD_SEEN: u32 = 1 << 13;
+    /// `delivered_ce`
+    pub const DELIVERED_CE: u32 = 1 << 14;
+    /// `mss_cache`
+    pub const MSS_CACHE: u32 = 1 << 15;
+    /// `rx_opt`
+    pub const RX_OPT: u32 = 1 << 16;
+    /// `ecn_flags`
+    pub const ECN_FLAGS: u32 = 1 << 17;
+    /// `icsk_retransmits`
+    pub const ICSK_RETRANSMITS: u32 = 1 << 18;
+    /// `error`, without which the end of a socket does not say why.
+    pub const ERROR: u32 = 1 << 19;
+}
+
+/// Bits of `SocketRecord::rx_opt`: what both ends agreed on in their handshake (struct tcp_options_received, the same since
+/// Linux 4.11; on a machine whose bit fields begin with the lowest bit).
+pub mod negotiated {
+    /// Timestamps (RFC 7323).
+    pub const TIMESTAMPS: u16 = 1 << 1;
+    /// Window scaling (RFC 7323).
+    pub const WINDOW_SCALE: u16 = 1 << 3;
+    /// Selective acknowledgements (RFC 2018): any of three bits.
+    pub const SACK: u16 = 7 << 4;
 }
 
 /// Flags of TCP (RFC 9293, section 3.1) as they stand in the header.
@@ -195,8 +250,8 @@ record! {
 }
 
 record! {
-    /// One end of a connection and the packet that told of it: `SYN`, `OPEN`, `CLOSE`.
-    EndRecord, 104 {
+    /// One end of a connection and the packet that told of it: `OPEN`, `CLOSE`, and the front of `SYN`.
+    EndRecord, 112 {
         /// Front.
         header: Header,
         /// Address of the socket; IPv4 in the first four bytes.
@@ -229,6 +284,21 @@ record! {
         offset: u64,
         /// When the last payload byte of this direction passed, `CLOSE` only; 0 when none did.
         last_ns: u64,
+        /// The first bytes of the IP header: of IPv4 the type of service and the flags (RFC 791), of IPv6 the traffic class
+        /// and the flow label (RFC 8200); zeros when they could not be read.
+        ip: [u8; 8],
+    }
+}
+
+record! {
+    /// A SYN or SYN-ACK, followed by `captured` bytes of it from the IP header on.
+    SynRecord, 120 {
+        /// What every such packet tells.
+        end: EndRecord,
+        /// Bytes copied behind this record: the headers, and what payload there is room for.
+        captured: u32,
+        /// Zero.
+        reserved: u32,
     }
 }
 
@@ -289,8 +359,8 @@ record! {
 }
 
 record! {
-    /// A socket reached TCP_CLOSE.
-    SocketRecord, 72 {
+    /// A socket reached TCP_CLOSE: what the probes counted, and what the kernel kept of it (include/linux/tcp.h).
+    SocketRecord, 168 {
         /// Front.
         header: Header,
         /// `sk_err`: the errno that ended it, 0 when none did.
@@ -305,8 +375,54 @@ record! {
         ingress_offset: u64,
         /// When the last of them passed.
         ingress_last_ns: u64,
-        /// Packets sent again.
+        /// Packets sent again, as the probes counted them.
         retransmits: u32,
+        /// Packets sent that offered no window.
+        egress_zero_windows: u32,
+        /// Packets received that offered none (0 on the loopback device).
+        ingress_zero_windows: u32,
+        /// Packets with payload that were received with Congestion Experienced.
+        ingress_marked: u32,
+        /// Which of the fields below this kernel has: bits of `socket_field`.
+        known: u32,
+        /// `sk_err_soft`: an error that did not end it at once, as one told by ICMP.
+        soft_error: u32,
+        /// `bytes_acked`
+        bytes_acked: u64,
+        /// `bytes_received`
+        bytes_received: u64,
+        /// `bytes_retrans`
+        bytes_retrans: u64,
+        /// `srtt_us`: eight times the smoothed round trip, in microseconds.
+        srtt_us: u32,
+        /// `rtt_min`: the least round trip of the last minutes, in microseconds.
+        rtt_min_us: u32,
+        /// `total_retrans`
+        total_retrans: u32,
+        /// `segs_in`
+        segs_in: u32,
+        /// `segs_out`
+        segs_out: u32,
+        /// `data_segs_in`
+        data_segs_in: u32,
+        /// `data_segs_out`
+        data_segs_out: u32,
+        /// `rcv_ooopack`: segments that came out of order.
+        rcv_ooopack: u32,
+        /// `dsack_dups`: segments that the peer said it had twice.
+        dsack_dups: u32,
+        /// `reord_seen`: how often the peer's acknowledgements showed that segments had changed places.
+        reord_seen: u32,
+        /// `delivered_ce`: segments that the peer said were marked.
+        delivered_ce: u32,
+        /// `mss_cache`: the segment size in use.
+        mss_cache: u32,
+        /// `rx_opt` from `saw_tstamp` on: bits of `negotiated`.
+        rx_opt: u16,
+        /// `ecn_flags`: its lowest bit says that ECN was negotiated.
+        ecn_flags: u8,
+        /// `icsk_retransmits`: how often the oldest segment was sent again without an answer; of an attempt, its SYN.
+        icsk_retransmits: u8,
         /// Zero.
         reserved: u32,
     }
@@ -425,6 +541,10 @@ pub const EXEC_PATH: usize = 256;
 pub const EXEC_ARGUMENTS: usize = 1024;
 /// The largest cap of copied bytes for each turn that the probes take.
 pub const MAX_CAP: u32 = 16384;
+
+/// Room for the headers behind a `SynRecord`: 60 bytes of IPv4 with options, or 40 of IPv6 and 28 of extension headers, and
+/// 60 of TCP.
+pub const SYN_HEADERS: u32 = 128;
 
 /// The most bytes copied of a datagram: more than a path with Ethernet's MTU lets through.
 pub const DATAGRAM_CAP: u32 = 2048;

@@ -47,6 +47,7 @@ impl Pipeline {
     fn new() -> Self {
         let limits = Limits {
             live: false,
+            linger_ns: 1_000_000_000,
             conversations: 3,
             head_bytes: 512,
             ..Limits::default()
@@ -165,7 +166,7 @@ impl Pipeline {
     }
 
     fn packet(&mut self, bytes: &[u8], length: u32) {
-        if let Frame::Segment(segment) = take_apart(Linktype(101), bytes, length) {
+        if let Frame::Segment(segment) = take_apart(Linktype(101), self.now_ns, bytes, length) {
             self.tracker.take(self.now_ns, &segment, &mut self.assembly);
         }
         self.collect();

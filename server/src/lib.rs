@@ -3,6 +3,7 @@
 
 #[doc(hidden)]
 pub mod fuzzing;
+mod headers;
 #[allow(
     dead_code,
     unused_imports,

@@ -3,6 +3,7 @@
 
 mod cli;
 mod clock;
+mod headers;
 mod paths;
 mod probes;
 mod record;

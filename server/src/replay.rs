@@ -3,6 +3,7 @@
 //! Owns: reading pcap and pcapng, taking packets apart, and telling the assembly of them as a probe would: each sender's
 //! packets are that sender's egress. The same file twice adds nothing (its hash is in the store). Does not reassemble.
 
+mod count;
 mod file;
 mod packet;
 mod track;

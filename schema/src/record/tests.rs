@@ -23,6 +23,7 @@ fn check<R: Copy + PartialEq + core::fmt::Debug>(
 fn every_cut_point_is_refused() {
     check(Header::SIZE, Header::decode, Header::encode);
     check(EndRecord::SIZE, EndRecord::decode, EndRecord::encode);
+    check(SynRecord::SIZE, SynRecord::decode, SynRecord::encode);
     check(TurnRecord::SIZE, TurnRecord::decode, TurnRecord::encode);
     check(OwnerRecord::SIZE, OwnerRecord::decode, OwnerRecord::encode);
     check(

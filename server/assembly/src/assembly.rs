@@ -3,6 +3,8 @@
 //! Owns: the making, joining and ending of conversations, and the events that come out. Does not parse, and does not keep
 //! time: `tick` is called by somebody with a clock.
 
+use std::collections::VecDeque;
+
 use headwater_model::{Event, Evidence, ProcessEnd};
 use headwater_redact::Redactor;
 
@@ -22,10 +24,13 @@ mod datagram;
 mod dns;
 mod give;
 mod held;
+mod linger;
+mod segments;
 mod tick;
 
 pub use crate::datagrams::UdpPassed;
 pub use datagram::UdpSocket;
+use segments::Knock;
 
 /// What bounds the assembly, and what is left out.
 #[derive(Debug, Clone)]
@@ -43,6 +48,9 @@ pub struct Limits {
     pub only_ports: Vec<u16>,
     /// Connections whose server has one of these ports are not recorded.
     pub except_ports: Vec<u16>,
+    /// How long what has ended is waited with for the last word on it: of its sockets or, in a capture file, of packets
+    /// that come late. 0 where nothing of the kind comes.
+    pub linger_ns: u64,
 }
 
 impl Limits {
@@ -62,6 +70,7 @@ impl Default for Limits {
             live: true,
             only_ports: Vec::new(),
             except_ports: Vec::new(),
+            linger_ns: 0,
         }
     }
 }
@@ -134,7 +143,9 @@ pub struct Assembly<I> {
     table: Table,
     pairing: Pairing,
     /// SYNs that came in from elsewhere, by the addresses of the end that received them.
-    knocks: std::collections::HashMap<crate::table::Addresses, u64>,
+    knocks: std::collections::HashMap<crate::table::Addresses, Knock>,
+    /// Conversations that have ended and are kept for a last word: until when, place and generation.
+    lingering: VecDeque<(u64, usize, u64)>,
     events: Vec<Event>,
     tally: Tally,
     next_connection: u64,
@@ -160,6 +171,7 @@ impl<I: Identities> Assembly<I> {
             table,
             pairing: Pairing::default(),
             knocks: std::collections::HashMap::new(),
+            lingering: VecDeque::new(),
             events: Vec::new(),
             tally: Tally::default(),
             next_connection: 0,
@@ -201,7 +213,7 @@ impl<I: Identities> Assembly<I> {
             Input::Close(end) => self.closed(end),
             Input::Datagram(datagram) => self.datagram(datagram),
             Input::DatagramOwner(owner) => self.datagram_owner(owner),
-            Input::Open(end) => self.flow(end.cookie, end.at_ns).end = Some(*end),
+            Input::Open(end) => self.opened(end),
             Input::Owner(owner) => self.owner(owner),
             Input::Socket(socket) => self.socket(socket),
             Input::Syn(end) => self.syn(end),
@@ -270,6 +282,10 @@ impl<I: Identities> Assembly<I> {
         let Some(conversation) = self.table.get_mut(place) else {
             return;
         };
+        if conversation.has_ended() {
+            // Sent again, or late: what it is part of has been told.
+            return;
+        }
         if turn.way == Way::Ingress
             && conversation
                 .parties

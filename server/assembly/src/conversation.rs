@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use headwater_model::{CloseReason, ConnectionKey, ExchangeKey, Resolution};
+use headwater_model::{CloseReason, ConnectionKey, ExchangeKey, Resolution, TcpEnd};
 use headwater_protocols::{dns, http1};
 use headwater_redact::Text;
 
@@ -34,6 +34,8 @@ pub(crate) struct Party {
     /// Payload bytes it sent, as far as told.
     pub(crate) bytes: u64,
     pub(crate) retransmits: u32,
+    /// Its header elements.
+    pub(crate) tcp: TcpEnd,
 }
 
 impl Party {
@@ -52,6 +54,7 @@ impl Party {
             finished: false,
             bytes: 0,
             retransmits: 0,
+            tcp: TcpEnd::default(),
         }
     }
 }
@@ -161,6 +164,18 @@ impl Conversation {
         self.parties.iter().all(|party| party.cookie.is_some())
     }
 
+    /// Whether it is over, and kept for a last word only.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.end_ns.is_some()
+    }
+
+    /// Whether the last word of every socket of this machine that is known has come; of none, it never comes.
+    pub(crate) fn sockets_are_closed(&self) -> bool {
+        self.parties
+            .iter()
+            .all(|party| party.cookie.is_none() || party.tcp.socket.is_some())
+    }
+
     /// Whether one of the ends is Headwater itself.
     pub(crate) fn own(&self) -> bool {
         self.parties
@@ -181,6 +196,9 @@ impl Conversation {
         }
         if self.protocol.is_none() {
             self.judge_protocol(piece.bytes);
+        }
+        if let Some(party) = self.parties.get_mut(party) {
+            party.tcp.first_payload_ns.get_or_insert(piece.at_ns);
         }
         self.with_stream(party, heads, |stream, give| stream.take(piece, give));
         self.note_bytes(party);

@@ -5,6 +5,8 @@
 
 use std::net::SocketAddr;
 
+use headwater_model::{Handshake, IpHeader, SocketStats};
+
 /// Which way a packet went, seen from the socket that the cookie names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Way {
@@ -51,6 +53,10 @@ pub struct End {
     pub offset: u64,
     /// When the last of them passed; 0 when none did.
     pub last_ns: u64,
+    /// Its IP header; `None` when it could not be read.
+    pub ip: Option<IpHeader>,
+    /// What it offers, when it is a SYN or SYN-ACK whose header could be read.
+    pub handshake: Option<Handshake>,
 }
 
 /// What the bytes of a record begin.
@@ -145,6 +151,14 @@ pub struct SocketEnd {
     pub received_last_ns: u64,
     /// Packets sent again.
     pub retransmits: u32,
+    /// Packets sent that offered no window.
+    pub sent_zero_windows: u32,
+    /// Packets received that offered none; 0 on the loopback device.
+    pub received_zero_windows: u32,
+    /// Packets received that were marked with Congestion Experienced; 0 on the loopback device.
+    pub received_marked: u32,
+    /// What the kernel kept of it.
+    pub stats: SocketStats,
 }
 
 /// Why a datagram is told.

@@ -1,6 +1,7 @@
 //! The tools: one file each, and this list of them.
 
 mod find_errors;
+mod get_connection;
 mod get_exchange;
 mod list_services;
 mod search_exchanges;
@@ -86,6 +87,8 @@ pub struct Asking<'a> {
 pub enum Tool {
     /// `find_errors`
     FindErrors,
+    /// `get_connection`
+    GetConnection,
     /// `get_exchange`
     GetExchange,
     /// `list_services`
@@ -98,8 +101,9 @@ pub enum Tool {
 
 impl Tool {
     /// All of them, in the order of their names.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::FindErrors,
+        Self::GetConnection,
         Self::GetExchange,
         Self::ListServices,
         Self::SearchExchanges,
@@ -109,6 +113,7 @@ impl Tool {
     pub(crate) fn declaration(self) -> &'static Declaration {
         match self {
             Self::FindErrors => &find_errors::DECLARATION,
+            Self::GetConnection => &get_connection::DECLARATION,
             Self::GetExchange => &get_exchange::DECLARATION,
             Self::ListServices => &list_services::DECLARATION,
             Self::SearchExchanges => &search_exchanges::DECLARATION,
@@ -163,6 +168,7 @@ impl Tool {
         let arguments = Arguments::check(self.parameters(), given).map_err(ToolError::Steer)?;
         match self {
             Self::FindErrors => find_errors::answer(&arguments, asking).await,
+            Self::GetConnection => get_connection::answer(&arguments, asking).await,
             Self::GetExchange => get_exchange::answer(&arguments, asking).await,
             Self::ListServices => list_services::answer(&arguments, asking).await,
             Self::SearchExchanges => search_exchanges::answer(&arguments, asking).await,

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{Evidence, ProcessKey, Resolution, Service};
+use crate::{Evidence, ProcessKey, Resolution, Service, TcpEnd};
 
 /// Names a connection while the recorder lives; the store gives it its lasting id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,6 +59,8 @@ pub enum CloseReason {
     TimedOut,
     /// Network or host unreachable.
     Unreachable,
+    /// The client closed its socket before its SYN was answered.
+    GaveUp,
     /// Evicted from the recorder's table or unseen until the recorder stopped.
     Unknown,
 }
@@ -88,6 +90,10 @@ pub struct Connection {
     pub server_bytes: u64,
     /// Payload retransmissions counted, both directions.
     pub retransmits: u32,
+    /// The client's header elements.
+    pub client_tcp: TcpEnd,
+    /// The server's.
+    pub server_tcp: TcpEnd,
     /// The name that its server's address was learned by, where an answer was seen.
     pub resolution: Option<Box<Resolution>>,
 }

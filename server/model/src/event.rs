@@ -48,6 +48,8 @@ impl Event {
             Self::Connection(connection) => {
                 later(&mut connection.start_ns);
                 connection.end_ns.iter_mut().for_each(later);
+                connection.client_tcp.move_later(later);
+                connection.server_tcp.move_later(later);
             }
             Self::Coverage(coverage) => {
                 later(&mut coverage.from_ns);

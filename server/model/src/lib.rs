@@ -1,6 +1,6 @@
 //! The nouns on the arrow from assembly (and the recorder's own observations) to the store.
 //!
-//! Owns: `Process`, `Service`, `ConnectionEnd`, `Connection`, `Exchange`, `DnsExchange`, `UdpFlow`, `Coverage` and the enums they are told in.
+//! Owns: `Process`, `Service`, `ConnectionEnd`, `Connection`, `TcpEnd`, `Exchange`, `DnsExchange`, `UdpFlow`, `Coverage` and the enums they are told in.
 //! All captured text in them has a type that only `headwater-redact` builds. Does not: know SQL, JSON, sockets or clocks.
 //! Times are named `_ns`: on the arrow to the store nanoseconds since the Unix epoch, from the boot clock plus the wall-clock
 //! offset in force; as the assembly of live traffic gives them, nanoseconds on the boot clock.
@@ -13,6 +13,7 @@ mod event;
 mod event_stream;
 mod exchange;
 mod process;
+mod tcp;
 mod udp_flow;
 mod websocket;
 
@@ -28,5 +29,6 @@ pub use exchange::{
     Request, Response,
 };
 pub use process::{ExitStatus, Process, ProcessEnd, ProcessKey, Service, ServiceKind};
+pub use tcp::{Extensions, Handshake, IpHeader, Negotiated, SegmentCounts, SocketStats, TcpEnd};
 pub use udp_flow::{Quic, UdpCount, UdpFlow, UdpFlowKey};
 pub use websocket::{WebSocket, WebSocketEnding, WebSocketTally};

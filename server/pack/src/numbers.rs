@@ -3,12 +3,15 @@
 //!
 //! With commas; a number that is not known is empty. What stands behind the last one that is known may be left out.
 
+use std::fmt::Write as _;
+
 /// The text of `numbers`.
 pub fn join(numbers: impl IntoIterator<Item = Option<u64>>) -> String {
-    let mut text = String::new();
+    let mut text = String::with_capacity(128);
     for number in numbers {
         if let Some(number) = number {
-            text.push_str(&number.to_string());
+            // Into a string this cannot fail.
+            let _ = write!(text, "{number}");
         }
         text.push(',');
     }

@@ -20,4 +20,5 @@ pub mod http1;
 pub mod http2;
 mod passive;
 pub mod quic;
+pub mod tcp;
 pub mod websocket;

@@ -260,7 +260,7 @@ async fn connections(
     group: &Group,
 ) -> Result<Vec<String>, QueryError> {
     let found: Vec<i64> = sqlx::query_scalar(
-        "SELECT id FROM connection WHERE close_reason IN ('refused', 'timed_out', 'unreachable') AND close_reason = ? \
+        "SELECT id FROM connection WHERE close_reason IN ('refused', 'timed_out', 'unreachable', 'gave_up') AND close_reason = ? \
          AND start_ns BETWEEN ? AND ? AND server_service_id = ? ORDER BY start_ns DESC LIMIT 3",
     )
     .bind(outcome::failure(kind))

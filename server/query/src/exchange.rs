@@ -18,8 +18,11 @@ use crate::snapshot::Snapshot;
 use crate::window::rfc3339;
 use crate::{Answer, QueryError, recorder};
 
+pub(crate) use end::load as ends;
+pub(crate) use explained::span;
 pub(crate) use header::header;
 use record::Record;
+pub(crate) use record::resolution;
 
 /// One header line as shown.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,9 +15,10 @@ use crate::open::{Opened, open};
 use crate::snapshot::{Attempt, Snapshot};
 use crate::unopened::Unopened;
 use crate::{
-    Answer, ContainersQuery, DnsQuery, DnsRow, ErrorGroup, ErrorsQuery, ExchangeDetail,
-    ExchangeRow, HeaderPage, SearchQuery, ServiceCall, ServicesQuery, Status, UdpQuery, UdpRow,
-    containers, count, dns, errors, exchange, recorder, search, services, status, udp,
+    Answer, ConnectionDetail, ContainersQuery, DnsQuery, DnsRow, ErrorGroup, ErrorsQuery,
+    ExchangeDetail, ExchangeRow, HeaderPage, SearchQuery, ServiceCall, ServicesQuery, Status,
+    UdpQuery, UdpRow, connection, containers, count, dns, errors, exchange, recorder, search,
+    services, status, udp,
 };
 
 /// Why a question has no answer. The text is made by Headwater: no captured text is in it.
@@ -49,7 +50,7 @@ pub enum QueryError {
     Foreign {
         /// The id as given (checked to be of id characters).
         id: String,
-        /// `x_` and this store's tag.
+        /// The kind of id and this store's tag.
         prefix: String,
     },
     /// The store cannot be read: missing, not readable, newer.
@@ -185,6 +186,18 @@ impl Store {
         cancel: &CancellationToken,
     ) -> Result<Answer<ExchangeDetail>, QueryError> {
         ask!(self, cancel, snapshot => exchange::answer(&mut snapshot, id))
+    }
+    /// One connection in full, by its printable id; of its exchanges at most `most` one by one.
+    ///
+    /// # Errors
+    /// See `QueryError`.
+    pub async fn connection(
+        &self,
+        id: &str,
+        most: usize,
+        cancel: &CancellationToken,
+    ) -> Result<Answer<ConnectionDetail>, QueryError> {
+        ask!(self, cancel, snapshot => connection::answer(&mut snapshot, id, most))
     }
     /// One header's whole value, from `offset`, at most `max_bytes` of it; `next_cursor` says where it goes on.
     ///

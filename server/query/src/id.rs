@@ -45,7 +45,7 @@ const EXCHANGE: Form = Form {
     prefix: "x_",
     of: "an exchange",
     others: [
-        ("c_", "this is a connection's id"),
+        ("c_", "this is a connection's id, for get_connection"),
         ("d_", "this is a DNS exchange's id, for get_exchange"),
     ],
 };
@@ -53,8 +53,17 @@ const DNS: Form = Form {
     prefix: "d_",
     of: "a DNS exchange",
     others: [
-        ("c_", "this is a connection's id"),
+        ("c_", "this is a connection's id, for get_connection"),
         ("x_", "this is an exchange's id, for get_exchange"),
+    ],
+};
+
+const CONNECTION: Form = Form {
+    prefix: "c_",
+    of: "a connection",
+    others: [
+        ("x_", "this is an exchange's id, for get_exchange"),
+        ("d_", "this is a DNS exchange's id, for get_exchange"),
     ],
 };
 
@@ -77,6 +86,14 @@ impl ConnectionId {
     /// As printed by the store named `tag`.
     pub fn printed(self, tag: &str) -> String {
         format!("c_{tag}{}", digits(self.0))
+    }
+
+    /// Reads a printed id of the store named `tag`; `argument` is what the caller calls it.
+    ///
+    /// # Errors
+    /// As `ExchangeId::parse`.
+    pub fn parse(argument: &'static str, tag: &str, text: &str) -> Result<Self, QueryError> {
+        number(argument, tag, text, &CONNECTION).map(Self)
     }
 }
 

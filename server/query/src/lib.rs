@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 mod answer;
+mod connection;
 mod containers;
 mod count;
 mod coverage;
@@ -36,6 +37,7 @@ mod unopened;
 mod window;
 
 pub use answer::{Answer, CoverageItem, Emptiness, Recorder, Window};
+pub use connection::{ConnectionDetail, Element, StoryLine};
 pub use containers::ContainersQuery;
 pub use dns::{DnsQuery, DnsRow};
 pub use errors::{ErrorGroup, ErrorsQuery};

@@ -6,6 +6,8 @@
 
 #[path = "store/arguments.rs"]
 mod arguments;
+#[path = "store/connection.rs"]
+mod connection;
 #[path = "store/coverage.rs"]
 mod coverage;
 #[path = "store/fixture.rs"]

@@ -46,6 +46,11 @@ pub(super) fn of_tool(subcommand: &str) -> &'static str {
   headwater find-errors --since -2h --service api    of one service
   headwater find-errors --without-client-errors      without 4xx and names that do not exist"
         }
+        "get-connection" => {
+            "Examples:
+  headwater get-connection c_9qv53                   as a story, with the header elements of both directions
+  headwater get-connection c_9qv53 --json"
+        }
         "get-exchange" => {
             "Examples:
   headwater get-exchange x_9qv53

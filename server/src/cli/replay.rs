@@ -31,6 +31,9 @@ use crate::{
 
 /// Files larger than this get a progress bar.
 const LONG: u64 = 8 << 20;
+/// Packets of a connection that has ended are counted with it for so long: twice the longest life of a segment, as RFC 9293
+/// has it (section 3.4.2).
+const LATE_NS: u64 = 240_000_000_000;
 /// The progress bar moves every so many packets.
 const BAR_PACKETS: u64 = 256;
 
@@ -196,6 +199,7 @@ fn tell(
     let bar = progress(size);
     let limits = Limits {
         live: false,
+        linger_ns: LATE_NS,
         ..Limits::default()
     };
     let mut assembly = Assembly::new(limits, redactor, NoIdentities);
@@ -209,7 +213,7 @@ fn tell(
         }
         first_ns = first_ns.min(packet.at_ns);
         last_ns = last_ns.max(packet.at_ns);
-        match take_apart(packet.link, packet.bytes, packet.length) {
+        match take_apart(packet.link, packet.at_ns, packet.bytes, packet.length) {
             Frame::Segment(segment) => {
                 held.segments += 1;
                 tracker.take(packet.at_ns, &segment, &mut assembly);
@@ -224,6 +228,7 @@ fn tell(
         }
         store.take(assembly.events());
     });
+    tracker.finish(&mut assembly);
     assembly.finish_all(last_ns);
     let tally = assembly.tally();
     held.exchanges = tally.exchanges;

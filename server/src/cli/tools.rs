@@ -250,6 +250,7 @@ mod tests {
             let told = subcommand(tool).render_help().to_string();
             let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(told.contains("here the default, 8000"), "{told}");
+            assert!(told.contains("Examples: headwater "), "{told}");
             for parameter in tool.parameters() {
                 if let (BUDGET, Kind::Integer { max, .. }) = (parameter.name, parameter.kind) {
                     assert_eq!(max, u64::from(ROOM));

@@ -1,5 +1,6 @@
 //! Loading and attaching, and the reader's side of the maps.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
@@ -135,7 +136,9 @@ pub(crate) struct Probes {
     flows: HashMap<MapData, u64, Flow>,
     udp_flows: HashMap<MapData, UdpKey, UdpFlow>,
     /// What could not be attached or known, in words for `coverage`.
-    pub(crate) missing: Vec<&'static str>,
+    pub(crate) missing: Vec<Cow<'static, str>>,
+    /// Whether the end of each socket is told.
+    pub(crate) tells_sockets: bool,
     programs: Ebpf,
     links: Links,
 }
@@ -166,15 +169,28 @@ impl Probes {
             cgroup,
             raw: Vec::new(),
         };
-        let mut missing = Vec::new();
+        let mut missing: Vec<Cow<'static, str>> = Vec::new();
         if !pid_helper && !offsets.task() {
-            missing.push("this kernel has no BTF and is older than 6.10: processes and threads are not known, but for those that listen");
+            missing.push("this kernel has no BTF and is older than 6.10: processes and threads are not known, but for those that listen".into());
         } else if !offsets.socket_lock() {
-            missing.push("the kernel has no BTF: owners are strong, not certain, evidence, and sockets that never send stay unowned");
+            missing.push("the kernel has no BTF: owners are strong, not certain, evidence, and sockets that never send stay unowned".into());
         }
         if !offsets.netns() {
-            missing.push("network namespaces cannot be told apart without BTF");
+            missing.push("network namespaces cannot be told apart without BTF".into());
         }
+        let lacks = offsets.socket_lacks();
+        if !offsets.socket_end() {
+            missing.push("the kernel has no BTF: how sockets ended, and what the kernel counted of connections (round trips, retransmissions, what came out of order)".into());
+        } else if !lacks.is_empty() {
+            missing.push(
+                format!(
+                    "of connections this kernel does not tell {}",
+                    lacks.join(", ")
+                )
+                .into(),
+            );
+        }
+        let mut tells_sockets = offsets.socket_end();
         for (program, tells) in [
             (
                 "inet_sock_set_state",
@@ -189,9 +205,11 @@ impl Probes {
                 "processes that ended while they held open exchanges",
             ),
         ] {
-            match attach_raw(&mut programs, program) {
-                Ok(link) => links.raw.push(link),
-                Err(_) => missing.push(tells),
+            if let Ok(link) = attach_raw(&mut programs, program) {
+                links.raw.push(link);
+            } else {
+                missing.push(tells.into());
+                tells_sockets &= program != "inet_sock_set_state";
             }
         }
         let take = |programs: &mut Ebpf, name: &'static str| {
@@ -207,6 +225,7 @@ impl Probes {
             udp_flows: HashMap::try_from(take(&mut programs, "UDP_FLOWS")?)
                 .map_err(refused("UDP_FLOWS"))?,
             missing,
+            tells_sockets,
             programs,
             links,
         })

@@ -1,12 +1,14 @@
 //! The settings that the probes get from BTF, and which abilities hang on them.
 
+use headwater_schema::record::socket_field;
+
 use super::Btf;
 
 /// Name of each probe setting with its value; 0 means that this kernel does not tell.
 pub(crate) struct Offsets(pub(crate) Vec<(&'static str, u32)>);
 
 /// Setting, structure, field, and the field's name in older kernels.
-const FIELDS: [(&str, &str, &str, &str); 23] = [
+const FIELDS: &[(&str, &str, &str, &str)] = &[
     ("SKB_SK", "sk_buff", "sk", ""),
     ("SOCK_OWNED", "sock", "sk_lock.owned", ""),
     ("SOCK_ERR", "sock", "sk_err", ""),
@@ -37,6 +39,113 @@ const FIELDS: [(&str, &str, &str, &str); 23] = [
     ("DENTRY_NAME", "dentry", "d_name.name", ""),
 ];
 
+/// Of what is read of a socket at its end, the bit of `record::socket_field`, the setting, structure and field. `rtt_min` is
+/// a running minimum whose first sample is a time, then the value (include/linux/win_minmax.h).
+const SOCKET_FIELDS: &[(u32, &str, &str, &str)] = &[
+    (
+        socket_field::SOFT_ERROR,
+        "SOCK_ERR_SOFT",
+        "sock",
+        "sk_err_soft",
+    ),
+    (
+        socket_field::BYTES_ACKED,
+        "TCP_BYTES_ACKED",
+        "tcp_sock",
+        "bytes_acked",
+    ),
+    (
+        socket_field::BYTES_RECEIVED,
+        "TCP_BYTES_RECEIVED",
+        "tcp_sock",
+        "bytes_received",
+    ),
+    (
+        socket_field::BYTES_RETRANS,
+        "TCP_BYTES_RETRANS",
+        "tcp_sock",
+        "bytes_retrans",
+    ),
+    (socket_field::SRTT, "TCP_SRTT", "tcp_sock", "srtt_us"),
+    (socket_field::RTT_MIN, "TCP_RTT_MIN", "tcp_sock", "rtt_min"),
+    (
+        socket_field::TOTAL_RETRANS,
+        "TCP_TOTAL_RETRANS",
+        "tcp_sock",
+        "total_retrans",
+    ),
+    (socket_field::SEGS_IN, "TCP_SEGS_IN", "tcp_sock", "segs_in"),
+    (
+        socket_field::SEGS_OUT,
+        "TCP_SEGS_OUT",
+        "tcp_sock",
+        "segs_out",
+    ),
+    (
+        socket_field::DATA_SEGS_IN,
+        "TCP_DATA_SEGS_IN",
+        "tcp_sock",
+        "data_segs_in",
+    ),
+    (
+        socket_field::DATA_SEGS_OUT,
+        "TCP_DATA_SEGS_OUT",
+        "tcp_sock",
+        "data_segs_out",
+    ),
+    (
+        socket_field::RCV_OOOPACK,
+        "TCP_RCV_OOOPACK",
+        "tcp_sock",
+        "rcv_ooopack",
+    ),
+    (
+        socket_field::DSACK_DUPS,
+        "TCP_DSACK_DUPS",
+        "tcp_sock",
+        "dsack_dups",
+    ),
+    (
+        socket_field::REORD_SEEN,
+        "TCP_REORD_SEEN",
+        "tcp_sock",
+        "reord_seen",
+    ),
+    (
+        socket_field::DELIVERED_CE,
+        "TCP_DELIVERED_CE",
+        "tcp_sock",
+        "delivered_ce",
+    ),
+    (
+        socket_field::MSS_CACHE,
+        "TCP_MSS_CACHE",
+        "tcp_sock",
+        "mss_cache",
+    ),
+    (
+        socket_field::RX_OPT,
+        "TCP_RX_OPT",
+        "tcp_sock",
+        "rx_opt.saw_tstamp",
+    ),
+    (
+        socket_field::ECN_FLAGS,
+        "TCP_ECN_FLAGS",
+        "tcp_sock",
+        "ecn_flags",
+    ),
+    (
+        socket_field::ICSK_RETRANSMITS,
+        "ICSK_RETRANSMITS",
+        "inet_connection_sock",
+        "icsk_retransmits",
+    ),
+];
+
+/// From the beginning of `struct minmax` to the value of its first sample.
+const FIRST_SAMPLE: u32 = 4;
+
 impl Offsets {
     /// Looks all of them up.
     pub(crate) fn of_kernel() -> Self {
@@ -46,14 +155,44 @@ impl Offsets {
             btf.offset(structure, field)
                 .or_else(|| btf.offset(structure, older))
         };
-        Self(
-            FIELDS
-                .iter()
-                .map(|(setting, structure, field, older)| {
-                    (*setting, find(structure, field, older).unwrap_or(0))
-                })
-                .collect(),
-        )
+        let mut settings: Vec<_> = FIELDS
+            .iter()
+            .map(|(setting, structure, field, older)| {
+                (*setting, find(structure, field, older).unwrap_or(0))
+            })
+            .collect();
+        let mut known = 0;
+        if !settings.contains(&("SOCK_ERR", 0)) {
+            known |= socket_field::ERROR;
+        }
+        for (bit, setting, structure, field) in SOCKET_FIELDS {
+            let Some(offset) = find(structure, field, "") else {
+                continue;
+            };
+            known |= bit;
+            let inner = if *bit == socket_field::RTT_MIN {
+                FIRST_SAMPLE
+            } else {
+                0
+            };
+            settings.push((*setting, offset + inner));
+        }
+        settings.push(("SOCKET_KNOWN", known));
+        Self(settings)
+    }
+
+    /// What this kernel does not keep of a socket, by the kernel's names; all of it without BTF.
+    pub(crate) fn socket_lacks(&self) -> Vec<&'static str> {
+        SOCKET_FIELDS
+            .iter()
+            .filter(|(_, setting, ..)| !self.known(setting))
+            .map(|(.., field)| *field)
+            .collect()
+    }
+
+    /// Whether the end of a socket can be told at all.
+    pub(crate) fn socket_end(&self) -> bool {
+        self.known("SOCK_COOKIE")
     }
 
     /// Whether a socket's lock can be read: certain owners.

@@ -6,14 +6,18 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use etherparse::{LaxSlicedPacket, TransportSlice};
 use headwater_assembly::{
     Datagram, End, Input, Look, Owner, Place, SocketEnd, TcpFlags, Turn, Way,
 };
-use headwater_model::ExitStatus;
+use headwater_model::{ExitStatus, Extensions, Handshake, IpHeader, Negotiated, SocketStats};
 use headwater_schema::record::{
     DatagramRecord, EXEC_NAME, EXEC_PATH, EndRecord, ExecRecord, ExitRecord, Header, OwnerRecord,
-    SocketRecord, TurnRecord, VERSION, direction, kind, look, owned, place, tcp_flag,
+    SocketRecord, SynRecord, TurnRecord, VERSION, direction, kind, look, negotiated, owned, place,
+    socket_field, tcp_flag,
 };
+
+use crate::headers::{extensions, handshake, ip_header};
 
 /// LOOPBACK_IFINDEX of include/net/flow.h.
 const LOOPBACK: u32 = 1;
@@ -58,7 +62,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Decoded<'_> {
     };
     let decoded = match header.kind {
         kind::TURN => turn(bytes).map(|turn| Decoded::Input(Input::Turn(turn))),
-        kind::SYN => end(bytes).map(|end| Decoded::Input(Input::Syn(end))),
+        kind::SYN => syn(bytes).map(|end| Decoded::Input(Input::Syn(end))),
         kind::OPEN => end(bytes).map(|end| Decoded::Input(Input::Open(end))),
         kind::CLOSE => end(bytes).map(|end| Decoded::Input(Input::Close(end))),
         kind::OWNER => owner(bytes).map(|owner| Decoded::Input(Input::Owner(owner))),
@@ -121,8 +125,40 @@ fn turn(bytes: &[u8]) -> Option<Turn<'_>> {
     })
 }
 
+fn syn(bytes: &[u8]) -> Option<End> {
+    let record = SynRecord::decode(bytes)?;
+    let captured = usize::try_from(record.captured).ok()?;
+    let packet = bytes.get(SynRecord::SIZE..SynRecord::SIZE.checked_add(captured)?)?;
+    let mut end = told(&record.end)?;
+    if let Some((handshake, extensions)) = handshake_of_packet(end.at_ns, packet) {
+        end.handshake = Some(handshake);
+        if let Some(ip) = &mut end.ip {
+            ip.extensions = extensions;
+        }
+    }
+    Some(end)
+}
+
+/// What a SYN offers, from the packet's bytes, from the IP header on, with its extension headers; `None` when they are cut off.
+fn handshake_of_packet(at_ns: u64, bytes: &[u8]) -> Option<(Handshake, Extensions)> {
+    let packet = LaxSlicedPacket::from_ip(bytes).ok()?;
+    let extensions = packet.net.as_ref().map(extensions).unwrap_or_default();
+    match packet.transport {
+        Some(TransportSlice::Tcp(tcp)) => Some((handshake(at_ns, &tcp), extensions)),
+        _ => None,
+    }
+}
+
 fn end(bytes: &[u8]) -> Option<End> {
-    let record = EndRecord::decode(bytes)?;
+    told(&EndRecord::decode(bytes)?)
+}
+
+fn told(record: &EndRecord) -> Option<End> {
+    let ip = ip_header(&record.ip, record.ttl).map(|ip| IpHeader {
+        is_received: record.direction == direction::INGRESS,
+        interface: record.ifindex,
+        ..ip
+    });
     Some(End {
         at_ns: record.header.at_ns,
         cookie: record.header.cookie,
@@ -139,6 +175,8 @@ fn end(bytes: &[u8]) -> Option<End> {
         loopback: record.ifindex == LOOPBACK,
         offset: record.offset,
         last_ns: record.last_ns,
+        ip,
+        handshake: None,
     })
 }
 
@@ -167,7 +205,48 @@ fn socket(bytes: &[u8]) -> Option<SocketEnd> {
         received: record.ingress_offset,
         received_last_ns: record.ingress_last_ns,
         retransmits: record.retransmits,
+        sent_zero_windows: record.egress_zero_windows,
+        received_zero_windows: record.ingress_zero_windows,
+        received_marked: record.ingress_marked,
+        stats: stats(&record),
     })
+}
+
+fn stats(record: &SocketRecord) -> SocketStats {
+    let is_known = |field: u32| record.known & field != 0;
+    let number = |field, value: u32| is_known(field).then_some(value);
+    let bytes = |field, value: u64| is_known(field).then_some(value);
+    SocketStats {
+        closed_ns: record.header.at_ns,
+        state: u8::try_from(record.old_state).unwrap_or(0),
+        error: number(socket_field::ERROR, record.error),
+        soft_error: number(socket_field::SOFT_ERROR, record.soft_error),
+        bytes_acked: bytes(socket_field::BYTES_ACKED, record.bytes_acked),
+        bytes_received: bytes(socket_field::BYTES_RECEIVED, record.bytes_received),
+        bytes_retrans: bytes(socket_field::BYTES_RETRANS, record.bytes_retrans),
+        // Nothing was measured where it is 0.
+        srtt_us: number(socket_field::SRTT, record.srtt_us / 8).filter(|_| record.srtt_us != 0),
+        // All ones until the first sample (tcp_init_sock, net/ipv4/tcp.c).
+        rtt_min_us: number(socket_field::RTT_MIN, record.rtt_min_us)
+            .filter(|least| *least != u32::MAX && record.srtt_us != 0),
+        total_retrans: number(socket_field::TOTAL_RETRANS, record.total_retrans),
+        segs_in: number(socket_field::SEGS_IN, record.segs_in),
+        segs_out: number(socket_field::SEGS_OUT, record.segs_out),
+        data_segs_in: number(socket_field::DATA_SEGS_IN, record.data_segs_in),
+        data_segs_out: number(socket_field::DATA_SEGS_OUT, record.data_segs_out),
+        rcv_ooopack: number(socket_field::RCV_OOOPACK, record.rcv_ooopack),
+        dsack_dups: number(socket_field::DSACK_DUPS, record.dsack_dups),
+        reord_seen: number(socket_field::REORD_SEEN, record.reord_seen),
+        delivered_ce: number(socket_field::DELIVERED_CE, record.delivered_ce),
+        mss_cache: number(socket_field::MSS_CACHE, record.mss_cache),
+        negotiated: is_known(socket_field::RX_OPT).then_some(Negotiated {
+            timestamps: record.rx_opt & negotiated::TIMESTAMPS != 0,
+            window_scale: record.rx_opt & negotiated::WINDOW_SCALE != 0,
+            sack: record.rx_opt & negotiated::SACK != 0,
+        }),
+        ecn: is_known(socket_field::ECN_FLAGS).then_some(record.ecn_flags & 1 != 0),
+        unanswered: is_known(socket_field::ICSK_RETRANSMITS).then_some(record.icsk_retransmits),
+    }
 }
 
 fn datagram(bytes: &[u8]) -> Option<Datagram<'_>> {
@@ -239,5 +318,26 @@ mod tests {
             }
         }
         assert_eq!(decode(&[]), Decoded::Unknown);
+    }
+
+    #[test]
+    fn a_syn_behind_extension_headers() {
+        let mut packet = vec![0x60, 0, 0, 0, 0, 32, 0, 64];
+        packet.extend([0; 32]);
+        // Hop-by-hop options: TCP is next, eight bytes, padding of four.
+        packet.extend([6, 0, 1, 4, 0, 0, 0, 0]);
+        packet.extend([
+            0x9c, 0x40, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x60, 0xc2, 0xfa, 0xf0, 0, 0, 0, 0,
+        ]);
+        packet.extend([2, 4, 5, 0xa0]);
+        let (read, extensions) = handshake_of_packet(7, &packet).unwrap();
+        assert_eq!(extensions, Extensions::HOP_BY_HOP);
+        assert_eq!(
+            (read.mss, read.window, read.ece, read.cwr),
+            (Some(1440), 64_240, true, true)
+        );
+        for cut in 0..packet.len() {
+            assert!(handshake_of_packet(7, &packet[..cut]).is_none(), "{cut}");
+        }
     }
 }

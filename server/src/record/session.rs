@@ -1,6 +1,7 @@
 //! One life of the recorder: opening the store, attaching the probes, starting both threads, ending them in order.
 
 use std::{
+    borrow::Cow,
     path::PathBuf,
     sync::{
         Arc,
@@ -58,13 +59,16 @@ pub(crate) enum SessionError {
     Probes(#[from] ProbeError),
 }
 
+/// A socket is told to be closed within a round trip of the last packet of its connection.
+const LAST_WORD_NS: u64 = 1_000_000_000;
+
 /// A recorder at work.
 pub(crate) struct Session {
     stop: Arc<AtomicBool>,
     recorder: JoinHandle<Totals>,
     threads: Threads,
     /// What cannot be seen, in words.
-    pub(crate) missing: Vec<&'static str>,
+    pub(crate) missing: Vec<Cow<'static, str>>,
 }
 
 impl Session {
@@ -89,13 +93,17 @@ impl Session {
         let log = LogMover::open(&settings.store).map_err(SessionError::Log)?;
         let (committer, threads) = Committer::start(writer, log);
         let stop = Arc::new(AtomicBool::new(false));
+        let limits = Limits {
+            linger_ns: if probes.tells_sockets {
+                LAST_WORD_NS
+            } else {
+                0
+            },
+            ..settings.limits.clone()
+        };
         let recorder = Recorder {
             probes,
-            assembly: Assembly::new(
-                settings.limits.clone(),
-                redactor(),
-                ProcIdentities::new(redactor()),
-            ),
+            assembly: Assembly::new(limits, redactor(), ProcIdentities::new(redactor())),
             accounts,
             committer,
             events,

@@ -4,7 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket, TransportSlice};
 use headwater_assembly::TcpFlags;
+use headwater_model::{Handshake, IpHeader};
 use pcap_parser::Linktype;
+
+use crate::headers::{extensions, handshake, ip_header};
 
 /// One TCP segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +17,12 @@ pub(crate) struct Segment<'a> {
     pub(crate) flags: TcpFlags,
     pub(crate) seq: u32,
     pub(crate) ack: u32,
+    /// Window, not scaled.
+    pub(crate) window: u16,
+    /// Its IP header.
+    pub(crate) ip: IpHeader,
+    /// What it offers, when it is a SYN or SYN-ACK.
+    pub(crate) handshake: Option<Handshake>,
     /// Payload bytes on the wire.
     pub(crate) payload_length: u32,
     /// Of these, what was captured.
@@ -47,7 +56,7 @@ pub(crate) enum Frame<'a> {
 }
 
 /// Takes a frame apart. `length` is its size on the wire.
-pub(crate) fn take_apart(link: Linktype, bytes: &[u8], length: u32) -> Frame<'_> {
+pub(crate) fn take_apart(link: Linktype, at_ns: u64, bytes: &[u8], length: u32) -> Frame<'_> {
     let Some(packet) = slice(link, bytes) else {
         return if known(link) {
             Frame::Other
@@ -97,9 +106,24 @@ pub(crate) fn take_apart(link: Linktype, bytes: &[u8], length: u32) -> Frame<'_>
         },
         seq: tcp.sequence_number(),
         ack: tcp.acknowledgment_number(),
+        window: tcp.window_size(),
+        ip: packet.net.as_ref().map(ip).unwrap_or_default(),
+        handshake: tcp.syn().then(|| handshake(at_ns, &tcp)),
         payload_length,
         payload: tcp.payload().get(..captured).unwrap_or_default(),
     })
+}
+
+fn ip(net: &LaxNetSlice<'_>) -> IpHeader {
+    let (first, hop_limit) = match net {
+        LaxNetSlice::Ipv4(ip) => (ip.header().slice(), ip.header().ttl()),
+        LaxNetSlice::Ipv6(ip) => (ip.header().slice(), ip.header().hop_limit()),
+        LaxNetSlice::Arp(_) => return IpHeader::default(),
+    };
+    IpHeader {
+        extensions: extensions(net),
+        ..ip_header(first, hop_limit).unwrap_or_default()
+    }
 }
 
 /// RFC 768.

@@ -4,7 +4,10 @@ use std::{collections::HashMap, net::SocketAddr};
 
 use headwater_assembly::{Assembly, Datagram, End, Identities, Input, Look, Place, Turn, Way};
 
-use super::packet::{Segment, UdpDatagram};
+use super::{
+    count::{Counter, Standing},
+    packet::{Segment, UdpDatagram},
+};
 
 /// Senders remembered; beyond, all are forgotten and connections go on as if joined in the middle.
 const MAX_SENDERS: usize = 65_536;
@@ -17,9 +20,27 @@ struct Sender {
     position: u64,
     opened: bool,
     last_ns: u64,
+    /// When its SYN or SYN-ACK was seen.
+    syn_ns: Option<u64>,
+    counter: Counter,
+    /// It has sent a FIN or RST: what comes now is told at once.
+    is_closing: bool,
 }
 
 impl Sender {
+    fn new(cookie: u64, base: u32, syn_ns: Option<u64>) -> Self {
+        Self {
+            cookie,
+            base,
+            position: 0,
+            opened: false,
+            last_ns: 0,
+            syn_ns,
+            counter: Counter::default(),
+            is_closing: false,
+        }
+    }
+
     /// Position of a sequence number, near the highest one told.
     fn position_of(&self, seq: u32) -> Option<u64> {
         let low = u32::try_from(self.position & u64::from(u32::MAX)).unwrap_or(0);
@@ -54,12 +75,48 @@ impl Tracker {
             self.syn(at_ns, key, segment, assembly);
         }
         self.acknowledge(key, segment, assembly);
+        self.count(at_ns, key, segment);
         if segment.payload_length > 0 && !segment.flags.syn {
             self.payload(at_ns, key, segment, assembly);
         }
         if segment.flags.fin || segment.flags.rst {
             self.close(at_ns, key, segment, assembly);
+        } else if self
+            .senders
+            .get(&key)
+            .is_some_and(|sender| sender.is_closing)
+        {
+            self.tell(key, assembly);
         }
+    }
+
+    /// Tells the sums of all senders, when the file is at its end.
+    pub(crate) fn finish<I: Identities>(&self, assembly: &mut Assembly<I>) {
+        for key in self.senders.keys() {
+            self.tell(*key, assembly);
+        }
+    }
+
+    fn tell<I: Identities>(&self, key: (SocketAddr, SocketAddr), assembly: &mut Assembly<I>) {
+        if let Some(sender) = self.senders.get(&key) {
+            assembly.counted(key.0, key.1, &sender.counter.counts());
+        }
+    }
+
+    fn count(&mut self, at_ns: u64, key: (SocketAddr, SocketAddr), segment: &Segment<'_>) {
+        // Joined in the middle, a stream begins with its first payload: the number of a keep-alive is another's.
+        if segment.payload_length > 0 && !self.senders.contains_key(&key) {
+            let sender = Sender::new(self.new_cookie(), segment.seq, None);
+            self.senders.insert(key, sender);
+        }
+        let Some(sender) = self.senders.get_mut(&key) else {
+            return;
+        };
+        let standing = Standing {
+            offset: sender.position_of(segment.seq),
+            highest: sender.position,
+        };
+        sender.counter.take(at_ns, segment, standing);
     }
 
     /// How many senders were forgotten for want of room.
@@ -75,24 +132,34 @@ impl Tracker {
         assembly: &mut Assembly<I>,
     ) {
         let base = segment.seq.wrapping_add(1);
-        if self
-            .senders
-            .get(&key)
-            .is_some_and(|sender| sender.base == base)
+        if let Some(sender) = self.senders.get(&key)
+            && sender.base == base
         {
+            // One that comes behind the payload that it opens is of no use any more.
+            if sender.syn_ns.is_some() {
+                let again = end(at_ns, sender.cookie, segment, 0, 0);
+                assembly.take(&Input::Syn(again));
+            }
             return;
         }
+        if segment.flags.ack {
+            let peer = (key.1, key.0);
+            let asked_ns = self.senders.get(&peer).and_then(|peer| peer.syn_ns);
+            let round_trip_ns = asked_ns.map(|asked_ns| at_ns.saturating_sub(asked_ns));
+            if let Some(peer) = self.senders.get_mut(&peer) {
+                peer.counter.round_trip_ns = round_trip_ns;
+            }
+        } else {
+            self.tell(key, assembly);
+            self.tell((key.1, key.0), assembly);
+        }
         let cookie = self.new_cookie();
-        self.senders.insert(
-            key,
-            Sender {
-                cookie,
-                base,
-                position: 0,
-                opened: false,
-                last_ns: 0,
-            },
-        );
+        let mut sender = Sender::new(cookie, base, Some(at_ns));
+        sender.counter.round_trip_ns = self
+            .senders
+            .get(&(key.1, key.0))
+            .and_then(|peer| peer.counter.round_trip_ns);
+        self.senders.insert(key, sender);
         assembly.take(&Input::Syn(end(at_ns, cookie, segment, 0, 0)));
     }
 
@@ -106,10 +173,12 @@ impl Tracker {
         if !segment.flags.ack {
             return;
         }
-        if let Some(peer) = self.senders.get(&(key.1, key.0))
+        if let Some(peer) = self.senders.get_mut(&(key.1, key.0))
             && let Some(position) = peer.position_of(segment.ack)
         {
             assembly.acknowledged(peer.cookie, position);
+            let is_bare = segment.payload_length == 0 && !segment.flags.fin;
+            peer.counter.acknowledged(position, is_bare);
         }
     }
 
@@ -120,19 +189,6 @@ impl Tracker {
         segment: &Segment<'_>,
         assembly: &mut Assembly<I>,
     ) {
-        if !self.senders.contains_key(&key) {
-            let cookie = self.new_cookie();
-            self.senders.insert(
-                key,
-                Sender {
-                    cookie,
-                    base: segment.seq,
-                    position: 0,
-                    opened: false,
-                    last_ns: 0,
-                },
-            );
-        }
         let Some(sender) = self.senders.get_mut(&key) else {
             return;
         };
@@ -173,8 +229,13 @@ impl Tracker {
         segment: &Segment<'_>,
         assembly: &mut Assembly<I>,
     ) {
-        let (cookie, position, last_ns) = match self.senders.get(&key) {
-            Some(sender) => (sender.cookie, sender.position, sender.last_ns),
+        self.tell(key, assembly);
+        self.tell((key.1, key.0), assembly);
+        let (cookie, position, last_ns) = match self.senders.get_mut(&key) {
+            Some(sender) => {
+                sender.is_closing = true;
+                (sender.cookie, sender.position, sender.last_ns)
+            }
             None => (self.new_cookie(), 0, 0),
         };
         // A FIN stands behind the last byte: it tells of bytes that the capture lacks.
@@ -227,5 +288,7 @@ fn end(at_ns: u64, cookie: u64, segment: &Segment<'_>, offset: u64, last_ns: u64
         loopback: false,
         offset,
         last_ns,
+        ip: Some(segment.ip),
+        handshake: segment.handshake,
     }
 }

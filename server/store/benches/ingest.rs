@@ -247,6 +247,8 @@ fn connection(redactor: &mut Redactor) -> Event {
         client_bytes: 0,
         server_bytes: 0,
         retransmits: 0,
+        client_tcp: headwater_model::TcpEnd::default(),
+        server_tcp: headwater_model::TcpEnd::default(),
         resolution: None,
     }))
 }

@@ -16,6 +16,7 @@ pub(crate) fn close_reason(reason: CloseReason) -> &'static str {
         CloseReason::Refused => "refused",
         CloseReason::TimedOut => "timed_out",
         CloseReason::Unreachable => "unreachable",
+        CloseReason::GaveUp => "gave_up",
         CloseReason::Unknown => "unknown",
     }
 }
@@ -170,6 +171,7 @@ pub(crate) fn connection_kind(reason: CloseReason) -> Option<u16> {
         CloseReason::Refused => Some(3),
         CloseReason::TimedOut => Some(TIMED_OUT),
         CloseReason::Unreachable => Some(7),
+        CloseReason::GaveUp => Some(GAVE_UP),
         CloseReason::Open
         | CloseReason::Fin
         | CloseReason::ClientReset

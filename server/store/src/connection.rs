@@ -11,6 +11,7 @@ use crate::integer::signed;
 use crate::rollup::{Key, slot_of};
 use crate::state::State;
 use crate::statements::{Binder, Row, Statements};
+use crate::tcp::tcp;
 
 /// A connection that has a row.
 #[derive(Debug, Clone, Copy)]
@@ -95,6 +96,8 @@ impl State {
         row.put(signed(connection.client_bytes))?;
         row.put(signed(connection.server_bytes))?;
         row.put(connection.retransmits)?;
+        row.put(tcp(&connection.client_tcp, connection.start_ns))?;
+        row.put(tcp(&connection.server_tcp, connection.start_ns))?;
         row.run()?;
         Ok(())
     }

@@ -37,6 +37,7 @@ mod segment;
 mod state;
 mod statements;
 mod streams;
+mod tcp;
 mod templates;
 mod transaction;
 mod udp_flow;

@@ -278,4 +278,6 @@ const CONNECTION_COLUMNS: &[&str] = &[
     "client_bytes",
     "server_bytes",
     "retransmits",
+    "client_tcp",
+    "server_tcp",
 ];

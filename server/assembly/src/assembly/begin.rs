@@ -4,6 +4,7 @@ use headwater_model::{CloseReason, ConnectionKey};
 use headwater_protocols::http1;
 
 use super::Assembly;
+use super::segments::{note, sender};
 use crate::{
     End, Identities, Turn, Way,
     conversation::{Conversation, Party, Phase},
@@ -16,16 +17,23 @@ impl<I: Identities> Assembly<I> {
             return self.syn_ack(end);
         }
         if end.way == Way::Ingress {
-            // The listener's cookie says nothing of the connection to come; its addresses do.
             return self.knock(end);
         }
-        if let Some((place, _)) = self.flow(end.cookie, end.at_ns).place
+        if !self.limits.live {
+            self.conclude_lingering(end.at_ns);
+        }
+        if let Some((place, party)) = self.flow(end.cookie, end.at_ns).place
             && let Some(conversation) = self.table.get_mut(place)
         {
-            if let Some(party) = conversation.parties.first_mut() {
-                party.retransmits = party.retransmits.saturating_add(1);
+            if !conversation.has_ended() {
+                if let Some(party) = conversation.parties.get_mut(party) {
+                    party.retransmits = party.retransmits.saturating_add(1);
+                    note(&mut party.tcp, end);
+                }
+                return;
             }
-            return;
+            // A socket may try again after a failure.
+            self.conclude(place);
         }
         // The same addresses again: whatever was there before is over, seen or not.
         if let Some((place, _)) = self
@@ -34,7 +42,7 @@ impl<I: Identities> Assembly<I> {
             .get(&(end.netns, end.local, end.remote))
             .copied()
         {
-            self.finish(place, end.at_ns, CloseReason::Unknown, http1::End::Evicted);
+            self.finish_now(place, end.at_ns, CloseReason::Unknown, http1::End::Evicted);
         }
         self.flow(end.cookie, end.at_ns).end = Some(*end);
         let parties = [
@@ -67,6 +75,14 @@ impl<I: Identities> Assembly<I> {
         };
         if let Some(conversation) = place.and_then(|place| self.table.get_mut(place)) {
             conversation.phase = Phase::Established;
+            // The client's own end is the first: it has sent the SYN.
+            if let Some(server) = conversation.parties.get_mut(1) {
+                note(&mut server.tcp, end);
+            }
+        } else if end.way == Way::Egress
+            && let Some(knock) = self.knocks.get_mut(&(end.netns, end.local, end.remote))
+        {
+            note(&mut knock.server, end);
         }
     }
 
@@ -90,28 +106,35 @@ impl<I: Identities> Assembly<I> {
         let peer = (end.netns, end.remote, end.local);
         if let Some((place, party)) = self.table.by_addresses.get(&peer).copied()
             && let Some(conversation) = self.table.get_mut(place)
+            && !conversation.has_ended()
             && let Some(own) = conversation.parties.get_mut(1 - party)
             && own.cookie.is_none()
         {
             *own = Party {
                 bytes: own.bytes,
+                tcp: std::mem::take(&mut own.tcp),
                 ..Party::new(Some(turn.cookie), end.local, end.remote, end.netns)
             };
             return self.settle(turn.cookie, place, 1 - party);
         }
         let knock = self.knocks.remove(&(end.netns, end.local, end.remote));
-        let parties = [
+        let mut parties = [
             Party::new(Some(turn.cookie), end.local, end.remote, end.netns),
             Party::new(None, end.remote, end.local, 0),
         ];
+        let knocked_ns = knock.as_ref().map(|knock| knock.at_ns);
+        if let Some(knock) = knock {
+            let [server, client] = &mut parties;
+            (server.tcp, client.tcp) = (knock.server, knock.client);
+        }
         // A capture file's first packet of a connection is no SYN either when the capture began later.
         let place = self.begin(
             parties,
-            knock.unwrap_or(turn.at_ns),
-            knock.is_none(),
+            knocked_ns.unwrap_or(turn.at_ns),
+            knocked_ns.is_none(),
             end.loopback,
         );
-        if knock.is_some()
+        if knocked_ns.is_some()
             && let Some(conversation) = self.table.get_mut(place)
         {
             conversation.client = Some(1);
@@ -134,6 +157,7 @@ impl<I: Identities> Assembly<I> {
         let party = 1 - departed.party;
         let conversation = self.table.get_mut(departed.conversation)?;
         if conversation.generation != departed.generation
+            || conversation.has_ended()
             || conversation.parties.get(party)?.cookie.is_some()
         {
             return None;
@@ -148,11 +172,14 @@ impl<I: Identities> Assembly<I> {
             self.table.remove(old);
             self.flow(cookie, end.at_ns).end = Some(end);
         }
+        // The SYN and its answer were seen at the end that it left from.
+        self.knocks.remove(&(end.netns, end.local, end.remote));
         let conversation = self.table.get_mut(departed.conversation)?;
         conversation.is_told_by_its_own(party, &mut self.heads);
         let own = conversation.parties.get_mut(party)?;
         *own = Party {
             bytes: own.bytes,
+            tcp: std::mem::take(&mut own.tcp),
             ..Party::new(Some(cookie), end.local, end.remote, end.netns)
         };
         self.settle(cookie, departed.conversation, party)
@@ -167,7 +194,10 @@ impl<I: Identities> Assembly<I> {
     ) -> Option<(usize, usize)> {
         let flow = self.table.flows.entry(cookie).or_default();
         flow.place = Some((place, party));
-        let identity = flow.identity.clone();
+        let (identity, opened) = (flow.identity.clone(), flow.end);
+        if let Some(end) = opened {
+            self.note(place, sender(&end, party), &end);
+        }
         let conversation = self.table.get_mut(place)?;
         conversation.changed = true;
         let own = conversation.parties.get_mut(party)?;
@@ -187,11 +217,14 @@ impl<I: Identities> Assembly<I> {
         loopback: bool,
     ) -> usize {
         while self.table.is_full() {
+            if self.conclude_oldest() {
+                continue;
+            }
             let Some(victim) = self.table.victim() else {
                 break;
             };
             self.tally.evicted += 1;
-            self.finish(victim, at_ns, CloseReason::Unknown, http1::End::Evicted);
+            self.finish_now(victim, at_ns, CloseReason::Unknown, http1::End::Evicted);
         }
         self.next_connection += 1;
         self.tally.midstream += u64::from(joined_midstream);

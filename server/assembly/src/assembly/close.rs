@@ -4,6 +4,7 @@ use headwater_model::{CloseReason, Event};
 use headwater_protocols::http1;
 
 use super::Assembly;
+use super::segments::note;
 use crate::{End, Identities, SocketEnd, Way, conversation::Phase, stream::Missing};
 
 /// Errors of errno(3) that end a socket, and what they mean here.
@@ -14,6 +15,9 @@ mod errno {
     pub(super) const ECONNREFUSED: u32 = 111;
     pub(super) const EHOSTUNREACH: u32 = 113;
 }
+
+/// TCP_SYN_SENT of include/net/tcp_states.h.
+const SYN_SENT: u8 = 2;
 
 impl<I: Identities> Assembly<I> {
     /// FIN or RST. A RST may carry the cookie of a socket of the kernel's own, so addresses are asked as well.
@@ -42,7 +46,14 @@ impl<I: Identities> Assembly<I> {
         let Some(conversation) = self.table.get_mut(place) else {
             return;
         };
-        if end.way == Way::Ingress && conversation.both_local() && !end.flags.rst {
+        let is_told_twice = end.way == Way::Ingress && conversation.both_local();
+        if !is_told_twice
+            && let Some(party) = conversation.parties.get_mut(sender)
+            && note(&mut party.tcp, end)
+        {
+            conversation.changed = true;
+        }
+        if conversation.has_ended() || is_told_twice && !end.flags.rst {
             return;
         }
         if end.last_ns != 0 {
@@ -113,8 +124,29 @@ impl<I: Identities> Assembly<I> {
                 &mut self.heads,
             );
         }
+        conversation.changed = true;
+        let is_loopback = conversation.loopback;
         if let Some(party) = conversation.parties.get_mut(party) {
             party.retransmits = party.retransmits.max(socket.retransmits);
+            party.tcp.counts.retransmits = Some(socket.retransmits.into());
+            party.tcp.counts.zero_windows = Some(socket.sent_zero_windows.into());
+            party.tcp.socket = Some(Box::new(socket.stats));
+        }
+        if let Some(peer) = conversation
+            .parties
+            .get_mut(1 - party)
+            .filter(|_| !is_loopback)
+        {
+            peer.tcp.counts.congestion_experienced = Some(socket.received_marked.into());
+            if !peer_local {
+                peer.tcp.counts.zero_windows = Some(socket.received_zero_windows.into());
+            }
+        }
+        if conversation.has_ended() {
+            if conversation.sockets_are_closed() {
+                self.conclude(place);
+            }
+            return;
         }
         let attempt = conversation.phase == Phase::Attempt;
         let is_client = conversation.client.unwrap_or(0) == party;
@@ -126,6 +158,9 @@ impl<I: Identities> Assembly<I> {
             }
             errno::ECONNRESET if is_client => (CloseReason::ServerReset, http1::End::Reset),
             errno::ECONNRESET => (CloseReason::ClientReset, http1::End::Reset),
+            0 if attempt && socket.stats.state == SYN_SENT => {
+                (CloseReason::GaveUp, http1::End::Evicted)
+            }
             _ if attempt => (CloseReason::Unknown, http1::End::Evicted),
             // An ordinary end: FINs say the rest, and the other end may have more to tell.
             _ => {
@@ -139,32 +174,6 @@ impl<I: Identities> Assembly<I> {
         self.finish(place, socket.at_ns, reason, how);
     }
 
-    /// Ends a conversation: what is still open in it is given out, then the conversation itself, and its place is free.
-    pub(super) fn finish(
-        &mut self,
-        place: usize,
-        at_ns: u64,
-        reason: CloseReason,
-        how: http1::End,
-    ) {
-        let Some(conversation) = self.table.get_mut(place) else {
-            return;
-        };
-        for party in 0..2 {
-            conversation.end(party, at_ns, how, &mut self.heads);
-        }
-        self.deliver(place);
-        let Some(conversation) = self.table.get_mut(place) else {
-            return;
-        };
-        conversation.close_reason = reason;
-        conversation.end_ns = Some(at_ns);
-        conversation.changed = true;
-        self.count_protocol(place);
-        self.announce(place, true);
-        self.table.remove(place);
-    }
-
     /// Ends everything, at the end of the recorder or of a capture file. Connections stay open in the store: they are.
     pub fn finish_all(&mut self, at_ns: u64) {
         self.finish_datagrams(at_ns);
@@ -172,6 +181,10 @@ impl<I: Identities> Assembly<I> {
             let Some(conversation) = self.table.get_mut(place) else {
                 continue;
             };
+            if conversation.has_ended() {
+                self.conclude(place);
+                continue;
+            }
             for party in 0..2 {
                 conversation.end(party, at_ns, http1::End::Evicted, &mut self.heads);
             }
@@ -181,7 +194,7 @@ impl<I: Identities> Assembly<I> {
         }
     }
 
-    fn count_protocol(&mut self, place: usize) {
+    pub(super) fn count_protocol(&mut self, place: usize) {
         let Some(conversation) = self.table.get_mut(place) else {
             return;
         };

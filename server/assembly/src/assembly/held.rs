@@ -7,7 +7,7 @@ use headwater_model::CloseReason;
 use headwater_protocols::http1;
 
 use super::Assembly;
-use crate::{End, Identities};
+use crate::Identities;
 
 impl<I: Identities> Assembly<I> {
     /// Bytes of memory held in pieces that came too early, beginnings of heads, tables of HPACK, and heads of exchanges
@@ -27,23 +27,7 @@ impl<I: Identities> Assembly<I> {
                 return;
             }
             self.tally.held_evicted += 1;
-            self.finish(place, at_ns, CloseReason::Unknown, http1::End::Evicted);
+            self.finish_now(place, at_ns, CloseReason::Unknown, http1::End::Evicted);
         }
-    }
-
-    /// A SYN from elsewhere. The listener's cookie says nothing of the connection to come; its addresses do.
-    pub(super) fn knock(&mut self, end: &End) {
-        if self.knocks.len() >= self.limits.conversations {
-            let mut times: Vec<_> = self.knocks.values().copied().collect();
-            let middle = times.len() / 2;
-            if middle < times.len() {
-                let newest_old = *times.select_nth_unstable(middle).1;
-                let before = self.knocks.len();
-                self.knocks.retain(|_, at_ns| *at_ns > newest_old);
-                self.tally.knocks_forgotten += (before - self.knocks.len()) as u64;
-            }
-        }
-        self.knocks
-            .insert((end.netns, end.local, end.remote), end.at_ns);
     }
 }

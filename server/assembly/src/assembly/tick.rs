@@ -23,6 +23,7 @@ impl<I: Identities> Assembly<I> {
     /// begins where it was reached.
     pub fn tick(&mut self, now_ns: u64, mut look: impl FnMut(u64, Way) -> Option<Passed>) {
         self.table.forget_strays(now_ns.saturating_sub(STRAY_NS));
+        self.conclude_lingering(now_ns);
         let (mut looks, mut first_left) = (0, None);
         let mut places = self.table.in_use();
         let first = places.partition_point(|place| *place < self.first_look);
@@ -35,9 +36,13 @@ impl<I: Identities> Assembly<I> {
                 conversation.dns_tick(now_ns);
                 self.deliver(place);
             }
+            self.finish_if_silent(place, now_ns);
             let Some(conversation) = self.table.get_mut(place) else {
                 continue;
             };
+            if conversation.has_ended() {
+                continue;
+            }
             if !conversation.has_open() {
                 if !conversation.announced
                     && now_ns.saturating_sub(conversation.start_ns) > SHOWN_AFTER_NS

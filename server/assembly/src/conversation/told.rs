@@ -37,6 +37,8 @@ impl Conversation {
             client_bytes: client.bytes,
             server_bytes: server.bytes,
             retransmits: client.retransmits.saturating_add(server.retransmits),
+            client_tcp: client.tcp.clone(),
+            server_tcp: server.tcp.clone(),
             resolution: self.resolution.clone(),
         }
     }

@@ -1,9 +1,9 @@
 //! Who is client, and attempts that came to nothing.
 
-use headwater_assembly::{End, Input, Limits, SocketEnd, Turn, Way};
+use headwater_assembly::{End, Input, Limits, Turn, Way};
 use headwater_model::{CloseReason, Outcome};
 
-use crate::support::{GET, OK, RST, SYN, end, live, results, subject, turn};
+use crate::support::{GET, OK, RST, SYN, end, live, results, socket, subject, turn};
 
 #[test]
 fn joined_in_the_middle_the_first_head_tells() {
@@ -121,16 +121,7 @@ fn unanswered_syns_time_out() {
     for _ in 0..4 {
         subject.take(&Input::Syn(client));
     }
-    subject.take(&Input::Socket(SocketEnd {
-        at_ns: 9_000,
-        cookie: 1,
-        error: 110,
-        sent: 0,
-        sent_last_ns: 0,
-        received: 0,
-        received_last_ns: 0,
-        retransmits: 0,
-    }));
+    subject.take(&Input::Socket(socket(1, 9_000, 110)));
     let (connections, _) = results(&mut subject);
     assert_eq!(connections.len(), 1);
     assert_eq!(connections[0].close_reason, CloseReason::TimedOut);

@@ -3,10 +3,12 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use headwater_assembly::{
-    Assembly, End, Identities, Identity, Input, Limits, NoIdentities, Owner, Place, TcpFlags, Turn,
-    Way,
+    Assembly, End, Identities, Identity, Input, Limits, NoIdentities, Owner, Place, SocketEnd,
+    TcpFlags, Turn, Way,
 };
-use headwater_model::{Connection, Event, Evidence, Exchange, ProcessKey, Service, ServiceKind};
+use headwater_model::{
+    Connection, Event, Evidence, Exchange, ProcessKey, Service, ServiceKind, SocketStats,
+};
 use headwater_redact::{Key, Policy, Redactor};
 
 pub(crate) const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: h.example\r\n\r\n";
@@ -60,6 +62,29 @@ pub(crate) fn end(cookie: u64, local: &str, remote: &str, way: Way) -> End {
         loopback: false,
         offset: 0,
         last_ns: 0,
+        ip: None,
+        handshake: None,
+    }
+}
+
+/// A socket that ended so.
+pub(crate) fn socket(cookie: u64, at_ns: u64, error: u32) -> SocketEnd {
+    SocketEnd {
+        at_ns,
+        cookie,
+        error,
+        sent: 0,
+        sent_last_ns: 0,
+        received: 0,
+        received_last_ns: 0,
+        retransmits: 0,
+        sent_zero_windows: 0,
+        received_zero_windows: 0,
+        received_marked: 0,
+        stats: SocketStats {
+            closed_ns: at_ns,
+            ..SocketStats::default()
+        },
     }
 }
 

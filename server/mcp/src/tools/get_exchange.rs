@@ -19,7 +19,7 @@ pub(super) static DECLARATION: Declaration = Declaration {
     name: "get_exchange",
     title: "One exchange in full",
     description: "One exchange by its id (x_…, or d_… of DNS): request and response with all header fields, both ends with process and container, \
-        timing split, the DNS answer that its connection used, what the outcome means, the evidence for owners and threads, and what could not be seen. With header, one \
+        timing split, the DNS answer that its connection used, what the outcome means, the evidence for owners and threads, and what could not be seen; get_connection tells of its connection. With header, one \
         long value whole, in pages.",
     parameters: &[
         ID,

@@ -100,6 +100,22 @@ async fn a_wrong_argument_is_named_with_what_is_right() {
             json!({ "since": "-1h" }),
             &["since", "max_tokens"],
         ),
+        (Tool::GetConnection, json!({}), &["id is missing", "c_"]),
+        (
+            Tool::GetConnection,
+            json!({ "id": "x_k7q21" }),
+            &["for get_exchange", "c_k7q2"],
+        ),
+        (
+            Tool::GetConnection,
+            json!({ "id": "c_aaaa1" }),
+            &["another store", "c_k7q2"],
+        ),
+        (
+            Tool::GetConnection,
+            json!({ "id": "c_k7q2zz" }),
+            &["never given out"],
+        ),
         (Tool::GetExchange, json!({}), &["id is missing", "x_"]),
         (Tool::GetExchange, json!({ "id": 7 }), &["id", "x_k7q2"]),
         (

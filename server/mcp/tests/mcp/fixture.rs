@@ -22,7 +22,9 @@ const ROWS: &str =
      INSERT INTO process VALUES (1, 1, 100, 5, 'nginx', '/usr/sbin/nginx', 'nginx -g', '/system.slice', NULL, '1', 1, 0, NULL, NULL, NULL),
      (2, 1, 4242, 5, 'curl', '/usr/bin/curl', 'curl http://h/', '/user.slice', NULL, '4200,77,1', 2, 0, 2000000000, NULL, 9);
      INSERT INTO connection VALUES (1, 1, 0, NULL, 'open', 0, 'http', '127.0.0.1', 40000, NULL, NULL, 1, 9, 2,
-     'socket_lock', 2, '127.0.0.1', 80, NULL, NULL, 1, 9, 1, 'proc', 1, 10, 20, 0)";
+     'socket_lock', 2, '127.0.0.1', 80, NULL, NULL, 1, 9, 1, 'proc', 1, 10, 20, 0,
+     '6,1,64,184,,,0,15,65495,65495,10,0,503316480,2,177864,8331483,,,3,,,1,,,,8364154,11,0,0,82,203,0,83,29,2,6,7,2,1,0,0,0,0,32768,7,1,0',
+     '7,4,63,0,,,80181,12,65483,1460,7,,,0,8139633,8341191,,,0,,,,1')";
 
 pub(crate) const SECOND: i64 = 1_000_000_000;
 
@@ -336,6 +338,7 @@ pub(crate) async fn answer(store: &Store, tool: Tool, given: Value) -> Value {
 /// Arguments that get an answer from a store which has an exchange 1.
 pub(crate) fn good(tool: Tool) -> Value {
     match tool {
+        Tool::GetConnection => serde_json::json!({ "id": "c_k7q21" }),
         Tool::GetExchange => serde_json::json!({ "id": "x_k7q21" }),
         Tool::Status => serde_json::json!({}),
         _ => serde_json::json!({ "since": "-1h" }),

@@ -7,6 +7,7 @@
 mod arguments;
 mod budget;
 mod client;
+mod connection;
 mod dns;
 mod fixture;
 mod hostile;

@@ -10,15 +10,15 @@ use crate::names::{ServiceNames, with_port};
 use crate::snapshot::Snapshot;
 
 /// Both ends, and what the connection says of itself.
-pub(super) struct Ends {
-    pub(super) client: EndDetail,
-    pub(super) server: EndDetail,
-    pub(super) close_reason: String,
-    pub(super) joined_midstream: bool,
+pub(crate) struct Ends {
+    pub(crate) client: EndDetail,
+    pub(crate) server: EndDetail,
+    pub(crate) close_reason: String,
+    pub(crate) joined_midstream: bool,
 }
 
 /// Reads them. `services` stand in when the connection's row is gone.
-pub(super) async fn load(
+pub(crate) async fn load(
     snapshot: &mut Snapshot,
     connection: i64,
     services: (i64, i64),

@@ -123,7 +123,7 @@ fn progress(timing: Timing) -> String {
 }
 
 /// A duration with about four digits, in the unit that suits it.
-fn span(ns: u64) -> String {
+pub(crate) fn span(ns: u64) -> String {
     let (whole, rest, unit) = match ns {
         0..1_000_000 => (ns / 1_000, ns % 1_000, "µs"),
         1_000_000..1_000_000_000 => (ns / 1_000_000, ns / 1_000 % 1_000, "ms"),

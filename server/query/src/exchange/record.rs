@@ -281,7 +281,7 @@ impl Timing {
 }
 
 /// The name that the connection's server was found by.
-async fn resolution(
+pub(crate) async fn resolution(
     snapshot: &mut Snapshot,
     connection: i64,
 ) -> Result<Option<ResolutionDetail>, QueryError> {

@@ -93,6 +93,8 @@ impl Fixture {
             client_bytes: 100,
             server_bytes: 200,
             retransmits: 0,
+            client_tcp: headwater_model::TcpEnd::default(),
+            server_tcp: headwater_model::TcpEnd::default(),
             resolution: None,
         }))
     }

@@ -1,0 +1,217 @@
+//! What is counted of one sender's segments in a capture file: what was sent again, came out of order, offered no window.
+//!
+//! Owns: the telling apart of a segment sent again from one that changed places with another. What fills a hole was never
+//! seen before, so that only time tells: within a round trip it was under way, later it was sent again (the rule of
+//! Wireshark's analysis). Bounded: of holes beyond a few, the oldest are taken for filled.
+
+use headwater_model::SegmentCounts;
+
+use super::packet::Segment;
+
+/// Holes remembered.
+const MOST_HOLES: usize = 64;
+/// The round trip when none was measured.
+const ROUND_TRIP_NS: u64 = 3_000_000;
+/// From so many repeated acknowledgements on, what they ask for was sent again (RFC 5681, section 3.2).
+const REPEATED: u32 = 2;
+
+/// What is known of the segments of one sender.
+#[derive(Debug, Default)]
+pub(super) struct Counter {
+    packets: u64,
+    retransmits: u64,
+    out_of_order: u64,
+    duplicates: u64,
+    zero_windows: u64,
+    keep_alives: u64,
+    marked: u64,
+    /// Stretches before the highest position that were not seen.
+    holes: Vec<(u64, u64)>,
+    /// When the highest position was reached.
+    highest_ns: u64,
+    has_finished: bool,
+    /// What its peer has acknowledged, and how often that was repeated.
+    acknowledged: Option<u64>,
+    repeated: u32,
+    /// SYN to SYN-ACK.
+    pub(super) round_trip_ns: Option<u64>,
+}
+
+/// Where a segment stands in its stream.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Standing {
+    /// Position of its first byte; `None` when it lies before all that was seen.
+    pub(super) offset: Option<u64>,
+    /// Position behind the last byte seen before it.
+    pub(super) highest: u64,
+}
+
+impl Counter {
+    /// Counts a segment.
+    pub(super) fn take(&mut self, at_ns: u64, segment: &Segment<'_>, standing: Standing) {
+        self.packets += 1;
+        let flags = segment.flags;
+        if flags.syn || flags.rst {
+            return;
+        }
+        self.marked += u64::from(segment.ip.traffic_class & 3 == 3);
+        self.zero_windows += u64::from(segment.window == 0 && !flags.fin);
+        let length = u64::from(segment.payload_length);
+        let Some(offset) = standing.offset else {
+            self.retransmits += u64::from(length > 0);
+            return;
+        };
+        if length <= 1 && !flags.fin && offset + 1 == standing.highest {
+            self.keep_alives += 1;
+            return;
+        }
+        if length > 0 {
+            self.payload(at_ns, offset, offset + length, standing.highest);
+        } else if flags.fin && self.has_finished {
+            self.retransmits += 1;
+        }
+        self.has_finished |= flags.fin;
+    }
+
+    fn payload(&mut self, at_ns: u64, offset: u64, end: u64, highest: u64) {
+        if offset >= highest {
+            if offset > highest {
+                self.holes.push((highest, offset));
+                if self.holes.len() > MOST_HOLES {
+                    self.holes.remove(0);
+                }
+            }
+            self.highest_ns = at_ns;
+            return;
+        }
+        let is_asked_for = self.repeated >= REPEATED && self.acknowledged == Some(offset);
+        let round_trip_ns = self.round_trip_ns.unwrap_or(0).max(ROUND_TRIP_NS);
+        if !self.fill(offset, end) {
+            self.retransmits += 1;
+            self.duplicates += u64::from(self.acknowledged.is_some_and(|until| end <= until));
+        } else if is_asked_for || at_ns.saturating_sub(self.highest_ns) >= round_trip_ns {
+            self.retransmits += 1;
+        } else {
+            self.out_of_order += 1;
+        }
+        if end > highest {
+            self.highest_ns = at_ns;
+        }
+    }
+
+    /// Fills holes. Says whether there were any.
+    fn fill(&mut self, offset: u64, end: u64) -> bool {
+        let mut any = false;
+        let mut left = Vec::new();
+        self.holes.retain(|(from, to)| {
+            let is_touched = *from < end && offset < *to;
+            if is_touched {
+                any = true;
+                left.extend(
+                    [(*from, offset), (end, *to)]
+                        .into_iter()
+                        .filter(|(a, b)| a < b),
+                );
+            }
+            !is_touched
+        });
+        self.holes.extend(left);
+        any
+    }
+
+    /// The peer acknowledges what stands before `position`; `is_bare` without payload of its own.
+    pub(super) fn acknowledged(&mut self, position: u64, is_bare: bool) {
+        if self.acknowledged == Some(position) {
+            self.repeated += u32::from(is_bare);
+        } else if self.acknowledged.is_none_or(|before| before < position) {
+            (self.acknowledged, self.repeated) = (Some(position), 0);
+        }
+    }
+
+    /// The sums.
+    pub(super) fn counts(&self) -> SegmentCounts {
+        SegmentCounts {
+            packets: Some(self.packets),
+            retransmits: Some(self.retransmits),
+            out_of_order: Some(self.out_of_order),
+            duplicates: Some(self.duplicates),
+            zero_windows: Some(self.zero_windows),
+            keep_alives: Some(self.keep_alives),
+            congestion_experienced: Some(self.marked),
+            resets: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use headwater_assembly::TcpFlags;
+    use headwater_model::IpHeader;
+
+    use super::*;
+
+    /// Counts payload of `length` bytes for each (milliseconds, position), and gives retransmissions, out of order, duplicates.
+    fn counted(counter: &mut Counter, segments: &[(u64, u64, u32)]) -> [Option<u64>; 3] {
+        let mut highest = 0;
+        for (at_ms, offset, payload_length) in segments {
+            let segment = Segment {
+                source: "10.0.0.1:1".parse().unwrap(),
+                destination: "10.0.0.2:2".parse().unwrap(),
+                flags: TcpFlags::default(),
+                seq: 0,
+                ack: 0,
+                window: 1,
+                ip: IpHeader::default(),
+                handshake: None,
+                payload_length: *payload_length,
+                payload: &[],
+            };
+            let standing = Standing {
+                offset: Some(*offset),
+                highest,
+            };
+            counter.take(at_ms * 1_000_000, &segment, standing);
+            highest = highest.max(offset + u64::from(*payload_length));
+        }
+        let counts = counter.counts();
+        [counts.retransmits, counts.out_of_order, counts.duplicates]
+    }
+
+    #[test]
+    fn what_was_seen_before_was_sent_again() {
+        let segments = [(0, 0, 100), (1, 100, 100), (2, 100, 100), (3, 50, 200)];
+        assert_eq!(
+            counted(&mut Counter::default(), &segments),
+            [Some(2), Some(0), Some(0)]
+        );
+    }
+
+    #[test]
+    fn what_fills_a_hole_came_late_or_again() {
+        let segments = [(0, 0, 100), (10, 200, 100), (11, 100, 50), (20, 150, 50)];
+        assert_eq!(
+            counted(&mut Counter::default(), &segments),
+            [Some(1), Some(1), Some(0)]
+        );
+    }
+
+    #[test]
+    fn what_is_asked_for_was_sent_again() {
+        let mut counter = Counter::default();
+        counter.acknowledged(100, false);
+        counter.acknowledged(100, true);
+        counter.acknowledged(100, true);
+        let segments = [(0, 0, 100), (10, 200, 100), (11, 100, 100), (12, 0, 100)];
+        assert_eq!(
+            counted(&mut counter, &segments),
+            [Some(2), Some(0), Some(1)]
+        );
+    }
+
+    #[test]
+    fn a_byte_before_the_next_is_a_keep_alive() {
+        let mut counter = Counter::default();
+        counted(&mut counter, &[(0, 0, 100), (9, 99, 1), (18, 99, 0)]);
+        assert_eq!(counter.counts().keep_alives, Some(2));
+    }
+}
