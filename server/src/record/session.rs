@@ -74,7 +74,7 @@ pub(crate) struct Session {
 impl Session {
     /// Opens, attaches and starts.
     pub(crate) fn start(settings: &SessionSettings) -> Result<Self, SessionError> {
-        let probes = Probes::attach(&settings.probes)?;
+        let probes = attach(&settings.probes)?;
         let (writer, key) = open_store(settings, Source::Live)?;
         let policy = Policy {
             keep_headers: settings.keep_headers.clone(),
@@ -133,6 +133,13 @@ impl Session {
     pub(crate) fn is_broken(&self) -> bool {
         self.recorder.is_finished() || self.threads.any_ended()
     }
+}
+
+/// Attaches the probes from a thread of its own. What it takes to load them, the kernel's types above all, is more than what
+/// the recorder holds at rest; glibc hands the memory of a thread that has ended to the next one, the main thread's to nobody.
+fn attach(settings: &ProbeSettings) -> Result<Probes, ProbeError> {
+    std::thread::scope(|scope| scope.spawn(|| Probes::attach(settings)).join())
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Opens the store for writing, with its key.
