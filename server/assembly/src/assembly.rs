@@ -66,7 +66,7 @@ impl Default for Limits {
         Self {
             conversations: 8192,
             head_bytes: 64 << 10,
-            held_bytes: 8 << 20,
+            held_bytes: 6 << 20,
             live: true,
             only_ports: Vec::new(),
             except_ports: Vec::new(),
