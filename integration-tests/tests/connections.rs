@@ -2,7 +2,10 @@
 
 #![allow(clippy::expect_used, reason = "tests")]
 
-use std::{io::Write, process::Command};
+use std::{
+    io::{Read, Write},
+    process::Command,
+};
 
 use headwater_integration_tests::{
     Namespace, Program, Store, column, free_port, joined, lossy, python, run, said, serve_once, sh,
@@ -335,12 +338,120 @@ fn of_ss(text: &str, name: &str, at: usize) -> String {
         .to_owned()
 }
 
+/// With the administrator's programs.
+fn path() -> String {
+    let path = std::env::var("PATH").unwrap_or_default();
+    format!("{path}:/usr/sbin:/sbin")
+}
+
+/// What tshark is asked of each SYN and SYN-ACK.
+const FIELDS: [&str; 8] = [
+    "ip.ttl",
+    "ipv6.hlim",
+    "ip.dsfield.dscp",
+    "ipv6.tclass.dscp",
+    "ipv6.flow",
+    "tcp.options.mss_val",
+    "tcp.options.wscale.shift",
+    "tcp.window_size_value",
+];
+
+/// tshark on the loopback device, ready.
+fn watching(port: u16) -> Program {
+    let mut command = Command::new("tshark");
+    command
+        .env("PATH", path())
+        .args(["-i", "lo", "-l", "-n", "-f", &format!("tcp port {port}")])
+        .args([
+            "-Y",
+            "tcp.flags.syn==1",
+            "-T",
+            "fields",
+            "-E",
+            "separator=|",
+        ]);
+    for field in FIELDS {
+        command.args(["-e", field]);
+    }
+    let tshark = Program::start(&mut command);
+    tshark.await_line("Capturing on");
+    tshark
+}
+
+/// The fields of the first two packets.
+fn watched(tshark: &Program) -> Vec<Vec<String>> {
+    until("both packets", || {
+        let said = tshark.said();
+        let lines: Vec<Vec<String>> = said
+            .lines()
+            .filter(|line| line.contains('|'))
+            .map(|line| line.split('|').map(str::to_owned).collect())
+            .collect();
+        if lines.len() >= 2 {
+            Ok(lines)
+        } else {
+            Err(said)
+        }
+    })
+}
+
+/// One end's elements are those of its packet.
+fn assert_packet(connection: &Value, end: usize, packet: &[String]) {
+    let [
+        four_ttl,
+        six_ttl,
+        four_dscp,
+        six_dscp,
+        flow,
+        mss,
+        scale,
+        window,
+    ] = packet
+    else {
+        panic!("{packet:?}");
+    };
+    let either = |four: &String, six: &String| {
+        if four.is_empty() {
+            six.clone()
+        } else {
+            four.clone()
+        }
+    };
+    let told = |name: &str| element(connection, name)[end];
+    let hop_limit = format!("{} as sent", either(four_ttl, six_ttl));
+    assert_eq!(told("hop_limit"), hop_limit, "{connection:#}");
+    let dscp = format!("{} ", either(four_dscp, six_dscp));
+    assert!(told("dscp").starts_with(&dscp), "{packet:?} {connection:#}");
+    assert_eq!(told("mss"), mss, "{connection:#}");
+    assert_eq!(told("window_scale"), scale, "{connection:#}");
+    assert_eq!(told("syn_window"), window, "{connection:#}");
+    if let Some(label) = flow.strip_prefix("0x") {
+        let label = u32::from_str_radix(label, 16).expect("a flow label");
+        assert_eq!(
+            told("flow_label"),
+            format!("0x{label:05x}"),
+            "{connection:#}"
+        );
+    }
+}
+
+fn assert_kernel(connection: &Value, said: &str) {
+    let [client_scale, server_scale] = element(connection, "window_scale");
+    assert_eq!(of_ss(said, "wscale", 0), server_scale, "{said}");
+    assert_eq!(of_ss(said, "wscale", 1), client_scale, "{said}");
+    let mss = of_ss(said, "mss", 0);
+    assert_eq!(mss, element(connection, "mss_in_use")[0], "{said}");
+    // TCPI_OPT_TIMESTAMPS, TCPI_OPT_SACK and TCPI_OPT_WSCALE of include/uapi/linux/tcp.h.
+    assert_eq!(of_ss(said, "options", 0), "7", "{said}");
+    let negotiated = element(connection, "negotiated");
+    assert_eq!(negotiated, ["timestamps, window scaling, SACK"; 2]);
+    let least: f64 = of_ss(said, "minrtt", 0).parse().expect("a number");
+    let told = number(connection, "least_round_trip_ms", 0);
+    assert!(told <= least + 0.001, "{told}: {said}");
+}
+
 #[test]
 fn header_elements_are_those_of_the_kernel() {
-    let path = format!(
-        "{}:/usr/sbin:/sbin",
-        std::env::var("PATH").unwrap_or_default()
-    );
     for address in ["127.0.0.1", "::1"] {
         let store = Store::new();
         let _recorder = store.record(&[]);
@@ -349,124 +460,26 @@ fn header_elements_are_those_of_the_kernel() {
         let server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().expect("a client");
             let mut seen = [0; 4096];
-            let _ = std::io::Read::read(&mut stream, &mut seen);
+            let _ = stream.read(&mut seen);
             let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone";
             stream.write_all(answer).expect("an answer");
-            let _ = std::io::Read::read(&mut stream, &mut seen);
+            let _ = stream.read(&mut seen);
         });
-        let fields = [
-            "tcp.flags.ack",
-            "ip.ttl",
-            "ipv6.hlim",
-            "ip.dsfield.dscp",
-            "ipv6.tclass.dscp",
-            "ipv6.flow",
-            "tcp.options.mss_val",
-            "tcp.options.wscale.shift",
-            "tcp.window_size_value",
-        ];
-        let filter = format!("tcp port {port} and tcp[tcpflags] & tcp-syn != 0");
-        // Filters of libpcap find the flags of TCP over IPv4 only.
-        let filter = if address.contains(':') {
-            format!("tcp port {port}")
-        } else {
-            filter
-        };
-        let mut command = Command::new("tshark");
-        command.env("PATH", &path).args([
-            "-i",
-            "lo",
-            "-l",
-            "-n",
-            "-f",
-            &filter,
-            "-Y",
-            "tcp.flags.syn==1",
-            "-T",
-            "fields",
-            "-E",
-            "separator=|",
-        ]);
-        for field in fields {
-            command.args(["-e", field]);
-        }
-        let tshark = Program::start(&mut command);
-        tshark.await_line("Capturing on");
-        let said = said(Command::new(python()).env("PATH", &path).args([
+        let tshark = watching(port);
+        let said = said(Command::new(python()).env("PATH", path()).args([
             "-c",
             MARKING,
             address,
             &port.to_string(),
         ]));
         server.join().expect("the server");
-        let captured = until("both packets", || {
-            let said = tshark.said();
-            let lines: Vec<Vec<String>> = said
-                .lines()
-                .filter(|line| line.contains('|'))
-                .map(|line| line.split('|').map(str::to_owned).collect())
-                .collect();
-            if lines.len() >= 2 {
-                Ok(lines)
-            } else {
-                Err(said)
-            }
-        });
+        let packets = watched(&tshark);
         let connection = of_exchange(&store, "/marked");
-        for (end, packet) in captured.iter().take(2).enumerate() {
-            let either = |four: usize, six: usize| {
-                if packet[four].is_empty() {
-                    packet[six].clone()
-                } else {
-                    packet[four].clone()
-                }
-            };
-            let told = |name: &str| element(&connection, name)[end];
-            assert!(
-                told("hop_limit").starts_with(&format!("{} as sent", either(1, 2))),
-                "{connection:#}"
-            );
-            assert!(
-                told("dscp").starts_with(&format!("{} ", either(3, 4))),
-                "{packet:?} {connection:#}"
-            );
-            assert_eq!(told("mss"), packet[6], "{connection:#}");
-            assert_eq!(told("window_scale"), packet[7], "{connection:#}");
-            assert_eq!(told("syn_window"), packet[8], "{connection:#}");
-            if let Some(label) = packet[5].strip_prefix("0x") {
-                let label = u32::from_str_radix(label, 16).expect("a flow label");
-                assert_eq!(
-                    told("flow_label"),
-                    format!("0x{label:05x}"),
-                    "{connection:#}"
-                );
-            }
+        for (end, packet) in packets.iter().take(2).enumerate() {
+            assert_packet(&connection, end, packet);
         }
         assert_eq!(element(&connection, "dscp")[0], "46 EF");
-        // The kernel's own word, from the client's socket while it was open.
-        let [_, server_scale] = element(&connection, "window_scale");
-        assert_eq!(of_ss(&said, "wscale", 0), server_scale, "{said}");
-        assert_eq!(
-            of_ss(&said, "wscale", 1),
-            element(&connection, "window_scale")[0]
-        );
-        assert_eq!(
-            of_ss(&said, "mss", 0),
-            element(&connection, "mss_in_use")[0],
-            "{said}"
-        );
-        // TCPI_OPT_TIMESTAMPS, TCPI_OPT_SACK and TCPI_OPT_WSCALE of include/uapi/linux/tcp.h.
-        assert_eq!(of_ss(&said, "options", 0), "7", "{said}");
-        let negotiated = element(&connection, "negotiated");
-        assert_eq!(
-            negotiated, ["timestamps, window scaling, SACK"; 2],
-            "{connection:#}"
-        );
-        let least: f64 = of_ss(&said, "minrtt", 0).parse().expect("a number");
-        assert!(
-            number(&connection, "least_round_trip_ms", 0) <= least + 0.001,
-            "{said}"
-        );
+        assert_kernel(&connection, &said);
     }
 }
 
@@ -491,13 +504,9 @@ while True:
     before = unacked; time.sleep(0.2)
 left = 8000000
 while left > 0: left -= len(s.recv(1 << 20).split(b'\\r\\n\\r\\n')[-1])";
-    let path = format!(
-        "{}:/usr/sbin:/sbin",
-        std::env::var("PATH").unwrap_or_default()
-    );
     said(
         Command::new(python())
-            .env("PATH", &path)
+            .env("PATH", path())
             .args(["-c", client, &port.to_string()]),
     );
     server.join().expect("the server");
