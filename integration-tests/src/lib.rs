@@ -12,6 +12,7 @@
 
 mod capture;
 mod cgroup;
+mod link;
 mod netns;
 mod program;
 mod scratch;
@@ -21,6 +22,7 @@ mod wait;
 
 pub use capture::{Container, Link, Order, capture, conversation};
 pub use cgroup::{Cgroup, cgroup_mount};
+pub use link::lossy;
 pub use netns::{Namespace, joined, sh};
 pub use program::{Program, run, said};
 pub use scratch::Scratch;

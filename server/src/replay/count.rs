@@ -27,9 +27,9 @@ pub(super) struct Counter {
     marked: u64,
     /// Stretches before the highest position that were not seen.
     holes: Vec<(u64, u64)>,
-    /// When the highest position was reached.
+    /// Position behind all that was seen, a FIN included, and when it was reached.
+    highest: u64,
     highest_ns: u64,
-    has_finished: bool,
     /// What its peer has acknowledged, and how often that was repeated.
     acknowledged: Option<u64>,
     repeated: u32,
@@ -37,18 +37,9 @@ pub(super) struct Counter {
     pub(super) round_trip_ns: Option<u64>,
 }
 
-/// Where a segment stands in its stream.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Standing {
-    /// Position of its first byte; `None` when it lies before all that was seen.
-    pub(super) offset: Option<u64>,
-    /// Position behind the last byte seen before it.
-    pub(super) highest: u64,
-}
-
 impl Counter {
-    /// Counts a segment.
-    pub(super) fn take(&mut self, at_ns: u64, segment: &Segment<'_>, standing: Standing) {
+    /// Counts a segment whose first byte has this position; `None` when it lies before all that was seen.
+    pub(super) fn take(&mut self, at_ns: u64, segment: &Segment<'_>, offset: Option<u64>) {
         self.packets += 1;
         let flags = segment.flags;
         if flags.syn || flags.rst {
@@ -56,32 +47,27 @@ impl Counter {
         }
         self.marked += u64::from(segment.ip.traffic_class & 3 == 3);
         self.zero_windows += u64::from(segment.window == 0 && !flags.fin);
-        let length = u64::from(segment.payload_length);
-        let Some(offset) = standing.offset else {
+        let length = u64::from(segment.payload_length) + u64::from(flags.fin);
+        let Some(offset) = offset else {
             self.retransmits += u64::from(length > 0);
             return;
         };
-        if length <= 1 && !flags.fin && offset + 1 == standing.highest {
+        if segment.payload_length <= 1 && !flags.fin && offset + 1 == self.highest {
             self.keep_alives += 1;
-            return;
+        } else if length > 0 {
+            self.stretch(at_ns, offset, offset + length);
         }
-        if length > 0 {
-            self.payload(at_ns, offset, offset + length, standing.highest);
-        } else if flags.fin && self.has_finished {
-            self.retransmits += 1;
-        }
-        self.has_finished |= flags.fin;
     }
 
-    fn payload(&mut self, at_ns: u64, offset: u64, end: u64, highest: u64) {
-        if offset >= highest {
-            if offset > highest {
-                self.holes.push((highest, offset));
+    fn stretch(&mut self, at_ns: u64, offset: u64, end: u64) {
+        if offset >= self.highest {
+            if offset > self.highest {
+                self.holes.push((self.highest, offset));
                 if self.holes.len() > MOST_HOLES {
                     self.holes.remove(0);
                 }
             }
-            self.highest_ns = at_ns;
+            (self.highest, self.highest_ns) = (end, at_ns);
             return;
         }
         let is_asked_for = self.repeated >= REPEATED && self.acknowledged == Some(offset);
@@ -94,8 +80,8 @@ impl Counter {
         } else {
             self.out_of_order += 1;
         }
-        if end > highest {
-            self.highest_ns = at_ns;
+        if end > self.highest {
+            (self.highest, self.highest_ns) = (end, at_ns);
         }
     }
 
@@ -152,7 +138,6 @@ mod tests {
 
     /// Counts payload of `length` bytes for each (milliseconds, position), and gives retransmissions, out of order, duplicates.
     fn counted(counter: &mut Counter, segments: &[(u64, u64, u32)]) -> [Option<u64>; 3] {
-        let mut highest = 0;
         for (at_ms, offset, payload_length) in segments {
             let segment = Segment {
                 source: "10.0.0.1:1".parse().unwrap(),
@@ -166,12 +151,7 @@ mod tests {
                 payload_length: *payload_length,
                 payload: &[],
             };
-            let standing = Standing {
-                offset: Some(*offset),
-                highest,
-            };
-            counter.take(at_ms * 1_000_000, &segment, standing);
-            highest = highest.max(offset + u64::from(*payload_length));
+            counter.take(at_ms * 1_000_000, &segment, Some(*offset));
         }
         let counts = counter.counts();
         [counts.retransmits, counts.out_of_order, counts.duplicates]

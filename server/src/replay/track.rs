@@ -5,7 +5,7 @@ use std::{collections::HashMap, net::SocketAddr};
 use headwater_assembly::{Assembly, Datagram, End, Identities, Input, Look, Place, Turn, Way};
 
 use super::{
-    count::{Counter, Standing},
+    count::Counter,
     packet::{Segment, UdpDatagram},
 };
 
@@ -112,11 +112,8 @@ impl Tracker {
         let Some(sender) = self.senders.get_mut(&key) else {
             return;
         };
-        let standing = Standing {
-            offset: sender.position_of(segment.seq),
-            highest: sender.position,
-        };
-        sender.counter.take(at_ns, segment, standing);
+        let offset = sender.position_of(segment.seq);
+        sender.counter.take(at_ns, segment, offset);
     }
 
     /// How many senders were forgotten for want of room.

@@ -49,11 +49,19 @@ impl<I: Identities> Assembly<I> {
             Party::new(Some(end.cookie), end.local, end.remote, end.netns),
             Party::new(None, end.remote, end.local, 0),
         ];
+        let answered = self.knocks.remove(&(end.netns, end.remote, end.local));
         let place = self.begin(parties, end.at_ns, false, end.loopback);
         self.settle(end.cookie, place, 0);
         if let Some(conversation) = self.table.get_mut(place) {
             conversation.client = Some(0);
             conversation.phase = Phase::Attempt;
+            // In a capture file packets may have changed places.
+            if let Some(answer) = answered.filter(|_| !conversation.live)
+                && let Some(server) = conversation.parties.get_mut(1)
+            {
+                server.tcp = answer.server;
+                conversation.phase = Phase::Established;
+            }
         }
         self.resolve(place);
     }
@@ -79,10 +87,8 @@ impl<I: Identities> Assembly<I> {
             if let Some(server) = conversation.parties.get_mut(1) {
                 note(&mut server.tcp, end);
             }
-        } else if end.way == Way::Egress
-            && let Some(knock) = self.knocks.get_mut(&(end.netns, end.local, end.remote))
-        {
-            note(&mut knock.server, end);
+        } else if end.way == Way::Egress {
+            self.answer(end);
         }
     }
 
@@ -117,11 +123,18 @@ impl<I: Identities> Assembly<I> {
             };
             return self.settle(turn.cookie, place, 1 - party);
         }
-        let knock = self.knocks.remove(&(end.netns, end.local, end.remote));
+        let mut knock = self.knocks.remove(&(end.netns, end.local, end.remote));
         let mut parties = [
             Party::new(Some(turn.cookie), end.local, end.remote, end.netns),
             Party::new(None, end.remote, end.local, 0),
         ];
+        if !self.limits.live {
+            // Of a capture file's SYN-ACK without its SYN nothing is known but what it says.
+            let answer = self.knocks.remove(&(end.netns, end.remote, end.local));
+            let [own, peer] = &mut parties;
+            own.tcp = knock.take().map(|knock| knock.server).unwrap_or_default();
+            peer.tcp = answer.map(|answer| answer.server).unwrap_or_default();
+        }
         let knocked_ns = knock.as_ref().map(|knock| knock.at_ns);
         if let Some(knock) = knock {
             let [server, client] = &mut parties;

@@ -48,6 +48,37 @@ impl<I: Identities> Assembly<I> {
             note(&mut knock.client, end);
             return;
         }
+        self.make_room_for_knock();
+        let mut knock = Knock {
+            at_ns: end.at_ns,
+            client: TcpEnd::default(),
+            server: TcpEnd::default(),
+        };
+        note(&mut knock.client, end);
+        self.knocks.insert(key, knock);
+    }
+
+    /// What a listener answers to somebody elsewhere; in a capture file the SYN may be missing.
+    pub(super) fn answer(&mut self, end: &End) {
+        let key = (end.netns, end.local, end.remote);
+        if let Some(knock) = self.knocks.get_mut(&key) {
+            note(&mut knock.server, end);
+            return;
+        }
+        if self.limits.live {
+            return;
+        }
+        self.make_room_for_knock();
+        let mut knock = Knock {
+            at_ns: end.at_ns,
+            client: TcpEnd::default(),
+            server: TcpEnd::default(),
+        };
+        note(&mut knock.server, end);
+        self.knocks.insert(key, knock);
+    }
+
+    fn make_room_for_knock(&mut self) {
         if self.knocks.len() >= self.limits.conversations {
             let mut times: Vec<_> = self.knocks.values().map(|knock| knock.at_ns).collect();
             let middle = times.len() / 2;
@@ -58,13 +89,6 @@ impl<I: Identities> Assembly<I> {
                 self.tally.knocks_forgotten += (before - self.knocks.len()) as u64;
             }
         }
-        let mut knock = Knock {
-            at_ns: end.at_ns,
-            client: TcpEnd::default(),
-            server: TcpEnd::default(),
-        };
-        note(&mut knock.client, end);
-        self.knocks.insert(key, knock);
     }
 
     /// What was counted of the packets from one address to another (capture files only), in place of what was before.

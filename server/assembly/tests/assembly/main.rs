@@ -13,5 +13,6 @@ mod pairing;
 mod property;
 mod reassembly;
 mod roles;
+mod segments;
 mod support;
 mod websocket;
