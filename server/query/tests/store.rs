@@ -8,6 +8,8 @@
 mod arguments;
 #[path = "store/coverage.rs"]
 mod coverage;
+#[path = "store/dns.rs"]
+mod dns;
 #[path = "store/fixture.rs"]
 mod fixture;
 #[path = "store/header.rs"]
