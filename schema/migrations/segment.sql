@@ -71,6 +71,7 @@ CREATE TABLE exchange_pack_{N} (
     first_id     INTEGER NOT NULL,
     min_start_ns INTEGER NOT NULL,
     max_start_ns INTEGER NOT NULL,
+    row_count    INTEGER NOT NULL,
     data         BLOB NOT NULL
 );
 
@@ -104,7 +105,8 @@ CREATE TABLE rollup_{N} (
     PRIMARY KEY (slot_ns, server_service_id, client_service_id, route_id, method, kind)
 ) WITHOUT ROWID;
 
--- DNS exchanges: a question with its answer, or the lack of one. Ids grow in order of commit, with holes.
+-- DNS exchanges: a question with its answer, or the lack of one. Ids grow in order of commit, with holes. Those that are no
+-- failure are in packs.
 CREATE TABLE dns_exchange_{N} (
     id                      INTEGER PRIMARY KEY,      -- printed as d_…
     start_ns                INTEGER NOT NULL,         -- the query's first try, or the answer when no query was seen
@@ -145,6 +147,18 @@ CREATE TABLE dns_exchange_{N} (
 );
 CREATE INDEX dns_exchange_{N}_start ON dns_exchange_{N} (start_ns);
 CREATE INDEX dns_exchange_{N}_error ON dns_exchange_{N} (error_kind) WHERE error_kind IS NOT NULL;
+
+-- The columns above, many to a row, as in exchange_pack_{N}. dns_rows(N) shows both. The index is what is asked of packs
+-- without looking into them.
+CREATE TABLE dns_exchange_pack_{N} (
+    last_id      INTEGER PRIMARY KEY,
+    first_id     INTEGER NOT NULL,
+    min_start_ns INTEGER NOT NULL,
+    max_start_ns INTEGER NOT NULL,
+    row_count    INTEGER NOT NULL,
+    data         BLOB NOT NULL
+);
+CREATE INDEX dns_exchange_pack_{N}_start ON dns_exchange_pack_{N} (max_start_ns, min_start_ns, row_count);
 
 -- UDP flows that carry no DNS: all datagrams between two addresses and ports. Counts are those of the last look.
 CREATE TABLE udp_flow_{N} (

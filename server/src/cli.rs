@@ -22,6 +22,7 @@ mod up;
 use std::{io::IsTerminal, path::PathBuf};
 
 use clap::{CommandFactory, Parser, Subcommand, builder::TypedValueParser};
+use headwater_query::Counted;
 use tracing_subscriber::EnvFilter;
 
 pub(crate) use exit::Exit;
@@ -108,7 +109,11 @@ enum Command {
     },
     /// Counts the exchanges that are stored, by unique id (for measurements)
     #[command(hide = true)]
-    CountExchanges,
+    CountExchanges {
+        /// Those of DNS that were answered
+        #[arg(long)]
+        dns: bool,
+    },
     /// Joins a cgroup, becomes a user, and becomes the command: how `run` starts it
     #[command(name = run::TRAMPOLINE, hide = true)]
     Become(run::BecomeArguments),
@@ -145,7 +150,14 @@ pub(crate) fn main() -> Exit {
         Command::Replay(arguments) => replay::replay(cli.db.as_deref(), &arguments),
         Command::Doctor(arguments) => doctor::doctor(cli.db.as_deref(), &arguments),
         Command::Tool(tool) => tools::answer(cli.db.as_deref(), tool),
-        Command::CountExchanges => count::count(cli.db.as_deref()),
+        Command::CountExchanges { dns } => {
+            let counted = if dns {
+                Counted::AnsweredDns
+            } else {
+                Counted::Exchanges
+            };
+            count::count(cli.db.as_deref(), counted)
+        }
         Command::Completions { shell } => {
             let mut command = Cli::command();
             clap_complete::generate(shell, &mut command, "headwater", &mut std::io::stdout());

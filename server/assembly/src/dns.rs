@@ -47,7 +47,13 @@ pub(crate) fn told<K>(exchange: Exchange<K>, now_ns: u64, redactor: &mut Redacto
         Outcome::Unfinished => DnsOutcome::Unfinished,
     };
     // Resolvers mix the case on purpose, and compare without it (RFC 4343).
-    let mut host = |name: &str| redactor.host(name.to_ascii_lowercase().as_bytes());
+    let mut host = |name: &str| {
+        if name.bytes().any(|octet| octet.is_ascii_uppercase()) {
+            redactor.host(name.to_ascii_lowercase().as_bytes())
+        } else {
+            redactor.host(name.as_bytes())
+        }
+    };
     let question = exchange.question.map(|question| DnsQuestion {
         name: host(question.name.as_str()),
         kind: question.kind.0,

@@ -1,13 +1,13 @@
 //! Exchanges packed many to a row of SQLite, and the table that reads them.
 //!
 //! B-tree work is the ceiling of ingest, and a row costs a dozen microsecond-long steps whatever is in it. Nearly all
-//! exchanges end well and never change again: those are packed, up to a few hundred to one row of `exchange_pack_N`, each
-//! told by what differs from the one before it. Failures, which are looked for by their kind, and exchanges that were
-//! stored before their end are rows of `exchange_N`.
+//! exchanges end well and never change again: those are packed, up to a few hundred to one row of `exchange_pack_N` or
+//! `dns_exchange_pack_N`, each told by what differs from the one before it. Failures, which are looked for by their kind,
+//! and exchanges that were stored before their end are rows of `exchange_N` and `dns_exchange_N`.
 //!
-//! Owns: the layout of a pack (`Packer` writes it, `Unpacker` reads it), the columns of an exchange in their order, and
-//! `exchange_rows(N)`, the table of a segment's exchanges wherever they are; `numbers`, many in one column. Does not: know what a column means, or when
-//! a pack is full enough.
+//! Owns: what is in a pack (`Packer` writes it, `Unpacker` reads it), the columns of an exchange in their order (`Layout`),
+//! and `exchange_rows(N)` and `dns_rows(N)`, the tables of a segment's exchanges wherever they are; `numbers`, many in one
+//! column. Does not: know what a column means, or when a pack is full enough.
 //!
 //! ```text
 //! pack    = *row
@@ -22,13 +22,13 @@
 
 #![deny(unsafe_code)]
 
-mod columns;
+mod layout;
 pub mod numbers;
 mod packer;
 mod table;
 mod unpacker;
 
-pub use columns::{EXCHANGE_COLUMNS, ID, START_NS};
+pub use layout::{DNS_EXCHANGES, EXCHANGES, Layout};
 pub use packer::{Pack, Packer};
 pub use table::{register, register_on};
 pub use unpacker::{Cell, Damaged, Unpacker};

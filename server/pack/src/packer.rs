@@ -2,12 +2,13 @@
 
 use rusqlite::types::ValueRef;
 
-use crate::columns::{COUNT, ID, START_NS};
+use crate::layout::{ID, Layout, MOST_COLUMNS};
 
 /// Packs rows, one value after the other.
 #[derive(Debug)]
 pub struct Packer {
-    last: [Last; COUNT],
+    layout: &'static Layout,
+    last: [Last; MOST_COLUMNS],
     data: Vec<u8>,
     /// The values of the row that is being written.
     row: Vec<u8>,
@@ -45,13 +46,17 @@ pub struct Pack<'a> {
     pub ids: (i64, i64),
     /// Least and greatest `start_ns`.
     pub span_ns: (i64, i64),
+    /// How many rows there are.
+    pub rows: u64,
     /// The rows.
     pub data: &'a [u8],
 }
 
-impl Default for Packer {
-    fn default() -> Self {
+impl Packer {
+    /// Without rows.
+    pub fn new(layout: &'static Layout) -> Self {
         Self {
+            layout,
             last: std::array::from_fn(|_| Last::default()),
             data: Vec::new(),
             row: Vec::new(),
@@ -63,9 +68,7 @@ impl Default for Packer {
             span_ns: (0, 0),
         }
     }
-}
 
-impl Packer {
     /// Takes the next value of the row. Reals are not among them, and are packed as NULL.
     #[inline]
     pub fn put(&mut self, value: ValueRef<'_>) {
@@ -80,7 +83,7 @@ impl Packer {
     /// Takes so many NULLs: most columns of most rows are, and were in the row before.
     #[inline]
     pub fn nulls(&mut self, count: usize) {
-        if self.at + count > COUNT {
+        if self.at + count > self.layout.columns.len() {
             return;
         }
         let columns = (1_u64 << count) - 1;
@@ -152,7 +155,7 @@ impl Packer {
         self.row.clear();
         (self.changed, self.at) = (0, 0);
         let held = |at: usize| self.last.get(at).map_or(0, |last| last.integer);
-        let (id, start_ns) = (held(ID), held(START_NS));
+        let (id, start_ns) = (held(ID), held(self.layout.start_ns));
         if self.rows == 0 {
             (self.ids.0, self.span_ns) = (id, (start_ns, start_ns));
         }
@@ -171,6 +174,7 @@ impl Packer {
         (self.rows > 0).then_some(Pack {
             ids: self.ids,
             span_ns: self.span_ns,
+            rows: self.rows,
             data: &self.data,
         })
     }

@@ -1,4 +1,4 @@
-//! `exchange_rows(N)`: the exchanges of segment N, packed or not, as one table in the order of their ids.
+//! `exchange_rows(N)` and `dns_rows(N)`: the exchanges of segment N, packed or not, as one table in the order of their ids.
 //!
 //! Owns: which packs a question needs. A virtual table that exists on connections that registered it and leaves nothing
 //! in the file. Conditions on `id` choose packs and rows, conditions on `start_ns` packs; SQLite checks all else.
@@ -13,22 +13,21 @@ use rusqlite::vtab::{
 };
 use rusqlite::{Connection, Error, OptionalExtension, ffi, params};
 
-use crate::columns::{COUNT, EXCHANGE_COLUMNS, ID, START_NS};
+use crate::layout::{DNS_EXCHANGES, EXCHANGES, ID, Layout};
 use crate::unpacker::{Cell, Unpacker};
 
-/// Makes `exchange_rows` known on a connection.
+/// Makes `exchange_rows` and `dns_rows` known on a connection.
 ///
 /// # Errors
 /// SQLite's, when it has no memory.
 pub fn register(connection: &Connection) -> rusqlite::Result<()> {
-    connection.create_module(
-        c"exchange_rows",
-        eponymous_only_module::<Table>(),
-        None::<()>,
-    )
+    for layout in [&EXCHANGES, &DNS_EXCHANGES] {
+        connection.create_module(layout.rows, eponymous_only_module::<Table>(), Some(layout))?;
+    }
+    Ok(())
 }
 
-/// Makes `exchange_rows` known on a connection of another library's.
+/// Makes them known on a connection of another library's.
 ///
 /// # Errors
 /// As `register`.
@@ -47,6 +46,7 @@ pub unsafe fn register_on(handle: *mut ffi::sqlite3) -> rusqlite::Result<()> {
 struct Table {
     /// SQLite's part; first, as it demands.
     base: ffi::sqlite3_vtab,
+    layout: &'static Layout,
     connection: Connection,
 }
 
@@ -56,24 +56,29 @@ struct Table {
 )]
 // SAFETY: `repr(C)` with SQLite's part first, as the trait demands.
 unsafe impl<'table> VTab<'table> for Table {
-    type Aux = ();
+    type Aux = &'static Layout;
     type Cursor = Cursor<'table>;
 
     fn connect(
         connection: &mut VTabConnection,
-        _: Option<&()>,
+        layout: Option<&&'static Layout>,
         _: &[&[u8]],
     ) -> rusqlite::Result<(String, Self)> {
+        let layout = *layout.ok_or_else(|| failure(ffi::SQLITE_MISUSE))?;
         connection.config(VTabConfig::DirectOnly)?;
         // SAFETY: the connection outlives its modules' tables: closing it disconnects them first, and with them goes
         // this borrowed one, which does not close it.
         let connection = unsafe { Connection::from_handle(connection.handle()) }?;
         let schema = format!(
             "CREATE TABLE x({}, segment HIDDEN)",
-            EXCHANGE_COLUMNS.join(", ")
+            layout.columns.join(", ")
         );
-        let base = ffi::sqlite3_vtab::default();
-        Ok((schema, Self { base, connection }))
+        let table = Self {
+            base: ffi::sqlite3_vtab::default(),
+            layout,
+            connection,
+        };
+        Ok((schema, table))
     }
 
     fn best_index(&self, info: &mut IndexInfo) -> rusqlite::Result<()> {
@@ -81,7 +86,9 @@ unsafe impl<'table> VTab<'table> for Table {
         let (mut has_segment, mut has_id) = (false, false);
         let mut chosen = Vec::new();
         for (place, constraint) in info.constraints().enumerate() {
-            let Some(condition) = condition(constraint.column(), &constraint.operator()) else {
+            let Some(condition) =
+                condition(self.layout, constraint.column(), &constraint.operator())
+            else {
                 continue;
             };
             if !constraint.is_usable() {
@@ -116,6 +123,7 @@ unsafe impl<'table> VTab<'table> for Table {
     fn open(&'table mut self) -> rusqlite::Result<Cursor<'table>> {
         Ok(Cursor {
             base: ffi::sqlite3_vtab_cursor::default(),
+            layout: self.layout,
             // SAFETY: SQLite's handle of the connection that the table lives on; see `connect`.
             connection: unsafe { Connection::from_handle(self.connection.handle()) }?,
             asked: Asked::default(),
@@ -170,21 +178,27 @@ impl Condition {
     }
 }
 
-fn condition(column: c_int, operator: &IndexConstraintOp) -> Option<Condition> {
+fn condition(layout: &Layout, column: c_int, operator: &IndexConstraintOp) -> Option<Condition> {
     use IndexConstraintOp as Op;
     // -1 is the row id, which is the id.
     let column = usize::try_from(column).unwrap_or(ID);
-    match (column, operator) {
-        (COUNT, Op::SQLITE_INDEX_CONSTRAINT_EQ) => Some(Condition::Segment),
-        (ID, Op::SQLITE_INDEX_CONSTRAINT_EQ) => Some(Condition::IdIs),
-        (ID, Op::SQLITE_INDEX_CONSTRAINT_GT) => Some(Condition::IdAbove),
-        (ID, Op::SQLITE_INDEX_CONSTRAINT_GE) => Some(Condition::IdFrom),
-        (ID, Op::SQLITE_INDEX_CONSTRAINT_LT) => Some(Condition::IdBelow),
-        (ID, Op::SQLITE_INDEX_CONSTRAINT_LE) => Some(Condition::IdTo),
-        (START_NS, Op::SQLITE_INDEX_CONSTRAINT_GE | Op::SQLITE_INDEX_CONSTRAINT_GT) => {
+    match operator {
+        Op::SQLITE_INDEX_CONSTRAINT_EQ if column == layout.columns.len() => {
+            Some(Condition::Segment)
+        }
+        Op::SQLITE_INDEX_CONSTRAINT_EQ if column == ID => Some(Condition::IdIs),
+        Op::SQLITE_INDEX_CONSTRAINT_GT if column == ID => Some(Condition::IdAbove),
+        Op::SQLITE_INDEX_CONSTRAINT_GE if column == ID => Some(Condition::IdFrom),
+        Op::SQLITE_INDEX_CONSTRAINT_LT if column == ID => Some(Condition::IdBelow),
+        Op::SQLITE_INDEX_CONSTRAINT_LE if column == ID => Some(Condition::IdTo),
+        Op::SQLITE_INDEX_CONSTRAINT_GE | Op::SQLITE_INDEX_CONSTRAINT_GT
+            if column == layout.start_ns =>
+        {
             Some(Condition::StartFrom)
         }
-        (START_NS, Op::SQLITE_INDEX_CONSTRAINT_LE | Op::SQLITE_INDEX_CONSTRAINT_LT) => {
+        Op::SQLITE_INDEX_CONSTRAINT_LE | Op::SQLITE_INDEX_CONSTRAINT_LT
+            if column == layout.start_ns =>
+        {
             Some(Condition::StartTo)
         }
         _ => None,
@@ -230,11 +244,12 @@ impl Asked {
 struct Cursor<'table> {
     /// SQLite's part; first, as it demands.
     base: ffi::sqlite3_vtab_cursor,
+    layout: &'static Layout,
     connection: Connection,
     asked: Asked,
     /// The pack being read, at its next row.
     pack: Option<Unpacker>,
-    /// Rows of `exchange_N` that were read ahead, and the next one.
+    /// Plain rows that were read ahead, and the next one.
     plain: std::vec::IntoIter<Box<[Value]>>,
     plain_row: Option<Box<[Value]>>,
     /// Where to go on reading.
@@ -305,7 +320,7 @@ unsafe impl VTabCursor for Cursor<'_> {
 
     fn column(&self, context: &mut Context, column: c_int) -> rusqlite::Result<()> {
         let column = usize::try_from(column).unwrap_or(ID);
-        if column == COUNT {
+        if column == self.layout.columns.len() {
             return context.set_result(&self.asked.segment);
         }
         match (self.source, &self.pack, &self.plain_row) {
@@ -378,9 +393,9 @@ impl Cursor<'_> {
                     }
                 }
             }
-            let segment = self.asked.segment;
+            let (packs, segment) = (self.layout.packs, self.asked.segment);
             let sql = format!(
-                "SELECT last_id, data FROM exchange_pack_{segment} WHERE last_id >= ? AND first_id <= ? \
+                "SELECT last_id, data FROM {packs}_{segment} WHERE last_id >= ? AND first_id <= ? \
                  AND max_start_ns >= ? AND min_start_ns <= ? ORDER BY last_id LIMIT 1"
             );
             let found: Option<(i64, Vec<u8>)> = self
@@ -401,7 +416,7 @@ impl Cursor<'_> {
                 return Ok(());
             };
             self.next_pack = last_id.saturating_add(1);
-            self.pack = Some(Unpacker::new(data));
+            self.pack = Some(Unpacker::new(self.layout, data));
         }
     }
 
@@ -411,16 +426,17 @@ impl Cursor<'_> {
         if self.plain_row.is_some() || self.next_plain > self.asked.ids.1 {
             return Ok(());
         }
-        let segment = self.asked.segment;
+        let (plain, segment) = (self.layout.plain, self.asked.segment);
+        let columns = self.layout.columns.len();
         let sql = format!(
-            "SELECT * FROM exchange_{segment} WHERE id BETWEEN ? AND ? ORDER BY id LIMIT {READ_AHEAD}"
+            "SELECT * FROM {plain}_{segment} WHERE id BETWEEN ? AND ? ORDER BY id LIMIT {READ_AHEAD}"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query([self.next_plain, self.asked.ids.1])?;
         let mut read = Vec::new();
         while let Some(row) = rows.next()? {
             let values: Result<Box<[Value]>, _> =
-                (0..COUNT).map(|column| row.get(column)).collect();
+                (0..columns).map(|column| row.get(column)).collect();
             read.push(values?);
         }
         drop(rows);
@@ -444,5 +460,5 @@ fn failure(code: c_int) -> Error {
     Error::SqliteFailure(ffi::Error::new(code), None)
 }
 
-/// Rows of `exchange_N` that are read at a time.
+/// Plain rows that are read at a time.
 const READ_AHEAD: usize = 128;

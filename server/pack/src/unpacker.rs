@@ -1,6 +1,6 @@
 //! Packs into rows.
 
-use crate::columns::COUNT;
+use crate::layout::{Layout, MOST_COLUMNS};
 use crate::packer::{BLOB, INTEGER, NULL, TEXT};
 
 /// A value of the row at hand. Text and blobs are places in the pack, from and to.
@@ -28,21 +28,23 @@ pub struct Damaged {
 /// Reads rows one after the other.
 #[derive(Debug)]
 pub struct Unpacker {
+    layout: &'static Layout,
     data: Vec<u8>,
     at: usize,
-    cells: [Cell; COUNT],
+    cells: [Cell; MOST_COLUMNS],
     /// The last integer of each column.
-    integers: [i64; COUNT],
+    integers: [i64; MOST_COLUMNS],
 }
 
 impl Unpacker {
     /// Begins before the first row of a pack.
-    pub fn new(data: Vec<u8>) -> Self {
+    pub fn new(layout: &'static Layout, data: Vec<u8>) -> Self {
         Self {
+            layout,
             data,
             at: 0,
-            cells: [Cell::Null; COUNT],
-            integers: [0; COUNT],
+            cells: [Cell::Null; MOST_COLUMNS],
+            integers: [0; MOST_COLUMNS],
         }
     }
 
@@ -55,7 +57,10 @@ impl Unpacker {
             return Ok(false);
         }
         let changed = self.number()?;
-        for column in 0..64 {
+        if self.layout.columns.len() < MOST_COLUMNS && changed >> self.layout.columns.len() != 0 {
+            return Err(Damaged { at: self.at });
+        }
+        for column in 0..self.layout.columns.len() {
             if changed >> column & 1 == 0 {
                 continue;
             }

@@ -6,7 +6,7 @@
     reason = "a test that meets what it did not expect must end"
 )]
 
-use headwater_pack::{Cell, EXCHANGE_COLUMNS, Packer, Unpacker, register};
+use headwater_pack::{Cell, EXCHANGES, Packer, Unpacker, register};
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, params, params_from_iter};
 
@@ -34,7 +34,7 @@ impl Random {
     }
 
     fn row(&mut self, id: i64, start_ns: i64) -> Vec<Value> {
-        let mut row: Vec<Value> = EXCHANGE_COLUMNS.iter().map(|_| self.value()).collect();
+        let mut row: Vec<Value> = EXCHANGES.columns.iter().map(|_| self.value()).collect();
         (row[0], row[3]) = (Value::Integer(id), Value::Integer(start_ns));
         row
     }
@@ -50,7 +50,7 @@ fn pack(packer: &mut Packer, row: &[Value]) {
 #[test]
 fn rows_come_back() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    let mut packer = Packer::default();
+    let mut packer = Packer::new(&EXCHANGES);
     for round in 0..20 {
         let rows: Vec<_> = (0..50)
             .map(|id| random.row(id, 1_000 - id * round))
@@ -61,7 +61,7 @@ fn rows_come_back() {
         let made = packer.pack().unwrap();
         assert_eq!((made.ids, packer.size().0), ((0, 49), 50));
         assert_eq!(made.span_ns, (1_000 - 49 * round, 1_000));
-        let mut unpacker = Unpacker::new(made.data.to_vec());
+        let mut unpacker = Unpacker::new(&EXCHANGES, made.data.to_vec());
         for row in &rows {
             assert!(unpacker.advance().unwrap());
             for (column, value) in row.iter().enumerate() {
@@ -84,7 +84,7 @@ fn rows_come_back() {
 
 #[test]
 fn equal_rows_cost_little() {
-    let mut packer = Packer::default();
+    let mut packer = Packer::new(&EXCHANGES);
     let mut row = Random(7).row(1, 0);
     for id in 1..=100 {
         (row[0], row[3]) = (Value::Integer(id), Value::Integer(id * 1_000_000));
@@ -106,13 +106,13 @@ fn equal_rows_cost_little() {
 #[test]
 fn damage_is_told_and_never_a_panic() {
     let mut random = Random(3);
-    let mut packer = Packer::default();
+    let mut packer = Packer::new(&EXCHANGES);
     for id in 0..20 {
         pack(&mut packer, &random.row(id, id));
     }
     let whole = packer.pack().unwrap().data.to_vec();
     let read = |data: Vec<u8>| {
-        let mut unpacker = Unpacker::new(data);
+        let mut unpacker = Unpacker::new(&EXCHANGES, data);
         while let Ok(true) = unpacker.advance() {}
     };
     for cut in 0..whole.len() {
@@ -129,8 +129,8 @@ fn damage_is_told_and_never_a_panic() {
                 .collect(),
         );
     }
-    assert!(Unpacker::new(vec![1, 9]).advance().is_err());
-    assert!(Unpacker::new(vec![0xff; 12]).advance().is_err());
+    assert!(Unpacker::new(&EXCHANGES, vec![1, 9]).advance().is_err());
+    assert!(Unpacker::new(&EXCHANGES, vec![0xff; 12]).advance().is_err());
 }
 
 /// The same rows in a plain table `plain`, and spread over packs and `exchange_1`.
@@ -145,7 +145,8 @@ fn store() -> Connection {
         .unwrap()
         .collect::<Result<_, _>>()
         .unwrap();
-    let columns: Vec<String> = EXCHANGE_COLUMNS
+    let columns: Vec<String> = EXCHANGES
+        .columns
         .iter()
         .zip(&kinds)
         .map(|(name, kind)| format!("{name} {kind}"))
@@ -155,8 +156,8 @@ fn store() -> Connection {
         .unwrap();
     register(&connection).unwrap();
     let mut random = Random(11);
-    let mut packer = Packer::default();
-    let marks = vec!["?"; EXCHANGE_COLUMNS.len()].join(", ");
+    let mut packer = Packer::new(&EXCHANGES);
+    let marks = vec!["?"; EXCHANGES.columns.len()].join(", ");
     for id in 1..=1_000_i64 {
         if id % 97 < 5 {
             continue;
@@ -195,12 +196,13 @@ fn flush(connection: &Connection, packer: &mut Packer) {
     if let Some(pack) = packer.pack() {
         connection
             .execute(
-                "INSERT INTO exchange_pack_1 VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO exchange_pack_1 VALUES (?, ?, ?, ?, ?, ?)",
                 params![
                     pack.ids.1,
                     pack.ids.0,
                     pack.span_ns.0,
                     pack.span_ns.1,
+                    pack.rows.cast_signed(),
                     pack.data
                 ],
             )

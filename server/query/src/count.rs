@@ -7,15 +7,30 @@ use crate::integer::unsigned;
 use crate::segments;
 use crate::snapshot::Snapshot;
 
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// Exchanges of HTTP.
+    Exchanges,
+    /// Exchanges of DNS that were answered.
+    AnsweredDns,
+}
+
 /// Reads every exchange, and counts their ids, each once.
-pub(crate) async fn answer(snapshot: &mut Snapshot) -> Result<u64, QueryError> {
+pub(crate) async fn answer(snapshot: &mut Snapshot, counted: Counted) -> Result<u64, QueryError> {
     let segments = segments::all(snapshot).await?;
     if segments.is_empty() {
         return Ok(0);
     }
     let tables: Vec<_> = segments
         .iter()
-        .map(|segment| format!("SELECT id FROM exchange_rows({})", segment.number))
+        .map(|segment| match counted {
+            Counted::Exchanges => format!("SELECT id FROM exchange_rows({})", segment.number),
+            Counted::AnsweredDns => format!(
+                "SELECT id FROM dns_rows({}) WHERE outcome = 0",
+                segment.number
+            ),
+        })
         .collect();
     let sql = format!(
         "SELECT COUNT(DISTINCT id) FROM ({})",

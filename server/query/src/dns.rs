@@ -9,6 +9,7 @@ use std::path::Path;
 
 use sqlx::{AssertSqlSafe, Row};
 
+use headwater_pack::DNS_EXCHANGES;
 use headwater_protocols::dns;
 
 use crate::answer::Window;
@@ -16,7 +17,7 @@ use crate::coverage::{About, Framed};
 use crate::id::DnsId;
 use crate::integer::{signed, unsigned};
 use crate::names::{self, json_list};
-use crate::newest::{Conditions, Newest};
+use crate::newest::{Conditions, Newest, Source};
 use crate::recorder::{self, Runs};
 use crate::search::secret::Secrets;
 use crate::segments;
@@ -78,8 +79,12 @@ pub(crate) async fn answer(
     )
     .await?;
     let conditions = read(snapshot, store, query).await?;
-    let from = |segment| format!("SELECT {COLUMNS} FROM dns_exchange_{segment} r");
-    let (rows, next_cursor) = page.rows(snapshot, &segments, from, &conditions).await?;
+    let source = Source {
+        columns: COLUMNS,
+        plain: DNS_EXCHANGES.plain,
+        packed: Some(&DNS_EXCHANGES),
+    };
+    let (rows, next_cursor) = page.rows(snapshot, &segments, &source, &conditions).await?;
     let value = told(snapshot, &rows).await?;
     let empty = value.is_empty();
     Framed {
@@ -102,7 +107,7 @@ pub(crate) async fn one(snapshot: &mut Snapshot, text: &str) -> Result<Answer<Dn
     let segments = segments::all(snapshot).await?;
     for segment in &segments {
         let sql = format!(
-            "SELECT {COLUMNS} FROM dns_exchange_{} r WHERE r.id = ?",
+            "SELECT {COLUMNS} FROM dns_rows({}) r WHERE r.id = ?",
             segment.number
         );
         let row = sqlx::query(AssertSqlSafe(sql))

@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::count::Counted;
 use crate::open::{Opened, open};
 use crate::snapshot::{Attempt, Snapshot};
 use crate::unopened::Unopened;
@@ -151,8 +152,12 @@ impl Store {
     ///
     /// # Errors
     /// See `QueryError`.
-    pub async fn count_exchanges(&self, cancel: &CancellationToken) -> Result<u64, QueryError> {
-        ask!(self, cancel, snapshot => count::answer(&mut snapshot))
+    pub async fn count_exchanges(
+        &self,
+        counted: Counted,
+        cancel: &CancellationToken,
+    ) -> Result<u64, QueryError> {
+        ask!(self, cancel, snapshot => count::answer(&mut snapshot, counted))
     }
     /// Containers that came up in a window, by the names of their services.
     ///

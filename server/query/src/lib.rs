@@ -39,6 +39,7 @@ mod window;
 pub use answer::{Answer, CoverageItem, Emptiness, Recorder, Window};
 pub use connection::{ConnectionDetail, Element, StoryLine};
 pub use containers::ContainersQuery;
+pub use count::Counted;
 pub use dns::{DnsQuery, DnsRow};
 pub use errors::{ErrorGroup, ErrorsQuery};
 pub use exchange::{

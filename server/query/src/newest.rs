@@ -1,8 +1,13 @@
-//! Pages of rows that lie one to a row in tables of segments, newest first: by epoch of the clock, start, and id.
+//! Pages of rows of segments, newest first: by epoch of the clock, start, and id.
 //!
-//! Owns: window, place and cursor of a page, and the statement that reads it. What a row is, and which are asked for, is the
-//! caller's.
+//! Owns: window, place and cursor of a page, and the statements that read it. Plain rows are found by their index; packs are
+//! looked into one after the other, those that reach to the latest start first, until no later one can add to the page. What
+//! a row is, and which are asked for, is the caller's.
 
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use headwater_pack::Layout;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
 
@@ -72,16 +77,18 @@ impl Newest {
         })
     }
 
-    /// The page's rows, and the cursor of the next one. `from` gives `SELECT … FROM … r` for a segment's number; the columns
-    /// `id` and `start_ns` are among those selected.
+    /// The page's rows, and the cursor of the next one.
     pub(crate) async fn rows(
         &self,
         snapshot: &mut Snapshot,
         segments: &[Segment],
-        from: impl Fn(i64) -> String,
+        source: &Source,
         conditions: &Conditions,
     ) -> Result<(Vec<SqliteRow>, Option<String>), QueryError> {
-        let mut found: Vec<(Behind, SqliteRow)> = Vec::new();
+        let mut found = Found {
+            rows: BTreeMap::new(),
+            want: self.limit + 1,
+        };
         for segment in segments {
             let (mut until_ns, mut last_id) = (signed(self.window.until_ns), i64::MAX);
             match self.behind {
@@ -91,38 +98,25 @@ impl Newest {
                 }
                 Some(_) | None => {}
             }
-            let sql = format!(
-                "{} WHERE r.start_ns BETWEEN ? AND ? AND (r.start_ns, r.id) < (?, ?){} ORDER BY r.start_ns DESC, r.id DESC \
-                 LIMIT ?",
-                from(segment.number),
-                conditions.sql
-            );
-            let sought = sqlx::query(AssertSqlSafe(sql))
-                .bind(signed(self.window.since_ns))
-                .bind(until_ns)
-                .bind(until_ns)
-                .bind(last_id);
-            let sought = conditions
-                .values
-                .iter()
-                .fold(sought, |sought, value| sought.bind(value.clone()));
-            let rows = sought
-                .bind(i64::try_from(self.limit + 1).unwrap_or(i64::MAX))
-                .fetch_all(snapshot.connection())
-                .await?;
-            for row in rows {
-                let place = (
-                    segment.clock_epoch,
-                    row.try_get("start_ns")?,
-                    row.try_get("id")?,
-                );
-                found.push((place, row));
+            let scan = Scan {
+                segment,
+                since_ns: signed(self.window.since_ns),
+                until_ns,
+                last_id,
+                source,
+                conditions,
+            };
+            scan.plain(snapshot, &mut found).await?;
+            if let Some(packed) = &source.packed {
+                scan.packs(snapshot, packed, &mut found).await?;
             }
         }
-        found.sort_by_key(|(place, _)| std::cmp::Reverse(*place));
-        let more = found.len() > self.limit;
-        found.truncate(self.limit);
-        let next_cursor = found.last().filter(|_| more).map(|(place, _)| {
+        let more = found.rows.len() > self.limit;
+        while found.rows.len() > self.limit {
+            found.rows.pop_first();
+        }
+        let last = found.rows.first_key_value();
+        let next_cursor = last.filter(|_| more).map(|(place, _)| {
             let length_ns = self.window.until_ns - self.window.since_ns;
             let (epoch, start_ns, id) = *place;
             let [epoch, start_ns, id] = [epoch, start_ns, id].map(unsigned);
@@ -131,6 +125,145 @@ impl Newest {
                 [self.window.since_ns, length_ns, epoch, start_ns, id],
             )
         });
-        Ok((found.into_iter().map(|(_, row)| row).collect(), next_cursor))
+        Ok((found.rows.into_values().rev().collect(), next_cursor))
     }
 }
+
+/// What pages are read from. In `columns` the row is `r`; its `id` and `start_ns` are among them.
+pub(crate) struct Source {
+    /// `SELECT` list.
+    pub(crate) columns: &'static str,
+    /// The table of plain rows, without the number of its segment.
+    pub(crate) plain: &'static str,
+    /// Where some of the rows are packed, how.
+    pub(crate) packed: Option<&'static Layout>,
+}
+
+/// The newest rows so far, by their places. A row that is met twice is there once.
+struct Found {
+    rows: BTreeMap<Behind, SqliteRow>,
+    want: usize,
+}
+
+impl Found {
+    fn keep(&mut self, clock_epoch: i64, rows: Vec<SqliteRow>) -> Result<(), QueryError> {
+        for row in rows {
+            let place = (clock_epoch, row.try_get("start_ns")?, row.try_get("id")?);
+            self.rows.insert(place, row);
+            if self.rows.len() > self.want {
+                self.rows.pop_first();
+            }
+        }
+        Ok(())
+    }
+
+    /// The least start that can still add to what was found, in an epoch.
+    fn floor_ns(&self, clock_epoch: i64) -> i64 {
+        match self.rows.first_key_value() {
+            Some(((epoch, start_ns, _), _)) if self.rows.len() >= self.want => {
+                match epoch.cmp(&clock_epoch) {
+                    Ordering::Less => i64::MIN,
+                    Ordering::Equal => *start_ns,
+                    Ordering::Greater => i64::MAX,
+                }
+            }
+            _ => i64::MIN,
+        }
+    }
+}
+
+/// What is looked for in one segment.
+struct Scan<'q> {
+    segment: &'q Segment,
+    since_ns: i64,
+    until_ns: i64,
+    /// Of the rows that began at `until_ns`, those before this one.
+    last_id: i64,
+    source: &'q Source,
+    conditions: &'q Conditions,
+}
+
+impl Scan<'_> {
+    async fn plain(&self, snapshot: &mut Snapshot, found: &mut Found) -> Result<(), QueryError> {
+        let table = format!("{}_{}", self.source.plain, self.segment.number);
+        self.look(snapshot, &table, None, found).await
+    }
+
+    /// Looks into packs, until the page is full of rows that began after all that those left can hold.
+    async fn packs(
+        &self,
+        snapshot: &mut Snapshot,
+        layout: &Layout,
+        found: &mut Found,
+    ) -> Result<(), QueryError> {
+        let (packs, number) = (layout.packs, self.segment.number);
+        let table = format!("{}({number})", layout.rows.to_string_lossy());
+        let sql = format!(
+            "SELECT first_id, last_id, max_start_ns FROM {packs}_{number} WHERE max_start_ns >= ? AND min_start_ns <= ? \
+             AND (max_start_ns, last_id) < (?, ?) ORDER BY max_start_ns DESC, last_id DESC LIMIT {PACKS}"
+        );
+        let mut before = (i64::MAX, i64::MAX);
+        loop {
+            let read = sqlx::query_as::<_, (i64, i64, i64)>(AssertSqlSafe(sql.clone()))
+                .bind(self.since_ns)
+                .bind(self.until_ns)
+                .bind(before.0)
+                .bind(before.1)
+                .fetch_all(snapshot.connection())
+                .await?;
+            for (first_id, last_id, max_start_ns) in &read {
+                if *max_start_ns < found.floor_ns(self.segment.clock_epoch) {
+                    return Ok(());
+                }
+                let ids = Some((*first_id, *last_id));
+                self.look(snapshot, &table, ids, found).await?;
+            }
+            match read.last() {
+                Some((_, last_id, max_start_ns)) if read.len() == PACKS => {
+                    before = (*max_start_ns, *last_id);
+                }
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// The newest rows of a table, or of a range of its ids.
+    async fn look(
+        &self,
+        snapshot: &mut Snapshot,
+        table: &str,
+        ids: Option<(i64, i64)>,
+        found: &mut Found,
+    ) -> Result<(), QueryError> {
+        let within = if ids.is_some() {
+            " AND r.id BETWEEN ? AND ?"
+        } else {
+            ""
+        };
+        let sql = format!(
+            "SELECT {} FROM {table} r WHERE r.start_ns BETWEEN ? AND ? AND (r.start_ns, r.id) < (?, ?){within}{} \
+             ORDER BY r.start_ns DESC, r.id DESC LIMIT ?",
+            self.source.columns, self.conditions.sql
+        );
+        let clock_epoch = self.segment.clock_epoch;
+        let mut sought = sqlx::query(AssertSqlSafe(sql))
+            .bind(self.since_ns.max(found.floor_ns(clock_epoch)))
+            .bind(self.until_ns)
+            .bind(self.until_ns)
+            .bind(self.last_id);
+        if let Some((first, last)) = ids {
+            sought = sought.bind(first).bind(last);
+        }
+        for value in &self.conditions.values {
+            sought = sought.bind(value.clone());
+        }
+        let rows = sought
+            .bind(i64::try_from(found.want).unwrap_or(i64::MAX))
+            .fetch_all(snapshot.connection())
+            .await?;
+        found.keep(clock_epoch, rows)
+    }
+}
+
+/// Packs whose spans are read at a time.
+const PACKS: usize = 64;

@@ -133,7 +133,7 @@ async fn read_facts(
     })
 }
 
-/// Makes `exchange_rows` known on a new connection.
+/// Makes `exchange_rows` and `dns_rows` known on a new connection.
 #[expect(unsafe_code, reason = "sqlx has no safe call for modules")]
 async fn know_packs(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     let mut handle = connection.lock_handle().await?;

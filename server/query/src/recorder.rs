@@ -213,6 +213,7 @@ async fn unsummed(snapshot: &mut Snapshot, which: &str) -> Result<Option<i64>, Q
     // Each by its index.
     let sql = format!(
         "SELECT {which}(at) FROM (SELECT {which}(start_ns) AS at FROM dns_exchange_{open} \
+         UNION ALL SELECT {which}({which}_start_ns) FROM dns_exchange_pack_{open} \
          UNION ALL SELECT {which}(start_ns) FROM udp_flow_{open})"
     );
     let found = sqlx::query_scalar(AssertSqlSafe(sql))

@@ -143,8 +143,8 @@ pub(crate) async fn answer(
         newest_ns: recorder::newest_ns(snapshot).await?,
         exchanges: exchanges(snapshot, &segments).await?,
         connections: unsigned(last - first + 1),
-        dns_exchanges: ids(snapshot, &segments, "dns_exchange").await?,
-        udp_flows: ids(snapshot, &segments, "udp_flow").await?,
+        dns_exchanges: ids(snapshot, &segments, DNS_IDS).await?,
+        udp_flows: ids(snapshot, &segments, UDP_IDS).await?,
         services: unsigned(counts.try_get(2)?),
         store_bytes: bytes(path),
         recorder_started_ns: column::<i64>(run, 0)?.map(unsigned),
@@ -214,17 +214,16 @@ async fn exchanges(snapshot: &mut Snapshot, segments: &[Segment]) -> Result<u64,
     Ok(sum)
 }
 
-/// Rows of a table of segments, by their first and last id: at most so many.
+/// Rows of tables of segments, by their first and last id: at most so many.
 async fn ids(
     snapshot: &mut Snapshot,
     segments: &[Segment],
-    table: &str,
+    parts: &str,
 ) -> Result<u64, QueryError> {
     let mut sum = 0_u64;
     for segment in segments {
-        let table = format!("{table}_{}", segment.number);
-        let sql =
-            format!("SELECT (SELECT MAX(id) FROM {table}) - (SELECT MIN(id) FROM {table}) + 1");
+        let parts = parts.replace("{N}", &segment.number.to_string());
+        let sql = format!("SELECT MAX(last) - MIN(first) + 1 FROM ({parts})");
         let rows: Option<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
             .fetch_one(snapshot.connection())
             .await?;
@@ -238,3 +237,9 @@ fn bytes(path: &Path) -> u64 {
     let length = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     length(path).saturating_add(length(&beside(path, "-wal")))
 }
+
+/// First and last ids of DNS exchanges,
+const DNS_IDS: &str = "SELECT (SELECT MIN(id) FROM dns_exchange_{N}) AS first, (SELECT MAX(id) FROM dns_exchange_{N}) AS last UNION ALL \
+    SELECT (SELECT first_id FROM dns_exchange_pack_{N} ORDER BY last_id LIMIT 1), (SELECT MAX(last_id) FROM dns_exchange_pack_{N})";
+/// and of UDP flows.
+const UDP_IDS: &str = "SELECT (SELECT MIN(id) FROM udp_flow_{N}) AS first, (SELECT MAX(id) FROM udp_flow_{N}) AS last";

@@ -11,7 +11,7 @@ use sqlx::sqlite::SqliteRow;
 use crate::coverage::{About, Framed};
 use crate::integer::{narrow, unsigned};
 use crate::names::{self, ServiceNames, json_list, with_port};
-use crate::newest::{Conditions, Newest};
+use crate::newest::{Conditions, Newest, Source};
 use crate::recorder::Runs;
 use crate::search::secret::Secrets;
 use crate::snapshot::Snapshot;
@@ -88,12 +88,12 @@ pub(crate) async fn answer(
     )
     .await?;
     let conditions = read(snapshot, store, query).await?;
-    let from = |segment| {
-        format!(
-            "SELECT r.*, (SELECT p.pid FROM process p WHERE p.id = r.client_process_id) AS pid FROM udp_flow_{segment} r"
-        )
+    let source = Source {
+        columns: "r.*, (SELECT p.pid FROM process p WHERE p.id = r.client_process_id) AS pid",
+        plain: "udp_flow",
+        packed: None,
     };
-    let (rows, next_cursor) = page.rows(snapshot, &segments, from, &conditions).await?;
+    let (rows, next_cursor) = page.rows(snapshot, &segments, &source, &conditions).await?;
     let value = told(snapshot, &rows).await?;
     let empty = value.is_empty();
     Framed {

@@ -10,6 +10,8 @@ mod arguments;
 mod connection;
 #[path = "store/coverage.rs"]
 mod coverage;
+#[path = "store/dns.rs"]
+mod dns;
 #[path = "store/fixture.rs"]
 mod fixture;
 #[path = "store/header.rs"]

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use headwater_query::Store;
+use headwater_query::{Counted, Store};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -15,7 +15,7 @@ use crate::paths::store_of;
 const LIMIT: Duration = Duration::from_mins(10);
 
 /// Tells the number on standard output.
-pub(super) fn count(db: Option<&Path>) -> Exit {
+pub(super) fn count(db: Option<&Path>, counted: Counted) -> Exit {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -23,7 +23,7 @@ pub(super) fn count(db: Option<&Path>) -> Exit {
         return Exit::Failed;
     };
     let store = Store::new(&store_of(db)).with_time_limit(LIMIT);
-    match runtime.block_on(store.count_exchanges(&CancellationToken::new())) {
+    match runtime.block_on(store.count_exchanges(counted, &CancellationToken::new())) {
         Ok(count) => {
             answer(&format!("{count}\n"));
             Exit::Done

@@ -6,9 +6,7 @@
 //! those remembered is not stored until it ends, so there are never two rows.
 
 use headwater_model::{Exchange, Grpc, Http2, Message, Outcome, Request, Response, Side};
-use headwater_pack::Packer;
 use headwater_redact::{HeaderBlock, Target, Text};
-use rusqlite::{CachedStatement, params};
 
 use crate::codes::{self, evidence_bits, target_form};
 use crate::connection::KnownConnection;
@@ -18,7 +16,7 @@ use crate::reason::registered;
 use crate::rollup::{Key, slot_of};
 use crate::state::State;
 use crate::statements::{Binder, Held, Row, Statements, insert_header_block, update_exchange};
-use crate::streams;
+use crate::{packs, streams};
 
 /// An exchange that was stored before its end.
 #[derive(Debug, Clone, Copy)]
@@ -86,11 +84,7 @@ impl State {
             None => {
                 if place.kind == codes::NO_FAILURE {
                     write(&mut self.pack, exchange, &place)?;
-                    self.pack.end_row();
-                    let (rows, bytes) = self.pack.size();
-                    if rows >= PACK_ROWS || bytes >= PACK_BYTES {
-                        insert_pack(&mut statements.insert_pack, &mut self.pack)?;
-                    }
+                    packs::end_row(&mut self.pack, &mut statements.insert_pack)?;
                 } else {
                     let mut row = Binder::new(&mut statements.insert_exchange);
                     write(&mut row, exchange, &place)?;
@@ -347,19 +341,6 @@ fn put_grpc(row: &mut impl Row, grpc: Option<&Grpc>) -> rusqlite::Result<()> {
     row.put(i64::from(request.is_exact) + 2 * i64::from(response.is_exact))
 }
 
-/// Stores the pack, and begins the next one.
-pub(crate) fn insert_pack(
-    statement: &mut CachedStatement<'_>,
-    packer: &mut Packer,
-) -> rusqlite::Result<()> {
-    if let Some(pack) = packer.pack() {
-        let (ids, span_ns) = (pack.ids, pack.span_ns);
-        statement.execute(params![ids.1, ids.0, span_ns.0, span_ns.1, pack.data])?;
-    }
-    packer.clear();
-    Ok(())
-}
-
 fn put_target(row: &mut impl Row, request: Option<&Request>) -> rusqlite::Result<()> {
     let target = request.map(|request| &request.target);
     row.put(request.map(|request| request.method.as_str()))?;
@@ -396,7 +377,3 @@ fn latency(exchange: &Exchange) -> Option<u64> {
 }
 
 const MOST_OPEN: usize = 16_384;
-/// A pack is stored when it has so many rows,
-const PACK_ROWS: u64 = 256;
-/// or so many bytes: a search for one exchange reads a pack whole.
-const PACK_BYTES: usize = 24 << 10;

@@ -5,7 +5,10 @@
 //! that no kept segment can refer to, processes and names that nothing refers to, coverage and runs past the age. Those
 //! past the age are looked for now and then even when no segment goes.
 
+use std::collections::HashSet;
+
 use headwater_model::CoverageKind;
+use headwater_pack::{Cell, DNS_EXCHANGES, Unpacker};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::coverage::Unseen;
@@ -159,13 +162,15 @@ fn drop_segment(
     let id = segment.id;
     let others: i64 = connection.query_row(
         &format!(
-            "SELECT (SELECT COUNT(*) FROM dns_exchange_{id}) + (SELECT COUNT(*) FROM udp_flow_{id})"
+            "SELECT (SELECT COUNT(*) FROM dns_exchange_{id}) + (SELECT COUNT(*) FROM udp_flow_{id}) \
+             + (SELECT COALESCE(SUM(row_count), 0) FROM dns_exchange_pack_{id})"
         ),
         [],
         |row| row.get(0),
     )?;
     connection.execute_batch(&format!(
-        "DROP TABLE IF EXISTS dns_exchange_{id}; DROP TABLE IF EXISTS udp_flow_{id}; DROP TABLE IF EXISTS exchange_{id}; DROP TABLE IF EXISTS exchange_pack_{id}; DROP TABLE IF EXISTS header_block_{id}; DROP TABLE IF EXISTS rollup_{id};"
+        "DROP TABLE IF EXISTS dns_exchange_{id}; DROP TABLE IF EXISTS dns_exchange_pack_{id}; \
+         DROP TABLE IF EXISTS udp_flow_{id}; DROP TABLE IF EXISTS exchange_{id}; DROP TABLE IF EXISTS exchange_pack_{id}; DROP TABLE IF EXISTS header_block_{id}; DROP TABLE IF EXISTS rollup_{id};"
     ))?;
     connection.execute("DELETE FROM exchange_block WHERE segment_id = ?", [id])?;
     connection.execute("DELETE FROM segment WHERE id = ?", [id])?;
@@ -257,6 +262,9 @@ fn drop_unused_processes(connection: &Connection, state: &mut State) -> rusqlite
              INSERT INTO used SELECT DISTINCT server_process_id FROM {table} WHERE server_process_id IS NOT NULL;"
         ))?;
     }
+    for id in segments(connection)? {
+        use_packed_processes(connection, id)?;
+    }
     connection.execute(
         "DELETE FROM process WHERE id NOT IN (SELECT value FROM json_each(?)) \
          AND id NOT IN (SELECT process_id FROM used)",
@@ -265,6 +273,38 @@ fn drop_unused_processes(connection: &Connection, state: &mut State) -> rusqlite
     connection.execute_batch("DROP TABLE used")?;
     state.processes_pruned();
     Ok(())
+}
+
+/// Notes the processes in a segment's packs of DNS as used.
+fn use_packed_processes(connection: &Connection, segment: i64) -> rusqlite::Result<()> {
+    let (columns, packs) = (DNS_EXCHANGES.columns, DNS_EXCHANGES.packs);
+    let places: Vec<usize> = columns
+        .iter()
+        .zip(0..)
+        .filter_map(|(column, place)| column.ends_with("_process_id").then_some(place))
+        .collect();
+    let mut used = HashSet::new();
+    let mut statement = connection.prepare(&format!("SELECT data FROM {packs}_{segment}"))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let mut pack = Unpacker::new(&DNS_EXCHANGES, row.get(0)?);
+        let mut last = vec![Cell::Null; places.len()];
+        // The processes behind a damage are not shown any more.
+        while let Ok(true) = pack.advance() {
+            for (place, last) in places.iter().zip(&mut last) {
+                let cell = pack.cell(*place);
+                if cell != *last
+                    && let Cell::Integer(id) = cell
+                {
+                    used.insert(id);
+                }
+                *last = cell;
+            }
+        }
+    }
+    let mut insert = connection.prepare("INSERT INTO used VALUES (?)")?;
+    used.into_iter()
+        .try_for_each(|id: i64| insert.execute([id]).map(drop))
 }
 
 /// Routes and services that nothing refers to, when there are many. This reads a lot, too.

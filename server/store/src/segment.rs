@@ -67,8 +67,10 @@ impl Segment {
         )?;
         let (others, first_ns, last_ns): (i64, Option<i64>, Option<i64>) = connection.query_row(
             &format!(
-                "SELECT COUNT(*), MIN(start_ns), MAX(start_ns) FROM \
-                 (SELECT start_ns FROM dns_exchange_{id} UNION ALL SELECT start_ns FROM udp_flow_{id})"
+                "SELECT SUM(count), MIN(first), MAX(last) FROM \
+                 (SELECT COUNT(*) AS count, MIN(start_ns) AS first, MAX(start_ns) AS last FROM dns_exchange_{id} UNION ALL \
+                 SELECT COALESCE(SUM(row_count), 0), MIN(min_start_ns), MAX(max_start_ns) FROM dns_exchange_pack_{id} UNION ALL \
+                 SELECT COUNT(*), MIN(start_ns), MAX(start_ns) FROM udp_flow_{id})"
             ),
             [],
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),

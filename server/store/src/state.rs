@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use headwater_model::{ConnectionKey, CoverageKind, Event, ExchangeKey, ProcessKey, UdpFlowKey};
-use headwater_pack::Packer;
+use headwater_pack::{DNS_EXCHANGES, EXCHANGES, Packer};
 use rusqlite::{Connection, params};
 
 use crate::connection::KnownConnection;
@@ -19,10 +19,11 @@ use crate::process::KnownProcess;
 use crate::rollup::{Key, Rollups};
 use crate::run::Begun;
 use crate::segment::{Beginning, Segment};
-use crate::statements::{Statements, insert_pack};
+use crate::spelled::Spelled;
+use crate::statements::Statements;
 use crate::templates::Templates;
 use crate::udp_flow::KnownUdpFlow;
-use crate::{codes, exchange};
+use crate::{codes, packs};
 
 /// The next ids, never given out twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +60,10 @@ pub(crate) struct State {
     pub(crate) rollups: Rollups,
     /// Exchanges of this batch that are not stored yet.
     pub(crate) pack: Packer,
+    /// Those of DNS,
+    pub(crate) dns_pack: Packer,
+    /// and the addresses of the last row of what UDP carries: client, server, answer.
+    pub(crate) spelled: [Spelled; 3],
     pub(crate) coverage: CoverageRows,
     /// Number of the batch.
     pub(crate) batch: u64,
@@ -100,7 +105,9 @@ impl State {
             names: Names::default(),
             templates: Templates::default(),
             rollups: Rollups::default(),
-            pack: Packer::default(),
+            pack: Packer::new(&EXCHANGES),
+            dns_pack: Packer::new(&DNS_EXCHANGES),
+            spelled: Default::default(),
             coverage: CoverageRows::default(),
             batch: 0,
             pruned_process: 0,
@@ -133,9 +140,14 @@ impl State {
     /// Writes what the batch has summed up, and the next ids.
     pub(crate) fn finish(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         self.end_stuck(connection)?;
-        if self.pack.size().0 > 0 {
-            let mut statement = connection.prepare_cached(&insert_pack(self.segment.id))?;
-            exchange::insert_pack(&mut statement, &mut self.pack)?;
+        for (layout, packer) in [
+            (&EXCHANGES, &mut self.pack),
+            (&DNS_EXCHANGES, &mut self.dns_pack),
+        ] {
+            if packer.size().0 > 0 {
+                let sql = packs::insert(layout, self.segment.id);
+                packs::store(packer, &mut connection.prepare_cached(&sql)?)?;
+            }
         }
         self.rollups.write(connection, &self.names.methods)?;
         self.segment.write_block(connection)?;
@@ -211,6 +223,7 @@ impl State {
         }
         self.rollups.clear();
         self.pack.clear();
+        self.dns_pack.clear();
         self.coverage.clear();
         self.reload(connection)
     }

@@ -2,9 +2,11 @@
 //!
 //! Owns: their SQL. Surprising: the exchange is bound with the same numbers for the insert and the update.
 
-use headwater_pack::{EXCHANGE_COLUMNS, Packer};
+use headwater_pack::{DNS_EXCHANGES, EXCHANGES, Packer};
 use rusqlite::types::{Null, ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ToSql};
+
+use crate::packs;
 
 /// Held statements.
 pub(crate) struct Statements<'c> {
@@ -16,6 +18,7 @@ pub(crate) struct Statements<'c> {
     pub(crate) insert_connection: Held<'c>,
     pub(crate) update_connection: Held<'c>,
     pub(crate) insert_dns: Held<'c>,
+    pub(crate) insert_dns_pack: CachedStatement<'c>,
 }
 
 impl<'c> Statements<'c> {
@@ -29,6 +32,7 @@ impl<'c> Statements<'c> {
             insert_connection: Held::new(connection.prepare_cached(&texts.insert_connection)?),
             update_connection: Held::new(connection.prepare_cached(&texts.update_connection)?),
             insert_dns: Held::new(connection.prepare_cached(&texts.insert_dns)?),
+            insert_dns_pack: connection.prepare_cached(&texts.insert_dns_pack)?,
         })
     }
 }
@@ -43,6 +47,7 @@ pub(crate) struct Texts {
     insert_connection: String,
     update_connection: String,
     insert_dns: String,
+    insert_dns_pack: String,
 }
 
 impl Texts {
@@ -53,9 +58,9 @@ impl Texts {
                 segment,
                 insert_exchange: format!(
                     "INSERT INTO exchange_{segment} VALUES ({})",
-                    marks(EXCHANGE_COLUMNS.len())
+                    marks(EXCHANGES.columns.len())
                 ),
-                insert_pack: insert_pack(segment),
+                insert_pack: packs::insert(&EXCHANGES, segment),
                 insert_header_block: insert_header_block(segment),
                 insert_connection: format!(
                     "INSERT INTO connection VALUES ({})",
@@ -64,17 +69,13 @@ impl Texts {
                 update_connection: update("connection", CONNECTION_COLUMNS),
                 insert_dns: format!(
                     "INSERT INTO dns_exchange_{segment} VALUES ({})",
-                    marks(DNS_COLUMNS)
+                    marks(DNS_EXCHANGES.columns.len())
                 ),
+                insert_dns_pack: packs::insert(&DNS_EXCHANGES, segment),
             };
         }
         self
     }
-}
-
-/// Stores a pack of exchanges.
-pub(crate) fn insert_pack(segment: i64) -> String {
-    format!("INSERT INTO exchange_pack_{segment} VALUES (?, ?, ?, ?, ?)")
 }
 
 /// Stores a header block.
@@ -92,7 +93,7 @@ pub(crate) fn replace_udp_flow(segment: i64) -> String {
 
 /// Overwrites an exchange, bound like its insert.
 pub(crate) fn update_exchange(segment: i64) -> String {
-    update(&format!("exchange_{segment}"), &EXCHANGE_COLUMNS)
+    update(&format!("exchange_{segment}"), EXCHANGES.columns)
 }
 
 /// A statement, and what is bound to its parameters: from row to row most values are the same, and to compare costs less
@@ -244,9 +245,7 @@ fn update(table: &str, columns: &[&str]) -> String {
 
 /// Longer texts are bound each time.
 const LONGEST_COMPARED: usize = 64;
-/// Columns of `dns_exchange_N`,
-const DNS_COLUMNS: usize = 36;
-/// and of `udp_flow_N`.
+/// Columns of `udp_flow_N`.
 const UDP_FLOW_COLUMNS: usize = 23;
 /// As in `0001_store.sql`.
 const CONNECTION_COLUMNS: &[&str] = &[

@@ -6,6 +6,7 @@ use headwater_model::UdpFlow;
 use headwater_redact::Text;
 use rusqlite::Connection;
 
+use crate::dns::put_udp_end;
 use crate::integer::signed;
 use crate::state::State;
 use crate::statements::{Binder, Held, Row, replace_udp_flow};
@@ -26,8 +27,8 @@ impl State {
         connection: &Connection,
         flow: &UdpFlow,
     ) -> rusqlite::Result<()> {
-        let client = self.names.service(connection, &flow.client.service)?;
-        let server = self.names.service(connection, &flow.server.service)?;
+        let client = self.udp_end(connection, &flow.client)?;
+        let server = self.udp_end(connection, &flow.server)?;
         let known = self.udp_flows.get(flow.key);
         let segment = known.map_or(self.segment.id, |known| known.segment);
         let sql = replace_udp_flow(segment);
@@ -36,10 +37,11 @@ impl State {
         row.put(known.map(|known| known.id))?;
         row.put(signed(flow.start_ns))?;
         row.put(signed(flow.last_ns.saturating_sub(flow.start_ns)))?;
-        row.put(client)?;
-        row.put(server)?;
-        self.put_udp_end(&mut row, &flow.client)?;
-        self.put_udp_end(&mut row, &flow.server)?;
+        row.put(client.service)?;
+        row.put(server.service)?;
+        let [client_spelled, server_spelled, _] = &mut self.spelled;
+        put_udp_end(&mut row, &flow.client, client, client_spelled)?;
+        put_udp_end(&mut row, &flow.server, server, server_spelled)?;
         for count in [flow.sent, flow.received] {
             row.put(signed(count.packets))?;
             row.put(signed(count.bytes))?;

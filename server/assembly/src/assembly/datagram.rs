@@ -48,6 +48,8 @@ pub struct UdpSocket {
 pub(super) struct Datagrams {
     pub(super) flows: crate::datagrams::Table,
     pub(super) pairing: wire::Pairing<u64>,
+    /// Room for the exchanges that a message ends.
+    pub(super) ended: Vec<wire::Exchange<u64>>,
     owners: FastMap<u64, Identity>,
     /// Flows of the last question of each client.
     pub(super) asked: FastMap<(u32, SocketAddr), u64>,
@@ -68,6 +70,7 @@ impl Default for Datagrams {
         Self {
             flows: crate::datagrams::Table::default(),
             pairing: wire::Pairing::new(limits),
+            ended: Vec::new(),
             owners: FastMap::default(),
             asked: FastMap::default(),
             servers: FastSet::default(),

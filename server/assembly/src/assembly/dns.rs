@@ -24,12 +24,7 @@ impl<I: Identities> Assembly<I> {
             return;
         };
         let is_response = flags & 0x80 != 0;
-        let Datagrams {
-            flows,
-            pairing,
-            asked,
-            ..
-        } = &mut self.datagrams;
+        let Datagrams { flows, asked, .. } = &mut self.datagrams;
         let Some(flow) = flows.get_mut(key) else {
             return;
         };
@@ -72,7 +67,8 @@ impl<I: Identities> Assembly<I> {
         } else {
             wire::Way::ToServer
         };
-        let mut ended = Vec::new();
+        let mut ended = std::mem::take(&mut self.datagrams.ended);
+        let Datagrams { flows, pairing, .. } = &mut self.datagrams;
         let length = usize::try_from(datagram.payload_length).unwrap_or(usize::MAX);
         let verdict = pairing.message(
             pairing_key(asked_in, client),
@@ -88,9 +84,10 @@ impl<I: Identities> Assembly<I> {
         {
             flow.waiting = flow.waiting.saturating_add(1);
         }
-        for exchange in ended {
+        for exchange in ended.drain(..) {
             self.dns_ended(exchange, datagram.at_ns);
         }
+        self.datagrams.ended = ended;
     }
 
     /// An exchange over UDP ended.

@@ -5,28 +5,31 @@
 
 use std::fmt::{self, Write as _};
 
+use compact_str::CompactString;
 use domain::base::name::ParsedName;
 
 /// A domain name, as received, in presentation form.
 #[derive(Debug, Clone)]
-pub struct Name(Box<str>);
+pub struct Name(CompactString);
 
 impl Name {
     /// At most 255 octets come to at most four characters each.
     pub(super) fn of(parsed: &ParsedName<&[u8]>) -> Self {
-        let mut text = String::with_capacity(64);
+        let mut text = CompactString::default();
         for label in parsed.iter().filter(|label| !label.is_root()) {
             if !text.is_empty() {
                 text.push('.');
             }
-            for octet in label.as_slice() {
-                push(&mut text, *octet);
+            let octets = label.as_slice();
+            match std::str::from_utf8(octets) {
+                Ok(plain) if octets.iter().all(|octet| is_plain(*octet)) => text.push_str(plain),
+                _ => octets.iter().for_each(|octet| push(&mut text, *octet)),
             }
         }
         if text.is_empty() {
             text.push('.');
         }
-        Self(text.into_boxed_str())
+        Self(text)
     }
 
     /// The name: printable ASCII without spaces.
@@ -35,13 +38,18 @@ impl Name {
     }
 }
 
-fn push(text: &mut String, octet: u8) {
+/// Whether an octet stands for itself.
+fn is_plain(octet: u8) -> bool {
+    octet.is_ascii_graphic() && !matches!(octet, b'.' | b'\\')
+}
+
+fn push(text: &mut CompactString, octet: u8) {
     match octet {
         b'.' | b'\\' => {
             text.push('\\');
             text.push(char::from(octet));
         }
-        b'!'..=b'~' => text.push(char::from(octet)),
+        _ if is_plain(octet) => text.push(char::from(octet)),
         // Writing to a string does not fail.
         _ => drop(write!(text, "\\{octet:03}")),
     }

@@ -12,7 +12,7 @@ use std::hash::Hash;
 use super::{
     AnswerPart, Counts, Exchange, Malformed, Message, Opcode, Outcome, QueryPart, Reading,
     Transport, Type, Verdict, Way, read,
-    waiting::{Entry, Found, Past, Slot, Table},
+    waiting::{Entry, Found, Past, Place, Slot, Table},
 };
 
 /// Bounds of what a [`Pairing`] may hold.
@@ -120,12 +120,12 @@ impl<K: Hash + Eq + Copy> Pairing<K> {
     /// Gives up on queries whose time is over at `now_ns`.
     pub fn tick(&mut self, now_ns: u64, ended: &mut impl FnMut(Exchange<K>)) {
         self.table.forget_until(now_ns);
-        while let Some((serial, entry)) = self.table.oldest() {
+        while let Some((place, entry)) = self.table.oldest() {
             if entry.query.last_at_ns.saturating_add(self.timeout_ns) > now_ns {
                 break;
             }
             let until_ns = now_ns.saturating_add(self.timeout_ns);
-            if let Some(entry) = self.table.settle(serial, Past::GivenUp, until_ns) {
+            if let Some(entry) = self.table.settle(place, Past::GivenUp, until_ns) {
                 ended(exchange(entry, Outcome::NoAnswer, None));
             }
         }
@@ -158,13 +158,13 @@ impl<K: Hash + Eq + Copy> Pairing<K> {
     ) {
         self.counts.queries += 1;
         match self.table.find(&slot, message.question.as_ref(), false) {
-            Found::Waiting(serial) => {
+            Found::Waiting(place) => {
                 self.counts.retries += 1;
-                self.table.retry(serial, passed.at_ns);
+                self.table.retry(place, passed.at_ns);
                 return;
             }
             // Its answers could not be told from those of the new one.
-            Found::Past(serial, _) => self.table.forget(serial),
+            Found::Past(place, _) => self.table.forget(place),
             Found::Mismatch | Found::Nothing => {}
         }
         let query = QueryPart {
@@ -198,15 +198,15 @@ impl<K: Hash + Eq + Copy> Pairing<K> {
         let any = message.question.is_none();
         let until_ns = passed.at_ns.saturating_add(self.timeout_ns);
         let (entry, outcome) = match self.table.find(&slot, message.question.as_ref(), any) {
-            Found::Waiting(serial) => (
-                self.table.settle(serial, Past::Answered, until_ns),
+            Found::Waiting(place) => (
+                self.table.settle(place, Past::Answered, until_ns),
                 Outcome::Answered,
             ),
-            Found::Past(serial, Past::GivenUp) => {
-                (self.table.answered_late(serial), Outcome::AnsweredLate)
+            Found::Past(place, Past::GivenUp) => {
+                (self.table.answered_late(place), Outcome::AnsweredLate)
             }
-            Found::Past(serial, Past::Answered) => {
-                return self.again(serial, passed.transport);
+            Found::Past(place, Past::Answered) => {
+                return self.again(place, passed.transport);
             }
             Found::Mismatch => {
                 self.counts.mismatched += 1;
@@ -250,8 +250,8 @@ impl<K: Hash + Eq + Copy> Pairing<K> {
     }
 
     /// An answer to what was answered.
-    fn again(&mut self, serial: u64, transport: Transport) {
-        let kind = self.table.past_kind(serial);
+    fn again(&mut self, place: Place, transport: Transport) {
+        let kind = self.table.past_kind(place);
         let transfer = matches!(kind, Some(Type::AXFR | Type::IXFR)) && transport == Transport::Tcp;
         if transfer {
             self.counts.continued += 1;

@@ -1,12 +1,17 @@
 //! The queries that wait for an answer, and those that lately got one or were given up.
 //!
 //! Owns: finding a query by flow, direction, id and question; the order of age; the bounds. Serial numbers are given in
-//! the order of the last try, so the first of a list is the oldest. Refuses: to say what becomes of a query that leaves.
+//! the order of the last try, so the first of a queue is the oldest. Refuses: to say what becomes of a query that leaves.
+//!
+//! A query stays at its place from its first try until it is forgotten: that it is answered moves nothing.
 
 use std::{
-    collections::{BTreeMap, HashMap, hash_map},
+    collections::{HashMap, VecDeque},
     hash::Hash,
 };
+
+use foldhash::fast::RandomState;
+use slab::Slab;
 
 use super::{QueryPart, Question, Transport, Type, Way};
 
@@ -37,11 +42,14 @@ pub(super) enum Past {
     GivenUp,
 }
 
+/// Where a query is, until it is forgotten.
+pub(super) type Place = usize;
+
 /// What a message's slot and question led to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
-    Waiting(u64),
-    Past(u64, Past),
+    Waiting(Place),
+    Past(Place, Past),
     /// Queries wait there, but they ask something else.
     Mismatch,
     Nothing,
@@ -49,163 +57,255 @@ pub(super) enum Found {
 
 #[derive(Debug)]
 pub(super) struct Table<K> {
-    waiting: BTreeMap<u64, Entry<K>>,
-    past: BTreeMap<u64, (Entry<K>, Past, u64)>,
-    serials: HashMap<Slot<K>, Vec<u64>>,
+    queries: Slab<Query<K>>,
+    /// The newest query of a slot: the others follow from it.
+    first: HashMap<Slot<K>, Place, RandomState>,
+    waiting: Queue,
+    past: Queue,
     next_serial: u64,
     max_waiting: usize,
+}
+
+#[derive(Debug)]
+struct Query<K> {
+    entry: Entry<K>,
+    /// What became of it, and until when that is remembered. `None` while it waits.
+    past: Option<(Past, u64)>,
+    serial: u64,
+    /// The next of its slot.
+    next: Option<Place>,
+}
+
+/// Queries in the order of their serials. Those that left, or have another serial by now, go when they are met.
+#[derive(Debug, Default)]
+struct Queue {
+    order: VecDeque<(u64, Place)>,
+    /// How many are still in it.
+    count: usize,
+}
+
+impl Queue {
+    /// The oldest.
+    fn first<K>(&mut self, queries: &Slab<Query<K>>) -> Option<Place> {
+        while let Some(&(serial, place)) = self.order.front() {
+            if is_at(queries, serial, place) {
+                return Some(place);
+            }
+            self.order.pop_front();
+        }
+        None
+    }
+
+    /// Takes in a query whose serial is the newest.
+    fn push<K>(&mut self, queries: &Slab<Query<K>>, serial: u64, place: Place) {
+        if self.order.len() > 2 * self.count + SPARE {
+            self.order
+                .retain(|&(serial, place)| is_at(queries, serial, place));
+        }
+        self.order.push_back((serial, place));
+        self.count += 1;
+    }
+}
+
+fn is_at<K>(queries: &Slab<Query<K>>, serial: u64, place: Place) -> bool {
+    let query = queries.get(place);
+    query.is_some_and(|query| query.serial == serial)
 }
 
 impl<K: Hash + Eq + Copy> Table<K> {
     pub(super) fn new(max_waiting: usize) -> Self {
         Self {
-            waiting: BTreeMap::new(),
-            past: BTreeMap::new(),
-            serials: HashMap::new(),
+            queries: Slab::new(),
+            first: HashMap::default(),
+            waiting: Queue::default(),
+            past: Queue::default(),
             next_serial: 0,
-            max_waiting,
+            max_waiting: max_waiting.max(1),
         }
     }
 
     pub(super) fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.waiting.count
     }
 
     /// Finds the query that asks `question`. An answer that repeats no question (`any`) belongs to the only query there.
     pub(super) fn find(&self, slot: &Slot<K>, question: Option<&Question>, any: bool) -> Found {
-        let serials = self.serials.get(slot).map_or(&[][..], Vec::as_slice);
-        let waits = |serial: &&u64| self.waiting.contains_key(*serial);
-        let asks = |serial: &&u64| {
-            let waiting = self.waiting.get(*serial);
-            let entry = waiting.or_else(|| self.past.get(*serial).map(|(entry, ..)| entry));
-            entry.is_some_and(|entry| entry.question.as_ref() == question)
-        };
-        if let Some(serial) = serials.iter().filter(waits).find(asks) {
-            return Found::Waiting(*serial);
-        }
-        let mut waiting = serials.iter().filter(waits);
-        match (waiting.next(), waiting.next()) {
-            (Some(only), None) if any => return Found::Waiting(*only),
-            (None, _) => {}
-            // What is not asked now may have been asked before.
-            (Some(_), _) => {
-                return self
-                    .past(serials.iter().find(asks))
-                    .unwrap_or(Found::Mismatch);
+        let (mut waiting, mut waiting_count) = (None, 0);
+        // Of those that are past the newest, and the one that asks this.
+        let (mut newest, mut asked) = (None, None);
+        for (place, query) in self.of_slot(slot) {
+            let asks = query.entry.question.as_ref() == question;
+            match query.past {
+                None if asks => return Found::Waiting(place),
+                None => (waiting, waiting_count) = (Some(place), waiting_count + 1),
+                Some((past, _)) => {
+                    let found = Some((query.serial, Found::Past(place, past)));
+                    if newest.is_none_or(|(serial, _)| serial < query.serial) {
+                        newest = found;
+                    }
+                    if asks {
+                        asked = found;
+                    }
+                }
             }
         }
-        let past = serials.iter().rev().find(|serial| any || asks(serial));
-        self.past(past).unwrap_or(Found::Nothing)
-    }
-
-    fn past(&self, serial: Option<&u64>) -> Option<Found> {
-        let serial = serial?;
-        let (_, past, _) = self.past.get(serial)?;
-        Some(Found::Past(*serial, *past))
+        let past = match (waiting, waiting_count) {
+            (Some(only), 1) if any => return Found::Waiting(only),
+            (None, _) if any => newest,
+            _ => asked,
+        };
+        match (past, waiting) {
+            (Some((_, found)), _) => found,
+            (None, Some(_)) => Found::Mismatch,
+            (None, None) => Found::Nothing,
+        }
     }
 
     /// A new query waits. What must leave for it is returned.
     pub(super) fn push(&mut self, entry: Entry<K>) -> Vec<Entry<K>> {
         let mut left = Vec::new();
-        while self.waiting.len() >= self.max_waiting.max(1) {
+        while self.waiting.count >= self.max_waiting {
             left.extend(self.pop());
         }
-        let same = self.serials.get(&entry.slot).map_or(&[][..], Vec::as_slice);
-        if same.len() >= MAX_SAME_ID
-            && let Some(oldest) = same.iter().min().copied()
-        {
-            left.extend(self.take(oldest));
-            self.forget(oldest);
+        if self.of_slot(&entry.slot).count() >= MAX_SAME_ID {
+            let oldest = self
+                .of_slot(&entry.slot)
+                .min_by_key(|(_, query)| query.serial);
+            if let Some((oldest, is_waiting)) =
+                oldest.map(|(place, query)| (place, query.past.is_none()))
+            {
+                left.extend(self.remove(oldest).filter(|_| is_waiting));
+            }
         }
-        let serial = self.serial(entry.slot);
-        self.waiting.insert(serial, entry);
+        let serial = self.serial();
+        let slot = entry.slot;
+        let place = self.queries.insert(Query {
+            entry,
+            past: None,
+            serial,
+            next: None,
+        });
+        let next = self.first.insert(slot, place);
+        if let Some(query) = self.queries.get_mut(place) {
+            query.next = next;
+        }
+        self.waiting.push(&self.queries, serial, place);
         left
     }
 
     /// The same query again.
-    pub(super) fn retry(&mut self, serial: u64, at_ns: u64) {
-        let Some(mut entry) = self.take(serial) else {
+    pub(super) fn retry(&mut self, place: Place, at_ns: u64) {
+        let serial = self.serial();
+        let Some(query) = self.queries.get_mut(place) else {
             return;
         };
-        entry.query.retries = entry.query.retries.saturating_add(1);
-        entry.query.last_at_ns = entry.query.last_at_ns.max(at_ns);
-        let serial = self.serial(entry.slot);
-        self.waiting.insert(serial, entry);
+        let tries = &mut query.entry.query;
+        tries.retries = tries.retries.saturating_add(1);
+        tries.last_at_ns = tries.last_at_ns.max(at_ns);
+        query.serial = serial;
+        self.waiting.count -= 1;
+        self.waiting.push(&self.queries, serial, place);
     }
 
     /// A query waits no longer. It is remembered as `past` until `until_ns`.
-    pub(super) fn settle(&mut self, serial: u64, past: Past, until_ns: u64) -> Option<Entry<K>> {
-        let entry = self.take(serial)?;
-        while self.past.len() >= self.max_waiting.max(1) {
-            let oldest = *self.past.first_key_value()?.0;
+    pub(super) fn settle(&mut self, place: Place, past: Past, until_ns: u64) -> Option<Entry<K>> {
+        while self.past.count >= self.max_waiting
+            && let Some(oldest) = self.past.first(&self.queries)
+        {
             self.forget(oldest);
         }
-        let serial = self.serial(entry.slot);
-        self.past.insert(serial, (entry.clone(), past, until_ns));
+        let serial = self.serial();
+        let query = self.queries.get_mut(place)?;
+        (query.past, query.serial) = (Some((past, until_ns)), serial);
+        let entry = query.entry.clone();
+        self.waiting.count -= 1;
+        self.past.push(&self.queries, serial, place);
         Some(entry)
     }
 
     /// The query that was given up, since its answer came after all.
-    pub(super) fn answered_late(&mut self, serial: u64) -> Option<Entry<K>> {
-        let (entry, past, _) = self.past.get_mut(&serial)?;
+    pub(super) fn answered_late(&mut self, place: Place) -> Option<Entry<K>> {
+        let query = self.queries.get_mut(place)?;
+        let (past, _) = query.past.as_mut()?;
         *past = Past::Answered;
-        Some(entry.clone())
+        Some(query.entry.clone())
     }
 
     /// What a query that is past asked for.
-    pub(super) fn past_kind(&self, serial: u64) -> Option<Type> {
-        let (entry, ..) = self.past.get(&serial)?;
-        entry.question.as_ref().map(|question| question.kind)
+    pub(super) fn past_kind(&self, place: Place) -> Option<Type> {
+        let question = self.queries.get(place)?.entry.question.as_ref()?;
+        Some(question.kind)
     }
 
     /// Drops a query that is past from memory.
-    pub(super) fn forget(&mut self, serial: u64) {
-        if let Some((entry, ..)) = self.past.remove(&serial) {
-            self.unlink(entry.slot, serial);
-        }
+    pub(super) fn forget(&mut self, place: Place) {
+        self.remove(place);
     }
 
     /// Drops what need not be remembered at `now_ns`.
     pub(super) fn forget_until(&mut self, now_ns: u64) {
-        while let Some((serial, (.., until_ns))) = self.past.first_key_value()
-            && *until_ns <= now_ns
+        while let Some(place) = self.past.first(&self.queries)
+            && let Some((_, until_ns)) = self.queries.get(place).and_then(|query| query.past)
+            && until_ns <= now_ns
         {
-            let serial = *serial;
-            self.forget(serial);
+            self.forget(place);
         }
     }
 
     /// The oldest query that waits.
-    pub(super) fn oldest(&self) -> Option<(u64, &Entry<K>)> {
-        let (serial, entry) = self.waiting.first_key_value()?;
-        Some((*serial, entry))
+    pub(super) fn oldest(&mut self) -> Option<(Place, &Entry<K>)> {
+        let place = self.waiting.first(&self.queries)?;
+        Some((place, &self.queries.get(place)?.entry))
     }
 
     /// Takes the oldest query that waits.
     pub(super) fn pop(&mut self) -> Option<Entry<K>> {
-        let (serial, _) = self.oldest()?;
-        self.take(serial)
+        let place = self.waiting.first(&self.queries)?;
+        self.remove(place)
     }
 
-    fn take(&mut self, serial: u64) -> Option<Entry<K>> {
-        let entry = self.waiting.remove(&serial)?;
-        self.unlink(entry.slot, serial);
-        Some(entry)
+    /// The queries of a slot.
+    fn of_slot(&self, slot: &Slot<K>) -> impl Iterator<Item = (Place, &Query<K>)> {
+        let mut next = self.first.get(slot).copied();
+        std::iter::from_fn(move || {
+            let place = next?;
+            let query = self.queries.get(place)?;
+            next = query.next;
+            Some((place, query))
+        })
     }
 
-    fn serial(&mut self, slot: Slot<K>) -> u64 {
+    fn serial(&mut self) -> u64 {
         let serial = self.next_serial;
         self.next_serial = serial.wrapping_add(1);
-        self.serials.entry(slot).or_default().push(serial);
         serial
     }
 
-    fn unlink(&mut self, slot: Slot<K>, serial: u64) {
-        if let hash_map::Entry::Occupied(mut serials) = self.serials.entry(slot) {
-            serials.get_mut().retain(|other| *other != serial);
-            if serials.get().is_empty() {
-                serials.remove();
+    fn remove(&mut self, place: Place) -> Option<Entry<K>> {
+        let query = self.queries.try_remove(place)?;
+        let queue = if query.past.is_none() {
+            &mut self.waiting
+        } else {
+            &mut self.past
+        };
+        queue.count -= 1;
+        let slot = query.entry.slot;
+        let before = self
+            .of_slot(&slot)
+            .find(|(_, other)| other.next == Some(place))
+            .map(|(before, _)| before);
+        match (before, query.next) {
+            (Some(before), next) => {
+                if let Some(before) = self.queries.get_mut(before) {
+                    before.next = next;
+                }
             }
+            (None, Some(next)) => drop(self.first.insert(slot, next)),
+            (None, None) => drop(self.first.remove(&slot)),
         }
+        Some(query.entry)
     }
 }
+
+/// Entries of a queue that are over and are not looked for.
+const SPARE: usize = 64;

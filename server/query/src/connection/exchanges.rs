@@ -134,7 +134,7 @@ async fn dns(
     let mut found = Vec::new();
     for segment in segments {
         let sql = format!(
-            "SELECT id, start_ns, dns_question_name, rcode FROM dns_exchange_{} \
+            "SELECT id, start_ns, dns_question_name, rcode FROM dns_rows({}) \
              WHERE start_ns BETWEEN ? AND ? AND connection_id = ? ORDER BY start_ns LIMIT ?",
             segment.number
         );

@@ -1,4 +1,4 @@
-//! One row of `dns_exchange_N` as it is told.
+//! One row of `dns_rows(N)` as it is told.
 
 use std::collections::BTreeSet;
 

@@ -137,7 +137,7 @@ impl Fixture {
         self.writer
             .execute_batch(&format!(
                 "BEGIN; DROP TABLE exchange_{number}; DROP TABLE exchange_pack_{number}; DROP TABLE header_block_{number}; DROP TABLE rollup_{number}; \
-                 DROP TABLE dns_exchange_{number}; DROP TABLE udp_flow_{number}; \
+                 DROP TABLE dns_exchange_{number}; DROP TABLE dns_exchange_pack_{number}; DROP TABLE udp_flow_{number}; \
                  DELETE FROM segment WHERE id = {number}; DELETE FROM exchange_block WHERE segment_id = {number}; COMMIT"
             ))
             .unwrap();

@@ -1,6 +1,6 @@
 //! Conditions of a search, and what is said of wrong ones.
 
-use headwater_query::{ContainersQuery, SearchOrder, SearchQuery, WindowArgument};
+use headwater_query::{ContainersQuery, Counted, SearchOrder, SearchQuery, WindowArgument};
 
 use crate::fixture::{Fixture, Row, SECOND};
 use crate::{hour, never, paths, search_all};
@@ -336,13 +336,21 @@ async fn containers_that_came_up_in_a_window() {
 async fn every_exchange_is_counted_once() {
     let mut fixture = filled();
     assert_eq!(
-        fixture.store().count_exchanges(&never()).await.unwrap(),
+        fixture
+            .store()
+            .count_exchanges(Counted::Exchanges, &never())
+            .await
+            .unwrap(),
         u64::try_from(fixture.next_id - 1).unwrap()
     );
     fixture.open_segment();
     fixture.commit(&[Row::default()]);
     assert_eq!(
-        fixture.store().count_exchanges(&never()).await.unwrap(),
+        fixture
+            .store()
+            .count_exchanges(Counted::Exchanges, &never())
+            .await
+            .unwrap(),
         u64::try_from(fixture.next_id - 1).unwrap()
     );
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use headwater_model::{
     AskedBy, CloseReason, ConnectionEnd, DnsAnswer, DnsExchange, DnsKey, DnsOutcome, DnsQuestion,
-    Event, Evidence, Resolution, Transport, UdpCount, UdpFlow, UdpFlowKey,
+    Event, Evidence, ProcessKey, Resolution, Transport, UdpCount, UdpFlow, UdpFlowKey,
 };
 
 use super::fixture::{Fixture, SECOND, START};
@@ -99,29 +99,26 @@ fn exchanges_are_rows_and_counted_by_response_code() {
     writer.commit(START).unwrap();
     for (sql, expected) in [
         (
-            "SELECT COUNT(*) FROM dns_exchange_1 WHERE id BETWEEN 1 AND 4",
+            "SELECT COUNT(*) FROM dns_rows(1) WHERE id BETWEEN 1 AND 4",
             4,
         ),
         (
-            "SELECT answer_delta_ns FROM dns_exchange_1 WHERE id = 1",
+            "SELECT answer_delta_ns FROM dns_rows(1) WHERE id = 1",
             1_000,
         ),
         (
-            "SELECT minimum_ttl_s FROM dns_exchange_1 WHERE dns_answers = '10.0.0.2,10.0.0.3' AND id = 1",
+            "SELECT minimum_ttl_s FROM dns_rows(1) WHERE dns_answers = '10.0.0.2,10.0.0.3' AND id = 1",
             60,
         ),
         (
-            "SELECT COUNT(*) FROM dns_exchange_1 WHERE aliases = 'b.example'",
+            "SELECT COUNT(*) FROM dns_rows(1) WHERE aliases = 'b.example'",
             3,
         ),
         (
-            "SELECT COUNT(*) FROM dns_exchange_1 WHERE error_kind = 3003 AND rcode = 3",
+            "SELECT COUNT(*) FROM dns_rows(1) WHERE error_kind = 3003 AND rcode = 3",
             2,
         ),
-        (
-            "SELECT outcome FROM dns_exchange_1 WHERE error_kind = 3999",
-            2,
-        ),
+        ("SELECT outcome FROM dns_rows(1) WHERE error_kind = 3999", 2),
         (
             "SELECT count FROM rollup_1 WHERE kind = 3000 AND method = 'DNS'",
             1,
@@ -144,6 +141,46 @@ fn exchanges_are_rows_and_counted_by_response_code() {
 }
 
 #[test]
+fn what_is_no_failure_is_packed_and_its_processes_stay() {
+    let mut fixture = Fixture::new();
+    let mut writer = fixture.writer(START);
+    let key = ProcessKey {
+        pid: 100,
+        start_boot_ns: 5,
+    };
+    for pid in [100, 101] {
+        writer.apply(&fixture.process(pid)).unwrap();
+    }
+    for number in 1..=600 {
+        let rcode = if number % 100 == 0 { 3 } else { 0 };
+        let mut exchange = fixture.dns(number, Some(rcode));
+        exchange.server.process = (number == 299).then_some(key);
+        writer.apply(&Event::Dns(Box::new(exchange))).unwrap();
+    }
+    writer.commit(START).unwrap();
+    for (sql, expected) in [
+        ("SELECT COUNT(*) FROM dns_exchange_1", 6),
+        ("SELECT SUM(row_count) FROM dns_exchange_pack_1", 594),
+        ("SELECT COUNT(*) FROM dns_exchange_pack_1", 3),
+        ("SELECT SUM(id) FROM dns_rows(1)", 600 * 601 / 2),
+    ] {
+        assert_eq!(writer.number(sql), expected, "{sql}");
+    }
+    writer.forget_keys();
+    for pid in 1_000..21_000 {
+        writer.apply(&fixture.process(pid)).unwrap();
+    }
+    writer.commit(START).unwrap();
+    writer.forget_keys();
+    writer.retain(START + 100 * SECOND).unwrap();
+    // The one that a pack names.
+    assert_eq!(writer.number("SELECT SUM(pid) FROM process"), 100);
+    drop(writer);
+    let writer = fixture.writer(START + SECOND);
+    assert_eq!(writer.state.segment.others, 600);
+}
+
+#[test]
 fn ids_go_on_after_a_restart_and_with_another_reader() {
     let mut fixture = Fixture::new();
     for first in [1, 3] {
@@ -154,10 +191,7 @@ fn ids_go_on_after_a_restart_and_with_another_reader() {
         writer.forget_keys();
         writer.apply(&exchange).unwrap();
         writer.commit(START).unwrap();
-        assert_eq!(
-            writer.number("SELECT MAX(id) FROM dns_exchange_1"),
-            first + 1
-        );
+        assert_eq!(writer.number("SELECT MAX(id) FROM dns_rows(1)"), first + 1);
     }
 }
 
@@ -180,7 +214,7 @@ fn a_connection_names_the_exchange_it_was_found_by() {
     writer.commit(START).unwrap();
     assert_eq!(
         writer.number(
-            "SELECT d.id FROM connection_resolution r JOIN dns_exchange_1 d ON d.id = r.dns_exchange_id \
+            "SELECT d.id FROM connection_resolution r JOIN dns_rows(1) d ON d.id = r.dns_exchange_id \
              WHERE r.connection_id = 1 AND r.before_ns = 40 AND r.name = d.dns_question_name"
         ),
         6
