@@ -362,6 +362,8 @@ fn watching(port: u16) -> Program {
     command
         .env("PATH", path())
         .args(["-i", "lo", "-l", "-n", "-f", &format!("tcp port {port}")])
+        // Its child captures, and would outlive a tshark that is killed.
+        .args(["-a", "duration:60"])
         .args([
             "-Y",
             "tcp.flags.syn==1",
@@ -379,8 +381,8 @@ fn watching(port: u16) -> Program {
 }
 
 /// The fields of the first two packets.
-fn watched(tshark: &Program) -> Vec<Vec<String>> {
-    until("both packets", || {
+fn watched(tshark: Program) -> Vec<Vec<String>> {
+    let packets = until("both packets", || {
         let said = tshark.said();
         let lines: Vec<Vec<String>> = said
             .lines()
@@ -392,7 +394,9 @@ fn watched(tshark: &Program) -> Vec<Vec<String>> {
         } else {
             Err(said)
         }
-    })
+    });
+    tshark.end("INT");
+    packets
 }
 
 /// One end's elements are those of its packet.
@@ -473,7 +477,7 @@ fn header_elements_are_those_of_the_kernel() {
             &port.to_string(),
         ]));
         server.join().expect("the server");
-        let packets = watched(&tshark);
+        let packets = watched(tshark);
         let connection = of_exchange(&store, "/marked");
         for (end, packet) in packets.iter().take(2).enumerate() {
             assert_packet(&connection, end, packet);
