@@ -187,7 +187,9 @@ pub(crate) async fn answer(
             .end
             .map_or(snapshot.now_ns, |end| view.start_ns.saturating_add(end)),
     };
-    let exchanges = exchanges::of(snapshot, &segments, number, window, most).await?;
+    let protocol: Option<String> = row.try_get("network_protocol_name")?;
+    let is_dns = protocol.as_deref() == Some("dns");
+    let exchanges = exchanges::of(snapshot, &segments, number, window, (most, is_dns)).await?;
     let [client, server] = &view.ends;
     let (asked, answered) = (client.handshake, server.handshake);
     let value = ConnectionDetail {
@@ -197,7 +199,7 @@ pub(crate) async fn answer(
         close_reason: view.close_reason.clone(),
         close_explained: explained::close(&view),
         joined_midstream: view.joined_midstream,
-        protocol: row.try_get("network_protocol_name")?,
+        protocol,
         handshake_ns: asked
             .zip(answered)
             .map(|(asked, answered)| answered.at.saturating_sub(asked.at)),

@@ -36,13 +36,13 @@ pub(super) struct Exchanges {
     pub(super) gap: Option<(usize, u64)>,
 }
 
-/// Finds at most `most` of them.
+/// Finds at most `most` of them. Packs of DNS are looked into only when the connection carries DNS.
 pub(super) async fn of(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     connection: i64,
     window: Window,
-    most: usize,
+    (most, is_dns): (usize, bool),
 ) -> Result<Exchanges, QueryError> {
     let half = most.div_ceil(2).max(1);
     let mut chunks = segments::chunks(snapshot, segments, window, CHUNK_SHIFT).await?;
@@ -64,7 +64,11 @@ pub(super) async fn of(
         .enumerate()
         .map(|(at, (one, next))| (at, next.saturating_sub(one + 1)))
         .find(|(_, left_out)| *left_out > 0);
-    let dns = dns(snapshot, segments, connection, window, most).await?;
+    let dns = if is_dns {
+        dns(snapshot, segments, connection, window, most).await?
+    } else {
+        Vec::new()
+    };
     Ok(Exchanges {
         count: count + u64::try_from(dns.len()).unwrap_or(0),
         told: told.into_iter().chain(dns).collect(),
@@ -133,11 +137,7 @@ async fn dns(
     let tag = snapshot.tag();
     let mut found = Vec::new();
     for segment in segments {
-        let sql = format!(
-            "SELECT id, start_ns, dns_question_name, rcode FROM dns_rows({}) \
-             WHERE start_ns BETWEEN ? AND ? AND connection_id = ? ORDER BY start_ns LIMIT ?",
-            segment.number
-        );
+        let sql = DNS.replace("{N}", &segment.number.to_string());
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(signed(window.since_ns))
             .bind(signed(window.until_ns))
@@ -162,6 +162,13 @@ async fn dns(
     Ok(found)
 }
 
+/// Plain rows by their index, and the packs that reach into the time.
+const DNS: &str = "SELECT id, start_ns, dns_question_name, rcode FROM dns_exchange_{N} \
+    WHERE start_ns BETWEEN ?1 AND ?2 AND connection_id = ?3 UNION \
+    SELECT r.id, r.start_ns, r.dns_question_name, r.rcode FROM dns_exchange_pack_{N} p \
+    CROSS JOIN dns_rows({N}) r ON r.id BETWEEN p.first_id AND p.last_id \
+    WHERE p.max_start_ns >= ?1 AND p.min_start_ns <= ?2 AND r.start_ns BETWEEN ?1 AND ?2 AND r.connection_id = ?3 \
+    ORDER BY start_ns LIMIT ?4";
 /// Chunks of at least 8,192 ids.
 const CHUNK_SHIFT: u32 = 13;
 /// Exchanges of any connection that are looked through from each end.

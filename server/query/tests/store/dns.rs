@@ -26,7 +26,10 @@ fn filled() -> Fixture {
     }
     fixture
         .writer
-        .execute_batch("UPDATE segment SET clock_epoch = 1 WHERE id = 3")
+        .execute_batch(
+            "UPDATE segment SET clock_epoch = 1 WHERE id = 3; \
+             UPDATE connection SET network_protocol_name = 'dns' WHERE id = 1",
+        )
         .unwrap();
     let sql = "INSERT INTO meta VALUES ('next_dns_exchange_id', ?)";
     fixture.writer.execute(sql, [next_id.to_string()]).unwrap();
@@ -58,7 +61,7 @@ fn insert(fixture: &Fixture, segment: i64, id: i64) {
         Value::Null,
         "none".to_owned().into(),
         0.into(),
-        Value::Null,
+        if id % 50 < 2 { 1.into() } else { Value::Null },
         (id % 9).into(),
         format!("host-{}.example", id % 13).into(),
         if id % 2 == 0 { 1 } else { 28 }.into(),
@@ -201,6 +204,12 @@ async fn told(fixture: &Fixture) -> Vec<String> {
         let found = store.dns_exchange(&format!("d_k7q2{id}"), &never()).await;
         told.push(format!("{:?}", found.map(|answer| answer.value)));
     }
+    let connection = store.connection("c_k7q21", 20, &never()).await.unwrap();
+    told.push(format!("{:?}", connection.value));
+    assert!(
+        told.iter()
+            .any(|line| line.contains("DNS exchange: NOERROR"))
+    );
     let status = store.status(&never()).await.unwrap().value;
     told.push(format!(
         "{} {:?} {:?}",
