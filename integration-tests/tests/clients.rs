@@ -20,7 +20,8 @@ async def main():
         rows = (await client.call_tool('search_exchanges', {})).structured_content['rows']
         assert rows, 'no rows'
         # What a tool is asked for where it does not answer without arguments; every tool that is listed is called.
-        given = {'get_exchange': {'id': rows[0][0]}}
+        exchange = (await client.call_tool('get_exchange', {'id': rows[0][0]})).structured_content
+        given = {'get_exchange': {'id': rows[0][0]}, 'get_connection': {'id': exchange['connection']['id']}}
         names = {tool.name for tool in tools}
         assert names >= {'status', 'search_exchanges', *given}, names
         for name in names:
@@ -203,12 +204,15 @@ fn the_inspector_lists_and_calls_over_both_transports() {
             said(&mut inspector(&all))
         };
         let found = call("search_exchanges", &["status=4xx"]);
-        let id = format!("id={}", exchange_id(&found));
+        let id = format!("id={}", id_in(&found, "x_"));
+        let told = call("get_exchange", &[&*id]);
+        let connection = format!("id={}", id_in(&told, "c_"));
         let expected = BTreeMap::from([
             ("status", (vec![], "recorder")),
             ("list_services", (vec![], "nginx")),
             ("search_exchanges", (vec!["status=4xx"], "/missing/one")),
             ("get_exchange", (vec![&*id], "/missing/one")),
+            ("get_connection", (vec![&*connection], "story")),
             ("find_errors", (vec![], "status 404")),
         ]);
         let listed: Value = serde_json::from_str(&listed).expect("a list of tools");
@@ -234,10 +238,10 @@ fn the_inspector_lists_and_calls_over_both_transports() {
     }
 }
 
-/// The first id of an exchange in an answer.
-fn exchange_id(answer: &str) -> &str {
+/// The first id of a kind in an answer.
+fn id_in<'a>(answer: &'a str, prefix: &str) -> &'a str {
     answer
         .split(|character: char| !character.is_ascii_alphanumeric() && character != '_')
-        .find(|word| word.starts_with("x_"))
+        .find(|word| word.starts_with(prefix))
         .unwrap_or_else(|| panic!("no id in {answer}"))
 }
