@@ -6,9 +6,10 @@ use headwater_integration_tests::{Nginx, Program, Store, python};
 
 use crate::canary::{CANARY, all_answers, assert_absent, look_into_files};
 
-/// Asks on one connection, again and again, with secrets that are never the same in many headers, until it is ended.
+/// Asks on one connection, again and again, with secrets that are never the same in many headers, until it is ended. At a
+/// pace: between two looks of retention there is to be less than what the store may hold.
 const FILLING: &str = r"
-import socket, sys, threading
+import socket, sys, threading, time
 def fill(name):
     stream = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
     secret, number = sys.argv[2] + name, 0
@@ -17,6 +18,7 @@ def fill(name):
         fields = ''.join(f'X-{place}: {secret}{number}-{place}\r\n' for place in range(90))
         stream.sendall(f'GET /words/{number % 10}/{secret}{number} HTTP/1.1\r\nHost: a\r\n{fields}\r\n'.encode())
         while b'fine' not in stream.recv(65536): pass
+        time.sleep(0.01)
 for name in 'abc': threading.Thread(target=fill, args=(name,)).start()
 ";
 
