@@ -18,8 +18,8 @@ pub struct TcpEnd {
     pub fin_ns: Option<u64>,
     /// Its first RST.
     pub rst_ns: Option<u64>,
-    /// What was counted of its packets.
-    pub counts: SegmentCounts,
+    /// What was counted of its packets: of a live connection nothing before its end. Boxed, since thousands are open at once.
+    counts: Option<Box<SegmentCounts>>,
     /// What its socket knew, when it is on this machine and is closed.
     pub socket: Option<Box<SocketStats>>,
 }
@@ -183,6 +183,16 @@ pub struct Negotiated {
 }
 
 impl TcpEnd {
+    /// What was counted of its packets.
+    pub fn counts(&self) -> SegmentCounts {
+        self.counts.as_deref().copied().unwrap_or_default()
+    }
+
+    /// The same, to count on.
+    pub fn counts_mut(&mut self) -> &mut SegmentCounts {
+        self.counts.get_or_insert_default()
+    }
+
     /// Moves every time in it to a later one.
     pub(crate) fn move_later(&mut self, later: impl Fn(&mut u64)) {
         self.handshake

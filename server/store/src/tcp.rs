@@ -16,7 +16,7 @@ pub(crate) fn tcp(end: &TcpEnd, start_ns: u64) -> Option<String> {
                 after(end.fin_ns),
                 after(end.rst_ns),
             ])
-            .chain(counts(&end.counts))
+            .chain(counts(end.counts()))
             .chain(
                 end.socket
                     .as_ref()
@@ -65,7 +65,7 @@ fn handshake(handshake: Option<&Handshake>, start_ns: u64) -> [Option<u64>; 7] {
     ]
 }
 
-fn counts(counts: &SegmentCounts) -> [Option<u64>; 8] {
+fn counts(counts: SegmentCounts) -> [Option<u64>; 8] {
     [
         counts.packets,
         counts.retransmits,

@@ -128,8 +128,9 @@ impl<I: Identities> Assembly<I> {
         let is_loopback = conversation.loopback;
         if let Some(party) = conversation.parties.get_mut(party) {
             party.retransmits = party.retransmits.max(socket.retransmits);
-            party.tcp.counts.retransmits = Some(socket.retransmits.into());
-            party.tcp.counts.zero_windows = Some(socket.sent_zero_windows.into());
+            let counts = party.tcp.counts_mut();
+            counts.retransmits = Some(socket.retransmits.into());
+            counts.zero_windows = Some(socket.sent_zero_windows.into());
             party.tcp.socket = Some(Box::new(socket.stats));
         }
         if let Some(peer) = conversation
@@ -137,9 +138,10 @@ impl<I: Identities> Assembly<I> {
             .get_mut(1 - party)
             .filter(|_| !is_loopback)
         {
-            peer.tcp.counts.congestion_experienced = Some(socket.received_marked.into());
+            let counts = peer.tcp.counts_mut();
+            counts.congestion_experienced = Some(socket.received_marked.into());
             if !peer_local {
-                peer.tcp.counts.zero_windows = Some(socket.received_zero_windows.into());
+                counts.zero_windows = Some(socket.received_zero_windows.into());
             }
         }
         if conversation.has_ended() {

@@ -105,8 +105,9 @@ impl<I: Identities> Assembly<I> {
             && let Some(party) = conversation.parties.get_mut(party)
         {
             // Resets are counted where they are told, here as in live traffic.
-            party.tcp.counts = SegmentCounts {
-                resets: party.tcp.counts.resets,
+            let own = party.tcp.counts_mut();
+            *own = SegmentCounts {
+                resets: own.resets,
                 ..*counts
             };
             conversation.changed = true;
@@ -145,7 +146,8 @@ pub(super) fn note(tcp: &mut TcpEnd, end: &End) -> bool {
     if end.flags.rst {
         is_news = true;
         tcp.rst_ns.get_or_insert(end.at_ns);
-        tcp.counts.resets = Some(tcp.counts.resets.unwrap_or(0).saturating_add(1));
+        let resets = &mut tcp.counts_mut().resets;
+        *resets = Some(resets.unwrap_or(0).saturating_add(1));
     }
     is_news
 }

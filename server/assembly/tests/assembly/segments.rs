@@ -138,7 +138,7 @@ fn a_reset_waits_for_what_the_kernel_says() {
     };
     assert_eq!(one.close_reason, CloseReason::ServerReset);
     assert_eq!((one.end_ns, one.server_tcp.rst_ns), (Some(50), Some(50)));
-    assert_eq!(one.server_tcp.counts.resets, Some(1));
+    assert_eq!(one.server_tcp.counts().resets, Some(1));
     let stats = one.client_tcp.socket.as_ref().unwrap();
     assert_eq!((stats.state, stats.srtt_us), (1, Some(20)));
     subject.finish_all(100);
