@@ -150,6 +150,23 @@ impl Output {
         }
     }
 
+    /// The answer of a list, with its rows in one table.
+    pub(crate) fn listed<T>(
+        answer: &Answer<Vec<T>>,
+        try_next: &str,
+        spec: &TableSpec,
+        is_detailed: bool,
+        row: impl Fn(&T) -> Vec<Value>,
+    ) -> Self {
+        let mut table = Table::new(spec, is_detailed);
+        for value in &answer.value {
+            table.push(spec, row(value));
+        }
+        let mut output = Self::framed(answer, try_next);
+        output.tables.push(table);
+        output
+    }
+
     /// Adds a fact when there is a value.
     pub(crate) fn tell(&mut self, spec: &[FactSpec], path: &'static str, value: impl Into<Value>) {
         let value = value.into();

@@ -16,7 +16,7 @@ use crate::answer::Window;
 use crate::coverage::{About, Framed};
 use crate::id::DnsId;
 use crate::integer::{signed, unsigned};
-use crate::names::{self, json_list};
+use crate::names::json_list;
 use crate::newest::{Conditions, Newest, Source};
 use crate::recorder::{self, Runs};
 use crate::search::secret::Secrets;
@@ -161,18 +161,9 @@ async fn read(
     query: &DnsQuery,
 ) -> Result<Conditions, QueryError> {
     let mut filter = Conditions::default();
-    for (column, service) in [
-        ("r.server_service_id", &query.service),
-        ("r.client_service_id", &query.peer),
-    ] {
-        if let Some(service) = service {
-            let list = json_list(names::matching(snapshot, service).await?);
-            filter.add(
-                &format!("{column} IN (SELECT value FROM json_each(?))"),
-                [list],
-            );
-        }
-    }
+    filter
+        .add_services(snapshot, query.service.as_deref(), query.peer.as_deref())
+        .await?;
     if let Some(name) = &query.name {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         let patterns =

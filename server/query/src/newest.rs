@@ -13,6 +13,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use crate::answer::Window;
 use crate::integer::{signed, unsigned};
+use crate::names::{self, json_list};
 use crate::recorder::Runs;
 use crate::search::checked_limit;
 use crate::segments::Segment;
@@ -35,6 +36,31 @@ impl Conditions {
         self.sql.push_str(" AND ");
         self.sql.push_str(clause);
         self.values.extend(values);
+    }
+
+    /// Adds who answers and who asks, by their names or parts of them.
+    ///
+    /// # Errors
+    /// `Sql`.
+    pub(crate) async fn add_services(
+        &mut self,
+        snapshot: &mut Snapshot,
+        service: Option<&str>,
+        peer: Option<&str>,
+    ) -> Result<(), QueryError> {
+        for (column, name) in [
+            ("r.server_service_id", service),
+            ("r.client_service_id", peer),
+        ] {
+            if let Some(name) = name {
+                let list = json_list(names::matching(snapshot, name).await?);
+                self.add(
+                    &format!("{column} IN (SELECT value FROM json_each(?))"),
+                    [list],
+                );
+            }
+        }
+        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::coverage::{About, Framed};
 use crate::integer::{narrow, unsigned};
-use crate::names::{self, ServiceNames, json_list, with_port};
+use crate::names::{ServiceNames, with_port};
 use crate::newest::{Conditions, Newest, Source};
 use crate::recorder::Runs;
 use crate::search::secret::Secrets;
@@ -115,18 +115,9 @@ async fn read(
     query: &UdpQuery,
 ) -> Result<Conditions, QueryError> {
     let mut conditions = Conditions::default();
-    for (column, service) in [
-        ("r.server_service_id", &query.service),
-        ("r.client_service_id", &query.peer),
-    ] {
-        if let Some(service) = service {
-            let list = json_list(names::matching(snapshot, service).await?);
-            conditions.add(
-                &format!("{column} IN (SELECT value FROM json_each(?))"),
-                [list],
-            );
-        }
-    }
+    conditions
+        .add_services(snapshot, query.service.as_deref(), query.peer.as_deref())
+        .await?;
     if let Some(name) = &query.name {
         let patterns = Secrets::load(store, snapshot.opened.key_fingerprint.as_deref())
             .host_patterns(&name.to_ascii_lowercase());

@@ -12,7 +12,7 @@ use super::Assembly;
 use crate::{End, Identities, Way};
 
 /// A SYN from elsewhere, and what the listener answered.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Knock {
     pub(super) at_ns: u64,
     pub(super) client: TcpEnd,
@@ -51,8 +51,7 @@ impl<I: Identities> Assembly<I> {
         self.make_room_for_knock();
         let mut knock = Knock {
             at_ns: end.at_ns,
-            client: TcpEnd::default(),
-            server: TcpEnd::default(),
+            ..Knock::default()
         };
         note(&mut knock.client, end);
         self.knocks.insert(key, knock);
@@ -71,8 +70,7 @@ impl<I: Identities> Assembly<I> {
         self.make_room_for_knock();
         let mut knock = Knock {
             at_ns: end.at_ns,
-            client: TcpEnd::default(),
-            server: TcpEnd::default(),
+            ..Knock::default()
         };
         note(&mut knock.server, end);
         self.knocks.insert(key, knock);

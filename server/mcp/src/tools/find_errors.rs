@@ -9,7 +9,7 @@ use crate::{
     arguments::common::{CURSOR, DETAIL, LIMIT, MAX_TOKENS, SERVICE, SINCE, UNTIL},
     budget::{Fit, Fitting},
     escape::cell,
-    output::{Table, TableSpec, captured_column, column, detailed},
+    output::{TableSpec, captured_column, column, detailed},
 };
 
 const ONLY_SERVER: Parameter = Parameter {
@@ -70,15 +70,13 @@ pub(super) async fn answer(
     let mut fitting = Fitting::new(arguments.max_tokens());
     loop {
         let answer = asking.store.errors(&query, asking.cancel).await?;
-        let mut output = Output::framed(
+        let output = Output::listed(
             &answer,
             "Try a longer window (since) or without service; list_services shows what was served.",
+            &TABLE,
+            arguments.is_detailed(),
+            row,
         );
-        let mut table = Table::new(&TABLE, arguments.is_detailed());
-        for group in &answer.value {
-            table.push(&TABLE, row(group));
-        }
-        output.tables.push(table);
         match fitting.judge(output) {
             Fit::Done(output) => return Ok(*output),
             Fit::Again(limit) => query.limit = limit,

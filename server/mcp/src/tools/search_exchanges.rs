@@ -19,7 +19,7 @@ use crate::{
     arguments::common::{CURSOR, DETAIL, LIMIT, MAX_TOKENS, PEER, SERVICE, SINCE, UNTIL},
     budget::{Fit, Fitting},
     escape::cell,
-    output::{Table, TableSpec, captured_column, column, detailed},
+    output::{TableSpec, captured_column, column, detailed},
 };
 
 const WAIT: Parameter = Parameter {
@@ -168,15 +168,13 @@ pub(super) async fn answer(
         if !patience.is_over(&answer, asking).await? {
             continue;
         }
-        let mut output = Output::framed(
+        let output = Output::listed(
             &answer,
             "Try fewer conditions or a longer window (since); list_services shows which services there are.",
+            &TABLE,
+            arguments.is_detailed(),
+            row,
         );
-        let mut table = Table::new(&TABLE, arguments.is_detailed());
-        for exchange in &answer.value {
-            table.push(&TABLE, row(exchange));
-        }
-        output.tables.push(table);
         match fitting.judge(output) {
             Fit::Done(output) => return Ok(*output),
             Fit::Again(limit) => query.limit = limit,

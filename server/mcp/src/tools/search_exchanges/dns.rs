@@ -10,7 +10,7 @@ use crate::{
     Arguments, Output,
     budget::{Fit, Fitting},
     escape::cell,
-    output::{Table, TableSpec, captured_column, column, detailed},
+    output::{TableSpec, captured_column, column, detailed},
     tools::{Asking, ToolError, milliseconds, window},
 };
 
@@ -70,12 +70,13 @@ pub(super) async fn answer(
         if !patience.is_over(&answer, asking).await? {
             continue;
         }
-        let mut output = Output::framed(&answer, "Try fewer conditions, or an earlier since.");
-        let mut table = Table::new(&TABLE, arguments.is_detailed());
-        for exchange in &answer.value {
-            table.push(&TABLE, row(exchange));
-        }
-        output.tables.push(table);
+        let output = Output::listed(
+            &answer,
+            "Try fewer conditions, or an earlier since.",
+            &TABLE,
+            arguments.is_detailed(),
+            row,
+        );
         match fitting.judge(output) {
             Fit::Done(output) => return Ok(*output),
             Fit::Again(limit) => query.limit = limit,
