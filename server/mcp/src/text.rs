@@ -62,12 +62,16 @@ fn write_table(out: &mut String, table: &Table) {
     }
 }
 
-/// A value as text: strings bare, lists with commas, nothing as a dash.
+/// A value as text: strings bare, lists with commas (sentences with semicolons), nothing as a dash.
 pub(crate) fn shown(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(shown).collect::<Vec<_>>().join(","),
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(shown).collect();
+            let is_prose = items.iter().any(|item| item.contains(' '));
+            items.join(if is_prose { "; " } else { "," })
+        }
         other => other.to_string(),
     }
 }

@@ -240,7 +240,7 @@ pub(super) fn unknown(view: &View) -> Vec<String> {
         }
         let why = match (view.is_live, is_local, view.is_open) {
             (false, ..) => continue,
-            (_, false, _) => "its socket is not on this machine",
+            (_, false, _) => "no socket of it was seen on this machine",
             (_, _, true) => "told when its socket is closed",
             (_, _, false) => {
                 "the end of its socket was not seen (doctor says whether this kernel tells it)"

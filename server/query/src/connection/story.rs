@@ -50,13 +50,26 @@ pub(super) fn story(
         .position(|line| end.is_some() && is_end(line) && line.after_ns >= end)
         .unwrap_or(lines.len());
     lines.splice(at..at, summary);
-    lines.push(StoryLine {
-        after_ns: end,
-        by: "",
-        what: format!("{}: {}", view.close_reason, explained::close(view)),
-        id: None,
-        captured: None,
-    });
+    let explained = explained::close(view);
+    let what = if explained.starts_with(&format!("{}:", view.close_reason)) {
+        explained
+    } else {
+        format!("{}: {explained}", view.close_reason)
+    };
+    let at = lines
+        .iter()
+        .position(|line| end.is_some() && line.after_ns > end)
+        .unwrap_or(lines.len());
+    lines.insert(
+        at,
+        StoryLine {
+            after_ns: end,
+            by: "",
+            what,
+            id: None,
+            captured: None,
+        },
+    );
     lines
 }
 

@@ -146,7 +146,7 @@ async fn elements_stand_side_by_side() {
     }
     let unknown = connection.unknown.join("\n");
     assert!(
-        unknown.contains("at the server: its socket is not on this machine"),
+        unknown.contains("at the server: no socket of it was seen on this machine"),
         "{unknown}"
     );
     assert!(!unknown.contains("at the client"), "{unknown}");
