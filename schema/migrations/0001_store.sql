@@ -100,7 +100,12 @@ CREATE TABLE connection (
                                             -- total_retrans, segs_in, segs_out, data_segs_in, data_segs_out, rcv_ooopack, dsack_dups,
                                             -- reord_seen, delivered_ce, mss_cache, what was negotiated (1 timestamps 2 window
                                             -- scaling 4 SACK), ECN, icsk_retransmits
-    server_tcp       TEXT                   -- of the server's
+    server_tcp       TEXT,                  -- of the server's
+    http2            TEXT                   -- numbers likewise, of the client and then of the server: SETTINGS_HEADER_TABLE_SIZE,
+                                            -- _ENABLE_PUSH, _MAX_CONCURRENT_STREAMS, _INITIAL_WINDOW_SIZE, _MAX_FRAME_SIZE,
+                                            -- _MAX_HEADER_LIST_SIZE; frames of SETTINGS and PING without acknowledgements, of
+                                            -- RST_STREAM, PUSH_PROMISE, PRIORITY_UPDATE, GOAWAY; of the last GOAWAY time, error
+                                            -- code, last stream
 );
 CREATE INDEX connection_failed ON connection (start_ns) WHERE close_reason IN ('refused', 'timed_out', 'unreachable', 'gave_up');
 

@@ -110,6 +110,8 @@ pub(crate) struct Conversation {
     blocks_lost: u64,
     /// Entries of HPACK's tables that were forgotten, as far as told.
     entries_forgotten: u64,
+    /// Announcements of HTTP/2's ends, as far as seen to have changed it.
+    announcements: u32,
     /// What the table of conversations has counted of `held_bytes`.
     pub(crate) held_counted: usize,
     /// The name that the server's address was learned by.
@@ -154,6 +156,7 @@ impl Conversation {
             dialect: Dialect::new(limits, joined_midstream),
             blocks_lost: 0,
             entries_forgotten: 0,
+            announcements: 0,
             held_counted: 0,
             resolution: None,
         }
@@ -309,6 +312,12 @@ impl Conversation {
     pub(crate) fn news_of_forgotten_entries(&mut self) -> u64 {
         let now = self.dialect.entries_forgotten();
         now - std::mem::replace(&mut self.entries_forgotten, now).min(now)
+    }
+
+    /// An end of HTTP/2 that announces something changes the connection.
+    pub(crate) fn look_at_announcements(&mut self) {
+        let now = self.dialect.announcements();
+        self.changed |= std::mem::replace(&mut self.announcements, now) != now;
     }
 
     fn note_bytes(&mut self, party: usize) {

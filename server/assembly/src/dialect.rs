@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use headwater_model::{GoAway, Http2Connection, Http2End, Http2Settings};
 use headwater_protocols::http1::{self, Direction, End, Skip, Tail, Verdict};
 use headwater_protocols::{exchange, http2};
 
@@ -253,6 +254,32 @@ impl Dialect {
         }
     }
 
+    /// What HTTP/2 said of the connection so far.
+    pub(crate) fn http2_facts(&self) -> Option<Http2Connection> {
+        let Self::Http2(parser) = self else {
+            return None;
+        };
+        let facts = Http2Connection {
+            client: http2_end(parser.facts(Direction::ToServer)),
+            server: http2_end(parser.facts(Direction::ToClient)),
+        };
+        (facts != Http2Connection::default()).then_some(facts)
+    }
+
+    /// Counts the frames that change how the connection may be used: SETTINGS and GOAWAY.
+    pub(crate) fn announcements(&self) -> u32 {
+        let Self::Http2(parser) = self else {
+            return 0;
+        };
+        [Direction::ToServer, Direction::ToClient]
+            .into_iter()
+            .map(|direction| parser.facts(direction))
+            .fold(0, |sum, facts| {
+                sum.wrapping_add(facts.settings_frames)
+                    .wrapping_add(facts.goaway_frames)
+            })
+    }
+
     /// Entries of HPACK's tables that were forgotten for want of room so far.
     pub(crate) fn entries_forgotten(&self) -> u64 {
         match self {
@@ -322,6 +349,31 @@ impl Dialect {
     fn http2(joined_midstream: bool) -> Self {
         let parser = http2::Connection::new(http2::Limits::default(), joined_midstream);
         Self::Http2(Box::new(parser))
+    }
+}
+
+fn http2_end(facts: &http2::Facts) -> Http2End {
+    let settings = &facts.settings;
+    Http2End {
+        settings: Http2Settings {
+            header_table_size: settings.header_table_size,
+            enable_push: settings.enable_push,
+            max_concurrent_streams: settings.max_concurrent_streams,
+            initial_window_size: settings.initial_window_size,
+            max_frame_size: settings.max_frame_size,
+            max_header_list_size: settings.max_header_list_size,
+        },
+        settings_frames: facts.settings_frames,
+        pings: facts.pings,
+        resets: facts.resets,
+        push_promises: facts.push_promises,
+        priority_updates: facts.priority_updates,
+        goaway_frames: facts.goaway_frames,
+        goaway: facts.goaway.map(|goaway| GoAway {
+            at_ns: goaway.at_ns,
+            code: goaway.code,
+            last_stream_id: goaway.last_stream_id,
+        }),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{Evidence, ProcessKey, Resolution, Service, TcpEnd};
+use crate::{Evidence, Http2Connection, ProcessKey, Resolution, Service, TcpEnd};
 
 /// Names a connection while the recorder lives; the store gives it its lasting id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -94,6 +94,8 @@ pub struct Connection {
     pub client_tcp: TcpEnd,
     /// The server's.
     pub server_tcp: TcpEnd,
+    /// What HTTP/2 said of it, where it is that and anything was seen.
+    pub http2: Option<Box<Http2Connection>>,
     /// The name that its server's address was learned by, where an answer was seen.
     pub resolution: Option<Box<Resolution>>,
 }

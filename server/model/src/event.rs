@@ -50,6 +50,9 @@ impl Event {
                 connection.end_ns.iter_mut().for_each(later);
                 connection.client_tcp.move_later(later);
                 connection.server_tcp.move_later(later);
+                if let Some(http2) = &mut connection.http2 {
+                    http2.move_later(later);
+                }
             }
             Self::Coverage(coverage) => {
                 later(&mut coverage.from_ns);

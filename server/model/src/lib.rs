@@ -12,6 +12,7 @@ mod dns;
 mod event;
 mod event_stream;
 mod exchange;
+mod http2;
 mod process;
 mod tcp;
 mod udp_flow;
@@ -28,6 +29,7 @@ pub use exchange::{
     Evidence, Exchange, ExchangeKey, Gaps, Grpc, Http2, Http2Error, Message, Messages, Outcome,
     Request, Response,
 };
+pub use http2::{GoAway, Http2Connection, Http2End, Http2Settings};
 pub use process::{ExitStatus, Process, ProcessEnd, ProcessKey, Service, ServiceKind};
 pub use tcp::{Extensions, Handshake, IpHeader, Negotiated, SegmentCounts, SocketStats, TcpEnd};
 pub use udp_flow::{Quic, UdpCount, UdpFlow, UdpFlowKey};

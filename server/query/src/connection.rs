@@ -6,6 +6,7 @@
 mod elements;
 mod exchanges;
 mod explained;
+mod http2;
 mod story;
 mod tcp;
 
@@ -23,6 +24,7 @@ use crate::snapshot::Snapshot;
 use crate::window::rfc3339;
 use crate::{Answer, QueryError, recorder};
 
+use http2::Http2Numbers;
 use tcp::TcpNumbers;
 
 /// A header element of both directions: what each end sent, in words made by Headwater; `None` where it is not known.
@@ -91,6 +93,7 @@ pub struct ConnectionDetail {
 /// The row as it is looked at by the parts of the answer. Ends are the client's, then the server's.
 struct View {
     ends: [TcpNumbers; 2],
+    http2: Option<Http2Numbers>,
     bytes: [u64; 2],
     local: [bool; 2],
     /// When the processes at the ends ended, and how.
@@ -115,6 +118,7 @@ impl View {
                 TcpNumbers::read(row.try_get("client_tcp")?),
                 TcpNumbers::read(row.try_get("server_tcp")?),
             ],
+            http2: Http2Numbers::read(row.try_get("http2")?),
             bytes: [number("client_bytes")?, number("server_bytes")?],
             local: [row.try_get("client_local")?, row.try_get("server_local")?],
             exits: [None, None],

@@ -241,6 +241,7 @@ fn connection(redactor: &mut Redactor) -> Event {
         retransmits: 0,
         client_tcp: headwater_model::TcpEnd::default(),
         server_tcp: headwater_model::TcpEnd::default(),
+        http2: None,
         resolution: None,
     }))
 }

@@ -22,6 +22,7 @@ mod error;
 mod exchange;
 mod files;
 mod foreign;
+mod http2;
 mod integer;
 mod ledger;
 mod log;

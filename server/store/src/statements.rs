@@ -279,4 +279,5 @@ const CONNECTION_COLUMNS: &[&str] = &[
     "retransmits",
     "client_tcp",
     "server_tcp",
+    "http2",
 ];

@@ -22,6 +22,7 @@ impl<I: Identities> Assembly<I> {
         };
         self.tally.blocks_lost += conversation.news_of_lost_blocks();
         self.tally.table_entries_forgotten += conversation.news_of_forgotten_entries();
+        conversation.look_at_announcements();
         if conversation.is_dns() {
             return self.deliver_dns(place);
         }

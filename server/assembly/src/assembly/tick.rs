@@ -43,6 +43,12 @@ impl<I: Identities> Assembly<I> {
             if conversation.has_ended() {
                 continue;
             }
+            if conversation.announced && conversation.changed {
+                self.announce(place, false);
+            }
+            let Some(conversation) = self.table.get_mut(place) else {
+                continue;
+            };
             if !conversation.has_open() {
                 if !conversation.announced
                     && now_ns.saturating_sub(conversation.start_ns) > SHOWN_AFTER_NS

@@ -39,6 +39,7 @@ impl Conversation {
             retransmits: client.retransmits.saturating_add(server.retransmits),
             client_tcp: client.tcp.clone(),
             server_tcp: server.tcp.clone(),
+            http2: self.dialect.http2_facts().map(Box::new),
             resolution: self.resolution.clone(),
         }
     }

@@ -147,7 +147,7 @@ fn play(switches: u8, pieces: &[Piece], how: Play) -> Vec<String> {
             connection.turn_round();
         }
     }
-    let facts = [Direction::ToServer, Direction::ToClient].map(|side| connection.facts(side));
+    let facts = [Direction::ToServer, Direction::ToClient].map(|side| *connection.facts(side));
     let (first, last) = if switches & 16 == 0 {
         (Direction::ToServer, Direction::ToClient)
     } else {

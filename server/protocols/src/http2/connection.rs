@@ -152,11 +152,11 @@ impl<O: Observer> Connection<O> {
     }
 
     /// What the sender of a direction has announced and done.
-    pub fn facts(&self, direction: Direction) -> Facts {
+    pub fn facts(&self, direction: Direction) -> &Facts {
         let [first, second] = &self.lanes;
         match direction {
-            Direction::ToServer => first.facts,
-            Direction::ToClient => second.facts,
+            Direction::ToServer => &first.facts,
+            Direction::ToClient => &second.facts,
         }
     }
 

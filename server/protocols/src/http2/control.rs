@@ -143,7 +143,9 @@ impl<O: Observer> Connection<O> {
             return;
         };
         let last_stream_id = last & 0x7fff_ffff;
-        self.lane(direction).facts.goaway = Some(GoAway {
+        let facts = &mut self.lane(direction).facts;
+        facts.goaway_frames = facts.goaway_frames.saturating_add(1);
+        facts.goaway = Some(GoAway {
             at_ns,
             code,
             last_stream_id,

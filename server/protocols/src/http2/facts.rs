@@ -38,6 +38,8 @@ pub struct StreamError {
 pub struct Facts {
     /// What it has set.
     pub settings: Settings,
+    /// GOAWAY frames.
+    pub goaway_frames: u32,
     /// Its last GOAWAY.
     pub goaway: Option<GoAway>,
     /// PING frames that were no acknowledgement.

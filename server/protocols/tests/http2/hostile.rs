@@ -200,7 +200,7 @@ fn long_settings() {
         for piece in long.chunks(size) {
             step(&mut connection, &mut recorder, 1, &C(piece.to_vec()));
         }
-        told.push(connection.facts(Direction::ToServer));
+        told.push(*connection.facts(Direction::ToServer));
     }
     assert_eq!(told[0], told[1]);
     assert_eq!(told[0].settings.max_concurrent_streams, Some(7));

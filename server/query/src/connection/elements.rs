@@ -53,6 +53,9 @@ pub(super) fn elements(view: &View) -> Vec<Element> {
         told.or(socket.soft_error.filter(|number| *number != 0))
             .map(error)
     });
+    if let Some(http2) = &view.http2 {
+        rows.found.extend(http2.elements(!view.joined_midstream));
+    }
     rows.found
 }
 

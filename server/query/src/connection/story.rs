@@ -1,6 +1,7 @@
 //! What happened on a connection, in the order of time.
 
 use super::exchanges::Exchanges;
+use super::http2::Http2Numbers;
 use super::tcp::{Handshake, error, state};
 use super::{StoryLine, View, explained};
 use crate::exchange::{ResolutionDetail, span};
@@ -30,6 +31,7 @@ pub(super) fn story(
         closed(view, end, &mut lines);
         exited(view, end, &mut lines);
     }
+    lines.extend(view.http2.iter().flat_map(Http2Numbers::story));
     told(view, exchanges, &mut lines);
     let mut summary = Vec::new();
     health(view, &mut summary);

@@ -95,6 +95,7 @@ impl Fixture {
             retransmits: 0,
             client_tcp: headwater_model::TcpEnd::default(),
             server_tcp: headwater_model::TcpEnd::default(),
+            http2: None,
             resolution: None,
         }))
     }
