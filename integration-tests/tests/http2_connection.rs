@@ -102,9 +102,9 @@ fn announcements_are_those_that_nghttp_prints() {
             "{told}: {printed}\n{connection:#}"
         );
     }
-    let story = connection["story"].to_string();
+    let lines = connection["story"].to_string();
     assert!(
-        story.contains("GOAWAY ENHANCE_YOUR_CALM, last stream"),
+        lines.contains("GOAWAY ENHANCE_YOUR_CALM, last stream"),
         "{connection:#}"
     );
 }
