@@ -184,8 +184,8 @@ fn a_closed_port_refuses() {
         &[
             "client: SYN (MSS",
             "server: RST",
-            "client: its socket closed, out of SYN-SENT with ECONNREFUSED",
             ": refused",
+            "client: its socket closed, out of SYN-SENT with ECONNREFUSED",
         ],
     );
 }
@@ -264,6 +264,7 @@ fn a_black_hole_takes_syns_and_says_nothing() {
     let connection = of_failure(&store, "unreachable");
     let words = connection["close_explained"].as_str().unwrap_or_default();
     assert!(words.contains("with EHOSTUNREACH"), "{words}");
+    assert!(words.contains(" NEIGH_FAILED of the client"), "{words}");
 }
 
 /// Answers a head with half a body, and resets.

@@ -11,7 +11,13 @@ static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counter::COUNT
 /// Adds one.
 #[inline(always)]
 pub fn count(which: u32) {
-    if let Some(cell) = COUNTERS.get_ptr_mut(which) {
+    count_in(&COUNTERS, which);
+}
+
+/// Adds one to an element of a map.
+#[inline(always)]
+pub fn count_in(map: &PerCpuArray<u64>, which: u32) {
+    if let Some(cell) = map.get_ptr_mut(which) {
         // `AtomicU64::fetch_add` is not offered for this target, whose first instruction sets lacked the fetching form; the
         // result is unused, so that the plain atomic addition of Linux 3.18 is what comes out.
         // SAFETY: the map gave a pointer to this CPU's aligned u64, valid for the program's run.

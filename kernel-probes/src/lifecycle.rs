@@ -19,6 +19,8 @@ use crate::{
 
 /// TCP_CLOSE of include/net/tcp_states.h.
 const TCP_CLOSE: i32 = 7;
+/// TCP_SYN_SENT of the same.
+const TCP_SYN_SENT: i32 = 2;
 /// TCP_LISTEN of the same.
 const TCP_LISTEN: i32 = 10;
 
@@ -155,9 +157,13 @@ pub fn state_changed(ctx: &RawTracePointContext) {
         return;
     }
     let socket: u64 = ctx.arg(0);
-    let cookie = task::read::<u64>(socket, settings::sock_cookie());
+    let mut cookie = task::read::<u64>(socket, settings::sock_cookie());
     if cookie == 0 {
-        return;
+        // No packet of it came to a probe. Of an attempt that may be known all the same, from its being dropped.
+        if old_state != TCP_SYN_SENT || settings::sock_cookie() == 0 {
+            return;
+        }
+        cookie = socket;
     }
     let Some(mut entry) = ring::reserve::<SocketRecord>() else {
         return;

@@ -11,6 +11,7 @@
 )]
 
 mod counters;
+mod drops;
 mod exec;
 mod exit;
 mod flow;
@@ -155,6 +156,13 @@ pub fn sched_process_exec(ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 pub fn sched_process_exit(ctx: RawTracePointContext) -> i32 {
     exit::ended(&ctx);
+    0
+}
+
+/// Packets dropped (include/trace/events/skb.h).
+#[raw_tracepoint(tracepoint = "kfree_skb")]
+pub fn kfree_skb(ctx: RawTracePointContext) -> i32 {
+    drops::dropped(&ctx);
     0
 }
 

@@ -56,6 +56,13 @@ pub fn learn(
 /// Writes the record. Says whether it was delivered.
 #[inline(always)]
 pub fn report(ctx: &SkBuffContext, seen: &Seen) -> bool {
+    // SAFETY: a helper without side effects on this context.
+    tell(seen, unsafe { bpf_skb_cgroup_id(ctx.as_ptr().cast()) })
+}
+
+/// As above, with the id of the socket's cgroup; 0 when it is not known.
+#[inline(always)]
+pub fn tell(seen: &Seen, cgroup_id: u64) -> bool {
     let current = task::current();
     let record = OwnerRecord {
         header: Header {
@@ -68,8 +75,7 @@ pub fn report(ctx: &SkBuffContext, seen: &Seen) -> bool {
         tgid: seen.tgid,
         tid: seen.tid,
         start_ns: task::start_ns(current),
-        // SAFETY: a helper without side effects on this context.
-        cgroup_id: unsafe { bpf_skb_cgroup_id(ctx.as_ptr().cast()) },
+        cgroup_id,
         comm: task::read(current, settings::task_comm()),
         ancestors: task::ancestors(current),
         owned: u32::from(seen.lock),

@@ -38,6 +38,16 @@ settings! {
     FILTER_MASK_LOW / filter_mask_low: u64 = 0;
     /// `sk_buff.sk`
     SKB_SK / skb_sk: u32 = 0;
+    /// `sk_buff.head`
+    SKB_HEAD / skb_head: u32 = 0;
+    /// `sk_buff.network_header`
+    SKB_NETWORK_HEADER / skb_network_header: u32 = 0;
+    /// `sk_buff.dev`
+    SKB_DEV / skb_dev: u32 = 0;
+    /// `net_device.nd_net`
+    DEV_NET / dev_net: u32 = 0;
+    /// 1 where `kfree_skb` tells the receiving socket (Linux 6.11).
+    KFREE_SKB_SOCKET / kfree_skb_socket: u32 = 0;
     /// `sock.sk_lock.owned`
     SOCK_OWNED / sock_owned: u32 = 0;
     /// `sock.sk_err`

@@ -101,6 +101,9 @@ CREATE TABLE connection (
                                             -- reord_seen, delivered_ce, mss_cache, what was negotiated (1 timestamps 2 window
                                             -- scaling 4 SACK), ECN, icsk_retransmits
     server_tcp       TEXT,                  -- of the server's
+    packet_drops     TEXT,                  -- packets of it that this machine's kernel dropped: by (client | server), the kernel's
+                                            -- reason, how many and when the first, after start_ns, with colons; each of them
+                                            -- behind a comma
     http2            TEXT                   -- numbers likewise, of the client and then of the server: SETTINGS_HEADER_TABLE_SIZE,
                                             -- _ENABLE_PUSH, _MAX_CONCURRENT_STREAMS, _INITIAL_WINDOW_SIZE, _MAX_FRAME_SIZE,
                                             -- _MAX_HEADER_LIST_SIZE; frames of SETTINGS and PING without acknowledgements, of
@@ -156,6 +159,17 @@ CREATE TABLE coverage (
 CREATE INDEX coverage_until ON coverage (until_ns);
 -- What cannot be seen at all holds for the whole run, whatever times its row has.
 CREATE INDEX coverage_unsupported ON coverage (run_id) WHERE kind = 'unsupported';
+
+-- Packets that this machine's kernel dropped while a recorder ran, by the kernel's own names for its reasons (enum
+-- skb_drop_reason without the prefix): of any protocol, in any network namespace.
+CREATE TABLE kernel_drop (
+    run_id   INTEGER NOT NULL,
+    reason   TEXT NOT NULL,
+    count    INTEGER NOT NULL,
+    first_ns INTEGER NOT NULL,
+    last_ns  INTEGER NOT NULL,
+    PRIMARY KEY (run_id, reason)
+) WITHOUT ROWID;
 
 -- Files that were replayed, so that the same file twice adds nothing.
 CREATE TABLE replayed_file (

@@ -178,6 +178,9 @@ pub mod go_on {
 
 /// Index of a counter in the probes' `COUNTERS` array. `FIRED` = delivered + `LOST`, exactly.
 pub mod counter {
+    /// Reasons for dropping a packet that are counted each for itself, in a map of their own; the last stands for all beyond.
+    pub const DROP_REASONS: u32 = 256;
+
     /// Records that the probes wanted to write.
     pub const FIRED: u32 = 0;
     /// Of these, records that found the ring buffer full.
@@ -196,6 +199,8 @@ pub mod counter {
     pub const DATAGRAMS: u32 = 7;
     /// UDP flows that found no room in their map: their datagrams are not counted by flow.
     pub const UDP_FLOW_FULL: u32 = 8;
+    /// Dropped packets of TCP that were counted by reason and not told, since too many came at once.
+    pub const DROPS_UNTOLD: u32 = 9;
     /// How many there are.
-    pub const COUNT: u32 = 9;
+    pub const COUNT: u32 = 10;
 }

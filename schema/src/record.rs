@@ -31,6 +31,8 @@ pub mod kind {
     pub const DATAGRAM_OWNER: u16 = 9;
     /// A process ended: `ExitRecord`.
     pub const EXIT: u16 = 10;
+    /// The kernel dropped a packet of TCP: `DropRecord`.
+    pub const DROP: u16 = 11;
     /// The headers of a packet, for `headwater packets` alone: `HeadersRecord` and the copied bytes.
     pub const HEADERS: u16 = 20;
 }
@@ -504,6 +506,38 @@ record! {
         status: u32,
         /// Start of the process on the boot clock, nanoseconds.
         start_ns: u64,
+    }
+}
+
+record! {
+    /// A packet of TCP that the kernel dropped, and why.
+    DropRecord, 144 {
+        /// Front. The cookie is that of the socket that sent it or was to receive it: of a SYN the listener's.
+        header: Header,
+        /// Source address; IPv4 in the first four bytes.
+        source: [u8; 16],
+        /// Destination address.
+        destination: [u8; 16],
+        /// Source port.
+        source_port: u16,
+        /// Destination port.
+        destination_port: u16,
+        /// Number of `enum skb_drop_reason`, which each kernel numbers in its own way.
+        reason: u32,
+        /// Inode of the network namespace; 0 when unknown.
+        netns: u32,
+        /// 4 or 6.
+        family: u8,
+        /// Time to live or hop limit.
+        ttl: u8,
+        /// `direction`; of a packet without a socket `INGRESS`.
+        direction: u8,
+        /// Zero.
+        reserved: u8,
+        /// As in `EndRecord`.
+        ip: [u8; 8],
+        /// The header of TCP, and what stands behind it.
+        tcp: [u8; 64],
     }
 }
 

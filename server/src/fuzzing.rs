@@ -202,6 +202,7 @@ impl Pipeline {
                 Event::Coverage(_)
                 | Event::Dns(_)
                 | Event::Process(_)
+                | Event::KernelDrops(_)
                 | Event::ProcessEnd(_)
                 | Event::UdpFlow(_) => {}
             }

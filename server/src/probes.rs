@@ -6,11 +6,13 @@
 mod attach;
 mod btf;
 mod cgroup;
+mod drops;
 mod headers;
 mod offsets;
 
 pub(crate) use attach::{Counters, ProbeError, ProbeSettings, Probes};
 pub(crate) use btf::Btf;
 pub(crate) use cgroup::{cgroup_mount, cgroup_paths};
+pub(crate) use drops::DropReasons;
 pub(crate) use headers::{HeaderFilter, HeaderProbes};
 pub(crate) use offsets::Offsets;

@@ -22,6 +22,7 @@ mod begin;
 mod close;
 mod datagram;
 mod dns;
+mod drops;
 mod give;
 mod held;
 mod linger;
@@ -213,6 +214,7 @@ impl<I: Identities> Assembly<I> {
             Input::Close(end) => self.closed(end),
             Input::Datagram(datagram) => self.datagram(datagram),
             Input::DatagramOwner(owner) => self.datagram_owner(owner),
+            Input::Dropped(dropped) => self.dropped(dropped),
             Input::Open(end) => self.opened(end),
             Input::Owner(owner) => self.owner(owner),
             Input::Socket(socket) => self.socket(socket),

@@ -17,6 +17,7 @@ use crate::{
     stream::{Missing, Piece, Stream, Stretch},
 };
 
+mod drops;
 mod told;
 
 /// One party.
@@ -116,6 +117,8 @@ pub(crate) struct Conversation {
     pub(crate) held_counted: usize,
     /// The name that the server's address was learned by.
     pub(crate) resolution: Option<Box<Resolution>>,
+    /// What of it the kernel dropped.
+    pub(crate) drops: Option<Box<drops::Drops>>,
 }
 
 /// Bytes of memory that one connection may hold in pieces, heads and tables.
@@ -159,6 +162,7 @@ impl Conversation {
             announcements: 0,
             held_counted: 0,
             resolution: None,
+            drops: None,
         }
     }
 

@@ -59,6 +59,15 @@ pub struct End {
     pub handshake: Option<Handshake>,
 }
 
+/// A packet that the kernel dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dropped<'a> {
+    /// The packet, as the socket that sent it or was to receive it would have told of it.
+    pub end: End,
+    /// The kernel's name for its reason (`enum skb_drop_reason`, without what all of them begin with).
+    pub reason: &'a str,
+}
+
 /// What the bytes of a record begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
@@ -208,6 +217,8 @@ pub enum Input<'a> {
     Datagram(Datagram<'a>),
     /// The process that sends from a UDP socket.
     DatagramOwner(Owner),
+    /// A packet that the kernel dropped.
+    Dropped(Dropped<'a>),
     /// The first payload of a direction; its `Turn` follows.
     Open(End),
     /// An owner.

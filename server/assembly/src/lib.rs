@@ -27,4 +27,6 @@ mod websocket;
 
 pub use assembly::{Assembly, Limits, Passed, Tally, UdpPassed, UdpSocket};
 pub use identity::{Identities, Identity, NoIdentities};
-pub use input::{Datagram, End, Input, Look, Owner, Place, SocketEnd, TcpFlags, Turn, Way};
+pub use input::{
+    Datagram, Dropped, End, Input, Look, Owner, Place, SocketEnd, TcpFlags, Turn, Way,
+};

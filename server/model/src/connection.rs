@@ -65,6 +65,19 @@ pub enum CloseReason {
     Unknown,
 }
 
+/// Packets of a connection that the kernel dropped for one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PacketDrop {
+    /// Who had sent them.
+    pub by: Side,
+    /// The kernel's own name for the reason: of `enum skb_drop_reason` (Linux 5.17), without the prefix.
+    pub reason: Box<str>,
+    /// How many.
+    pub count: u32,
+    /// When the first was dropped.
+    pub first_ns: u64,
+}
+
 /// A connection. Given to the store once when first needed and again when it changes or ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
@@ -96,6 +109,8 @@ pub struct Connection {
     pub server_tcp: TcpEnd,
     /// What HTTP/2 said of it, where it is that and anything was seen.
     pub http2: Option<Box<Http2Connection>>,
+    /// Packets of it that this machine's kernel dropped; empty where it tells none.
+    pub drops: Vec<PacketDrop>,
     /// The name that its server's address was learned by, where an answer was seen.
     pub resolution: Option<Box<Resolution>>,
 }

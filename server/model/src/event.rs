@@ -1,6 +1,8 @@
 //! What the assembly gives out and the store takes.
 
-use crate::{Connection, Coverage, DnsExchange, Exchange, Process, ProcessEnd, UdpFlow};
+use crate::{
+    Connection, Coverage, DnsExchange, Exchange, KernelDrops, Process, ProcessEnd, UdpFlow,
+};
 
 /// One thing to store. A connection or process comes before the first exchange that names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +15,8 @@ pub enum Event {
     Dns(Box<DnsExchange>),
     /// An exchange, ended or (as `Outcome::Open`) in the making.
     Exchange(Box<Exchange>),
+    /// What the kernel dropped since it was last told.
+    KernelDrops(KernelDrops),
     /// A process, before its first connection.
     Process(Box<Process>),
     /// A process that was told of has ended; before the exchanges that this ends.
@@ -31,6 +35,7 @@ impl Event {
             Self::Dns(exchange) => Some(exchange.start_ns),
             Self::Exchange(exchange) => Some(exchange.start_ns()),
             Self::UdpFlow(flow) => Some(flow.start_ns),
+            Self::KernelDrops(drops) => Some(drops.until_ns),
             Self::Process(_) => None,
             Self::ProcessEnd(end) => Some(end.at_ns),
         }
@@ -50,6 +55,10 @@ impl Event {
                 connection.end_ns.iter_mut().for_each(later);
                 connection.client_tcp.move_later(later);
                 connection.server_tcp.move_later(later);
+                connection
+                    .drops
+                    .iter_mut()
+                    .for_each(|drops| later(&mut drops.first_ns));
                 if let Some(http2) = &mut connection.http2 {
                     http2.move_later(later);
                 }
@@ -58,6 +67,7 @@ impl Event {
                 later(&mut coverage.from_ns);
                 later(&mut coverage.until_ns);
             }
+            Self::KernelDrops(drops) => later(&mut drops.until_ns),
             Self::Dns(exchange) => {
                 later(&mut exchange.start_ns);
                 if let Some(answer) = &mut exchange.answer {

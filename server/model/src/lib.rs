@@ -9,6 +9,7 @@
 mod connection;
 mod coverage;
 mod dns;
+mod drops;
 mod event;
 mod event_stream;
 mod exchange;
@@ -18,11 +19,12 @@ mod tcp;
 mod udp_flow;
 mod websocket;
 
-pub use connection::{CloseReason, Connection, ConnectionEnd, ConnectionKey, Side};
+pub use connection::{CloseReason, Connection, ConnectionEnd, ConnectionKey, PacketDrop, Side};
 pub use coverage::{Coverage, CoverageKind};
 pub use dns::{
     AskedBy, DnsAnswer, DnsExchange, DnsKey, DnsOutcome, DnsQuestion, Resolution, Transport,
 };
+pub use drops::KernelDrops;
 pub use event::Event;
 pub use event_stream::EventStream;
 pub use exchange::{

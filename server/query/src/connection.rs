@@ -3,6 +3,7 @@
 //! Owns: the look-up by id, with its three ways to fail, and the row. Numbers are read in `tcp`, shown in `elements`, put in
 //! the order of time in `story`, and what the end means is in `explained`.
 
+mod drops;
 mod elements;
 mod exchanges;
 mod explained;
@@ -94,6 +95,7 @@ pub struct ConnectionDetail {
 struct View {
     ends: [TcpNumbers; 2],
     http2: Option<Http2Numbers>,
+    drops: Vec<drops::Dropped>,
     bytes: [u64; 2],
     local: [bool; 2],
     /// When the processes at the ends ended, and how.
@@ -118,6 +120,7 @@ impl View {
                 TcpNumbers::read(row.try_get("client_tcp")?),
                 TcpNumbers::read(row.try_get("server_tcp")?),
             ],
+            drops: drops::read(row.try_get("packet_drops")?),
             http2: Http2Numbers::read(row.try_get("http2")?),
             bytes: [number("client_bytes")?, number("server_bytes")?],
             local: [row.try_get("client_local")?, row.try_get("server_local")?],

@@ -70,6 +70,8 @@ pub struct Status {
     pub source: Option<String>,
     /// Settings of that recorder: cap, filter, kept headers (JSON text written by the recorder).
     pub settings: Option<String>,
+    /// Packets that the kernel dropped while that recorder ran, the most frequent reasons first; at most eight.
+    pub kernel_drops: Vec<(String, u64)>,
 }
 
 /// The answer when the store cannot be read.
@@ -99,6 +101,7 @@ pub(crate) fn without_store(path: &Path, problem: &Unopened) -> Answer<Status> {
             recorder_version: None,
             source: None,
             settings: None,
+            kernel_drops: Vec::new(),
         },
         window: None,
         as_of_ns: 0,
@@ -151,6 +154,7 @@ pub(crate) async fn answer(
         recorder_version: column(run, 1)?,
         source: column(run, 2)?,
         settings: column(run, 3)?,
+        kernel_drops: kernel_drops(snapshot).await?,
     };
     let window = recorder::everything(snapshot, &runs).await?;
     let empty = value.exchanges == 0 && value.dns_exchanges == 0;
@@ -194,6 +198,19 @@ fn cure(older: bool, runs: &Runs) -> Option<String> {
             Some("Nothing was recorded yet: sudo headwater record (or up).".to_owned())
         }
     }
+}
+
+/// Of the newest recorder's run.
+async fn kernel_drops(snapshot: &mut Snapshot) -> Result<Vec<(String, u64)>, QueryError> {
+    let rows = sqlx::query(
+        "SELECT reason, count FROM kernel_drop WHERE run_id = (SELECT MAX(id) FROM recorder_run WHERE source = 'live') \
+         ORDER BY count DESC, reason LIMIT 8",
+    )
+    .fetch_all(snapshot.connection())
+    .await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get(0)?, unsigned(row.try_get(1)?))))
+        .collect()
 }
 
 /// Exchanges kept: counted by the writer, and for the segment being written from its blocks of ids.

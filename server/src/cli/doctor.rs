@@ -133,15 +133,27 @@ fn types() -> Finding {
     }
     let offsets = Offsets::of_kernel();
     let all = offsets.socket_lock() && offsets.task() && offsets.netns();
+    let tells_drops = !offsets.drop_reasons.is_empty();
+    let found = match (all, tells_drops) {
+        (true, true) => "known: owners of sockets are certain",
+        (true, false) => {
+            "owners of sockets are certain; this kernel is older than 5.17 and has no reasons for packets that the kernel drops: they are not told"
+        }
+        (false, _) => "known in part: some owners are strong evidence only",
+    };
     Finding {
         check: "kernel types (BTF)",
-        verdict: if all { Verdict::Good } else { Verdict::Less },
-        found: if all {
-            "known: owners of sockets are certain".to_owned()
+        verdict: if all && tells_drops {
+            Verdict::Good
         } else {
-            "known in part: some owners are strong evidence only".to_owned()
+            Verdict::Less
         },
-        cure: (!all).then(|| BOOT_WITH_TYPES.to_owned()),
+        found: found.to_owned(),
+        cure: match (all, tells_drops) {
+            (true, true) => None,
+            (true, false) => Some("boot Linux 5.17 or later".to_owned()),
+            (false, _) => Some(BOOT_WITH_TYPES.to_owned()),
+        },
     }
 }
 

@@ -15,7 +15,7 @@ use aya::{
 };
 use headwater_schema::flow::{FlowState, UdpFlowKey, UdpFlowState, counter, go_on};
 
-use super::{Offsets, cgroup_mount};
+use super::{DropReasons, Offsets, cgroup_mount};
 
 /// The probe object; its stamp is checked by build.rs.
 pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(
@@ -135,6 +135,10 @@ pub(crate) struct Probes {
     counters: PerCpuArray<MapData, u64>,
     flows: HashMap<MapData, u64, Flow>,
     udp_flows: HashMap<MapData, UdpKey, UdpFlow>,
+    /// Packets dropped by reason, where the kernel tells reasons.
+    drops: Option<PerCpuArray<MapData, u64>>,
+    /// Their names.
+    pub(crate) drop_reasons: DropReasons,
     /// What could not be attached or known, in words for `coverage`.
     pub(crate) missing: Vec<Cow<'static, str>>,
     /// Whether the end of each socket is told.
@@ -156,7 +160,7 @@ impl Probes {
     /// `ProbeError`, for what capture cannot do without.
     pub(crate) fn attach(settings: &ProbeSettings) -> Result<Self, ProbeError> {
         let offsets = if settings.without_btf {
-            Offsets(Vec::new())
+            Offsets::default()
         } else {
             Offsets::of_kernel()
         };
@@ -212,6 +216,16 @@ impl Probes {
                 tells_sockets &= program != "inet_sock_set_state";
             }
         }
+        let tells_drops = !offsets.drop_reasons.is_empty()
+            && attach_raw(&mut programs, "kfree_skb")
+                .map(|link| links.raw.push(link))
+                .is_ok();
+        if !tells_drops {
+            missing.push(
+                "packets that the kernel drops (Linux 5.17 and later tell of them, with BTF)"
+                    .into(),
+            );
+        }
         let take = |programs: &mut Ebpf, name: &'static str| {
             programs.take_map(name).ok_or(ProbeError::Missing { name })
         };
@@ -224,6 +238,13 @@ impl Probes {
             flows: HashMap::try_from(take(&mut programs, "FLOWS")?).map_err(refused("FLOWS"))?,
             udp_flows: HashMap::try_from(take(&mut programs, "UDP_FLOWS")?)
                 .map_err(refused("UDP_FLOWS"))?,
+            drops: if tells_drops {
+                let map = take(&mut programs, "DROP_REASONS")?;
+                Some(PerCpuArray::try_from(map).map_err(refused("DROP_REASONS"))?)
+            } else {
+                None
+            },
+            drop_reasons: offsets.drop_reasons,
             missing,
             tells_sockets,
             programs,
@@ -253,6 +274,16 @@ impl Probes {
     /// The counters now.
     pub(crate) fn counters(&self) -> Counters {
         Counters::read(&self.counters)
+    }
+
+    /// Packets that the kernel dropped so far, by the place of their reason.
+    pub(crate) fn dropped(&self) -> Vec<u64> {
+        let Some(map) = &self.drops else {
+            return Vec::new();
+        };
+        (0..counter::DROP_REASONS)
+            .map(|reason| map.get(&reason, 0).map_or(0, |cpus| cpus.iter().sum()))
+            .collect()
     }
 
     /// How often the kernel left a probe out because it was running on that processor already. 0 before Linux 5.12, which
@@ -289,7 +320,7 @@ fn load(
     let mut loader = EbpfLoader::new();
     loader.override_global("CAP", &settings.cap, true);
     loader.override_global("PID_HELPER", &pid_helper, true);
-    for (name, value) in &offsets.0 {
+    for (name, value) in &offsets.settings {
         loader.override_global(name, value, true);
     }
     loader.map_max_entries("RECORDS", settings.ring_bytes);

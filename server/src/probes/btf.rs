@@ -1,6 +1,7 @@
 //! The offsets of fields in kernel structures, from the kernel's own type information.
 //!
-//! Owns: just enough of the format (Documentation/bpf/btf.rst) to answer "where in `struct X` is `a.b`". aya reads BTF
+//! Owns: just enough of the format (Documentation/bpf/btf.rst) to answer "where in `struct X` is `a.b`", "what are the names
+//! of `enum X`" and "how many arguments has this tracepoint". aya reads BTF
 //! too and keeps these answers to itself; the one crate that offers them is under the LGPL.
 
 use std::{collections::HashMap, path::Path};
@@ -9,6 +10,10 @@ const MAGIC: u16 = 0xeb9f;
 const KIND_PTR_LIKE: [u32; 5] = [8, 9, 10, 11, 18]; // typedef, volatile, const, restrict, type tag
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
+const KIND_PTR: u32 = 2;
+const KIND_ENUM: u32 = 6;
+const KIND_TYPEDEF: u32 = 8;
+const KIND_FUNC_PROTO: u32 = 13;
 /// Typedefs and anonymous members nest; deeper than this is damage.
 const MAX_DEPTH: u32 = 16;
 
@@ -77,6 +82,46 @@ impl Btf {
             at = field_type;
         }
         Some(offset / 8)
+    }
+
+    /// Names and values of an enumeration; `None` when this kernel has no such one.
+    pub(crate) fn enumerators(&self, name: &str) -> Option<Vec<(String, u32)>> {
+        let (at, count) = self.named(KIND_ENUM, name)?;
+        let one = |index: usize| {
+            let entry = at + 12 + index * 8;
+            let text = self.text(number(&self.bytes, entry)?)?;
+            Some((text, number(&self.bytes, entry + 4)?))
+        };
+        (0..count).map(one).collect()
+    }
+
+    /// How many arguments a tracepoint gives its programs; `None` when there is no such one.
+    pub(crate) fn tracepoint_arguments(&self, name: &str) -> Option<usize> {
+        let (at, _) = self.named(KIND_TYPEDEF, &format!("btf_trace_{name}"))?;
+        let pointer = *self.types.get(number(&self.bytes, at + 8)? as usize)? as usize;
+        if number(&self.bytes, pointer + 4)? >> 24 & 0x1f != KIND_PTR {
+            return None;
+        }
+        let function = *self.types.get(number(&self.bytes, pointer + 8)? as usize)? as usize;
+        let info = number(&self.bytes, function + 4)?;
+        // The first is the tracepoint's own.
+        (info >> 24 & 0x1f == KIND_FUNC_PROTO).then(|| (info as usize & 0xffff).saturating_sub(1))
+    }
+
+    /// Place and number of elements of the type of this kind and name.
+    fn named(&self, kind: u32, name: &str) -> Option<(usize, usize)> {
+        self.types.iter().skip(1).find_map(|at| {
+            let at = *at as usize;
+            let info = number(&self.bytes, at + 4)?;
+            let is_it = info >> 24 & 0x1f == kind && self.name_is(number(&self.bytes, at)?, name);
+            is_it.then_some((at, info as usize & 0xffff))
+        })
+    }
+
+    fn text(&self, name: u32) -> Option<String> {
+        let bytes = self.bytes.get(self.strings + name as usize..)?;
+        let end = bytes.iter().position(|byte| *byte == 0)?;
+        Some(String::from_utf8_lossy(bytes.get(..end)?).into_owned())
     }
 
     /// Offset in bits and type of a member, looked for in anonymous members too.

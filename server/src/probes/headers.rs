@@ -83,7 +83,7 @@ fn load(
     let mount = cgroup_mount().ok_or(ProbeError::NoCgroup)?;
     let mut loader = EbpfLoader::new();
     loader.override_global("PID_HELPER", &pid_helper, true);
-    for (name, value) in &offsets.0 {
+    for (name, value) in &offsets.settings {
         loader.override_global(name, value, true);
     }
     for (name, value) in [

@@ -2,14 +2,24 @@
 
 use headwater_schema::record::socket_field;
 
-use super::Btf;
+use super::{Btf, DropReasons};
 
-/// Name of each probe setting with its value; 0 means that this kernel does not tell.
-pub(crate) struct Offsets(pub(crate) Vec<(&'static str, u32)>);
+/// What the kernel's types say.
+#[derive(Default)]
+pub(crate) struct Offsets {
+    /// Name of each probe setting with its value; 0 means that this kernel does not tell.
+    pub(crate) settings: Vec<(&'static str, u32)>,
+    /// Names of the reasons for dropping packets.
+    pub(crate) drop_reasons: DropReasons,
+}
 
 /// Setting, structure, field, and the field's name in older kernels.
 const FIELDS: &[(&str, &str, &str, &str)] = &[
     ("SKB_SK", "sk_buff", "sk", ""),
+    ("SKB_HEAD", "sk_buff", "head", ""),
+    ("SKB_NETWORK_HEADER", "sk_buff", "network_header", ""),
+    ("SKB_DEV", "sk_buff", "dev", ""),
+    ("DEV_NET", "net_device", "nd_net.net", ""),
     ("SOCK_OWNED", "sock", "sk_lock.owned", ""),
     ("SOCK_ERR", "sock", "sk_err", ""),
     ("SOCK_COOKIE", "sock", "__sk_common.skc_cookie", ""),
@@ -146,6 +156,9 @@ const SOCKET_FIELDS: &[(u32, &str, &str, &str)] = &[
 /// From the beginning of `struct minmax` to the value of its first sample.
 const FIRST_SAMPLE: u32 = 4;
 
+/// Of `kfree_skb` with the receiving socket, since Linux 6.11.
+const KFREE_SKB_ARGUMENTS: usize = 4;
+
 impl Offsets {
     /// Looks all of them up.
     pub(crate) fn of_kernel() -> Self {
@@ -178,7 +191,15 @@ impl Offsets {
             settings.push((*setting, offset + inner));
         }
         settings.push(("SOCKET_KNOWN", known));
-        Self(settings)
+        let tells_socket = btf
+            .as_ref()
+            .and_then(|btf| btf.tracepoint_arguments("kfree_skb"))
+            .is_some_and(|arguments| arguments >= KFREE_SKB_ARGUMENTS);
+        settings.push(("KFREE_SKB_SOCKET", u32::from(tells_socket)));
+        Self {
+            settings,
+            drop_reasons: btf.as_ref().map(DropReasons::of).unwrap_or_default(),
+        }
     }
 
     /// What this kernel does not keep of a socket, by the kernel's names; all of it without BTF.
@@ -211,7 +232,7 @@ impl Offsets {
     }
 
     fn known(&self, setting: &str) -> bool {
-        self.0
+        self.settings
             .iter()
             .any(|(name, value)| *name == setting && *value != 0)
     }

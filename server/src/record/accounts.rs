@@ -1,12 +1,15 @@
 //! The accounts of what was not seen: counters of the probes, tallies of the assembly, turned into coverage by interval.
 
 use headwater_assembly::Tally;
-use headwater_model::{Coverage, CoverageKind, Event};
+use headwater_model::{Coverage, CoverageKind, Event, KernelDrops};
 use headwater_redact::{Redactor, Text};
 use headwater_schema::flow::counter;
 
 use super::identity::Forgotten;
-use crate::{clock::ClockChange, probes::Counters};
+use crate::{
+    clock::ClockChange,
+    probes::{Counters, DropReasons},
+};
 
 /// The accounts since the recorder started.
 pub(crate) struct Accounts {
@@ -19,6 +22,8 @@ pub(crate) struct Accounts {
     /// Records that were not understood.
     pub(crate) unknown: u64,
     filter: Option<Text>,
+    /// Packets that the kernel had dropped when last told, by the place of their reason.
+    dropped_before: Vec<u64>,
 }
 
 impl Accounts {
@@ -32,7 +37,28 @@ impl Accounts {
             delivered: 0,
             unknown: 0,
             filter,
+            dropped_before: Vec::new(),
         }
+    }
+
+    /// What the kernel has dropped since the last call; `None` when that is nothing.
+    pub(crate) fn drops(
+        &mut self,
+        now_ns: u64,
+        dropped: Vec<u64>,
+        reasons: &DropReasons,
+    ) -> Option<Event> {
+        let before = std::mem::replace(&mut self.dropped_before, dropped);
+        let before = before.into_iter().chain(std::iter::repeat(0));
+        let by_reason: Vec<_> = (0..)
+            .zip(self.dropped_before.iter().zip(before))
+            .filter(|(_, (now, before))| **now > *before)
+            .map(|(reason, (now, before))| (reasons.name(reason).into(), now - before))
+            .collect();
+        (!by_reason.is_empty()).then_some(Event::KernelDrops(KernelDrops {
+            until_ns: now_ns,
+            by_reason,
+        }))
     }
 
     /// A line for something that cannot be seen at all.
@@ -94,6 +120,10 @@ impl Accounts {
             None,
         );
         for (count, table) in [
+            (
+                since(counter::DROPS_UNTOLD),
+                "packets that the kernel dropped, which are counted by reason only",
+            ),
             (tally.flows_forgotten, "sockets that had said nothing"),
             (tally.knocks_forgotten, "SYNs from elsewhere"),
             (tally.departures_forgotten, "packets between namespaces"),
@@ -171,7 +201,7 @@ mod tests {
             told.collect::<Vec<_>>()
         };
         assert_eq!(
-            told(10, [9, 1, 9, 9, 2, 3, 4, 9, 0]),
+            told(10, [9, 1, 9, 9, 2, 3, 4, 9, 0, 0]),
             [
                 (CoverageKind::RingLost, 0, 10, 1),
                 (CoverageKind::FlowTableFull, 0, 10, 3),
@@ -180,9 +210,9 @@ mod tests {
             ]
         );
         assert_eq!(
-            told(20, [9, 1, 9, 9, 2, 8, 4, 9, 0]),
+            told(20, [9, 1, 9, 9, 2, 8, 4, 9, 0, 0]),
             [(CoverageKind::FlowTableFull, 10, 20, 5)]
         );
-        assert_eq!(told(30, [9, 1, 9, 9, 2, 8, 4, 9, 0]), []);
+        assert_eq!(told(30, [9, 1, 9, 9, 2, 8, 4, 9, 0, 0]), []);
     }
 }

@@ -6,15 +6,15 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use etherparse::{LaxSlicedPacket, TransportSlice};
+use etherparse::{LaxSlicedPacket, TcpSlice, TransportSlice};
 use headwater_assembly::{
     Datagram, End, Input, Look, Owner, Place, SocketEnd, TcpFlags, Turn, Way,
 };
 use headwater_model::{ExitStatus, Extensions, Handshake, IpHeader, Negotiated, SocketStats};
 use headwater_schema::record::{
-    DatagramRecord, EXEC_NAME, EXEC_PATH, EndRecord, ExecRecord, ExitRecord, Header, OwnerRecord,
-    SocketRecord, SynRecord, TurnRecord, VERSION, direction, kind, look, negotiated, owned, place,
-    socket_field, tcp_flag,
+    DatagramRecord, DropRecord, EXEC_NAME, EXEC_PATH, EndRecord, ExecRecord, ExitRecord, Header,
+    OwnerRecord, SocketRecord, SynRecord, TurnRecord, VERSION, direction, kind, look, negotiated,
+    owned, place, socket_field, tcp_flag,
 };
 
 use crate::headers::{extensions, handshake, ip_header};
@@ -42,11 +42,22 @@ pub(crate) struct Exit {
     pub(crate) status: ExitStatus,
 }
 
+/// A packet that the kernel dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Drop {
+    /// As its socket would have told of it.
+    pub(crate) end: End,
+    /// Number of `enum skb_drop_reason`.
+    pub(crate) reason: u32,
+}
+
 /// What a record was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Decoded<'a> {
     /// For the assembly.
     Input(Input<'a>),
+    /// For the assembly, once its reason has a name.
+    Drop(Drop),
     /// For the identities.
     Exec(Exec<'a>),
     /// For the identities, and then for the store.
@@ -67,6 +78,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Decoded<'_> {
         kind::CLOSE => end(bytes).map(|end| Decoded::Input(Input::Close(end))),
         kind::OWNER => owner(bytes).map(|owner| Decoded::Input(Input::Owner(owner))),
         kind::SOCKET => socket(bytes).map(|socket| Decoded::Input(Input::Socket(socket))),
+        kind::DROP => dropped(bytes).map(Decoded::Drop),
         kind::EXEC => exec(bytes).map(Decoded::Exec),
         kind::EXIT => exit(bytes).map(Decoded::Exit),
         kind::DATAGRAM => datagram(bytes).map(|one| Decoded::Input(Input::Datagram(one))),
@@ -165,18 +177,56 @@ fn told(record: &EndRecord) -> Option<End> {
         local: SocketAddr::new(address(record.family, &record.local)?, record.local_port),
         remote: SocketAddr::new(address(record.family, &record.remote)?, record.remote_port),
         way: way(record.direction),
-        flags: TcpFlags {
-            syn: record.flags & tcp_flag::SYN != 0,
-            ack: record.flags & tcp_flag::ACK != 0,
-            fin: record.flags & tcp_flag::FIN != 0,
-            rst: record.flags & tcp_flag::RST != 0,
-        },
+        flags: flags(record.flags),
         netns: record.netns,
         loopback: record.ifindex == LOOPBACK,
         offset: record.offset,
         last_ns: record.last_ns,
         ip,
         handshake: None,
+    })
+}
+
+fn flags(bits: u8) -> TcpFlags {
+    TcpFlags {
+        syn: bits & tcp_flag::SYN != 0,
+        ack: bits & tcp_flag::ACK != 0,
+        fin: bits & tcp_flag::FIN != 0,
+        rst: bits & tcp_flag::RST != 0,
+    }
+}
+
+fn dropped(bytes: &[u8]) -> Option<Drop> {
+    let record = DropRecord::decode(bytes)?;
+    let source = SocketAddr::new(address(record.family, &record.source)?, record.source_port);
+    let destination = address(record.family, &record.destination)?;
+    let destination = SocketAddr::new(destination, record.destination_port);
+    let way = way(record.direction);
+    let (local, remote) = match way {
+        Way::Egress => (source, destination),
+        Way::Ingress => (destination, source),
+    };
+    let tcp = TcpSlice::from_slice(&record.tcp).ok();
+    let [.., bits] = record.tcp.first_chunk::<14>()?;
+    let end = End {
+        at_ns: record.header.at_ns,
+        cookie: record.header.cookie,
+        local,
+        remote,
+        way,
+        flags: flags(*bits),
+        netns: record.netns,
+        loopback: false,
+        offset: 0,
+        last_ns: 0,
+        ip: ip_header(&record.ip, record.ttl),
+        handshake: tcp
+            .filter(TcpSlice::syn)
+            .map(|tcp| handshake(record.header.at_ns, &tcp)),
+    };
+    Some(Drop {
+        end,
+        reason: record.reason,
     })
 }
 

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use headwater_assembly::{Assembly, Passed, UdpPassed, UdpSocket, Way};
+use headwater_assembly::{Assembly, Dropped, Input, Passed, UdpPassed, UdpSocket, Way};
 use headwater_model::Event;
 use headwater_schema::flow::{UdpFlowKey, counter, direction_flag};
 use headwater_store::StopReason;
@@ -150,7 +150,13 @@ impl Recorder {
             ..
         } = self;
         let began_ns = boot_ns();
+        // Out of the way of the borrow for a moment.
+        let reasons = std::mem::take(&mut probes.drop_reasons);
         let count = probes.drain(limit, |bytes| match decode(bytes) {
+            Decoded::Drop(drop) => assembly.take(&Input::Dropped(Dropped {
+                end: drop.end,
+                reason: reasons.name(drop.reason),
+            })),
             Decoded::Input(input) => assembly.take(&input),
             Decoded::Exec(exec) => assembly.identities().begun(&exec),
             Decoded::Exit(exit) => {
@@ -160,6 +166,7 @@ impl Recorder {
             }
             Decoded::Unknown => accounts.unknown += 1,
         });
+        probes.drop_reasons = reasons;
         accounts.delivered += count as u64;
         // Until the ring buffer has been found empty once, nothing is known of what is late.
         assembly.caught_up(if count < limit { began_ns } else { 0 });
@@ -214,6 +221,11 @@ impl Recorder {
             &std::mem::take(&mut self.clock_changes),
         );
         self.events.extend(lines);
+        let dropped = self.probes.dropped();
+        let drops = self
+            .accounts
+            .drops(now_ns(), dropped, &self.probes.drop_reasons);
+        self.events.extend(drops);
     }
 
     /// Looks at the clocks. Only while the writer is here: after a step back what comes next is kept apart from what was

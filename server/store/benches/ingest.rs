@@ -242,6 +242,7 @@ fn connection(redactor: &mut Redactor) -> Event {
         client_tcp: headwater_model::TcpEnd::default(),
         server_tcp: headwater_model::TcpEnd::default(),
         http2: None,
+        drops: Vec::new(),
         resolution: None,
     }))
 }

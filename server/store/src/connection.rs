@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use headwater_model::{CloseReason, Connection, ConnectionEnd, ProcessKey};
 
 use crate::codes::{close_reason, connection_kind, evidence_name};
+use crate::drops::packet_drops;
 use crate::http2::http2;
 use crate::integer::signed;
 use crate::rollup::{Key, slot_of};
@@ -99,6 +100,7 @@ impl State {
         row.put(connection.retransmits)?;
         row.put(tcp(&connection.client_tcp, connection.start_ns))?;
         row.put(tcp(&connection.server_tcp, connection.start_ns))?;
+        row.put(packet_drops(&connection.drops, connection.start_ns))?;
         let http2_text = connection.http2.as_deref();
         row.put(http2_text.and_then(|facts| http2(facts, connection.start_ns)))?;
         row.run()?;

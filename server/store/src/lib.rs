@@ -18,6 +18,7 @@ mod codes;
 mod connection;
 mod coverage;
 mod dns;
+mod drops;
 mod error;
 mod exchange;
 mod files;

@@ -233,6 +233,10 @@ fn drop_old_rows(
         [cutoff_ns],
     )?;
     connection.execute(
+        "DELETE FROM kernel_drop WHERE last_ns < ? AND run_id <> ?",
+        params![cutoff_ns, state.run_id],
+    )?;
+    connection.execute(
         "DELETE FROM recorder_run WHERE heartbeat_ns < ? AND id <> ? \
          AND id NOT IN (SELECT run_id FROM process UNION ALL SELECT run_id FROM coverage)",
         params![cutoff_ns, state.run_id],

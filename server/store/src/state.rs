@@ -12,6 +12,7 @@ use rusqlite::{Connection, params};
 
 use crate::connection::KnownConnection;
 use crate::coverage::{CoverageRows, Unseen};
+use crate::drops;
 use crate::exchange::OpenExchange;
 use crate::ledger::Ledger;
 use crate::names::Names;
@@ -130,6 +131,9 @@ impl State {
             Event::ProcessEnd(end) => self.process_ended(statements.connection, end),
             Event::Dns(exchange) => self.dns(statements, exchange),
             Event::UdpFlow(flow) => self.udp_flow(statements.connection, flow),
+            Event::KernelDrops(drops) => {
+                drops::kernel_drops(statements.connection, self.run_id, drops)
+            }
             Event::Coverage(coverage) => {
                 self.coverage
                     .write(statements.connection, self.run_id, coverage.into())

@@ -279,5 +279,6 @@ const CONNECTION_COLUMNS: &[&str] = &[
     "retransmits",
     "client_tcp",
     "server_tcp",
+    "packet_drops",
     "http2",
 ];

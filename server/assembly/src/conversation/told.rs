@@ -40,6 +40,7 @@ impl Conversation {
             client_tcp: client.tcp.clone(),
             server_tcp: server.tcp.clone(),
             http2: self.dialect.http2_facts().map(Box::new),
+            drops: self.packet_drops(),
             resolution: self.resolution.clone(),
         }
     }

@@ -6,6 +6,7 @@
 
 mod counts;
 mod dns;
+mod drops;
 mod event_stream;
 mod hostile;
 mod outcomes;

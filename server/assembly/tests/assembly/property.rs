@@ -176,6 +176,7 @@ fn garbage_never_panics_and_ends_each_exchange_once() {
                 Event::Coverage(_)
                 | Event::Dns(_)
                 | Event::Process(_)
+                | Event::KernelDrops(_)
                 | Event::ProcessEnd(_)
                 | Event::UdpFlow(_) => {}
             }

@@ -142,6 +142,7 @@ pub(crate) fn results(subject: &mut Subject) -> (Vec<Connection>, Vec<Exchange>)
             Event::Coverage(_)
             | Event::Dns(_)
             | Event::Process(_)
+            | Event::KernelDrops(_)
             | Event::ProcessEnd(_)
             | Event::UdpFlow(_) => {}
         }

@@ -37,6 +37,7 @@ const FACTS: &[FactSpec] = &[
     fact("recorder.started", "string"),
     fact("recorder.version", "string"),
     fact("recorder.settings", "string"),
+    fact("kernel_drops", "string"),
 ];
 
 pub(super) async fn answer(
@@ -75,6 +76,14 @@ pub(super) async fn answer(
         );
         output.tell(FACTS, "recorder.version", status.recorder_version.clone());
         output.tell(FACTS, "recorder.settings", status.settings.clone());
+        let drops: Vec<_> = status
+            .kernel_drops
+            .iter()
+            .map(|(reason, count)| format!("{reason} {count}"))
+            .collect();
+        // None is no news.
+        let told = (!drops.is_empty()).then(|| drops.join(", "));
+        output.tell(FACTS, "kernel_drops", told);
         output.notes.push("bodies are never kept; what is inside TLS, QUIC, UDP other than DNS and Unix sockets is not seen by this version; values in braces such as {bearer:9f31c0aa12bb34cd:812} are keyed hashes, equal where the values were equal".to_owned());
     }
     Ok(squeeze(output, arguments.max_tokens()))

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::View;
 use super::tcp::{error, state};
+use super::{View, drops};
 use crate::exchange::span;
 
 /// The sentence.
@@ -25,24 +25,33 @@ pub(super) fn close(view: &View) -> String {
             "refused: {} failed with ECONNREFUSED after {lasted}, told by ICMP and not by a RST",
             syns(view)
         ),
+        "timed_out" if view.is_attempt() && !view.drops.is_empty() => format!(
+            "no answer came to {} in {lasted}{}{}",
+            syns(view),
+            soft_error(view),
+            drops::explained(view)
+        ),
         "timed_out" if view.is_attempt() => format!(
             "no answer came to {} in {lasted}: the address is black-holed or its host is down{}",
             syns(view),
             soft_error(view)
         ),
         "timed_out" => format!(
-            "TCP gave up after {lasted}: what was sent last was not acknowledged, however often it was sent again{}",
-            soft_error(view)
+            "TCP gave up after {lasted}: what was sent last was not acknowledged, however often it was sent again{}{}",
+            soft_error(view),
+            drops::explained(view)
         ),
         "unreachable" => format!(
-            "unreachable: {} failed after {lasted}{}",
+            "unreachable: {} failed after {lasted}{}{}",
             syns(view),
-            failed(view)
+            failed(view),
+            drops::explained(view)
         ),
         "gave_up" => format!(
-            "the client closed its socket {lasted} after its first SYN, {} unanswered: a time-out of its own, most likely{}",
+            "the client closed its socket {lasted} after its first SYN, {} unanswered: a time-out of its own, most likely{}{}",
             syns(view),
-            soft_error(view)
+            soft_error(view),
+            drops::explained(view)
         ),
         _ => "its end was not seen".to_owned(),
     }

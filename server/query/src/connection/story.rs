@@ -3,7 +3,7 @@
 use super::exchanges::Exchanges;
 use super::http2::Http2Numbers;
 use super::tcp::{Handshake, error, state};
-use super::{StoryLine, View, explained};
+use super::{StoryLine, View, drops, explained};
 use crate::exchange::{ResolutionDetail, span};
 
 /// The lines. What has no time of its own stands before the end.
@@ -31,6 +31,7 @@ pub(super) fn story(
         closed(view, end, &mut lines);
         exited(view, end, &mut lines);
     }
+    lines.extend(drops::story(view));
     lines.extend(view.http2.iter().flat_map(Http2Numbers::story));
     told(view, exchanges, &mut lines);
     let mut summary = Vec::new();

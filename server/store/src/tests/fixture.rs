@@ -96,6 +96,7 @@ impl Fixture {
             client_tcp: headwater_model::TcpEnd::default(),
             server_tcp: headwater_model::TcpEnd::default(),
             http2: None,
+            drops: Vec::new(),
             resolution: None,
         }))
     }
