@@ -161,21 +161,30 @@ fn block(order: Order, kind: u32, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A TCP connection from its SYN to its FINs: each text is one packet of the client's or the server's, which take turns.
-pub fn conversation(client: SocketAddr, server: SocketAddr, texts: &[&str]) -> Vec<Vec<u8>> {
+/// A TCP connection from its SYN to its FINs: each text is one packet of the client's or the server's, which take
+/// turns; who has nothing to say sends none.
+pub fn conversation(
+    client: SocketAddr,
+    server: SocketAddr,
+    texts: &[impl AsRef<[u8]>],
+) -> Vec<Vec<u8>> {
     let mut numbers = [100_u32, 500];
     let mut packets = vec![
-        packet(client, server, [100, 0], 2, ""),
-        packet(server, client, [500, 101], 0x12, ""),
+        packet(client, server, [100, 0], 2, b""),
+        packet(server, client, [500, 101], 0x12, b""),
     ];
     numbers = numbers.map(|number| number + 1);
-    let mut say = |from: usize, flags: u8, text: &str, length: u32| {
+    let mut say = |from: usize, flags: u8, text: &[u8], length: u32| {
         let ends = [(client, server), (server, client)][from];
         let [own, other] = [numbers[from], numbers[1 - from]];
         packets.push(packet(ends.0, ends.1, [own, other], flags, text));
         numbers[from] += length;
     };
     for (turn, text) in texts.iter().enumerate() {
+        let text = text.as_ref();
+        if text.is_empty() {
+            continue;
+        }
         say(
             turn % 2,
             0x18,
@@ -183,8 +192,8 @@ pub fn conversation(client: SocketAddr, server: SocketAddr, texts: &[&str]) -> V
             u32::try_from(text.len()).expect("a short text"),
         );
     }
-    say(1, 0x11, "", 1);
-    say(0, 0x11, "", 1);
+    say(1, 0x11, b"", 1);
+    say(0, 0x11, b"", 1);
     packets
 }
 
@@ -194,7 +203,7 @@ fn packet(
     to: SocketAddr,
     numbers: [u32; 2],
     flags: u8,
-    payload: &str,
+    payload: &[u8],
 ) -> Vec<u8> {
     let segment = 20 + u16::try_from(payload.len()).expect("a short payload");
     let mut bytes = match (from.ip(), to.ip()) {
@@ -212,6 +221,6 @@ fn packet(
     bytes.extend([from.port().to_be_bytes(), to.port().to_be_bytes()].concat());
     bytes.extend([numbers[0].to_be_bytes(), numbers[1].to_be_bytes()].concat());
     bytes.extend([0x50, flags, 255, 255, 0, 0, 0, 0]);
-    bytes.extend(payload.as_bytes());
+    bytes.extend(payload);
     bytes
 }

@@ -93,6 +93,8 @@ pub struct Tally {
     pub departures_forgotten: u64,
     /// Heads cut by the cap.
     pub heads_cut: u64,
+    /// Exchanges of HTTP/2 stored without their heads, or not at all, since they would have been much longer than on the wire.
+    pub expansion_capped: u64,
     /// Heads that were none.
     pub malformed: u64,
     /// Conversations joined in the middle.

@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use headwater_model::{CloseReason, ConnectionKey, ExchangeKey, Resolution, TcpEnd};
+use headwater_model::{CloseReason, ConnectionKey, Exchange, ExchangeKey, Resolution, TcpEnd};
 use headwater_protocols::{dns, http1};
 use headwater_redact::Text;
 
@@ -18,7 +18,10 @@ use crate::{
 };
 
 mod drops;
+mod expansion;
 mod told;
+
+pub(crate) use expansion::Allowance;
 
 /// One party.
 pub(crate) struct Party {
@@ -117,6 +120,8 @@ pub(crate) struct Conversation {
     pub(crate) held_counted: usize,
     /// The name that the server's address was learned by.
     pub(crate) resolution: Option<Box<Resolution>>,
+    /// What an HTTP/2 connection has stored.
+    expansion: Option<Box<expansion::Expansion>>,
     /// What of it the kernel dropped.
     pub(crate) drops: Option<Box<drops::Drops>>,
 }
@@ -163,6 +168,7 @@ impl Conversation {
             held_counted: 0,
             resolution: None,
             drops: None,
+            expansion: None,
         }
     }
 
@@ -322,6 +328,21 @@ impl Conversation {
     pub(crate) fn look_at_announcements(&mut self) {
         let now = self.dialect.announcements();
         self.changed |= std::mem::replace(&mut self.announcements, now) != now;
+    }
+
+    /// What may be stored of an exchange of it; takes away what may not. `must` is one that the store has already.
+    pub(crate) fn allow(&mut self, exchange: &mut Exchange, must: bool) -> Allowance {
+        if exchange.http2.is_none() {
+            return Allowance::Whole;
+        }
+        let [one, other] = &self.parties;
+        let wire_bytes = one.bytes.saturating_add(other.bytes);
+        let expansion = self.expansion.get_or_insert_default();
+        let allowance = expansion.weigh(exchange, wire_bytes, must);
+        if allowance == Allowance::WithoutHeads {
+            expansion::strip(exchange);
+        }
+        allowance
     }
 
     fn note_bytes(&mut self, party: usize) {

@@ -54,6 +54,9 @@ pub enum CoverageKind {
     HeldBytesCapped,
     /// Entries of HPACK's tables forgotten to keep the tables bounded: what refers to them is not known.
     HeaderTableCapped,
+    /// Exchanges of HTTP/2 connections that would have been more than four times as long in the store as on the wire: without
+    /// their heads, or left out.
+    ExpansionCapped,
     /// Entries that a full table of the recorder's had to forget; `detail` names the table.
     TableCapped,
     /// DNS messages that were cut, damaged, or had to make room for others: what they said is not told.

@@ -102,6 +102,10 @@ pub(crate) fn of(item: &CoverageItem, detail: Option<&str>) -> String {
             "{count} entries of HTTP/2's header tables were forgotten to keep the tables bounded: header values that \
              referred to them are shown as unknown."
         ),
+        "expansion_capped" => format!(
+            "{count} exchanges of HTTP/2 connections have no header fields or are missing: their heads were compressed so \
+             much that they would have taken more than four bytes in the store for each on the wire, as in an attack."
+        ),
         "table_capped" => format!(
             "{count} entries of full tables of the recorder's were forgotten: who is at an end, which two ends are one \
              connection, or by which name an address was found, may be missing."
@@ -158,7 +162,7 @@ fn plain(detail: &str) -> String {
         .collect()
 }
 
-const ORDER: [&str; 31] = [
+const ORDER: [&str; 32] = [
     "not_recorded",
     "recorder_killed",
     "write_failed",
@@ -178,6 +182,7 @@ const ORDER: [&str; 31] = [
     "quic_not_decoded",
     "header_block_lost",
     "header_table_capped",
+    "expansion_capped",
     "dns_not_read",
     "udp_flow_evicted",
     "malformed",

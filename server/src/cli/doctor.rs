@@ -133,27 +133,15 @@ fn types() -> Finding {
     }
     let offsets = Offsets::of_kernel();
     let all = offsets.socket_lock() && offsets.task() && offsets.netns();
-    let tells_drops = !offsets.drop_reasons.is_empty();
-    let found = match (all, tells_drops) {
-        (true, true) => "known: owners of sockets are certain",
-        (true, false) => {
-            "owners of sockets are certain; this kernel is older than 5.17 and has no reasons for packets that the kernel drops: they are not told"
-        }
-        (false, _) => "known in part: some owners are strong evidence only",
-    };
     Finding {
         check: "kernel types (BTF)",
-        verdict: if all && tells_drops {
-            Verdict::Good
+        verdict: if all { Verdict::Good } else { Verdict::Less },
+        found: if all {
+            "known: owners of sockets are certain".to_owned()
         } else {
-            Verdict::Less
+            "known in part: some owners are strong evidence only".to_owned()
         },
-        found: found.to_owned(),
-        cure: match (all, tells_drops) {
-            (true, true) => None,
-            (true, false) => Some("boot Linux 5.17 or later".to_owned()),
-            (false, _) => Some(BOOT_WITH_TYPES.to_owned()),
-        },
+        cure: (!all).then(|| BOOT_WITH_TYPES.to_owned()),
     }
 }
 
@@ -213,7 +201,7 @@ fn attach(before: &[Finding]) -> Finding {
             check,
             verdict: Verdict::Less,
             found: format!("attached; not seen: {}", probes.missing.join("; ")),
-            cure: Some(BOOT_WITH_TYPES.to_owned()),
+            cure: Some(what_tells_more()),
         },
         Err(error) => Finding {
             check,
@@ -222,6 +210,15 @@ fn attach(before: &[Finding]) -> Finding {
             found: with_sources(&error),
         },
     }
+}
+
+/// What mends it that some of what the probes ask for is not in this kernel.
+fn what_tells_more() -> String {
+    let offsets = Offsets::of_kernel();
+    if offsets.socket_lock() && offsets.drop_reasons.is_empty() {
+        return "boot Linux 5.17 or later".to_owned();
+    }
+    BOOT_WITH_TYPES.to_owned()
 }
 
 fn with_sources(error: &dyn std::error::Error) -> String {

@@ -245,6 +245,7 @@ fn tell(
         (CoverageKind::UdpFlowEvicted, tally.udp_evicted),
         (CoverageKind::Malformed, tally.malformed + held.fragments),
         (CoverageKind::HeadCapped, tally.heads_cut),
+        (CoverageKind::ExpansionCapped, tally.expansion_capped),
         (CoverageKind::ConnectionEvicted, tally.evicted),
         (CoverageKind::HeldBytesCapped, tally.held_evicted),
         (

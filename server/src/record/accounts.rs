@@ -137,6 +137,7 @@ impl Accounts {
         }
         line(CoverageKind::ConnectionUnfollowed, tally.unfollowed, None);
         line(CoverageKind::HeadCapped, tally.heads_cut, None);
+        line(CoverageKind::ExpansionCapped, tally.expansion_capped, None);
         line(
             CoverageKind::Malformed,
             tally.malformed + self.unknown,

@@ -4,7 +4,11 @@ use headwater_model::{Event, Exchange, ExchangeKey, Outcome};
 use headwater_protocols::http1;
 
 use super::Assembly;
-use crate::{Identities, conversation::MOST_HELD_BYTES, dialect::Parsed};
+use crate::{
+    Identities,
+    conversation::{Allowance, MOST_HELD_BYTES},
+    dialect::Parsed,
+};
 
 impl<I: Identities> Assembly<I> {
     /// Gives out what the parser found in a conversation.
@@ -69,7 +73,15 @@ impl<I: Identities> Assembly<I> {
                 .provisional
                 .retain(|(_, provisional)| *provisional != key);
         }
-        let exchange: Exchange = conversation.exchange(key, found);
+        let mut exchange: Exchange = conversation.exchange(key, found);
+        let allowance = conversation.allow(&mut exchange, known.is_some());
+        self.tally.expansion_capped += u64::from(allowance != Allowance::Whole);
+        if allowance == Allowance::Nothing {
+            conversation
+                .provisional
+                .retain(|(_, provisional)| *provisional != key);
+            return;
+        }
         self.tally.exchanges += u64::from(exchange.outcome != Outcome::Open);
         self.events.push(Event::Exchange(Box::new(exchange)));
     }
