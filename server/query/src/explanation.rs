@@ -95,17 +95,6 @@ pub(crate) fn of(item: &CoverageItem, detail: Option<&str>) -> String {
         "tls_not_decoded" => {
             format!("{count} connections were TLS: their exchanges could not be read.")
         }
-        "header_block_lost" => format!(
-            "{count} header blocks of HTTP/2 were not read: header values that referred to them are shown as unknown, and requests may be missing."
-        ),
-        "header_table_capped" => format!(
-            "{count} entries of HTTP/2's header tables were forgotten to keep the tables bounded: header values that \
-             referred to them are shown as unknown."
-        ),
-        "expansion_capped" => format!(
-            "{count} exchanges of HTTP/2 connections have no header fields or are missing: their heads were compressed so \
-             much that they would have taken more than four bytes in the store for each on the wire, as in an attack."
-        ),
         "table_capped" => format!(
             "{count} entries of full tables of the recorder's were forgotten: who is at an end, which two ends are one \
              connection, or by which name an address was found, may be missing."
@@ -143,7 +132,9 @@ pub(crate) fn of(item: &CoverageItem, detail: Option<&str>) -> String {
             "A recorder was killed or crashed at {} without saying so: up to a second before that may be missing.",
             rfc3339(item.from_ns)
         ),
-        _ => format!("{count} of a kind of loss that this program does not know; update it."),
+        kind => of_http2(kind, count).unwrap_or_else(|| {
+            format!("{count} of a kind of loss that this program does not know; update it.")
+        }),
     };
     if let Some(detail) = detail.map(plain).filter(|detail| !detail.is_empty()) {
         words.push_str(" (");
@@ -151,6 +142,24 @@ pub(crate) fn of(item: &CoverageItem, detail: Option<&str>) -> String {
         words.push(')');
     }
     words
+}
+
+/// Of what HTTP/2 alone can lack.
+fn of_http2(kind: &str, count: u64) -> Option<String> {
+    Some(match kind {
+        "header_block_lost" => format!(
+            "{count} header blocks of HTTP/2 were not read: header values that referred to them are shown as unknown, and requests may be missing."
+        ),
+        "header_table_capped" => format!(
+            "{count} entries of HTTP/2's header tables were forgotten to keep the tables bounded: header values that \
+             referred to them are shown as unknown."
+        ),
+        "expansion_capped" => format!(
+            "{count} exchanges of HTTP/2 connections have no header fields or are missing: their heads were compressed so \
+             much that they would have taken more than four bytes in the store for each on the wire, as in an attack."
+        ),
+        _ => return None,
+    })
 }
 
 /// The recorder's own words, kept short and on one line.
