@@ -4,7 +4,9 @@
 
 use std::process::Command;
 
-use headwater_integration_tests::{Store, column, node_server, python, run};
+use headwater_integration_tests::{
+    Program, Store, column, free_port, node_server, python, run, said,
+};
 
 /// Asks twice on one connection, since a server that never sent a byte has not shown its process; what comes of the second
 /// is not the client's to say. Not curl, which would connect once more.
@@ -91,5 +93,56 @@ fn a_client_that_is_killed_is_told_with_how() {
             .iter()
             .any(|row| column(row, "kind") == "client_process_killed"),
         "{errors:?}"
+    );
+}
+
+/// A server that answers, dies of the second request, and is started anew in the same way.
+const MORTAL: &str = "import http.server, os, signal, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == '/last':
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.send_response(204)
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+http.server.HTTPServer.allow_reuse_address = True
+server = http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), Handler)
+print('serving', flush=True)
+server.serve_forever()";
+
+#[test]
+fn a_server_that_was_restarted_is_told_as_such() {
+    let store = Store::new();
+    let _recorder = store.record(&[]);
+    let port = free_port().to_string();
+    let start = || {
+        let server = Program::start(Command::new(python()).args(["-c", MORTAL, &port]));
+        server.await_line("serving");
+        server
+    };
+    let url = |path: &str| format!("http://127.0.0.1:{port}{path}");
+    let first = start();
+    let before = first.pid();
+    said(Command::new("curl").args(["-s", &url("/first")]));
+    let exchange = store.exchange("/first");
+    assert!(exchange["server"].get("replaces").is_none(), "{exchange:#}");
+    run(Command::new("curl").args(["-s", &url("/last")]));
+    first.wait();
+    let _second = start();
+    said(Command::new("curl").args(["-s", &url("/second")]));
+    let exchange = store.exchange("/second");
+    let told = exchange["server"]["replaces"].as_str().unwrap_or_default();
+    assert!(
+        told.starts_with(&format!("pid {before}, which ended "))
+            && told.contains("killed by SIGKILL; this process began at "),
+        "{exchange:#}"
+    );
+    let id = exchange["connection"]["id"].as_str().expect("an id");
+    let connection = store.ask(&["get-connection", id]);
+    let lines = connection["story"].to_string();
+    assert!(
+        lines.contains(&format!("its process began, in place of pid {before}")),
+        "{connection:#}"
     );
 }

@@ -54,7 +54,8 @@ CREATE TABLE process (
     first_seen_ns   INTEGER NOT NULL,
     end_ns          INTEGER,         -- NULL while it runs, or when nobody saw its end
     exit_code       INTEGER,
-    exit_signal     INTEGER
+    exit_signal     INTEGER,
+    start_ns        INTEGER          -- NULL when unknown
 );
 
 CREATE TABLE connection (

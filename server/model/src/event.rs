@@ -27,7 +27,7 @@ pub enum Event {
 
 impl Event {
     /// When what it tells of began: the first byte of an exchange, the first packet of a connection, an interval's start;
-    /// an end of a process; `None` for a process.
+    /// a process and its end; `None` for a process whose beginning is not known.
     pub fn start_ns(&self) -> Option<u64> {
         match self {
             Self::Connection(connection) => Some(connection.start_ns),
@@ -36,7 +36,7 @@ impl Event {
             Self::Exchange(exchange) => Some(exchange.start_ns()),
             Self::UdpFlow(flow) => Some(flow.start_ns),
             Self::KernelDrops(drops) => Some(drops.until_ns),
-            Self::Process(_) => None,
+            Self::Process(process) => Some(process.start_ns).filter(|start_ns| *start_ns != 0),
             Self::ProcessEnd(end) => Some(end.at_ns),
         }
     }
@@ -96,7 +96,7 @@ impl Event {
                 }
                 later(&mut exchange.end_ns);
             }
-            Self::Process(_) => {}
+            Self::Process(process) => later(&mut process.start_ns),
             Self::ProcessEnd(end) => later(&mut end.at_ns),
         }
     }

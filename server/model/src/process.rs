@@ -26,6 +26,8 @@ pub struct Process {
     pub cgroup: Option<Text>,
     /// `container.id`: 64 hexadecimal digits found in the cgroup path.
     pub container_id: Option<String>,
+    /// When it began; 0 when unknown.
+    pub start_ns: u64,
     /// Parent, grandparent and so on when it was first seen, nearest first, at most eight.
     pub ancestors: Vec<u32>,
     /// The service that it belongs to.

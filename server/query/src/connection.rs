@@ -16,7 +16,7 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::answer::Window;
 use crate::coverage::{About, Framed};
-use crate::exchange::{EndDetail, ResolutionDetail, ends, resolution};
+use crate::exchange::{EndDetail, Replaced, ResolutionDetail, ends, resolution};
 use crate::id::ConnectionId;
 use crate::integer::{signed, unsigned};
 use crate::recorder::Runs;
@@ -100,6 +100,8 @@ struct View {
     local: [bool; 2],
     /// When the processes at the ends ended, and how.
     exits: [Option<(i64, String)>; 2],
+    /// In whose place the server's process came.
+    replaces: Option<Replaced>,
     start_ns: u64,
     end: Option<u64>,
     close_reason: String,
@@ -125,6 +127,7 @@ impl View {
             bytes: [number("client_bytes")?, number("server_bytes")?],
             local: [row.try_get("client_local")?, row.try_get("server_local")?],
             exits: [None, None],
+            replaces: None,
             start_ns,
             end,
             is_open: close_reason == "open",
@@ -187,6 +190,7 @@ pub(crate) async fn answer(
             .process_end_ns
             .zip(end.process_exit.map(|exit| exit.to_string()));
     }
+    view.replaces = ends.server.replaces;
     let resolution = resolution(snapshot, number).await?;
     let window = Window {
         since_ns: view.start_ns,

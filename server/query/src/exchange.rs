@@ -98,12 +98,35 @@ pub struct EndDetail {
     pub cgroup: Option<String>,
     /// Container id.
     pub container_id: Option<String>,
+    /// Of a server, the process of the same program in whose place it came, where one ended shortly before it began.
+    pub replaces: Option<Replaced>,
     /// When the process ended, if it did and that was seen.
     pub process_end_ns: Option<i64>,
     /// How.
     pub process_exit: Option<ProcessExit>,
     /// none, socket_lock, turn_start, proc.
     pub process_evidence: String,
+}
+
+/// A process in whose place another came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replaced {
+    /// Its process id.
+    pub pid: u32,
+    /// How it ended, where that was seen.
+    pub exit: Option<ProcessExit>,
+    /// From its end to the beginning of the other.
+    pub after_ns: u64,
+    /// When the other began.
+    pub start_ns: i64,
+}
+
+impl std::fmt::Display for Replaced {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let after = span(self.after_ns);
+        write!(f, "pid {}, which ended {after} before", self.pid)?;
+        self.exit.map_or(Ok(()), |exit| write!(f, ": {exit}"))
+    }
 }
 
 /// How a process ended (wait(2)).

@@ -183,6 +183,7 @@ impl ProcIdentities {
             command_line,
             cgroup,
             container_id,
+            start_ns: key.start_boot_ns,
             ancestors: ancestors
                 .iter()
                 .copied()

@@ -40,7 +40,7 @@ impl State {
         connection
             .prepare_cached(
                 "INSERT INTO process (id, run_id, pid, start_boot_ns, executable_name, executable_path, command_line, \
-                 cgroup, container_id, ancestors, service_id, first_seen_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 cgroup, container_id, ancestors, service_id, first_seen_ns, start_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![
                 id,
@@ -55,6 +55,7 @@ impl State {
                 ancestors.join(","),
                 service,
                 signed(self.now_ns),
+                (process.start_ns != 0).then(|| signed(process.start_ns)),
             ])?;
         self.ids.process += 1;
         let batch = self.batch;

@@ -24,7 +24,7 @@ pub(super) static DECLARATION: Declaration = Declaration {
     title: "One TCP connection as a story",
     description: "One TCP connection, or an attempt that came to none, by its id (c_…, from get_exchange or find_errors): what happened in \
         order of time (name resolved, SYN and retries, SYN-ACK, payload, exchanges, retransmits, zero windows, FIN or RST by whom in which \
-        state, ends of processes, close reason), and the IP and TCP header elements of both directions: hop limit, DSCP, ECN, MSS, options, \
+        state, packets that the kernel dropped, ends of processes, close reason), and the IP and TCP header elements of both directions: hop limit, DSCP, ECN, MSS, options, \
         round trips, counts. Use it when an exchange was reset, refused, slow or timed out.",
     parameters: &[ID, DETAIL, MAX_TOKENS],
     facts: FACTS,

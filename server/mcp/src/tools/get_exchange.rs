@@ -122,6 +122,7 @@ const FACTS: &[FactSpec] = facts_of!(
     fact("timing.wait_ms", "number"),
     fact("timing.response_ms", "number"),
     fact("gaps", "array"),
+    fact("server.replaces", "string"),
     fact("connection.id", "string"),
     fact("connection.ordinal", "integer"),
     fact("connection.close_reason", "string"),
@@ -297,6 +298,11 @@ fn facts(output: &mut Output, exchange: &ExchangeDetail) {
     if !exchange.gaps.is_empty() {
         output.tell(FACTS, "gaps", exchange.gaps.clone());
     }
+    let replaces = exchange.server.replaces.map(|replaced| {
+        let began = rfc3339(replaced.start_ns.cast_unsigned());
+        format!("{replaced}; this process began at {began}")
+    });
+    output.tell(FACTS, "server.replaces", replaces);
     output.tell(FACTS, "connection.id", exchange.connection_id.as_str());
     output.tell(FACTS, "connection.ordinal", exchange.ordinal);
     output.tell(

@@ -4,7 +4,7 @@ use super::exchanges::Exchanges;
 use super::http2::Http2Numbers;
 use super::tcp::{Handshake, error, state};
 use super::{StoryLine, View, drops, explained};
-use crate::exchange::{ResolutionDetail, span};
+use crate::exchange::{Replaced, ResolutionDetail, span};
 
 /// The lines. What has no time of its own stands before the end.
 pub(super) fn story(
@@ -13,6 +13,11 @@ pub(super) fn story(
     exchanges: &Exchanges,
 ) -> Vec<StoryLine> {
     let mut lines = Vec::new();
+    lines.extend(
+        view.replaces
+            .as_ref()
+            .map(|replaced| restarted(view, replaced)),
+    );
     lines.extend(resolution.map(resolved));
     handshake(view, &mut lines);
     for (end, by) in BY.into_iter().enumerate() {
@@ -92,6 +97,16 @@ fn resolved(resolution: &ResolutionDetail) -> StoryLine {
         what: format!("DNS: {who}"),
         id: Some(resolution.exchange_id.clone()),
         captured: Some(resolution.name.clone()),
+    }
+}
+
+fn restarted(view: &View, replaced: &Replaced) -> StoryLine {
+    StoryLine {
+        after_ns: Some(replaced.start_ns.saturating_sub(signed(view.start_ns))),
+        by: "server",
+        what: format!("its process began, in place of {replaced}"),
+        id: None,
+        captured: None,
     }
 }
 

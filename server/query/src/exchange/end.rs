@@ -3,9 +3,9 @@
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::{EndDetail, ProcessExit};
+use super::{EndDetail, ProcessExit, Replaced};
 use crate::QueryError;
-use crate::integer::narrow;
+use crate::integer::{narrow, unsigned};
 use crate::names::{ServiceNames, with_port};
 use crate::snapshot::Snapshot;
 
@@ -35,6 +35,7 @@ pub(crate) async fn load(
         server = end(&row, &SERVER)?;
         process(snapshot, &row, CLIENT.process_id, &mut client).await?;
         process(snapshot, &row, SERVER.process_id, &mut server).await?;
+        server.replaces = replaced(snapshot, row.try_get(SERVER.process_id)?).await?;
         close_reason = row.try_get("close_reason")?;
         joined_midstream = row.try_get("joined_midstream")?;
     }
@@ -123,13 +124,54 @@ async fn process(
         end.cgroup = row.try_get(4)?;
         end.container_id = row.try_get(5)?;
         end.process_end_ns = row.try_get(6)?;
-        end.process_exit = match (row.try_get(7)?, row.try_get(8)?) {
-            (Some(code), _) => Some(ProcessExit::Code(code)),
-            (None, Some(signal)) => Some(ProcessExit::Signal(signal)),
-            (None, None) => None,
-        };
+        end.process_exit = exit(row.try_get(7)?, row.try_get(8)?);
     }
     Ok(())
+}
+
+fn exit(code: Option<u8>, signal: Option<u8>) -> Option<ProcessExit> {
+    match (code, signal) {
+        (Some(code), _) => Some(ProcessExit::Code(code)),
+        (None, Some(signal)) => Some(ProcessExit::Signal(signal)),
+        (None, None) => None,
+    }
+}
+
+/// Who restarts a program waits no longer than this.
+const RESTART_NS: i64 = 600_000_000_000;
+/// Starts are told in clock ticks.
+const TICK_NS: i64 = 10_000_000;
+
+/// The last process of the same program that had ended when this one began: the same file with the same arguments in the
+/// same cgroup.
+async fn replaced(
+    snapshot: &mut Snapshot,
+    process: Option<i64>,
+) -> Result<Option<Replaced>, QueryError> {
+    let Some(process) = process else {
+        return Ok(None);
+    };
+    let row = sqlx::query(
+        "SELECT old.pid, old.exit_code, old.exit_signal, old.end_ns, new.start_ns FROM process AS new JOIN process AS old \
+         ON old.service_id = new.service_id AND old.executable_path IS new.executable_path \
+         AND old.command_line IS new.command_line AND old.cgroup IS new.cgroup AND old.id <> new.id \
+         WHERE new.id = ?1 AND old.end_ns BETWEEN new.start_ns - ?2 AND new.start_ns + ?3 ORDER BY old.end_ns DESC LIMIT 1",
+    )
+    .bind(process)
+    .bind(RESTART_NS)
+    .bind(TICK_NS)
+    .fetch_optional(snapshot.connection())
+    .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let (end_ns, start_ns): (i64, i64) = (row.try_get(3)?, row.try_get(4)?);
+    Ok(Some(Replaced {
+        pid: narrow(row.try_get(0)?),
+        exit: exit(row.try_get(1)?, row.try_get(2)?),
+        after_ns: unsigned((start_ns - end_ns).max(0)),
+        start_ns,
+    }))
 }
 
 fn unknown() -> EndDetail {
@@ -145,6 +187,7 @@ fn unknown() -> EndDetail {
         command_line: None,
         cgroup: None,
         container_id: None,
+        replaces: None,
         process_end_ns: None,
         process_exit: None,
         process_evidence: "none".to_owned(),

@@ -51,6 +51,7 @@ impl Fixture {
             start_boot_ns: 5,
         };
         Event::Process(Box::new(Process {
+            start_ns: 0,
             key,
             executable_name: self.redactor.phrase(b"curl"),
             executable_path: None,
