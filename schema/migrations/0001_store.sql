@@ -105,11 +105,14 @@ CREATE TABLE connection (
     packet_drops     TEXT,                  -- packets of it that this machine's kernel dropped: by (client | server), the kernel's
                                             -- reason, how many and when the first, after start_ns, with colons; each of them
                                             -- behind a comma
-    http2            TEXT                   -- numbers likewise, of the client and then of the server: SETTINGS_HEADER_TABLE_SIZE,
+    http2            TEXT,                  -- numbers likewise, of the client and then of the server: SETTINGS_HEADER_TABLE_SIZE,
                                             -- _ENABLE_PUSH, _MAX_CONCURRENT_STREAMS, _INITIAL_WINDOW_SIZE, _MAX_FRAME_SIZE,
                                             -- _MAX_HEADER_LIST_SIZE; frames of SETTINGS and PING without acknowledgements, of
                                             -- RST_STREAM, PUSH_PROMISE, PRIORITY_UPDATE, GOAWAY; of the last GOAWAY time, error
                                             -- code, last stream
+    icmp             TEXT                   -- errors that ICMP told: how many, the first and the last, with spaces between; of each,
+                                            -- with commas: time after start_ns, client or server (who sent the packet that it is
+                                            -- about), type, code, MTU, who sent it (an address of IPv6: RFC 4443, else RFC 792)
 );
 CREATE INDEX connection_failed ON connection (start_ns) WHERE close_reason IN ('refused', 'timed_out', 'unreachable', 'gave_up');
 

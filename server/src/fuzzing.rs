@@ -14,7 +14,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use headwater_assembly::{Assembly, Limits, NoIdentities};
+use headwater_assembly::{Assembly, Input, Limits, NoIdentities};
 use headwater_model::{Event, Outcome};
 use headwater_redact::{Key, Policy, Redactor};
 use headwater_store::{Options, Source, StopReason, Writer};
@@ -166,8 +166,12 @@ impl Pipeline {
     }
 
     fn packet(&mut self, bytes: &[u8], length: u32) {
-        if let Frame::Segment(segment) = take_apart(Linktype(101), self.now_ns, bytes, length) {
-            self.tracker.take(self.now_ns, &segment, &mut self.assembly);
+        match take_apart(Linktype(101), self.now_ns, bytes, length) {
+            Frame::Segment(segment) => {
+                self.tracker.take(self.now_ns, &segment, &mut self.assembly);
+            }
+            Frame::Icmp(message) => self.assembly.take(&Input::Icmp(message)),
+            _ => {}
         }
         self.collect();
     }

@@ -52,6 +52,7 @@ pub(crate) fn handshake(at_ns: u64, header: &TcpSlice<'_>) -> Handshake {
     let options = tcp::options(header.options());
     Handshake {
         at_ns,
+        seq: Some(header.sequence_number()),
         window: header.window_size(),
         ece: header.ece(),
         cwr: header.cwr(),

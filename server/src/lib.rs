@@ -4,6 +4,8 @@
 #[doc(hidden)]
 pub mod fuzzing;
 mod headers;
+#[allow(dead_code, reason = "the raw sockets are the program's own")]
+mod icmp;
 #[allow(
     dead_code,
     unused_imports,

@@ -4,6 +4,7 @@
 mod cli;
 mod clock;
 mod headers;
+mod icmp;
 mod paths;
 mod probes;
 mod record;

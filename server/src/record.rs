@@ -7,6 +7,7 @@
 mod accounts;
 mod committer;
 mod decode;
+mod icmp;
 mod identity;
 mod listener;
 mod priority;
@@ -14,4 +15,5 @@ mod recorder;
 mod service;
 mod session;
 
+pub(crate) use icmp::try_to_open;
 pub(crate) use session::{Session, SessionError, SessionSettings, open_store};

@@ -15,7 +15,7 @@ use crate::{
     pairing::Pairing,
     resolved::Resolved,
     stream::Piece,
-    table::{Flow, Table},
+    table::{FastMap, Flow, Table},
 };
 
 mod begin;
@@ -25,7 +25,9 @@ mod dns;
 mod drops;
 mod give;
 mod held;
+mod icmp;
 mod linger;
+mod namespaces;
 mod segments;
 mod tick;
 
@@ -117,6 +119,10 @@ pub struct Tally {
     pub dns: u64,
     /// Messages of DNS that were not read.
     pub dns_not_read: u64,
+    /// Errors of ICMP about connections that are not known.
+    pub icmp_unknown: u64,
+    /// Errors of ICMP that quote a sequence number which was never sent.
+    pub icmp_not_believed: u64,
     /// UDP flows of QUIC.
     pub quic: u64,
     /// UDP flows dropped to keep their table bounded.
@@ -161,6 +167,8 @@ pub struct Assembly<I> {
     interval: u64,
     datagrams: datagram::Datagrams,
     resolved: Resolved,
+    /// Network namespaces in which somebody local was heard of since last asked, and a process in each.
+    namespaces: FastMap<u32, u32>,
 }
 
 impl<I: Identities> Assembly<I> {
@@ -184,6 +192,7 @@ impl<I: Identities> Assembly<I> {
             interval: 1,
             datagrams: datagram::Datagrams::default(),
             resolved: Resolved::default(),
+            namespaces: FastMap::default(),
         }
     }
 
@@ -217,6 +226,7 @@ impl<I: Identities> Assembly<I> {
             Input::Datagram(datagram) => self.datagram(datagram),
             Input::DatagramOwner(owner) => self.datagram_owner(owner),
             Input::Dropped(dropped) => self.dropped(dropped),
+            Input::Icmp(message) => self.icmp(message),
             Input::Open(end) => self.opened(end),
             Input::Owner(owner) => self.owner(owner),
             Input::Socket(socket) => self.socket(socket),
@@ -271,6 +281,7 @@ impl<I: Identities> Assembly<I> {
         {
             party.identity = Some(identity);
             conversation.changed = true;
+            self.met_in(place);
             self.resolve(place);
         }
     }
@@ -298,6 +309,11 @@ impl<I: Identities> Assembly<I> {
         {
             // The sender's own end has shown this packet.
             return;
+        }
+        if let Some(sender) = conversation.parties.get_mut(sender) {
+            // Positions are counted modulo 2^32 there.
+            let low = u32::try_from(turn.offset & u64::from(u32::MAX)).unwrap_or(0);
+            sender.first_seq = Some(turn.seq.wrapping_sub(low));
         }
         let generation = conversation.generation;
         let piece = Piece {

@@ -5,7 +5,9 @@
 
 use std::net::SocketAddr;
 
-use headwater_model::{CloseReason, ConnectionKey, Exchange, ExchangeKey, Resolution, TcpEnd};
+use headwater_model::{
+    CloseReason, ConnectionKey, Exchange, ExchangeKey, IcmpErrors, Resolution, TcpEnd,
+};
 use headwater_protocols::{dns, http1};
 use headwater_redact::Text;
 
@@ -40,6 +42,8 @@ pub(crate) struct Party {
     pub(crate) retransmits: u32,
     /// Its header elements.
     pub(crate) tcp: TcpEnd,
+    /// Sequence number of the first byte of what it sends, as its last packet tells it.
+    pub(crate) first_seq: Option<u32>,
 }
 
 impl Party {
@@ -59,6 +63,7 @@ impl Party {
             bytes: 0,
             retransmits: 0,
             tcp: TcpEnd::default(),
+            first_seq: None,
         }
     }
 }
@@ -118,6 +123,8 @@ pub(crate) struct Conversation {
     announcements: u32,
     /// What the table of conversations has counted of `held_bytes`.
     pub(crate) held_counted: usize,
+    /// Errors that ICMP told of it.
+    pub(crate) icmp: Option<Box<IcmpErrors>>,
     /// The name that the server's address was learned by.
     pub(crate) resolution: Option<Box<Resolution>>,
     /// What an HTTP/2 connection has stored.
@@ -166,6 +173,7 @@ impl Conversation {
             entries_forgotten: 0,
             announcements: 0,
             held_counted: 0,
+            icmp: None,
             resolution: None,
             drops: None,
             expansion: None,

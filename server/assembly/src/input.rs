@@ -3,9 +3,9 @@
 //! Times are nanoseconds since the epoch. A cookie names a socket; a capture file has none, so its reader makes one up for
 //! each sender of each connection, and reports everything as that sender's egress.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use headwater_model::{Handshake, IpHeader, SocketStats};
+use headwater_model::{Handshake, IcmpError, IpHeader, Side, SocketStats};
 
 /// Which way a packet went, seen from the socket that the cookie names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -208,6 +208,50 @@ pub struct Datagram<'a> {
     pub bytes: &'a [u8],
 }
 
+/// The packet of TCP that an error message of ICMP is about, as far as it is quoted there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuotedSegment {
+    /// Whoever sent it, and was sent the message.
+    pub source: SocketAddr,
+    /// Whom it was sent to.
+    pub destination: SocketAddr,
+    /// Its sequence number.
+    pub seq: u32,
+}
+
+/// An error message of ICMP about a packet of TCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IcmpMessage {
+    /// When it came.
+    pub at_ns: u64,
+    /// Inode of the network namespace that it came to; 0 when unknown.
+    pub netns: u32,
+    /// Who sent it; its family is that of the message.
+    pub from: IpAddr,
+    /// Type.
+    pub kind: u8,
+    /// Code.
+    pub code: u8,
+    /// The most that the next hop takes, where it says so.
+    pub mtu: Option<u32>,
+    /// What it is about.
+    pub quoted: QuotedSegment,
+}
+
+impl IcmpMessage {
+    /// In the model's words.
+    pub(crate) fn told(&self, about: Side) -> IcmpError {
+        IcmpError {
+            at_ns: self.at_ns,
+            from: self.from,
+            about,
+            kind: self.kind,
+            code: self.code,
+            mtu: self.mtu,
+        }
+    }
+}
+
 /// One thing seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input<'a> {
@@ -219,6 +263,8 @@ pub enum Input<'a> {
     DatagramOwner(Owner),
     /// A packet that the kernel dropped.
     Dropped(Dropped<'a>),
+    /// An error message of ICMP.
+    Icmp(IcmpMessage),
     /// The first payload of a direction; its `Turn` follows.
     Open(End),
     /// An owner.

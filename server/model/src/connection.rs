@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{Evidence, Http2Connection, ProcessKey, Resolution, Service, TcpEnd};
+use crate::{Evidence, Http2Connection, IcmpErrors, ProcessKey, Resolution, Service, TcpEnd};
 
 /// Names a connection while the recorder lives; the store gives it its lasting id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -57,7 +57,7 @@ pub enum CloseReason {
     Refused,
     /// The kernel gave up retransmitting (ETIMEDOUT).
     TimedOut,
-    /// Network or host unreachable.
+    /// Network or host unreachable, or forbidden: the network said that it does not go on.
     Unreachable,
     /// The client closed its socket before its SYN was answered.
     GaveUp,
@@ -111,6 +111,8 @@ pub struct Connection {
     pub http2: Option<Box<Http2Connection>>,
     /// Packets of it that this machine's kernel dropped; empty where it tells none.
     pub drops: Vec<PacketDrop>,
+    /// Errors that ICMP told of it, where any came.
+    pub icmp: Option<Box<IcmpErrors>>,
     /// The name that its server's address was learned by, where an answer was seen.
     pub resolution: Option<Box<Resolution>>,
 }

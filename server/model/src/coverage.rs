@@ -63,6 +63,8 @@ pub enum CoverageKind {
     DnsNotRead,
     /// UDP flows of QUIC: version and server name were seen, the exchanges within were not.
     QuicNotDecoded,
+    /// Errors that ICMP told of TCP and that are told of no connection; `detail` says why.
+    IcmpNotTied,
     /// UDP flows that made room for others: their counts end there.
     UdpFlowEvicted,
 }

@@ -62,6 +62,9 @@ impl Event {
                 if let Some(http2) = &mut connection.http2 {
                     http2.move_later(later);
                 }
+                if let Some(icmp) = &mut connection.icmp {
+                    icmp.move_later(later);
+                }
             }
             Self::Coverage(coverage) => {
                 later(&mut coverage.from_ns);

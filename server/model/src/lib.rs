@@ -14,6 +14,7 @@ mod event;
 mod event_stream;
 mod exchange;
 mod http2;
+mod icmp;
 mod process;
 mod tcp;
 mod udp_flow;
@@ -32,6 +33,7 @@ pub use exchange::{
     Request, Response,
 };
 pub use http2::{GoAway, Http2Connection, Http2End, Http2Settings};
+pub use icmp::{IcmpError, IcmpErrors};
 pub use process::{ExitStatus, Process, ProcessEnd, ProcessKey, Service, ServiceKind};
 pub use tcp::{Extensions, Handshake, IpHeader, Negotiated, SegmentCounts, SocketStats, TcpEnd};
 pub use udp_flow::{Quic, UdpCount, UdpFlow, UdpFlowKey};

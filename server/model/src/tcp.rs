@@ -79,6 +79,8 @@ impl Extensions {
 pub struct Handshake {
     /// When it was first seen.
     pub at_ns: u64,
+    /// Its sequence number; not stored.
+    pub seq: Option<u32>,
     /// Window, not scaled.
     pub window: u16,
     /// ECN-Echo: with `cwr` in a SYN an offer of ECN, alone in a SYN-ACK its acceptance (RFC 3168, section 6.1.1).

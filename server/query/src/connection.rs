@@ -8,6 +8,7 @@ mod elements;
 mod exchanges;
 mod explained;
 mod http2;
+mod icmp;
 mod story;
 mod tcp;
 
@@ -26,6 +27,7 @@ use crate::window::rfc3339;
 use crate::{Answer, QueryError, recorder};
 
 use http2::Http2Numbers;
+use icmp::IcmpNumbers;
 use tcp::TcpNumbers;
 
 /// A header element of both directions: what each end sent, in words made by Headwater; `None` where it is not known.
@@ -96,6 +98,7 @@ struct View {
     ends: [TcpNumbers; 2],
     http2: Option<Http2Numbers>,
     drops: Vec<drops::Dropped>,
+    icmp: Option<IcmpNumbers>,
     bytes: [u64; 2],
     local: [bool; 2],
     /// When the processes at the ends ended, and how.
@@ -124,6 +127,7 @@ impl View {
             ],
             drops: drops::read(row.try_get("packet_drops")?),
             http2: Http2Numbers::read(row.try_get("http2")?),
+            icmp: IcmpNumbers::read(row.try_get("icmp")?),
             bytes: [number("client_bytes")?, number("server_bytes")?],
             local: [row.try_get("client_local")?, row.try_get("server_local")?],
             exits: [None, None],

@@ -43,7 +43,7 @@ pub(crate) fn hides(kind: &str, about: About) -> bool {
 pub(crate) fn tells_detail(kind: &str) -> bool {
     matches!(
         kind,
-        "unsupported" | "filtered" | "retention" | "table_capped"
+        "unsupported" | "filtered" | "retention" | "table_capped" | "icmp_not_tied"
     )
 }
 
@@ -103,6 +103,9 @@ pub(crate) fn of(item: &CoverageItem, detail: Option<&str>) -> String {
         "dns_not_read" => format!("{count} DNS messages were cut or damaged and are not told."),
         "quic_not_decoded" => format!(
             "{count} UDP flows were QUIC (HTTP/3): version and server name were seen, exchanges within could not be read."
+        ),
+        "icmp_not_tied" => format!(
+            "{count} ICMP errors about TCP are told of no connection: what they would explain may be unexplained."
         ),
         "udp_flow_evicted" => format!("{count} UDP flows made room for others and end there."),
         "own_traffic" => format!("{count} exchanges of Headwater's own MCP traffic were left out."),
@@ -171,7 +174,7 @@ fn plain(detail: &str) -> String {
         .collect()
 }
 
-const ORDER: [&str; 32] = [
+const ORDER: [&str; 33] = [
     "not_recorded",
     "recorder_killed",
     "write_failed",
@@ -193,6 +196,7 @@ const ORDER: [&str; 32] = [
     "header_table_capped",
     "expansion_capped",
     "dns_not_read",
+    "icmp_not_tied",
     "udp_flow_evicted",
     "malformed",
     "head_capped",

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use headwater_assembly::{Assembly, Limits, NoIdentities};
+use headwater_assembly::{Assembly, Input, Limits, NoIdentities};
 use headwater_model::{Coverage, CoverageKind, Event};
 use headwater_redact::{Key, Policy, Redactor};
 use headwater_store::{Source, StopReason, Writer};
@@ -222,6 +222,7 @@ fn tell(
                 held.datagrams += 1;
                 take_datagram(packet.at_ns, &datagram, &mut assembly);
             }
+            Frame::Icmp(message) => assembly.take(&Input::Icmp(message)),
             Frame::Fragment => held.fragments += 1,
             Frame::UnknownLink => held.unknown_links += 1,
             Frame::Other => {}
@@ -242,6 +243,10 @@ fn tell(
         (CoverageKind::OtherProtocol, tally.other),
         (CoverageKind::DnsNotRead, tally.dns_not_read),
         (CoverageKind::QuicNotDecoded, tally.quic),
+        (
+            CoverageKind::IcmpNotTied,
+            tally.icmp_unknown + tally.icmp_not_believed,
+        ),
         (CoverageKind::UdpFlowEvicted, tally.udp_evicted),
         (CoverageKind::Malformed, tally.malformed + held.fragments),
         (CoverageKind::HeadCapped, tally.heads_cut),

@@ -5,7 +5,7 @@ use headwater_model::{Coverage, CoverageKind, Event, KernelDrops};
 use headwater_redact::{Redactor, Text};
 use headwater_schema::flow::counter;
 
-use super::identity::Forgotten;
+use super::{icmp::Missed, identity::Forgotten};
 use crate::{
     clock::ClockChange,
     probes::{Counters, DropReasons},
@@ -21,6 +21,8 @@ pub(crate) struct Accounts {
     pub(crate) delivered: u64,
     /// Records that were not understood.
     pub(crate) unknown: u64,
+    /// What of ICMP was not told since the last call.
+    icmp: Missed,
     filter: Option<Text>,
     /// Packets that the kernel had dropped when last told, by the place of their reason.
     dropped_before: Vec<u64>,
@@ -36,6 +38,7 @@ impl Accounts {
             since_ns: now_ns,
             delivered: 0,
             unknown: 0,
+            icmp: Missed::default(),
             filter,
             dropped_before: Vec::new(),
         }
@@ -73,6 +76,11 @@ impl Accounts {
         })
     }
 
+    /// What of ICMP was not told, for the next closing.
+    pub(crate) fn icmp(&mut self, missed: Missed) {
+        self.icmp = missed;
+    }
+
     /// What happened since the last call.
     pub(crate) fn close(
         &mut self,
@@ -97,6 +105,7 @@ impl Accounts {
                 }));
             }
         };
+        let icmp = std::mem::take(&mut self.icmp);
         let since = |which| counters.of(which).saturating_sub(self.before.of(which));
         line(CoverageKind::RingLost, since(counter::LOST), None);
         line(CoverageKind::FlowTableFull, since(counter::FLOW_FULL), None);
@@ -129,6 +138,7 @@ impl Accounts {
             (tally.departures_forgotten, "packets between namespaces"),
             (tally.udp_owners_forgotten, "owners of UDP sockets"),
             (tally.dns_memory_forgotten, "who asked whom for which name"),
+            (icmp.namespaces, "network namespaces listened in for ICMP"),
             (forgotten.programs, "programs begun"),
             (forgotten.processes, "processes"),
         ] {
@@ -140,7 +150,7 @@ impl Accounts {
         line(CoverageKind::ExpansionCapped, tally.expansion_capped, None);
         line(
             CoverageKind::Malformed,
-            tally.malformed + self.unknown,
+            tally.malformed + self.unknown + icmp.malformed,
             None,
         );
         line(CoverageKind::JoinedMidstream, tally.midstream, None);
@@ -148,6 +158,21 @@ impl Accounts {
         line(CoverageKind::HeaderBlockLost, tally.blocks_lost, None);
         line(CoverageKind::OtherProtocol, tally.other, None);
         line(CoverageKind::DnsNotRead, tally.dns_not_read, None);
+        for (count, why) in [
+            (tally.icmp_unknown, "their connection is not known"),
+            (
+                tally.icmp_not_believed,
+                "they quote a sequence number that was not sent",
+            ),
+            (icmp.dropped, "they came faster than they were read"),
+        ] {
+            let detail = (count > 0).then(|| self.redactor.phrase(why.as_bytes()));
+            line(CoverageKind::IcmpNotTied, count, detail);
+        }
+        for words in &icmp.unsupported {
+            let detail = Some(self.redactor.phrase(words.as_bytes()));
+            line(CoverageKind::Unsupported, 1, detail);
+        }
         line(CoverageKind::QuicNotDecoded, tally.quic, None);
         line(
             CoverageKind::UdpFlowEvicted,

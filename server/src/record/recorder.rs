@@ -13,7 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use headwater_assembly::{Assembly, Dropped, Input, Passed, UdpPassed, UdpSocket, Way};
+use headwater_assembly::{
+    Assembly, Dropped, End, Input, Passed, SocketEnd, UdpPassed, UdpSocket, Way,
+};
 use headwater_model::Event;
 use headwater_schema::flow::{UdpFlowKey, counter, direction_flag};
 use headwater_store::StopReason;
@@ -22,6 +24,7 @@ use super::{
     accounts::Accounts,
     committer::Committer,
     decode::{Decoded, decode},
+    icmp::{IcmpListener, may_have_caused},
     identity::ProcIdentities,
     priority::Priority,
     session::apply,
@@ -61,6 +64,7 @@ pub(crate) struct Recorder {
     pub(crate) probes: Probes,
     pub(crate) assembly: Assembly<ProcIdentities>,
     pub(crate) accounts: Accounts,
+    pub(crate) icmp: IcmpListener,
     pub(crate) committer: Committer,
     /// What the store takes next.
     pub(crate) events: Vec<Event>,
@@ -116,6 +120,7 @@ impl Recorder {
                 accounted = Instant::now();
                 self.close_accounts();
             }
+            self.follow_namespaces();
             self.write();
             if committed.elapsed() >= COMMIT || self.rows >= COMMIT_ROWS {
                 let retain = retained.elapsed() >= RETAIN;
@@ -147,8 +152,10 @@ impl Recorder {
             probes,
             assembly,
             accounts,
+            icmp,
             ..
         } = self;
+        icmp.read();
         let began_ns = boot_ns();
         // Out of the way of the borrow for a moment.
         let reasons = std::mem::take(&mut probes.drop_reasons);
@@ -157,7 +164,18 @@ impl Recorder {
                 end: drop.end,
                 reason: reasons.name(drop.reason),
             })),
-            Decoded::Input(input) => assembly.take(&input),
+            Decoded::Input(input) => {
+                if may_have_caused(&input) {
+                    icmp.read();
+                }
+                // Only these two end connections.
+                if let Input::Socket(SocketEnd { at_ns, .. }) | Input::Close(End { at_ns, .. }) =
+                    input
+                {
+                    icmp.give(at_ns, |message| assembly.take(message));
+                }
+                assembly.take(&input);
+            }
             Decoded::Exec(exec) => assembly.identities().begun(&exec),
             Decoded::Exit(exit) => {
                 if let Some(end) = assembly.identities().ended(&exit) {
@@ -168,6 +186,10 @@ impl Recorder {
         });
         probes.drop_reasons = reasons;
         accounts.delivered += count as u64;
+        if count < limit {
+            // The records of what these are about have been read.
+            icmp.give(began_ns, |message| assembly.take(message));
+        }
         // Until the ring buffer has been found empty once, nothing is known of what is late.
         assembly.caught_up(if count < limit { began_ns } else { 0 });
         count
@@ -192,6 +214,14 @@ impl Recorder {
         });
     }
 
+    /// Listens for ICMP where connections are.
+    fn follow_namespaces(&mut self) {
+        for (netns, pid) in self.assembly.namespaces_met() {
+            self.icmp.met(netns, pid);
+        }
+        self.icmp.follow_namespaces();
+    }
+
     fn close_accounts(&mut self) {
         let Self {
             probes, assembly, ..
@@ -212,6 +242,7 @@ impl Recorder {
         });
         let tally = self.assembly.tally();
         let forgotten = self.assembly.identities().news_of_forgotten();
+        self.accounts.icmp(self.icmp.news_of_missed());
         let lines = self.accounts.close(
             now_ns(),
             self.probes.counters(),

@@ -19,6 +19,7 @@ use headwater_store::{LogMover, OpenError, Options, Source, WriteError, Writer};
 use super::{
     accounts::Accounts,
     committer::{Committer, Threads},
+    icmp::IcmpListener,
     identity::ProcIdentities,
     recorder::{Recorder, Totals},
 };
@@ -80,7 +81,10 @@ impl Session {
             keep_headers: settings.keep_headers.clone(),
         };
         let redactor = || Redactor::new(&key, &policy);
-        let missing = probes.missing.clone();
+        let mut icmp = IcmpListener::start();
+        let mut missing = probes.missing.clone();
+        let unheard = icmp.news_of_missed().unsupported;
+        missing.extend(unheard.into_iter().map(Cow::Owned));
         let mut accounts = Accounts::new(
             redactor(),
             now_ns(),
@@ -105,6 +109,7 @@ impl Session {
             probes,
             assembly: Assembly::new(limits, redactor(), ProcIdentities::new(redactor())),
             accounts,
+            icmp,
             committer,
             events,
             rows: 0,

@@ -1,13 +1,14 @@
-//! From a captured frame to a TCP segment or a UDP datagram: Ethernet (with VLAN tags), Linux cooked, raw IP, BSD loopback.
+//! From a captured frame to a TCP segment, a UDP datagram or an error of ICMP: Ethernet (with VLAN tags), Linux cooked, raw IP, BSD loopback.
 
 use std::net::{IpAddr, SocketAddr};
 
 use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket, TransportSlice};
-use headwater_assembly::TcpFlags;
+use headwater_assembly::{IcmpMessage, TcpFlags};
 use headwater_model::{Handshake, IpHeader};
 use pcap_parser::Linktype;
 
 use crate::headers::{extensions, handshake, ip_header};
+use crate::icmp;
 
 /// One TCP segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub(crate) enum Frame<'a> {
     Segment(Segment<'a>),
     /// UDP.
     Datagram(UdpDatagram<'a>),
+    /// An error that ICMP tells of a packet of TCP.
+    Icmp(IcmpMessage),
     /// Something else, whole.
     Other,
     /// A part of an IP datagram: not put together.
@@ -88,6 +91,12 @@ pub(crate) fn take_apart(link: Linktype, at_ns: u64, bytes: &[u8], length: u32) 
                 payload: udp.payload().get(..captured).unwrap_or_default(),
             });
         }
+        Some(TransportSlice::Icmpv4(message)) => {
+            return icmp_error(at_ns, source, message.slice());
+        }
+        Some(TransportSlice::Icmpv6(message)) => {
+            return icmp_error(at_ns, source, message.slice());
+        }
         _ => return Frame::Other,
     };
     let header = u32::try_from(tcp.header_slice().len()).unwrap_or(0);
@@ -112,6 +121,13 @@ pub(crate) fn take_apart(link: Linktype, at_ns: u64, bytes: &[u8], length: u32) 
         payload_length,
         payload: tcp.payload().get(..captured).unwrap_or_default(),
     })
+}
+
+fn icmp_error(at_ns: u64, from: IpAddr, bytes: &[u8]) -> Frame<'_> {
+    match icmp::read(at_ns, 0, from, bytes) {
+        icmp::Read::Error(message) => Frame::Icmp(message),
+        icmp::Read::Other | icmp::Read::Malformed => Frame::Other,
+    }
 }
 
 fn ip(net: &LaxNetSlice<'_>) -> IpHeader {

@@ -243,6 +243,7 @@ fn connection(redactor: &mut Redactor) -> Event {
         server_tcp: headwater_model::TcpEnd::default(),
         http2: None,
         drops: Vec::new(),
+        icmp: None,
         resolution: None,
     }))
 }

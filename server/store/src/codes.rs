@@ -52,6 +52,7 @@ pub(crate) fn coverage_kind(kind: CoverageKind) -> &'static str {
         CoverageKind::TableCapped => "table_capped",
         CoverageKind::DnsNotRead => "dns_not_read",
         CoverageKind::QuicNotDecoded => "quic_not_decoded",
+        CoverageKind::IcmpNotTied => "icmp_not_tied",
         CoverageKind::UdpFlowEvicted => "udp_flow_evicted",
     }
 }

@@ -9,6 +9,7 @@ use headwater_model::{CloseReason, Connection, ConnectionEnd, ProcessKey};
 use crate::codes::{close_reason, connection_kind, evidence_name};
 use crate::drops::packet_drops;
 use crate::http2::http2;
+use crate::icmp::icmp;
 use crate::integer::signed;
 use crate::rollup::{Key, slot_of};
 use crate::state::State;
@@ -103,6 +104,8 @@ impl State {
         row.put(packet_drops(&connection.drops, connection.start_ns))?;
         let http2_text = connection.http2.as_deref();
         row.put(http2_text.and_then(|facts| http2(facts, connection.start_ns)))?;
+        let errors = connection.icmp.as_deref();
+        row.put(errors.map(|errors| icmp(errors, connection.start_ns)))?;
         row.run()?;
         Ok(())
     }

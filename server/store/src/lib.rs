@@ -24,6 +24,7 @@ mod exchange;
 mod files;
 mod foreign;
 mod http2;
+mod icmp;
 mod integer;
 mod ledger;
 mod log;

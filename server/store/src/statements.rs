@@ -281,4 +281,5 @@ const CONNECTION_COLUMNS: &[&str] = &[
     "server_tcp",
     "packet_drops",
     "http2",
+    "icmp",
 ];

@@ -219,6 +219,7 @@ impl<I: Identities> Assembly<I> {
         }
         let addresses = (own.netns, own.address, own.peer);
         self.table.by_addresses.insert(addresses, (place, party));
+        self.met_in(place);
         Some((place, party))
     }
 

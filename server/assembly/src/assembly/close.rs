@@ -9,10 +9,15 @@ use crate::{End, Identities, SocketEnd, Way, conversation::Phase, stream::Missin
 
 /// Errors of errno(3) that end a socket, and what they mean here.
 mod errno {
+    pub(super) const EACCES: u32 = 13;
+    pub(super) const ENONET: u32 = 64;
+    pub(super) const EPROTO: u32 = 71;
+    pub(super) const ENOPROTOOPT: u32 = 92;
     pub(super) const ENETUNREACH: u32 = 101;
     pub(super) const ECONNRESET: u32 = 104;
     pub(super) const ETIMEDOUT: u32 = 110;
     pub(super) const ECONNREFUSED: u32 = 111;
+    pub(super) const EHOSTDOWN: u32 = 112;
     pub(super) const EHOSTUNREACH: u32 = 113;
 }
 
@@ -156,6 +161,16 @@ impl<I: Identities> Assembly<I> {
             errno::ECONNREFUSED => (CloseReason::Refused, http1::End::Reset),
             errno::ETIMEDOUT => (CloseReason::TimedOut, http1::End::TimedOut),
             errno::ENETUNREACH | errno::EHOSTUNREACH => {
+                (CloseReason::Unreachable, http1::End::TimedOut)
+            }
+            // What Linux makes of the other codes of ICMP (icmp_err_convert, icmpv6_err_convert).
+            errno::EACCES
+            | errno::EPROTO
+            | errno::ENONET
+            | errno::ENOPROTOOPT
+            | errno::EHOSTDOWN
+                if attempt =>
+            {
                 (CloseReason::Unreachable, http1::End::TimedOut)
             }
             errno::ECONNRESET if is_client => (CloseReason::ServerReset, http1::End::Reset),

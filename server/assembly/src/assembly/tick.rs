@@ -3,7 +3,7 @@
 use headwater_protocols::http1;
 
 use super::{Assembly, Passed};
-use crate::{Identities, Way, stream::Missing};
+use crate::{Identities, Way, conversation::Phase, stream::Missing};
 
 /// An exchange open for longer is given out as such, so that it can be seen while it lasts.
 const SHOWN_AFTER_NS: u64 = 500_000_000;
@@ -14,6 +14,8 @@ const MAX_LOOKS: usize = 1024;
 /// Records come in the order in which their probes began to write them, and a look takes a while: so much may be between
 /// what a record says of its time and its place.
 const OUT_OF_ORDER_NS: u64 = 50_000_000;
+/// A connection that said something so lately is one that is heard of.
+const HEARD_NS: u64 = 1_000_000_000;
 /// Flows without a conversation are forgotten after this.
 const STRAY_NS: u64 = 10_000_000_000;
 
@@ -43,6 +45,14 @@ impl<I: Identities> Assembly<I> {
             if conversation.has_ended() {
                 continue;
             }
+            if conversation.phase == Phase::Attempt
+                || now_ns.saturating_sub(conversation.last_ns) < HEARD_NS
+            {
+                self.met_in(place);
+            }
+            let Some(conversation) = self.table.get_mut(place) else {
+                continue;
+            };
             if conversation.announced && conversation.changed {
                 self.announce(place, false);
             }

@@ -41,6 +41,7 @@ impl Conversation {
             server_tcp: server.tcp.clone(),
             http2: self.dialect.http2_facts().map(Box::new),
             drops: self.packet_drops(),
+            icmp: self.icmp.clone(),
             resolution: self.resolution.clone(),
         }
     }

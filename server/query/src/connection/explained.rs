@@ -11,7 +11,7 @@ pub(super) fn close(view: &View) -> String {
     let lasted = span(view.end.unwrap_or(0));
     match view.close_reason.as_str() {
         "open" if view.is_attempt() => {
-            format!("no answer to {} was seen as yet", syns(view))
+            format!("no answer to {} was seen as yet{}", syns(view), told(view))
         }
         "open" => "it had not ended when last looked at".to_owned(),
         "fin" => fin(view),
@@ -22,8 +22,9 @@ pub(super) fn close(view: &View) -> String {
             syns(view)
         ),
         "refused" => format!(
-            "refused: {} failed with ECONNREFUSED after {lasted}, told by ICMP and not by a RST",
-            syns(view)
+            "refused: {} failed with ECONNREFUSED after {lasted}, told by ICMP and not by a RST{}",
+            syns(view),
+            told(view)
         ),
         "timed_out" if view.is_attempt() && !view.drops.is_empty() => format!(
             "no answer came to {} in {lasted}{}{}",
@@ -42,9 +43,10 @@ pub(super) fn close(view: &View) -> String {
             drops::explained(view)
         ),
         "unreachable" => format!(
-            "unreachable: {} failed after {lasted}{}{}",
+            "unreachable: {} failed after {lasted}{}{}{}",
             syns(view),
             failed(view),
+            told(view),
             drops::explained(view)
         ),
         "gave_up" => format!(
@@ -122,8 +124,18 @@ fn failed(view: &View) -> String {
         .map_or_else(String::new, |number| format!(" with {}", error(number)))
 }
 
-/// An error that ICMP told, while TCP went on trying.
+/// The message of ICMP that explains it.
+fn told(view: &View) -> String {
+    view.icmp.map_or_else(String::new, |icmp| {
+        format!("; {}", icmp.last_in_words())
+    })
+}
+
+/// An error that ICMP told, while TCP went on trying: the message where it was seen, else what the socket kept of it.
 fn soft_error(view: &View) -> String {
+    if let Some(icmp) = view.icmp {
+        return format!("; on the way, {}", icmp.last_in_words());
+    }
     let [client, _] = &view.ends;
     let number = client.socket.and_then(|socket| socket.soft_error);
     number

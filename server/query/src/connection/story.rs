@@ -2,6 +2,7 @@
 
 use super::exchanges::Exchanges;
 use super::http2::Http2Numbers;
+use super::icmp::IcmpNumbers;
 use super::tcp::{Handshake, error, state};
 use super::{StoryLine, View, drops, explained};
 use crate::exchange::{Replaced, ResolutionDetail, span};
@@ -38,6 +39,7 @@ pub(super) fn story(
     }
     lines.extend(drops::story(view));
     lines.extend(view.http2.iter().flat_map(Http2Numbers::story));
+    lines.extend(view.icmp.iter().flat_map(IcmpNumbers::story));
     told(view, exchanges, &mut lines);
     let mut summary = Vec::new();
     health(view, &mut summary);

@@ -72,9 +72,9 @@ impl Fixture {
                  '1', 1, 0, NULL, NULL, NULL, NULL), (2, 1, 4242, 5, 'curl', NULL, NULL, NULL, NULL, '4200,77,1', 2, 0, 2000000000, NULL, 9, NULL);
                  INSERT INTO connection VALUES \
                  (1, 1, 0, NULL, 'open', 0, 'http', '127.0.0.1', 40000, NULL, NULL, 1, 9, 2, 'socket_lock', 2, \
-                 '127.0.0.1', 80, NULL, NULL, 1, 9, 1, 'proc', 1, 10, 20, 0, NULL, NULL, NULL, NULL), \
+                 '127.0.0.1', 80, NULL, NULL, 1, 9, 1, 'proc', 1, 10, 20, 0, NULL, NULL, NULL, NULL, NULL), \
                  (2, 1, 0, NULL, 'client_reset', 1, 'http', '::1', 40001, '10.0.0.9', 8080, 1, 9, NULL, 'none', 2, \
-                 'fd00::2', 80, NULL, NULL, 0, 0, NULL, 'none', 3, 10, 20, 0, NULL, NULL, NULL, NULL)",
+                 'fd00::2', 80, NULL, NULL, 0, 0, NULL, 'none', 3, 10, 20, 0, NULL, NULL, NULL, NULL, NULL)",
             )
             .unwrap();
         let mut fixture = Self {

@@ -43,7 +43,7 @@ fn filled() -> Fixture {
         .execute(
             "INSERT INTO connection SELECT 3, run_id, ?, ?, 'refused', 0, NULL, client_address, client_port, NULL, NULL, \
              client_local, client_netns, client_process_id, client_process_evidence, client_service_id, server_address, \
-             server_port, NULL, NULL, 0, 0, NULL, 'none', 3, 0, 0, 0, NULL, NULL, NULL, NULL FROM connection WHERE id = 1",
+             server_port, NULL, NULL, 0, 0, NULL, 'none', 3, 0, 0, 0, NULL, NULL, NULL, NULL, NULL FROM connection WHERE id = 1",
             [refused.start_ns; 2],
         )
         .unwrap();

@@ -98,6 +98,7 @@ impl Fixture {
             server_tcp: headwater_model::TcpEnd::default(),
             http2: None,
             drops: Vec::new(),
+            icmp: None,
             resolution: None,
         }))
     }
