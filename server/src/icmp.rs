@@ -161,7 +161,10 @@ mod tests {
         );
         assert_eq!(message.quoted.seq, 0xeee1_52e3);
         let message = error(told(ROUTER_6, &too_big()));
-        assert_eq!((message.kind, message.code, message.mtu), (2, 0, Some(1280)));
+        assert_eq!(
+            (message.kind, message.code, message.mtu),
+            (2, 0, Some(1280))
+        );
         assert_eq!(message.quoted.source, "[fd00::2]:40000".parse().unwrap());
         assert_eq!(message.quoted.seq, 7);
     }

@@ -180,6 +180,20 @@ impl Conversation {
         }
     }
 
+    /// What an attempt came to by what ICMP said of its SYN.
+    pub(crate) fn ended_by_icmp(&self) -> Option<CloseReason> {
+        let last = self.icmp.as_ref()?.last;
+        match (last.from.is_ipv4(), last.kind, last.code) {
+            // Port unreachable.
+            (true, 3, 3) | (false, 1, 4) => Some(CloseReason::Refused),
+            // A packet that is too big is sent again in pieces.
+            (true, 3, 4) => None,
+            // Destination unreachable, time exceeded.
+            (true, 3 | 11, _) | (false, 1 | 3, _) => Some(CloseReason::Unreachable),
+            _ => None,
+        }
+    }
+
     /// Whether both ends are on this machine.
     pub(crate) fn both_local(&self) -> bool {
         self.parties.iter().all(|party| party.cookie.is_some())

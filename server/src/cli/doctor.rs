@@ -14,6 +14,7 @@ use super::{
 use crate::{
     paths::store_of,
     probes::{Btf, Offsets, ProbeError, ProbeSettings, Probes, cgroup_mount},
+    record::try_to_open,
 };
 
 /// How to tell it.
@@ -57,6 +58,7 @@ struct Finding {
 pub(super) fn doctor(db: Option<&Path>, arguments: &DoctorArguments) -> Exit {
     let mut findings = vec![kernel(), cgroup(), types(), capabilities()];
     findings.push(attach(&findings));
+    findings.push(icmp());
     findings.push(store(db));
     let possible = findings
         .iter()
@@ -221,6 +223,31 @@ fn what_tells_more() -> String {
     BOOT_WITH_TYPES.to_owned()
 }
 
+fn icmp() -> Finding {
+    let check = "ICMP";
+    match try_to_open() {
+        Ok(()) => Finding {
+            check,
+            verdict: Verdict::Good,
+            found:
+                "raw sockets can be opened: the messages that explain failed connections are told"
+                    .to_owned(),
+            cure: None,
+        },
+        Err(why) => Finding {
+            check,
+            verdict: Verdict::Less,
+            found: format!(
+                "{why}: of connections that fail the errno is told, not the message that explains it"
+            ),
+            cure: Some(format!(
+                "sudo headwater up, or once and for all: {}",
+                grant()
+            )),
+        },
+    }
+}
+
 fn with_sources(error: &dyn std::error::Error) -> String {
     std::iter::successors(error.source(), |source| source.source())
         .fold(error.to_string(), |words, source| {
@@ -344,7 +371,7 @@ mod tests {
 
     #[test]
     fn whatever_is_missing_comes_with_what_mends_it() {
-        let mut findings = vec![kernel(), cgroup(), types(), capabilities()];
+        let mut findings = vec![kernel(), cgroup(), types(), capabilities(), icmp()];
         // Without touching the kernel, where another test may be looking.
         findings.push(attach(&[Finding {
             check: "kernel",

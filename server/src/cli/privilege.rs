@@ -16,7 +16,7 @@ pub(crate) struct Capability {
 }
 
 /// All that make a difference, those that are needed first.
-pub(crate) const CAPABILITIES: [Capability; 5] = [
+pub(crate) const CAPABILITIES: [Capability; 7] = [
     Capability {
         bit: 39,
         name: "CAP_BPF",
@@ -47,15 +47,27 @@ pub(crate) const CAPABILITIES: [Capability; 5] = [
         without: "folders of /proc and of cgroups that are closed to this user are not looked into",
         is_needed: false,
     },
+    Capability {
+        bit: 13,
+        name: "CAP_NET_RAW",
+        without: "the ICMP messages that explain failed connections are not told",
+        is_needed: false,
+    },
+    Capability {
+        bit: SYS_ADMIN,
+        name: "CAP_SYS_ADMIN",
+        without: "ICMP messages are told of this network namespace only",
+        is_needed: false,
+    },
 ];
 /// CAP_SYS_ADMIN, which has the needed ones.
 const SYS_ADMIN: u32 = 21;
 
-/// Gives the program the capabilities, so that this user can record without sudo.
+/// Gives the program the capabilities, but for CAP_SYS_ADMIN, with which whoever starts it could do nearly all that root can: so that this user can record without sudo.
 pub(crate) fn grant() -> String {
     let program = std::env::current_exe().unwrap_or_else(|_| "headwater".into());
     format!(
-        "sudo setcap cap_bpf,cap_net_admin,cap_perfmon,cap_dac_read_search,cap_sys_ptrace+ep '{}'",
+        "sudo setcap cap_bpf,cap_net_admin,cap_perfmon,cap_dac_read_search,cap_sys_ptrace,cap_net_raw+ep '{}'",
         program.display()
     )
 }
@@ -160,15 +172,21 @@ mod tests {
         // CAP_SYS_ADMIN alone.
         assert_eq!(
             lacking("0000000000200000"),
-            ["CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"]
+            ["CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH", "CAP_NET_RAW"]
         );
         // CAP_BPF and CAP_PERFMON alone.
         assert_eq!(
             lacking("000000c000000000"),
-            ["CAP_NET_ADMIN", "CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"]
+            [
+                "CAP_NET_ADMIN",
+                "CAP_SYS_PTRACE",
+                "CAP_DAC_READ_SEARCH",
+                "CAP_NET_RAW",
+                "CAP_SYS_ADMIN"
+            ]
         );
-        // Every one of them is among those that are granted.
-        for name in all {
+        // Every other one is among those that are granted.
+        for name in all.into_iter().filter(|name| *name != "CAP_SYS_ADMIN") {
             assert!(grant().contains(&name.to_ascii_lowercase()), "{name}");
         }
     }

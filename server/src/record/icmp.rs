@@ -106,7 +106,7 @@ impl IcmpListener {
         }
     }
 
-    /// Enters the namespaces that were met, and leaves those that went quiet.
+    /// Enters the namespaces that were met.
     pub(crate) fn follow_namespaces(&mut self) {
         for Entered { netns, outcome } in self.entering.take() {
             match outcome {
@@ -119,11 +119,15 @@ impl IcmpListener {
                 }
             }
         }
+        self.entering.begin();
+    }
+
+    /// Leaves namespaces that went quiet.
+    pub(crate) fn tick(&mut self) {
         let own = self.own;
         self.namespaces
             .retain(|netns, namespace| *netns == own || namespace.heard.elapsed() < QUIET);
         self.refused.retain(|_, since| since.elapsed() < TRY_AGAIN);
-        self.entering.begin();
     }
 
     /// Reads what has come. One call of the kernel where nothing has.

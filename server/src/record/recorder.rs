@@ -114,6 +114,7 @@ impl Recorder {
             if ticked.elapsed() >= TICK {
                 ticked = Instant::now();
                 self.tick();
+                self.icmp.tick();
                 self.follow_clock();
             }
             if accounted.elapsed() >= ACCOUNTS {

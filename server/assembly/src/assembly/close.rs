@@ -175,9 +175,11 @@ impl<I: Identities> Assembly<I> {
             }
             errno::ECONNRESET if is_client => (CloseReason::ServerReset, http1::End::Reset),
             errno::ECONNRESET => (CloseReason::ClientReset, http1::End::Reset),
-            0 if attempt && socket.stats.state == SYN_SENT => {
-                (CloseReason::GaveUp, http1::End::Evicted)
-            }
+            // Whoever does not wait in connect(2) is given such an error by SO_ERROR, and the socket forgets it.
+            0 if attempt && socket.stats.state == SYN_SENT => (
+                conversation.ended_by_icmp().unwrap_or(CloseReason::GaveUp),
+                http1::End::Evicted,
+            ),
             _ if attempt => (CloseReason::Unknown, http1::End::Evicted),
             // An ordinary end: FINs say the rest, and the other end may have more to tell.
             _ => {
@@ -200,6 +202,15 @@ impl<I: Identities> Assembly<I> {
             };
             if conversation.has_ended() {
                 self.conclude(place);
+                continue;
+            }
+            // In a capture file nothing else tells that an attempt is over.
+            if !self.limits.live
+                && conversation.phase == Phase::Attempt
+                && let Some(reason) = conversation.ended_by_icmp()
+            {
+                let told_ns = conversation.icmp.as_ref().map(|icmp| icmp.last.at_ns);
+                self.finish_now(place, told_ns.unwrap_or(at_ns), reason, http1::End::Evicted);
                 continue;
             }
             for party in 0..2 {

@@ -9,6 +9,7 @@ mod dns;
 mod drops;
 mod event_stream;
 mod hostile;
+mod icmp;
 mod outcomes;
 mod pairing;
 mod property;

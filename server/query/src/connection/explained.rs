@@ -126,9 +126,8 @@ fn failed(view: &View) -> String {
 
 /// The message of ICMP that explains it.
 fn told(view: &View) -> String {
-    view.icmp.map_or_else(String::new, |icmp| {
-        format!("; {}", icmp.last_in_words())
-    })
+    view.icmp
+        .map_or_else(String::new, |icmp| format!("; {}", icmp.last_in_words()))
 }
 
 /// An error that ICMP told, while TCP went on trying: the message where it was seen, else what the socket kept of it.

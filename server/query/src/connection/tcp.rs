@@ -219,7 +219,9 @@ pub(super) fn state(number: u64) -> &'static str {
 /// Names of the errors that end sockets (errno(3)).
 pub(super) fn error(number: u64) -> String {
     let name = match number {
+        13 => "EACCES",
         32 => "EPIPE",
+        64 => "ENONET",
         71 => "EPROTO",
         90 => "EMSGSIZE",
         92 => "ENOPROTOOPT",

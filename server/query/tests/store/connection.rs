@@ -205,6 +205,41 @@ async fn attempts_say_what_came_of_them() {
 }
 
 #[tokio::test]
+async fn the_message_of_icmp_explains_the_end() {
+    let fixture = Fixture::new();
+    let syn = "6,2,64,0,,,0,12,64240,1460,7";
+    let prohibited = "ICMP from 10.0.0.1: destination unreachable, communication administratively prohibited (type 3, code 13)";
+    for (reason, icmp, said) in [
+        ("unreachable", "3,13,,10.0.0.1", prohibited),
+        ("timed_out", "3,13,,10.0.0.1", prohibited),
+        ("gave_up", "3,13,,10.0.0.1", prohibited),
+        ("open", "3,13,,10.0.0.1", prohibited),
+        (
+            "refused",
+            "1,4,,fd00::1",
+            "ICMPv6 from fd00::1: destination unreachable, port unreachable (type 1, code 4)",
+        ),
+    ] {
+        closed(&fixture, reason, syn, "");
+        let column = format!("2 2000000,client,{icmp} 3000000,client,{icmp}");
+        fixture
+            .writer
+            .execute("UPDATE connection SET icmp = ?", [column])
+            .unwrap();
+        let connection = told(&fixture, "c_k7q21", 4).await;
+        let words = &connection.close_explained;
+        assert!(words.contains(said), "{reason}: {words}");
+        let line = connection.story.iter().find(|line| {
+            line.what
+                .contains("2 times, about a packet of the client's")
+        });
+        let line = line.unwrap_or_else(|| panic!("{:#?}", connection.story));
+        assert_eq!(line.after_ns, Some(2_000_000));
+        assert!(line.what.starts_with(said), "{}", line.what);
+    }
+}
+
+#[tokio::test]
 async fn a_reset_names_who_and_in_which_state() {
     let fixture = Fixture::new();
     let client = CLIENT.replace(",90000000,5,0,", ",90000000,1,104,");
