@@ -214,8 +214,10 @@ fn messages_of_ipv6_are_told() {
     let store = Store::new();
     let _recorder = store.record(&[]);
     let routed = Routed::new();
-    let router = routed.router.name();
-    sh(&format!("ip -n {router} -6 route add prohibit fd99::/64"));
+    sh(&format!(
+        "ip -n {} -6 route add prohibit fd99::/64",
+        routed.router.name()
+    ));
     routed.await_listening();
     for (address, words) in [
         (

@@ -45,7 +45,7 @@ pub(crate) fn read(at_ns: u64, netns: u32, from: IpAddr, bytes: &[u8]) -> Read {
             from,
             kind: *kind,
             code: *code,
-            mtu: mtu(from, header),
+            mtu: mtu(from, *header),
             quoted,
         }),
         Quoted::Other => Read::Other,
@@ -57,8 +57,8 @@ pub(crate) fn read(at_ns: u64, netns: u32, from: IpAddr, bytes: &[u8]) -> Read {
 const HEADER: usize = 8;
 
 /// RFC 1191, section 4, where routers before it leave zero; RFC 4443, section 3.2.
-fn mtu(from: IpAddr, header: &[u8; HEADER]) -> Option<u32> {
-    let [kind, code, _, _, a, b, c, d] = *header;
+fn mtu(from: IpAddr, header: [u8; HEADER]) -> Option<u32> {
+    let [kind, code, _, _, a, b, c, d] = header;
     match (from, kind, code) {
         (IpAddr::V4(_), 3, 4) => Some(u16::from_be_bytes([c, d]).into()).filter(|mtu| *mtu > 0),
         (IpAddr::V6(_), 2, _) => Some(u32::from_be_bytes([a, b, c, d])),

@@ -104,9 +104,7 @@ pub(crate) fn of(item: &CoverageItem, detail: Option<&str>) -> String {
         "quic_not_decoded" => format!(
             "{count} UDP flows were QUIC (HTTP/3): version and server name were seen, exchanges within could not be read."
         ),
-        "icmp_not_tied" => format!(
-            "{count} ICMP errors about TCP are told of no connection: what they would explain may be unexplained."
-        ),
+        "icmp_not_tied" => format!("{count} ICMP errors about TCP are told of no connection."),
         "udp_flow_evicted" => format!("{count} UDP flows made room for others and end there."),
         "own_traffic" => format!("{count} exchanges of Headwater's own MCP traffic were left out."),
         "filtered" => format!("{count} connections were left out by the operator's filter."),

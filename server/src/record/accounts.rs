@@ -81,6 +81,30 @@ impl Accounts {
         self.icmp = missed;
     }
 
+    /// What of ICMP was not told, by reason.
+    fn of_icmp(
+        &mut self,
+        tally: &Tally,
+        missed: &Missed,
+    ) -> Vec<(CoverageKind, u64, Option<Text>)> {
+        let counts = [
+            (tally.icmp_unknown, "their connection is not known"),
+            (
+                tally.icmp_not_believed,
+                "they quote a sequence number that was not sent",
+            ),
+            (missed.dropped, "they came faster than they were read"),
+        ];
+        let untied = counts.into_iter().filter(|(count, _)| *count > 0);
+        let untied = untied.map(|(count, why)| (CoverageKind::IcmpNotTied, count, why));
+        let unheard = missed.unsupported.iter();
+        let unheard = unheard.map(|words| (CoverageKind::Unsupported, 1, words.as_str()));
+        untied
+            .chain(unheard)
+            .map(|(kind, count, words)| (kind, count, Some(self.redactor.phrase(words.as_bytes()))))
+            .collect()
+    }
+
     /// What happened since the last call.
     pub(crate) fn close(
         &mut self,
@@ -106,6 +130,7 @@ impl Accounts {
             }
         };
         let icmp = std::mem::take(&mut self.icmp);
+        let of_icmp = self.of_icmp(tally, &icmp);
         let since = |which| counters.of(which).saturating_sub(self.before.of(which));
         line(CoverageKind::RingLost, since(counter::LOST), None);
         line(CoverageKind::FlowTableFull, since(counter::FLOW_FULL), None);
@@ -158,20 +183,8 @@ impl Accounts {
         line(CoverageKind::HeaderBlockLost, tally.blocks_lost, None);
         line(CoverageKind::OtherProtocol, tally.other, None);
         line(CoverageKind::DnsNotRead, tally.dns_not_read, None);
-        for (count, why) in [
-            (tally.icmp_unknown, "their connection is not known"),
-            (
-                tally.icmp_not_believed,
-                "they quote a sequence number that was not sent",
-            ),
-            (icmp.dropped, "they came faster than they were read"),
-        ] {
-            let detail = (count > 0).then(|| self.redactor.phrase(why.as_bytes()));
-            line(CoverageKind::IcmpNotTied, count, detail);
-        }
-        for words in &icmp.unsupported {
-            let detail = Some(self.redactor.phrase(words.as_bytes()));
-            line(CoverageKind::Unsupported, 1, detail);
+        for (kind, count, detail) in of_icmp {
+            line(kind, count, detail);
         }
         line(CoverageKind::QuicNotDecoded, tally.quic, None);
         line(

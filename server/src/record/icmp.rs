@@ -234,3 +234,75 @@ fn of_data(data: u64) -> (u32, Family) {
     };
     (u32::try_from(data >> 1).unwrap_or(0), family)
 }
+
+#[cfg(test)]
+mod tests {
+    use headwater_assembly::QuotedSegment;
+
+    use super::*;
+
+    fn message(at_ns: u64) -> IcmpMessage {
+        IcmpMessage {
+            at_ns,
+            netns: 1,
+            from: "10.0.0.1".parse().unwrap(),
+            kind: 3,
+            code: 1,
+            mtu: None,
+            quoted: QuotedSegment {
+                source: "10.0.0.2:1".parse().unwrap(),
+                destination: "10.0.0.3:2".parse().unwrap(),
+                seq: 0,
+            },
+        }
+    }
+
+    fn silent() -> IcmpListener {
+        IcmpListener {
+            epoll: None,
+            own: 1,
+            namespaces: HashMap::new(),
+            entering: Entering::default(),
+            refused: HashMap::new(),
+            waiting: Vec::new(),
+            missed: Missed::default(),
+            told: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn messages_are_given_in_order_and_not_too_early() {
+        let mut listener = silent();
+        listener.waiting = [30, 10, 20].map(message).to_vec();
+        let mut given = |until_ns| {
+            let mut times = Vec::new();
+            listener.give(until_ns, |input| {
+                if let Input::Icmp(message) = input {
+                    times.push(message.at_ns);
+                }
+            });
+            times
+        };
+        assert_eq!(given(9), [0; 0]);
+        assert_eq!(given(20), [10, 20]);
+        assert_eq!(given(99), [30]);
+        assert_eq!(given(99), [0; 0]);
+    }
+
+    #[test]
+    fn a_reason_is_told_once() {
+        let mut listener = silent();
+        for _ in 0..3 {
+            listener.tell("why".to_owned());
+        }
+        assert_eq!(listener.news_of_missed().unsupported, ["why"]);
+        assert_eq!(listener.news_of_missed(), Missed::default());
+    }
+
+    #[test]
+    fn a_socket_that_is_ready_is_found_again() {
+        for family in [Family::Four, Family::Six] {
+            assert_eq!(of_data(data(u32::MAX, family)), (u32::MAX, family));
+        }
+    }
+}

@@ -11,7 +11,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use etherparse::{LaxIpSlice, checksum::Sum16BitWords};
 use headwater_assembly::IcmpMessage;
 use nix::cmsg_space;
-use nix::errno::Errno;
 use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, SockaddrIn6, recvmsg, setsockopt,
     sockopt::{ReceiveTimestampns, RxqOvfl},
@@ -151,11 +150,9 @@ impl RawSocket {
             Some(&mut control),
             MsgFlags::MSG_DONTWAIT,
         );
-        let message = match read {
-            Ok(message) => message,
-            Err(Errno::EAGAIN) => return Received::Nothing,
-            // Nothing says that there is more.
-            Err(_) => return Received::Nothing,
+        // Mostly EAGAIN; no other error says that there is more.
+        let Ok(message) = read else {
+            return Received::Nothing;
         };
         let mut came_ns = now_ns();
         for control in message.cmsgs().into_iter().flatten() {
