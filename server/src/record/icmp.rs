@@ -210,13 +210,17 @@ impl IcmpListener {
 pub(crate) fn may_have_caused(input: &Input<'_>) -> bool {
     match input {
         Input::Socket(end) => {
-            end.error != 0
+            !matches!(end.error, 0 | EPIPE | ECONNRESET)
                 || end.stats.soft_error.is_some_and(|error| error != 0)
                 || end.stats.state == SYN_SENT
         }
         _ => false,
     }
 }
+
+/// What a peer's RST leaves, which comes often.
+const EPIPE: u32 = 32;
+const ECONNRESET: u32 = 104;
 
 /// TCP_SYN_SENT of include/net/tcp_states.h.
 const SYN_SENT: u8 = 2;
