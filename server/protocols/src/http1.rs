@@ -96,11 +96,13 @@ pub enum Tail {
 pub enum MalformedElement {
     /// Bytes that are no request line where one was due (RFC 9112, 3).
     RequestLine,
-    /// Bytes that are no status line where one was due (RFC 9112, 4).
+    /// Bytes that are no status line where one was due (RFC 9112, 4), or one with a CR in its reason, which is handed out as
+    /// received.
     StatusLine,
-    /// A field line without a name, or with one that is no token; the line is left out (RFC 9112, 5).
+    /// A field line without a name, or with one that is no token; the line is left out (RFC 9112, 5). Or with white space
+    /// around its name, where it is told without (5.1 and 2.2); in a response, behind the name, it is not counted.
     FieldName,
-    /// A field value with control bytes; it is handed out as received (RFC 9110, 5.5).
+    /// A field value with control bytes, a CR alone among them; it is handed out as received (RFC 9110, 5.5).
     FieldValue,
     /// Content-Length values that are no number or contradict each other (RFC 9112, 6.3).
     ContentLength,

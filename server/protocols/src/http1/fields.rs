@@ -41,11 +41,12 @@ impl<'a> Fields<'a> {
         };
         while let Some(line) = take_field_line(&mut rest) {
             match split(line) {
-                None => return Some(MalformedElement::FieldName),
-                Some((_, value)) if value.iter().any(|byte| is_control(*byte)) => {
-                    return Some(MalformedElement::FieldValue);
+                Some((name, value)) if is_directly_before_colon(name, line) => {
+                    if has_control(value) {
+                        return Some(MalformedElement::FieldValue);
+                    }
                 }
-                Some(_) => {}
+                None | Some(_) => return Some(MalformedElement::FieldName),
             }
         }
         None
@@ -127,12 +128,34 @@ fn line_end(bytes: &[u8], from: usize) -> Option<usize> {
 
 fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = line.iter().position(|byte| *byte == b':')?;
-    let name = line.get(..colon)?.trim_ascii();
-    let value = line.get(colon + 1..)?.trim_ascii();
+    let name = trimmed(line.get(..colon)?, &[b" ", b"\t"]);
+    let value = trimmed(line.get(colon + 1..)?, &[b" ", b"\t", b"\r\n", b"\n"]);
     (!name.is_empty() && name.iter().all(|byte| is_token(*byte))).then_some((name, value))
 }
 
-/// Control bytes that no value may hold. CR and LF may, as part of a fold.
-fn is_control(byte: u8) -> bool {
-    (byte < b' ' && !matches!(byte, b'\t' | b'\r' | b'\n')) || byte == 0x7f
+/// Without `space` at its ends. Other control bytes than these are no white space (RFC 9110, 5.6.3), and what they stand in is
+/// to be seen.
+fn trimmed<'a>(mut bytes: &'a [u8], space: &[&[u8]]) -> &'a [u8] {
+    while let Some(rest) = space.iter().find_map(|space| bytes.strip_prefix(*space)) {
+        bytes = rest;
+    }
+    while let Some(rest) = space.iter().find_map(|space| bytes.strip_suffix(*space)) {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// White space there is how messages are smuggled past a server that takes it for a part of the name (RFC 9112, 5.1 and 2.2).
+fn is_directly_before_colon(name: &[u8], line: &[u8]) -> bool {
+    line.strip_prefix(name)
+        .is_some_and(|rest| rest.starts_with(b":"))
+}
+
+/// Whether `value` holds bytes that no value may. Line ends may stand there, as part of a fold, but no CR alone (RFC 9112, 2.2).
+fn has_control(value: &[u8]) -> bool {
+    value.iter().enumerate().any(|(at, byte)| match byte {
+        b'\t' | b'\n' => false,
+        b'\r' => value.get(at + 1) != Some(&b'\n'),
+        byte => byte.is_ascii_control(),
+    })
 }

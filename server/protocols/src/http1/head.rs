@@ -185,11 +185,12 @@ fn response_again(bytes: &[u8]) -> Reading<ResponseHead<'_>> {
         return Reading::Malformed(MalformedElement::StatusLine);
     };
     let head = response_head(line, Fields::lines(rest), false);
-    Reading::Whole {
-        head,
-        length,
-        flaw: head.fields.flaw(),
-    }
+    let flaw = if line.reason.contains(&b'\r') {
+        Some(MalformedElement::StatusLine)
+    } else {
+        head.fields.flaw()
+    };
+    Reading::Whole { head, length, flaw }
 }
 
 fn request_head<'a>(
@@ -220,14 +221,13 @@ fn response_head<'a>(
     }
 }
 
-/// All that httparse tolerates and that does not change what is reported.
+/// What httparse tolerates without being asked to tell. White space before the first field is read again, so that it is counted.
 fn lenient() -> httparse::ParserConfig {
     let mut config = httparse::ParserConfig::default();
     config
         .allow_spaces_after_header_name_in_responses(true)
         .allow_obsolete_multiline_headers_in_responses(true)
         .allow_multiple_spaces_in_request_line_delimiters(true)
-        .allow_multiple_spaces_in_response_status_delimiters(true)
-        .allow_space_before_first_header_name(true);
+        .allow_multiple_spaces_in_response_status_delimiters(true);
     config
 }

@@ -113,12 +113,17 @@ fn folded_lines_keep_their_line_ends() {
 
 #[test]
 fn what_a_strict_parser_refuses_is_shown_and_counted() {
-    let cases: [(&[u8], &str); 5] = [
+    let cases: [(&[u8], &str); 10] = [
         (b"no colon", "FieldName"),
         (b": no name", "FieldName"),
         (b"two words: x", "FieldName"),
         (b"A: \x01", "FieldValue"),
-        (b"A: b\rc", "none"),
+        (b"A: \x0c", "FieldValue"),
+        (b"A: b\rc", "FieldValue"),
+        (b"A: b\r", "FieldValue"),
+        (b"A : b", "FieldName"),
+        (b"A\r\n : b", "FieldName"),
+        (b"A: b\r\n \r\n\tc", "none"),
     ];
     for (line, element) in cases {
         let bytes = [
@@ -161,6 +166,28 @@ fn reasons_and_space_before_the_colon() {
         &[("A", "b")],
     );
     check_fields(&request(b"GET / HTTP/1.1\r\nA : b\r\n\r\n"), &[("A", "b")]);
+}
+
+#[test]
+fn what_splits_or_smuggles_a_head_is_shown_and_counted() {
+    let first = b"GET / HTTP/1.1\r\n Host: h\r\nA: b\r\n\r\n";
+    check_fields(&request(first), &[("Host", "h"), ("A", "b")]);
+    check_fields(
+        &request(b"GET / HTTP/1.1\r\nA: \x0c\r\n\r\n"),
+        &[("A", "\\x0c")],
+    );
+    check_fields(
+        &request(b"GET / HTTP/1.1\r\nA: \rB: c\r\n\r\n"),
+        &[("A", "\\rB: c")],
+    );
+    let reason = b"HTTP/1.1 200 OK\rA: b\r\nContent-Length: 0\r\n\r\n";
+    for (bytes, answer, expected) in [
+        (&first[..], OK, "malformed ToServer FieldName"),
+        (GET, &reason[..], "malformed ToClient StatusLine"),
+    ] {
+        let (_, recorder) = observe(&[C(bytes), S(answer)]);
+        assert_eq!(recorder.lines(), ["GET / +0 -> 200 +0 Complete", expected]);
+    }
 }
 
 #[test]
