@@ -43,6 +43,11 @@ impl Counter {
         self.packets += 1;
         let flags = segment.flags;
         if flags.syn || flags.rst {
+            // A SYN that is sent again is counted as one; what it carries (RFC 7413) goes on behind it.
+            let carried = u64::from(flags.syn) * u64::from(segment.payload_length);
+            if carried > self.highest {
+                (self.highest, self.highest_ns) = (carried, at_ns);
+            }
             return;
         }
         self.marked += u64::from(segment.ip.traffic_class & 3 == 3);
@@ -56,17 +61,26 @@ impl Counter {
             self.keep_alives += 1;
         } else if length > 0 {
             self.stretch(at_ns, offset, offset + length);
+        } else {
+            // An acknowledgement with nothing of its own shows by its number what its sender has sent before.
+            self.leave_hole(at_ns, offset);
+        }
+    }
+
+    /// What stands between all that was seen and `offset` was not, if anything does.
+    fn leave_hole(&mut self, at_ns: u64, offset: u64) {
+        if offset > self.highest {
+            self.holes.push((self.highest, offset));
+            if self.holes.len() > MOST_HOLES {
+                self.holes.remove(0);
+            }
+            (self.highest, self.highest_ns) = (offset, at_ns);
         }
     }
 
     fn stretch(&mut self, at_ns: u64, offset: u64, end: u64) {
         if offset >= self.highest {
-            if offset > self.highest {
-                self.holes.push((self.highest, offset));
-                if self.holes.len() > MOST_HOLES {
-                    self.holes.remove(0);
-                }
-            }
+            self.leave_hole(at_ns, offset);
             (self.highest, self.highest_ns) = (end, at_ns);
             return;
         }
@@ -136,21 +150,25 @@ mod tests {
 
     use super::*;
 
+    fn segment(payload_length: u32) -> Segment<'static> {
+        Segment {
+            source: "10.0.0.1:1".parse().unwrap(),
+            destination: "10.0.0.2:2".parse().unwrap(),
+            flags: TcpFlags::default(),
+            seq: 0,
+            ack: 0,
+            window: 1,
+            ip: IpHeader::default(),
+            handshake: None,
+            payload_length,
+            payload: &[],
+        }
+    }
+
     /// Counts payload of `length` bytes for each (milliseconds, position), and gives retransmissions, out of order, duplicates.
     fn counted(counter: &mut Counter, segments: &[(u64, u64, u32)]) -> [Option<u64>; 3] {
         for (at_ms, offset, payload_length) in segments {
-            let segment = Segment {
-                source: "10.0.0.1:1".parse().unwrap(),
-                destination: "10.0.0.2:2".parse().unwrap(),
-                flags: TcpFlags::default(),
-                seq: 0,
-                ack: 0,
-                window: 1,
-                ip: IpHeader::default(),
-                handshake: None,
-                payload_length: *payload_length,
-                payload: &[],
-            };
+            let segment = segment(*payload_length);
             counter.take(at_ms * 1_000_000, &segment, Some(*offset));
         }
         let counts = counter.counts();
@@ -172,6 +190,41 @@ mod tests {
         assert_eq!(
             counted(&mut Counter::default(), &segments),
             [Some(1), Some(1), Some(0)]
+        );
+    }
+
+    #[test]
+    fn an_acknowledgement_shows_a_hole() {
+        let segments = [
+            (0, 0, 100),
+            (10, 150, 0),
+            (11, 100, 20),
+            (20, 120, 30),
+            (21, 150, 10),
+        ];
+        assert_eq!(
+            counted(&mut Counter::default(), &segments),
+            [Some(1), Some(1), Some(0)]
+        );
+    }
+
+    #[test]
+    fn what_a_syn_carries_goes_on_behind_it() {
+        let mut counter = Counter::default();
+        let syn = |payload_length| Segment {
+            flags: TcpFlags {
+                syn: true,
+                ..TcpFlags::default()
+            },
+            ..segment(payload_length)
+        };
+        counter.take(0, &syn(100), Some(0));
+        counter.take(1_000_000, &syn(100), Some(0));
+        // The server did not take it: it comes again.
+        let segments = [(10, 0, 100), (11, 100, 50)];
+        assert_eq!(
+            counted(&mut counter, &segments),
+            [Some(1), Some(0), Some(0)]
         );
     }
 

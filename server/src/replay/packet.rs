@@ -30,6 +30,13 @@ pub(crate) struct Segment<'a> {
     pub(crate) payload: &'a [u8],
 }
 
+impl Segment<'_> {
+    /// Sequence number of the payload's first byte: a SYN, which may carry some (RFC 7413), takes one before it.
+    pub(crate) fn payload_seq(&self) -> u32 {
+        self.seq.wrapping_add(u32::from(self.flags.syn))
+    }
+}
+
 /// One UDP datagram.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UdpDatagram<'a> {

@@ -76,7 +76,7 @@ impl Tracker {
         }
         self.acknowledge(key, segment, assembly);
         self.count(at_ns, key, segment);
-        if segment.payload_length > 0 && !segment.flags.syn {
+        if segment.payload_length > 0 {
             self.payload(at_ns, key, segment, assembly);
         }
         if segment.flags.fin || segment.flags.rst {
@@ -112,7 +112,7 @@ impl Tracker {
         let Some(sender) = self.senders.get_mut(&key) else {
             return;
         };
-        let offset = sender.position_of(segment.seq);
+        let offset = sender.position_of(segment.payload_seq());
         sender.counter.take(at_ns, segment, offset);
     }
 
@@ -191,10 +191,13 @@ impl Tracker {
         };
         if !sender.opened {
             sender.opened = true;
-            assembly.take(&Input::Open(end(at_ns, sender.cookie, segment, 0, 0)));
+            let mut opening = end(at_ns, sender.cookie, segment, 0, 0);
+            // Where the payload is a SYN's, that has been told of by itself.
+            (opening.flags.syn, opening.handshake) = (false, None);
+            assembly.take(&Input::Open(opening));
         }
         // Before the first byte seen (a late packet of a connection joined in the middle): nowhere to put it.
-        let Some(offset) = sender.position_of(segment.seq) else {
+        let Some(offset) = sender.position_of(segment.payload_seq()) else {
             return;
         };
         assembly.take(&Input::Turn(Turn {
@@ -206,7 +209,7 @@ impl Tracker {
             offset,
             previous_ns: sender.last_ns,
             previous_last_chunk: false,
-            seq: segment.seq,
+            seq: segment.payload_seq(),
             ack: segment.ack,
             payload_length: segment.payload_length,
             number: None,
@@ -237,7 +240,7 @@ impl Tracker {
         };
         // A FIN stands behind the last byte: it tells of bytes that the capture lacks.
         let told = self.senders.get(&key).and_then(|sender| {
-            sender.position_of(segment.seq.wrapping_add(segment.payload_length))
+            sender.position_of(segment.payload_seq().wrapping_add(segment.payload_length))
         });
         let offset = if segment.flags.fin {
             told.unwrap_or(position)
