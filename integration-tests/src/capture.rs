@@ -197,6 +197,24 @@ pub fn conversation(
     packets
 }
 
+/// A connection whose SYN carries the request (RFC 7413), each text one packet.
+pub fn fast_open(
+    client: SocketAddr,
+    server: SocketAddr,
+    request: &str,
+    response: &str,
+) -> Vec<Vec<u8>> {
+    let length = |text: &str| u32::try_from(text.len()).expect("a short text");
+    let (asked, answered) = (101 + length(request), 501 + length(response));
+    vec![
+        packet(client, server, [100, 0], 2, request),
+        packet(server, client, [500, asked], 0x12, ""),
+        packet(server, client, [501, asked], 0x18, response),
+        packet(client, server, [asked, answered], 0x11, ""),
+        packet(server, client, [answered, asked + 1], 0x11, ""),
+    ]
+}
+
 /// An IP packet with a TCP segment; the sums are left out, as captures of outgoing packets do.
 fn packet(
     from: SocketAddr,

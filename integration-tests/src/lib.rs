@@ -12,6 +12,7 @@
 
 mod capture;
 mod cgroup;
+mod corpora;
 mod link;
 mod netns;
 mod program;
@@ -20,14 +21,13 @@ mod servers;
 mod store;
 mod wait;
 
-pub use capture::{Container, Link, Order, capture, conversation};
+pub use capture::{Container, Link, Order, capture, conversation, fast_open};
 pub use cgroup::{Cgroup, cgroup_mount};
+pub use corpora::{captures, corpora};
 pub use link::lossy;
 pub use netns::{Namespace, joined, sh};
 pub use program::{Program, run, said};
 pub use scratch::Scratch;
-pub use servers::{
-    Nginx, captures, corpora, free_port, node_server, python, python_server, serve_once,
-};
+pub use servers::{Nginx, free_port, node_server, python, python_server, serve_once};
 pub use store::{Store, column, headwater, reachable};
 pub use wait::{DEADLINE, until};

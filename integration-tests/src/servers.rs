@@ -44,25 +44,6 @@ pub fn python() -> PathBuf {
     std::env::var_os("HEADWATER_TEST_PYTHON").map_or_else(|| PathBuf::from(made), PathBuf::from)
 }
 
-/// The folder of third-party corpora; a test that asks for it fails where there is none.
-pub fn corpora() -> PathBuf {
-    let folder = std::env::var_os("HEADWATER_CORPORA").map(PathBuf::from);
-    folder.expect(
-        "HEADWATER_CORPORA names the folder of corpora; --skip corpus_ leaves these tests out",
-    )
-}
-
-/// The capture files with HTTP among the corpora.
-pub fn captures() -> Vec<PathBuf> {
-    let folder = std::fs::read_dir(corpora().join("pcap/zeek-http")).expect("pcap/zeek-http");
-    let mut files: Vec<_> = folder
-        .map(|entry| entry.expect("an entry").path())
-        .collect();
-    files.sort();
-    assert!(!files.is_empty(), "an empty corpus");
-    files
-}
-
 /// nginx with a folder of files, an access log, and what else `locations` says.
 #[derive(Debug)]
 pub struct Nginx {

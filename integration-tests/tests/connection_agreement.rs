@@ -1,4 +1,4 @@
-//! Replayed captures of odd TCP have the handshake options, retransmissions and resets that tshark finds in them; where they
+//! Replayed captures have the handshake options, retransmissions and resets that tshark finds in them; where they
 //! have not, a list says why.
 //!
 //! Needs HEADWATER_CORPORA, as all tests named `corpus_…`.
@@ -7,7 +7,7 @@
 
 use std::{collections::BTreeSet, path::Path, process::Command};
 
-use headwater_integration_tests::{Store, corpora, run, said};
+use headwater_integration_tests::{Store, captures, run, said};
 use serde_json::Value;
 
 /// What a file comes to.
@@ -20,59 +20,64 @@ struct Found {
     resets: u64,
 }
 
-fn tshark(file: &Path, filter: &str, fields: &[&str]) -> Vec<Vec<String>> {
+/// What is asked of each packet.
+const FIELDS: [&str; 12] = [
+    "tcp.flags.syn",
+    "tcp.stream",
+    "ip.src",
+    "tcp.srcport",
+    "tcp.options.mss_val",
+    "tcp.options.wscale.shift",
+    "tcp.options.sack_perm",
+    "tcp.options.timestamp.tsval",
+    "tcp.flags.reset",
+    "tcp.analysis.retransmission",
+    "tcp.analysis.fast_retransmission",
+    "tcp.analysis.spurious_retransmission",
+];
+
+fn by_tshark(file: &Path) -> Found {
     let mut command = Command::new("tshark");
-    command
-        .args(["-T", "fields", "-E", "separator=|", "-Y", filter, "-r"])
-        .arg(file);
-    for field in fields {
+    let shown = ["-T", "fields", "-E", "separator=|", "-Y", "tcp", "-r"];
+    command.args(shown).arg(file);
+    for field in FIELDS {
         command.args(["-e", field]);
     }
     let output = run(&mut command);
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let words = |line: &str| line.split('|').map(str::to_owned).collect();
-    text.lines().map(words).collect()
-}
-
-fn by_tshark(file: &Path) -> Found {
-    let again = "tcp.analysis.retransmission || tcp.analysis.fast_retransmission || tcp.analysis.spurious_retransmission";
-    let frame = ["frame.number"];
-    let handshakes = tshark(
-        file,
-        "tcp.flags.syn == 1",
-        &[
-            "tcp.stream",
-            "ip.src",
-            "tcp.options.mss_val",
-            "tcp.options.wscale.shift",
-            "tcp.options.sack_perm",
-            "tcp.options.timestamp.tsval",
-        ],
-    );
     let mut seen = BTreeSet::new();
-    let mut options: Vec<[String; 4]> = handshakes
-        .into_iter()
-        .filter_map(|packet| {
-            let [stream, source, mss, scale, sack, timestamps] =
-                <[String; 6]>::try_from(packet).ok()?;
-            let yes = |text: String| if text.is_empty() { "no" } else { "yes" }.to_owned();
-            let or_absent = |text: String| {
-                if text.is_empty() {
-                    "absent".to_owned()
-                } else {
-                    text
-                }
-            };
-            seen.insert((stream, source))
-                .then(|| [or_absent(mss), or_absent(scale), yes(sack), yes(timestamps)])
-        })
-        .collect();
-    options.sort();
-    Found {
-        options,
-        retransmissions: tshark(file, again, &frame).len() as u64,
-        resets: tshark(file, "tcp.flags.reset == 1", &frame).len() as u64,
+    let mut found = Found {
+        options: Vec::new(),
+        retransmissions: 0,
+        resets: 0,
+    };
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let packet: Vec<_> = line.split('|').collect();
+        let [
+            syn,
+            stream,
+            source,
+            port,
+            mss,
+            scale,
+            sack,
+            timestamps,
+            reset,
+            again @ ..,
+        ] = &packet[..]
+        else {
+            panic!("a line of other fields: {line}");
+        };
+        let yes = |text: &str| if text.is_empty() { "no" } else { "yes" }.to_owned();
+        let or_absent = |text: &str| if text.is_empty() { "absent" } else { text }.to_owned();
+        if *syn == "1" && seen.insert([stream, source, port].map(|text| (*text).to_owned())) {
+            let options = [or_absent(mss), or_absent(scale), yes(sack), yes(timestamps)];
+            found.options.push(options);
+        }
+        found.resets += u64::from(*reset == "1");
+        found.retransmissions += u64::from(again.iter().any(|again| !again.is_empty()));
     }
+    found.options.sort();
+    found
 }
 
 /// All connections of a store: their ids count up.
@@ -134,8 +139,13 @@ const OTHERS: &[(&str, &str, &str)] = &[
         "1, 4",
         "a SYN-ACK alone, with no payload behind it, begins no connection here",
     ),
-    ("option-27.pcap", "1", "the same"),
+    ("option-27.pcap", "1", "a SYN-ACK alone, too"),
     ("single-rst.pcap", "1", "a RST of no connection"),
+    (
+        "tls13_psk_succesfull.pcap",
+        "19",
+        "a FIN within a round trip behind an acknowledgement that shows it: out of order here, sent again to tshark",
+    ),
     (
         "truncated-header.pcap",
         "1, 2",
@@ -145,25 +155,15 @@ const OTHERS: &[(&str, &str, &str)] = &[
 
 #[test]
 fn corpus_handshakes_retransmissions_and_resets_agree_with_tshark() {
-    let folder = std::fs::read_dir(corpora().join("pcap/zeek-tcp")).expect("pcap/zeek-tcp");
-    let mut files: Vec<_> = folder
-        .map(|entry| entry.expect("an entry").path())
-        .collect();
-    files.sort();
-    assert!(files.len() > 25, "{}", files.len());
+    let files = captures();
     let mut agreed = 0;
     let mut wrong = Vec::new();
-    for file in &files {
-        let name = file
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+    for (name, file) in &files {
         let store = Store::new();
         said(store.command(&["replay"]).arg(file));
         let (ours, theirs) = (by_headwater(&store), by_tshark(file));
         let is_same = ours == theirs;
-        match OTHERS.iter().find(|(other, ..)| *other == name) {
+        match OTHERS.iter().find(|(other, ..)| other == name) {
             None if !is_same => wrong.push(format!("{name}: {ours:?}, tshark {theirs:?}")),
             Some((.., why)) if is_same => wrong.push(format!("{name} agrees now, though {why}")),
             _ => {}
@@ -175,4 +175,5 @@ fn corpus_handshakes_retransmissions_and_resets_agree_with_tshark() {
         files.len()
     );
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(agreed * 100 >= files.len() * 95, "{agreed}");
 }

@@ -5,13 +5,16 @@
 #![allow(clippy::expect_used, reason = "tests")]
 
 use headwater_integration_tests::{
-    Container, Link, Order, Store, capture, captures, column, conversation, run, said,
+    Container, Link, Order, Store, capture, captures, column, conversation, fast_open, run, said,
 };
 use serde_json::Value;
 
 #[test]
 fn corpus_every_capture_is_read_and_twice_adds_nothing() {
-    let files = captures();
+    let files = captures()
+        .into_iter()
+        .map(|(_, path)| path)
+        .collect::<Vec<_>>();
     let store = Store::new();
     let replay = || run(store.command(&["replay"]).args(&files));
     let count = || {
@@ -59,6 +62,27 @@ fn a_small_capture_twice_adds_nothing() {
         let told =
             ["start", "method", "path", "status", "outcome"].map(|name| column(&rows[0], name));
         let start = "2023-11-14T22:13:22.000Z";
+        assert_eq!(told, [start, "GET", "/captured", "404", "complete"]);
+    }
+}
+
+/// What a server does not acknowledge of a SYN's payload comes again, and is told once.
+#[test]
+fn a_request_in_the_syn_is_told() {
+    let [client, server] =
+        ["10.0.0.1:4000", "10.0.0.2:8080"].map(|end| end.parse().expect("an address"));
+    let taken = fast_open(client, server, REQUEST, RESPONSE);
+    let mut refused = exchange_of("10.0.0.1:4000", "10.0.0.2:8080");
+    refused[0].clone_from(&taken[0]);
+    for packets in [taken, refused] {
+        let store = Store::new();
+        let file = store.scratch().write("fast-open.pcap", small(&packets));
+        said(store.command(&["replay"]).arg(&file));
+        let rows = store.rows_since("2023-01-01T00:00:00Z", &["search-exchanges"]);
+        assert_eq!(rows.len(), 1, "{rows:?}");
+        let told =
+            ["start", "method", "path", "status", "outcome"].map(|name| column(&rows[0], name));
+        let start = "2023-11-14T22:13:20.000Z";
         assert_eq!(told, [start, "GET", "/captured", "404", "complete"]);
     }
 }

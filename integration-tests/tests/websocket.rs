@@ -5,7 +5,7 @@
 
 use std::{path::Path, process::Command};
 
-use headwater_integration_tests::{Nginx, Program, Store, column, corpora, python, run, until};
+use headwater_integration_tests::{Nginx, Program, Store, captures, column, python, run, until};
 use serde_json::Value;
 
 /// A server that does by path, and what clients need.
@@ -346,25 +346,19 @@ fn ours(file: &Path) -> Counted {
 
 #[test]
 fn corpus_messages_agree_with_tshark() {
-    let folders = std::fs::read_dir(corpora().join("pcap")).expect("pcap");
-    let files = folders
-        .filter_map(|folder| std::fs::read_dir(folder.expect("an entry").path()).ok())
-        .flatten()
-        .map(|file| file.expect("a file").path());
     let exceptions: Vec<_> = include_str!("websocket-exceptions.txt")
         .lines()
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .map(|line| line.split_once(' ').expect("file, packet and reason").0)
         .collect();
     let (mut all, mut differ, mut with_messages) = (0, Vec::new(), 0);
-    for file in files {
+    for (name, file) in captures() {
         let (theirs, ours) = (theirs(&file), ours(&file));
         all += 1;
         with_messages += u32::from(theirs != Counted::default());
         if theirs != ours {
-            let name = file.file_name().unwrap_or_default().to_string_lossy();
             println!("{name}: tshark {theirs:?}, here {ours:?}");
-            differ.push(name.into_owned());
+            differ.push(name);
         }
     }
     println!(
