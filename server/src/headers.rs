@@ -83,6 +83,10 @@ mod tests {
             (0xb8, None, Some(0x3_4567))
         );
         assert_eq!(ip_header(&[0; 8], 64), None);
-        assert_eq!(ip_header(&[0x45, 0, 0], 64), None);
+        let whole = [0x45, 0xb8, 0, 60, 1, 2, 0x40, 0, 64, 6];
+        for cut in 0..=whole.len() {
+            let read = ip_header(&whole[..cut], 64);
+            assert_eq!(read, (cut >= 8).then_some(four), "{cut}");
+        }
     }
 }

@@ -32,9 +32,15 @@ fn every_cut_point_is_refused() {
         SocketRecord::encode,
     );
     check(ExecRecord::SIZE, ExecRecord::decode, ExecRecord::encode);
+    check(ExitRecord::SIZE, ExitRecord::decode, ExitRecord::encode);
     check(
         DatagramRecord::SIZE,
         DatagramRecord::decode,
         DatagramRecord::encode,
+    );
+    check(
+        HeadersRecord::SIZE,
+        HeadersRecord::decode,
+        HeadersRecord::encode,
     );
 }

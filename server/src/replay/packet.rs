@@ -234,3 +234,80 @@ fn rest_of_frame(length: u32, captured: usize, payload: usize) -> u32 {
         .saturating_sub(captured);
     u32::try_from(payload + cut).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Behind an Ethernet header: TCP over IPv4 with options and payload, over IPv6 behind hop-by-hop options, and UDP.
+    fn frames() -> [Vec<u8>; 3] {
+        let tcp = [
+            &[
+                0x9c, 0x40, 0, 80, 0, 0, 0, 1, 0, 0, 0, 2, 0x60, 0x18, 1, 0, 0, 0, 0, 0,
+            ][..],
+            &[2, 4, 5, 0xa0],
+            b"GET / HTTP/1.1\r\n\r\n",
+        ]
+        .concat();
+        let four = |protocol: u8, behind: &[u8]| {
+            let length = u8::try_from(20 + behind.len()).unwrap();
+            let header = [0x45, 0, 0, length, 0, 0, 0x40, 0, 64, protocol, 0, 0];
+            let ends = [10, 0, 0, 1, 10, 0, 0, 2];
+            [&[2; 12][..], &[8, 0], &header, &ends, behind].concat()
+        };
+        let length = u8::try_from(8 + tcp.len()).unwrap();
+        let six = [0x60, 0, 0, 0, 0, length, 0, 64];
+        let options = [6, 0, 1, 4, 0, 0, 0, 0];
+        let udp = [0x9c, 0x40, 0, 53, 0, 12, 0, 0, 1, 2, 3, 4];
+        [
+            four(6, &tcp),
+            [
+                &[2; 12][..],
+                &[0x86, 0xdd],
+                &six,
+                &[0xfd; 32],
+                &options,
+                &tcp,
+            ]
+            .concat(),
+            four(17, &udp),
+        ]
+    }
+
+    #[test]
+    fn a_packet_cut_anywhere_tells_what_is_there() {
+        for frame in frames() {
+            let length = u32::try_from(frame.len()).unwrap();
+            let take = |cut| take_apart(Linktype(1), 7, &frame[..cut], length);
+            for cut in 0..frame.len() {
+                match (take(cut), take(frame.len())) {
+                    (Frame::Segment(cut), Frame::Segment(whole)) => {
+                        assert!(whole.payload.starts_with(cut.payload));
+                        let payload = whole.payload;
+                        assert_eq!(Segment { payload, ..cut }, whole);
+                    }
+                    (Frame::Datagram(cut), Frame::Datagram(whole)) => {
+                        assert!(whole.payload.starts_with(cut.payload));
+                        let payload = whole.payload;
+                        assert_eq!(UdpDatagram { payload, ..cut }, whole);
+                    }
+                    (Frame::Other, _) => {}
+                    (cut, whole) => panic!("{cut:?} of {whole:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_packet_of_any_link_type_cut_anywhere_does_no_harm() {
+        for frame in frames() {
+            for link in 0..300 {
+                for cut in 0..=frame.len() {
+                    let told = take_apart(Linktype(link), 7, &frame[..cut], u32::MAX);
+                    let is_unknown = told == Frame::UnknownLink;
+                    assert_eq!(is_unknown, !known(Linktype(link)), "{link} {cut}");
+                }
+            }
+        }
+    }
+}
