@@ -15,6 +15,7 @@ mod http1;
 mod http2;
 mod quic;
 mod script;
+mod tcp;
 mod websocket;
 
 /// What a target does with an input.
@@ -29,6 +30,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("http1", http1::run),
     ("http2", http2::run),
     ("quic", quic::run),
+    ("tcp", tcp::run),
     ("websocket", websocket::run),
 ];
 
