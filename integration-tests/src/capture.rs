@@ -207,11 +207,11 @@ pub fn fast_open(
     let length = |text: &str| u32::try_from(text.len()).expect("a short text");
     let (asked, answered) = (101 + length(request), 501 + length(response));
     vec![
-        packet(client, server, [100, 0], 2, request),
-        packet(server, client, [500, asked], 0x12, ""),
-        packet(server, client, [501, asked], 0x18, response),
-        packet(client, server, [asked, answered], 0x11, ""),
-        packet(server, client, [answered, asked + 1], 0x11, ""),
+        packet(client, server, [100, 0], 2, request.as_bytes()),
+        packet(server, client, [500, asked], 0x12, b""),
+        packet(server, client, [501, asked], 0x18, response.as_bytes()),
+        packet(client, server, [asked, answered], 0x11, b""),
+        packet(server, client, [answered, asked + 1], 0x11, b""),
     ]
 }
 
