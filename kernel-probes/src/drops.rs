@@ -17,8 +17,6 @@ use crate::{
     ring, settings, task,
 };
 
-/// SKB_DROP_REASON_NOT_SPECIFIED: up to here a packet was not dropped, or nobody said why.
-const NOT_SPECIFIED: u32 = 2;
 const TCP: u8 = 6;
 /// From the IP header of version 6 to the one behind it; extension headers are not looked through.
 const IPV6_HEADER: u64 = 40;
@@ -46,7 +44,8 @@ static DROP_PACE: PerCpuArray<Pace> = PerCpuArray::with_max_entries(1, 0);
 #[inline(always)]
 pub fn dropped(ctx: &RawTracePointContext) {
     let reason: u32 = ctx.arg(2);
-    if reason <= NOT_SPECIFIED {
+    // Up to here a packet was not dropped, or nobody said why.
+    if reason <= settings::drop_not_specified() {
         return;
     }
     let last = counter::DROP_REASONS - 1;

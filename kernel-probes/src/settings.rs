@@ -48,6 +48,8 @@ settings! {
     DEV_NET / dev_net: u32 = 0;
     /// 1 where `kfree_skb` tells the receiving socket (Linux 6.11).
     KFREE_SKB_SOCKET / kfree_skb_socket: u32 = 0;
+    /// SKB_DROP_REASON_NOT_SPECIFIED: 1 before Linux 6.3.
+    DROP_NOT_SPECIFIED / drop_not_specified: u32 = 2;
     /// `sock.sk_lock.owned`
     SOCK_OWNED / sock_owned: u32 = 0;
     /// `sock.sk_err`

@@ -30,6 +30,15 @@ impl DropReasons {
         Self(names)
     }
 
+    /// Number of the one that says nothing: what is above it are reasons.
+    pub(crate) fn not_specified(&self) -> Option<u32> {
+        let place = self
+            .0
+            .iter()
+            .position(|name| name.as_deref() == Some("NOT_SPECIFIED"))?;
+        u32::try_from(place).ok()
+    }
+
     /// Whether this kernel has any.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()

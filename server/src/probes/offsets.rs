@@ -196,9 +196,13 @@ impl Offsets {
             .and_then(|btf| btf.tracepoint_arguments("kfree_skb"))
             .is_some_and(|arguments| arguments >= KFREE_SKB_ARGUMENTS);
         settings.push(("KFREE_SKB_SOCKET", u32::from(tells_socket)));
+        let drop_reasons = btf.as_ref().map(DropReasons::of).unwrap_or_default();
+        if let Some(not_specified) = drop_reasons.not_specified() {
+            settings.push(("DROP_NOT_SPECIFIED", not_specified));
+        }
         Self {
             settings,
-            drop_reasons: btf.as_ref().map(DropReasons::of).unwrap_or_default(),
+            drop_reasons,
         }
     }
 
