@@ -6,18 +6,16 @@
 
 use std::hash::{DefaultHasher, Hasher};
 
-use headwater_model::{Exchange, Gaps, Message, Outcome, Request, Response};
+use headwater_model::{Exchange, Gaps, Message, Outcome};
 use headwater_redact::HeaderBlock;
 
 /// What a connection has stored.
 #[derive(Default)]
 pub(crate) struct Expansion {
     spent: u64,
-    /// Templates of header blocks met last, which are stored once; by their hashes.
+    /// Templates of header blocks stored last, each of which is stored once; by their hashes.
     templates: [u64; MOST_TEMPLATES],
     next: usize,
-    /// Of the exchange before, the values that fill them, and the target: what repeats costs nothing in a pack.
-    before: [u64; 2],
 }
 
 /// What may be stored of an exchange.
@@ -42,27 +40,26 @@ const MOST_TEMPLATES: usize = 8;
 
 impl Expansion {
     /// Weighs an exchange of a connection on which so many bytes have passed. `must` is one that the store has already.
+    /// That a pack tells what repeats once is not counted on: what stands before an exchange there may be another
+    /// connection's.
     pub(crate) fn weigh(&mut self, exchange: &Exchange, wire_bytes: u64, must: bool) -> Allowance {
         let allowed = wire_bytes.saturating_mul(FACTOR).saturating_add(IN_ADVANCE);
-        let row = if is_packed(exchange) { PACKED } else { ROW };
-        let target = exchange.request.as_ref().map_or(0, target_bytes);
-        let is_new = self.remember(exchange);
-        let row = row + if is_new[1] { target } else { 0 };
-        let heads = blocks(exchange)
-            .map(|block| {
-                let template = if self.is_known(block) {
-                    0
-                } else {
-                    block.template().len()
-                };
-                let holes = if is_new[0] { block.holes().len() } else { 0 };
-                (template + holes) as u64
-            })
-            .sum::<u64>();
+        let row = if is_packed(exchange) { PACKED } else { ROW } + text_bytes(exchange);
+        let mut heads = 0;
+        let mut new = [None; MOST_BLOCKS];
+        for (block, new) in blocks(exchange).zip(&mut new) {
+            heads += block.holes().len();
+            let template = hash(block.template());
+            if !self.templates.contains(&template) {
+                heads += block.template().len();
+                *new = Some(template);
+            }
+        }
         // Pages that long values leave half empty.
-        let heads = heads + heads / 8;
+        let heads = (heads + heads / 8) as u64;
         if self.spent + row + heads <= allowed {
             self.spent += row + heads;
+            new.into_iter().flatten().for_each(|new| self.remember(new));
             Allowance::Whole
         } else if must || self.spent + row <= allowed {
             self.spent += row;
@@ -72,32 +69,11 @@ impl Expansion {
         }
     }
 
-    /// Whether the values in the heads, and the target, differ from those of the exchange before.
-    fn remember(&mut self, exchange: &Exchange) -> [bool; 2] {
-        let holes = hash(blocks(exchange).map(HeaderBlock::holes));
-        let target = exchange.request.as_ref().map(|request| &request.target);
-        let target = target.map_or(0, |target| {
-            hash([target.path(), target.query().unwrap_or_default()].map(str::as_bytes))
-        });
-        let before = std::mem::replace(&mut self.before, [holes, target]);
-        // A row of its own repeats them.
-        let repeats = is_packed(exchange);
-        [
-            !repeats || before[0] != holes,
-            !repeats || before[1] != target,
-        ]
-    }
-
-    fn is_known(&mut self, block: &HeaderBlock) -> bool {
-        let template = hash([block.template()]);
-        if self.templates.contains(&template) {
-            return true;
-        }
+    fn remember(&mut self, template: u64) {
         if let Some(place) = self.templates.get_mut(self.next) {
             *place = template;
         }
         self.next = (self.next + 1) % MOST_TEMPLATES;
-        false
     }
 }
 
@@ -123,32 +99,35 @@ fn is_packed(exchange: &Exchange) -> bool {
     exchange.outcome == Outcome::Complete && status.is_some_and(|status| status < 400)
 }
 
-fn target_bytes(request: &Request) -> u64 {
-    let target = &request.target;
-    (target.path().len() + target.query().map_or(0, str::len)) as u64
+/// What stands in columns of its own.
+fn text_bytes(exchange: &Exchange) -> u64 {
+    let request = exchange.request.as_ref().map_or(0, |request| {
+        let target = &request.target;
+        let optional = [target.query(), target.authority()];
+        let optional = optional.into_iter().flatten().map(str::len).sum::<usize>();
+        request.method.as_str().len() + target.path().len() + optional
+    });
+    let message = exchange
+        .grpc
+        .as_ref()
+        .and_then(|grpc| grpc.message.as_ref());
+    (request + message.map_or(0, |message| message.as_str().len())) as u64
 }
 
+/// Heads and trailers, of the request and of the response.
 fn blocks(exchange: &Exchange) -> impl Iterator<Item = &HeaderBlock> {
-    let request = exchange
-        .request
-        .as_ref()
-        .map(|part: &Request| &part.message);
-    let response = exchange
-        .response
-        .as_ref()
-        .map(|part: &Response| &part.message);
+    let request = exchange.request.as_ref().map(|part| &part.message);
+    let response = exchange.response.as_ref().map(|part| &part.message);
     request
         .into_iter()
         .chain(response)
         .flat_map(|message| [Some(&message.headers), message.trailers.as_ref()])
         .flatten()
 }
+const MOST_BLOCKS: usize = 4;
 
-fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
+fn hash(template: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
-    for part in parts {
-        hasher.write_usize(part.len());
-        hasher.write(part);
-    }
+    hasher.write(template);
     hasher.finish()
 }
