@@ -57,6 +57,8 @@ CREATE TABLE process (
     exit_signal     INTEGER,
     start_ns        INTEGER          -- NULL when unknown
 );
+-- For the process in whose place another came.
+CREATE INDEX process_ended ON process (service_id, end_ns) WHERE end_ns IS NOT NULL;
 
 CREATE TABLE connection (
     id               INTEGER PRIMARY KEY,   -- printed as c_…

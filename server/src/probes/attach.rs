@@ -276,12 +276,14 @@ impl Probes {
         Counters::read(&self.counters)
     }
 
-    /// Packets that the kernel dropped so far, by the place of their reason.
+    /// Packets that the kernel dropped so far, by the number of their reason; the last are those of all others.
     pub(crate) fn dropped(&self) -> Vec<u64> {
         let Some(map) = &self.drops else {
             return Vec::new();
         };
-        (0..counter::DROP_REASONS)
+        // Those that have a name, and the last, which stands for all others.
+        (0..self.drop_reasons.count())
+            .chain([counter::DROP_REASONS - 1])
             .map(|reason| map.get(&reason, 0).map_or(0, |cpus| cpus.iter().sum()))
             .collect()
     }

@@ -17,7 +17,7 @@ impl DropReasons {
                 continue;
             };
             let place = value as usize;
-            if place >= counter::DROP_REASONS as usize {
+            if place + 1 >= counter::DROP_REASONS as usize {
                 continue;
             }
             if names.len() <= place {
@@ -37,6 +37,11 @@ impl DropReasons {
             .iter()
             .position(|name| name.as_deref() == Some("NOT_SPECIFIED"))?;
         u32::try_from(place).ok()
+    }
+
+    /// How many numbers have names, at most one less than are counted each for itself.
+    pub(crate) fn count(&self) -> u32 {
+        u32::try_from(self.0.len()).unwrap_or(0)
     }
 
     /// Whether this kernel has any.

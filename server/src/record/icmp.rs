@@ -71,8 +71,17 @@ impl IcmpListener {
             .ok()
             .and_then(|metadata| u32::try_from(metadata.ino()).ok())
             .unwrap_or(0);
-        let mut listener = Self {
-            epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).ok(),
+        let mut listener = Self::new(Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).ok(), own);
+        match sockets::open() {
+            Ok(sockets) => listener.listen(own, sockets),
+            Err(error) => listener.tell(format!("ICMP errors about connections: {error}")),
+        }
+        listener
+    }
+
+    fn new(epoll: Option<Epoll>, own: u32) -> Self {
+        Self {
+            epoll,
             own,
             namespaces: HashMap::new(),
             entering: Entering::default(),
@@ -80,12 +89,7 @@ impl IcmpListener {
             waiting: Vec::new(),
             missed: Missed::default(),
             told: Vec::new(),
-        };
-        match sockets::open() {
-            Ok(sockets) => listener.listen(own, sockets),
-            Err(error) => listener.tell(format!("ICMP errors about connections: {error}")),
         }
-        listener
     }
 
     /// What was not told since last asked.
@@ -262,16 +266,7 @@ mod tests {
     }
 
     fn silent() -> IcmpListener {
-        IcmpListener {
-            epoll: None,
-            own: 1,
-            namespaces: HashMap::new(),
-            entering: Entering::default(),
-            refused: HashMap::new(),
-            waiting: Vec::new(),
-            missed: Missed::default(),
-            told: Vec::new(),
-        }
+        IcmpListener::new(None, 1)
     }
 
     #[test]

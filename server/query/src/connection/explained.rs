@@ -26,21 +26,16 @@ pub(super) fn close(view: &View) -> String {
             syns(view),
             told(view)
         ),
-        "timed_out" if view.is_attempt() && !view.drops.is_empty() => format!(
-            "no answer came to {} in {lasted}{}{}",
-            syns(view),
-            soft_error(view),
-            drops::explained(view)
-        ),
-        "timed_out" if view.is_attempt() => format!(
-            "no answer came to {} in {lasted}: the address is black-holed or its host is down{}",
-            syns(view),
-            soft_error(view)
-        ),
+        "timed_out" if view.is_attempt() => {
+            let mut why = on_the_way(view);
+            if why.is_empty() {
+                why.push_str(": the address is black-holed or its host is down, most likely");
+            }
+            format!("no answer came to {} in {lasted}{why}", syns(view))
+        }
         "timed_out" => format!(
-            "TCP gave up after {lasted}: what was sent last was not acknowledged, however often it was sent again{}{}",
-            soft_error(view),
-            drops::explained(view)
+            "TCP gave up after {lasted}: what was sent last was not acknowledged, however often it was sent again{}",
+            on_the_way(view)
         ),
         "unreachable" => format!(
             "unreachable: {} failed after {lasted}{}{}{}",
@@ -50,10 +45,9 @@ pub(super) fn close(view: &View) -> String {
             drops::explained(view)
         ),
         "gave_up" => format!(
-            "the client closed its socket {lasted} after its first SYN, {} unanswered: a time-out of its own, most likely{}{}",
+            "the client closed its socket {lasted} after its first SYN, {} unanswered: a time-out of its own, most likely{}",
             syns(view),
-            soft_error(view),
-            drops::explained(view)
+            on_the_way(view)
         ),
         _ => "its end was not seen".to_owned(),
     }
@@ -130,8 +124,13 @@ fn told(view: &View) -> String {
         .map_or_else(String::new, |icmp| format!("; {}", icmp.last_in_words()))
 }
 
+/// What is known to have befallen its packets.
+fn on_the_way(view: &View) -> String {
+    told_by_icmp(view) + &drops::explained(view)
+}
+
 /// An error that ICMP told, while TCP went on trying: the message where it was seen, else what the socket kept of it.
-fn soft_error(view: &View) -> String {
+fn told_by_icmp(view: &View) -> String {
     if let Some(icmp) = view.icmp {
         return format!("; on the way, {}", icmp.last_in_words());
     }
