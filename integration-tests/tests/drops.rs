@@ -2,7 +2,7 @@
 
 #![allow(clippy::expect_used, reason = "tests")]
 
-use headwater_integration_tests::{Namespace, Store, column, run, sh, until};
+use headwater_integration_tests::{Namespace, Store, column, python, run, said, sh, until};
 use serde_json::Value;
 
 /// The attempt at a port that the client gave up, once its process has ended.
@@ -80,19 +80,45 @@ fn a_firewall_on_this_machine_is_named() {
         assert_eq!(client["netns"], namespace.number(), "{connection:#}");
     }
     let both = taken(&namespace, "OUTPUT") + taken(&namespace, "INPUT");
+    counted(&store, "NETFILTER_DROP", both);
+    let (_, said) = recorder.end("TERM");
+    assert!(said.contains(" 0 lost"), "{said}");
+}
+
+/// Waits until as many packets are counted as dropped for a reason; others on this machine may be, too.
+fn counted(store: &Store, reason: &str, least: u64) -> Value {
     until("the count of all", || {
         let status = store.ask(&["status"]);
         let told = status["kernel_drops"].as_str().unwrap_or_default();
+        let told = told.strip_prefix("since the recorder started: ");
         let count = told
+            .unwrap_or_default()
             .split(", ")
-            .find_map(|one| one.strip_prefix("NETFILTER_DROP "));
-        // Others on this machine may have such rules too.
-        if count.and_then(|count| count.parse().ok()) >= Some(both) {
-            Ok(())
+            .find_map(|one| one.strip_prefix(reason)?.trim().parse().ok());
+        if count >= Some(least) {
+            Ok(status)
         } else {
             Err(status)
         }
-    });
+    })
+}
+
+/// More than are told one by one: connections to a port where nobody listens.
+#[test]
+fn a_flood_is_counted() {
+    let store = Store::new();
+    let recorder = store.record(&[]);
+    let namespace = Namespace::new("flood");
+    let knock = "import socket
+for _ in range(5000):
+    s = socket.socket(); s.connect_ex(('127.0.0.1', 9)); s.close()";
+    let python = python();
+    said(&mut namespace.command(&python.to_string_lossy(), &["-c", knock]));
+    let status = counted(&store, "NO_SOCKET", 5_000);
+    let untold = status["coverage"]["not_seen"]
+        .as_array()
+        .and_then(|kinds| kinds.iter().find(|kind| kind["kind"] == "drops_untold"));
+    assert!(untold.is_some(), "{status:#}");
     let (_, said) = recorder.end("TERM");
     assert!(said.contains(" 0 lost"), "{said}");
 }

@@ -54,6 +54,8 @@ pub enum CoverageKind {
     HeldBytesCapped,
     /// Entries of HPACK's tables forgotten to keep the tables bounded: what refers to them is not known.
     HeaderTableCapped,
+    /// Packets of TCP that the kernel dropped in such numbers that they were counted by reason only.
+    DropsUntold,
     /// Exchanges of HTTP/2 connections that would have been more than four times as long in the store as on the wire: without
     /// their heads, or left out.
     ExpansionCapped,

@@ -104,6 +104,9 @@ pub(crate) fn of(item: &CoverageItem, detail: Option<&str>) -> String {
         "quic_not_decoded" => format!(
             "{count} UDP flows were QUIC (HTTP/3): version and server name were seen, exchanges within could not be read."
         ),
+        "drops_untold" => format!(
+            "{count} packets of TCP that the kernel dropped came too many at once to be told of their connections; `status` counts them by reason."
+        ),
         "icmp_not_tied" => format!("{count} ICMP errors about TCP are told of no connection."),
         "udp_flow_evicted" => format!("{count} UDP flows made room for others and end there."),
         "own_traffic" => format!("{count} exchanges of Headwater's own MCP traffic were left out."),
@@ -172,7 +175,7 @@ fn plain(detail: &str) -> String {
         .collect()
 }
 
-const ORDER: [&str; 33] = [
+const ORDER: [&str; 34] = [
     "not_recorded",
     "recorder_killed",
     "write_failed",
@@ -195,6 +198,7 @@ const ORDER: [&str; 33] = [
     "expansion_capped",
     "dns_not_read",
     "icmp_not_tied",
+    "drops_untold",
     "udp_flow_evicted",
     "malformed",
     "head_capped",

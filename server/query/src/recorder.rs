@@ -227,7 +227,10 @@ pub(crate) async fn everything(snapshot: &mut Snapshot, runs: &Runs) -> Result<W
     let heard_ns = runs.runs.iter().map(|run| run.heartbeat_ns).max();
     let end_ns = runs.reference(snapshot).await?.end_ns;
     let until_ns = end_ns.max(heard_ns.unwrap_or(0));
-    let since_ns = oldest_ns(snapshot).await?.unwrap_or(until_ns).min(until_ns);
+    // Where no exchange is kept there may be losses all the same.
+    let began_ns = runs.runs.iter().map(|run| run.started_ns).min();
+    let since_ns = oldest_ns(snapshot).await?.or(began_ns).unwrap_or(until_ns);
+    let since_ns = since_ns.min(until_ns);
     Ok(Window {
         since_ns,
         until_ns: unsigned(signed(until_ns)),

@@ -154,10 +154,6 @@ impl Accounts {
             None,
         );
         for (count, table) in [
-            (
-                since(counter::DROPS_UNTOLD),
-                "packets that the kernel dropped, which are counted by reason only",
-            ),
             (tally.flows_forgotten, "sockets that had said nothing"),
             (tally.knocks_forgotten, "SYNs from elsewhere"),
             (tally.departures_forgotten, "packets between namespaces"),
@@ -171,6 +167,11 @@ impl Accounts {
             line(CoverageKind::TableCapped, count, detail);
         }
         line(CoverageKind::ConnectionUnfollowed, tally.unfollowed, None);
+        line(
+            CoverageKind::DropsUntold,
+            since(counter::DROPS_UNTOLD),
+            None,
+        );
         line(CoverageKind::HeadCapped, tally.heads_cut, None);
         line(CoverageKind::ExpansionCapped, tally.expansion_capped, None);
         line(
@@ -240,18 +241,19 @@ mod tests {
             told.collect::<Vec<_>>()
         };
         assert_eq!(
-            told(10, [9, 1, 9, 9, 2, 3, 4, 9, 0, 0]),
+            told(10, [9, 1, 9, 9, 2, 3, 4, 9, 0, 7]),
             [
                 (CoverageKind::RingLost, 0, 10, 1),
                 (CoverageKind::FlowTableFull, 0, 10, 3),
                 (CoverageKind::PacketsUnparsed, 0, 10, 2),
                 (CoverageKind::FramesLost, 0, 10, 4),
+                (CoverageKind::DropsUntold, 0, 10, 7),
             ]
         );
         assert_eq!(
-            told(20, [9, 1, 9, 9, 2, 8, 4, 9, 0, 0]),
+            told(20, [9, 1, 9, 9, 2, 8, 4, 9, 0, 7]),
             [(CoverageKind::FlowTableFull, 10, 20, 5)]
         );
-        assert_eq!(told(30, [9, 1, 9, 9, 2, 8, 4, 9, 0, 0]), []);
+        assert_eq!(told(30, [9, 1, 9, 9, 2, 8, 4, 9, 0, 7]), []);
     }
 }

@@ -48,6 +48,7 @@ pub(crate) fn coverage_kind(kind: CoverageKind) -> &'static str {
         CoverageKind::FramesLost => "frames_lost",
         CoverageKind::HeldBytesCapped => "held_bytes_capped",
         CoverageKind::HeaderTableCapped => "header_table_capped",
+        CoverageKind::DropsUntold => "drops_untold",
         CoverageKind::ExpansionCapped => "expansion_capped",
         CoverageKind::TableCapped => "table_capped",
         CoverageKind::DnsNotRead => "dns_not_read",
