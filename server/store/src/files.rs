@@ -24,6 +24,16 @@ impl Lock {
     }
 }
 
+impl Drop for Lock {
+    /// Closing alone is not enough: a child that this process has just forked holds a copy of the descriptor until its
+    /// exec, and the lock with it.
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::debug!(%error, "the store's lock goes when its descriptor does");
+        }
+    }
+}
+
 /// Makes the folder, when there is none, and takes the lock.
 pub(crate) fn claim(path: &Path, group: Option<u32>) -> Result<Lock, OpenError> {
     foreign::refuse(path)?;
@@ -233,6 +243,18 @@ mod tests {
         ] {
             assert_eq!(standing(mode, is_mine), expected, "{mode:o} {is_mine}");
         }
+    }
+
+    #[test]
+    fn a_lock_given_up_is_free_though_a_forked_child_has_a_copy_of_it() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("headwater.db");
+        let held = lock(&path).unwrap();
+        // What a fork duplicates: another descriptor of the same open file.
+        let _child = held.file.try_clone().unwrap();
+        assert!(matches!(lock(&path), Err(OpenError::Locked { .. })));
+        drop(held);
+        lock(&path).unwrap();
     }
 
     #[test]
