@@ -8,7 +8,7 @@ use core::intrinsics::{AtomicOrdering, atomic_xadd};
 
 use aya_ebpf::{
     EbpfContext,
-    helpers::generated::{bpf_get_socket_cookie, bpf_ktime_get_boot_ns, bpf_skb_cgroup_id},
+    helpers::generated::{bpf_get_socket_cookie, bpf_ktime_get_boot_ns},
     macros::map,
     maps::{LruHashMap, ProgramArray},
     programs::SkBuffContext,
@@ -54,6 +54,8 @@ pub static NEW_UDP_FLOW: UdpFlowState = UdpFlowState {
         first_ns: 0,
         last_ns: 0,
     }; 2],
+    netns: 0,
+    reserved: 0,
 };
 
 /// Goes on with a packet that is no TCP in the program for UDP, if that is what it is. `start` is the IP header's beginning.
@@ -81,7 +83,9 @@ pub fn hand_over(ctx: &SkBuffContext, start: &[u8; 20], way: u8) {
 /// Looks at one datagram.
 #[inline(always)]
 pub fn see(ctx: &SkBuffContext, way: u8) {
-    let Some(start) = load::<20>(ctx, 0) else {
+    // The IP header of either version, with all of UDP's behind one of IPv4 without options: one call for both.
+    let Some(start) = load::<28>(ctx, 0) else {
+        count(counter::UNPARSED);
         return;
     };
     let clear = zeros();
@@ -104,7 +108,11 @@ pub fn see(ctx: &SkBuffContext, way: u8) {
         destination.copy_from_slice(&both[16..]);
         40
     };
-    let Some(udp) = load::<8>(ctx, udp_at) else {
+    let udp = if udp_at == 20 {
+        [start[20], start[21], start[22], start[23]]
+    } else if let Some(ports) = load::<4>(ctx, udp_at) {
+        ports
+    } else {
         count(counter::UNPARSED);
         return;
     };
@@ -133,7 +141,12 @@ pub fn see(ctx: &SkBuffContext, way: u8) {
         local_port,
         family: u32::from(family),
     };
-    let Some((packets, is_new)) = note(&key, way, at_ns, payload_length) else {
+    let Some(Noted {
+        packets,
+        is_new,
+        netns,
+    }) = note(ctx, &key, way, at_ns, payload_length)
+    else {
         return;
     };
     let look = look_of(
@@ -147,8 +160,8 @@ pub fn see(ctx: &SkBuffContext, way: u8) {
     if look == look::FLOW && !is_new {
         return;
     }
-    let (tgid, tid) = if egress { task::ids() } else { (0, 0) };
     if egress {
+        let (tgid, tid) = task::ids();
         tell_owner(ctx, at_ns, cookie, tgid, tid);
     }
     let record = DatagramRecord {
@@ -165,14 +178,10 @@ pub fn see(ctx: &SkBuffContext, way: u8) {
         remote_port,
         family,
         direction: way,
-        owned: if egress { owned::UNKNOWN } else { owned::NO },
         look,
-        netns: task::netns(task::socket(ctx)),
+        reserved: 0,
+        netns,
         ifindex: interface(ctx),
-        tgid,
-        tid,
-        // SAFETY: a helper without side effects on this context.
-        cgroup_id: unsafe { bpf_skb_cgroup_id(ctx.as_ptr().cast()) },
         payload_length,
         captured: 0,
     };
@@ -192,9 +201,17 @@ pub fn see(ctx: &SkBuffContext, way: u8) {
     }
 }
 
-/// Counts a datagram in its flow. Gives how many passed that way before it, and whether the flow is new.
+/// What a datagram's flow is like.
+struct Noted {
+    /// How many passed that way before it.
+    packets: u64,
+    is_new: bool,
+    netns: u32,
+}
+
+/// Counts a datagram in its flow.
 #[inline(always)]
-fn note(key: &UdpFlowKey, way: u8, at_ns: u64, length: u32) -> Option<(u64, bool)> {
+fn note(ctx: &SkBuffContext, key: &UdpFlowKey, way: u8, at_ns: u64, length: u32) -> Option<Noted> {
     let mut is_new = false;
     let state = match UDP_FLOWS.get_ptr_mut(key) {
         Some(state) => state,
@@ -224,7 +241,15 @@ fn note(key: &UdpFlowKey, way: u8, at_ns: u64, length: u32) -> Option<(u64, bool
             &raw mut (*side).bytes,
             u64::from(length),
         );
-        Some((packets, is_new))
+        if is_new {
+            // Three reads of kernel memory, and a socket stays in its namespace.
+            (*state).netns = task::netns(task::socket(ctx));
+        }
+        Some(Noted {
+            packets,
+            is_new,
+            netns: (*state).netns,
+        })
     }
 }
 

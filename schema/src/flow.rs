@@ -145,6 +145,10 @@ pub struct UdpDirection {
 pub struct UdpFlowState {
     /// By `record::direction`.
     pub directions: [UdpDirection; 2],
+    /// Inode of the socket's network namespace, read once for a flow; 0 when unknown.
+    pub netns: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// What was last told of a UDP socket's owner.
@@ -161,7 +165,7 @@ pub struct UdpOwner {
 
 const _: () = assert!(size_of::<UdpFlowKey>() == 32);
 const _: () = assert!(size_of::<UdpDirection>() == 32);
-const _: () = assert!(size_of::<UdpFlowState>() == 64);
+const _: () = assert!(size_of::<UdpFlowState>() == 72);
 const _: () = assert!(size_of::<UdpOwner>() == 16);
 
 /// Place of a program in the probes' `GO_ON_EGRESS` and `GO_ON_INGRESS`.

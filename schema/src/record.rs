@@ -432,7 +432,7 @@ record! {
 
 record! {
     /// A UDP datagram, followed by `captured` bytes of its payload.
-    DatagramRecord, 96 {
+    DatagramRecord, 80 {
         /// Front.
         header: Header,
         /// Address of the socket; IPv4 in the first four bytes.
@@ -447,20 +447,14 @@ record! {
         family: u8,
         /// `direction`.
         direction: u8,
-        /// `owned`: a UDP socket is seldom locked while it sends, so that this is `UNKNOWN` where the sender is known.
-        owned: u8,
         /// `look`.
         look: u8,
+        /// Zero.
+        reserved: u8,
         /// Inode of the network namespace; 0 when unknown.
         netns: u32,
         /// Interface index.
         ifindex: u32,
-        /// Process (thread group) that sent it; egress only, else 0.
-        tgid: u32,
-        /// Thread; egress only, else 0.
-        tid: u32,
-        /// Id of the socket's cgroup; 0 when unknown.
-        cgroup_id: u64,
         /// Payload bytes.
         payload_length: u32,
         /// Of these, bytes copied behind this record.

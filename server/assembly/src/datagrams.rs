@@ -5,7 +5,10 @@
 //!
 //! Invariant: a datagram is told by its sender's socket when that is on this machine, else by its receiver's.
 
-use std::{collections::VecDeque, net::SocketAddr};
+use std::{
+    collections::VecDeque,
+    net::{IpAddr, SocketAddr},
+};
 
 use headwater_model::{
     ConnectionEnd, Evidence, Quic, Service, ServiceKind, UdpCount, UdpFlow, UdpFlowKey,
@@ -183,8 +186,27 @@ impl Flow {
     }
 }
 
-/// Both addresses in their order, within one namespace where they mean something there alone.
-type Addresses = (u32, SocketAddr, SocketAddr);
+/// Both addresses in their order, within one namespace where they mean something there alone. As integers, since each
+/// datagram is looked up by them, and a socket address takes many steps to hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Addresses {
+    netns: u32,
+    ends: [(u128, u16); 2],
+}
+
+impl Addresses {
+    fn new(netns: u32, one: SocketAddr, other: SocketAddr) -> Self {
+        let mut ends = [one, other].map(|end| {
+            let address = match end.ip() {
+                IpAddr::V4(address) => address.to_ipv6_mapped(),
+                IpAddr::V6(address) => address,
+            };
+            (address.to_bits(), end.port())
+        });
+        ends.sort_unstable();
+        Self { netns, ends }
+    }
+}
 
 /// All flows.
 #[derive(Default)]
@@ -234,8 +256,9 @@ impl Table {
             party.cookie = Some(datagram.cookie);
             party.netns = datagram.netns;
         }
-        if let Some(identity) = identity {
-            party.identity = Some(identity.clone());
+        // Nearly always the one that is known already: a copy for each datagram costs more than the look.
+        if identity.is_some() && party.identity.as_ref() != identity {
+            party.identity = identity.cloned();
         }
         flow.last_ns = flow.last_ns.max(datagram.at_ns);
         let is_told = datagram.way == Way::Ingress && flow.parties.get(sender)?.cookie.is_some();
@@ -249,7 +272,7 @@ impl Table {
         };
         let is_within = datagram.loopback || source.ip().is_loopback();
         let netns = if is_within { datagram.netns } else { 0 };
-        let addresses = (netns, source.min(destination), source.max(destination));
+        let addresses = Addresses::new(netns, source, destination);
         if let Some(key) = self.by_addresses.get(&addresses) {
             return *key;
         }

@@ -15,6 +15,7 @@
 //! The surprising part is that names are compared without case (RFC 4343) but reported with the case that the query had:
 //! resolvers mix it on purpose, to be told from a forger.
 
+mod answered;
 mod exchange;
 mod message;
 mod name;

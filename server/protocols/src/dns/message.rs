@@ -41,7 +41,7 @@ pub struct Message {
 }
 
 /// What is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Question {
     /// About which name. Compared without case.
     pub name: Name,

@@ -11,15 +11,18 @@ use std::hash::Hash;
 
 use super::{
     AnswerPart, Counts, Exchange, Malformed, Message, Opcode, Outcome, QueryPart, Reading,
-    Transport, Type, Verdict, Way, read,
-    waiting::{Entry, Found, Past, Place, Slot, Table},
+    Transport, Type, Verdict, Way,
+    answered::Answered,
+    read,
+    waiting::{Entry, Found, Slot, Table},
 };
 
 /// Bounds of what a [`Pairing`] may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Queries that wait, and as many past ones that are remembered to tell answers that come twice or late. The oldest
-    /// makes room. One takes a few hundred octets; 1.3 KB when its name is as long as can be.
+    /// Queries that wait, as many that were given up and whose answers may come late, and (at sixteen octets each) as many
+    /// that were answered and may be again. The oldest makes room. One takes a few hundred octets; 1.3 KB when its name is
+    /// as long as can be.
     pub max_waiting: usize,
     /// How long an answer is waited for behind the last try; past queries are remembered for as long again. Stub
     /// resolvers wait 5 s.
@@ -39,6 +42,7 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct Pairing<K> {
     table: Table<K>,
+    answered: Answered,
     timeout_ns: u64,
     counts: Counts,
 }
@@ -48,6 +52,7 @@ impl<K: Hash + Eq + Copy> Pairing<K> {
     pub fn new(limits: Limits) -> Self {
         Self {
             table: Table::new(limits.max_waiting),
+            answered: Answered::new(limits.max_waiting),
             timeout_ns: limits.timeout_ns,
             counts: Counts::default(),
         }
@@ -125,7 +130,7 @@ impl<K: Hash + Eq + Copy> Pairing<K> {
                 break;
             }
             let until_ns = now_ns.saturating_add(self.timeout_ns);
-            if let Some(entry) = self.table.settle(place, Past::GivenUp, until_ns) {
+            if let Some(entry) = self.table.give_up(place, until_ns) {
                 ended(exchange(entry, Outcome::NoAnswer, None));
             }
         }
@@ -164,7 +169,7 @@ impl<K: Hash + Eq + Copy> Pairing<K> {
                 return;
             }
             // Its answers could not be told from those of the new one.
-            Found::Past(place, _) => self.table.forget(place),
+            Found::GivenUp(place) => drop(self.table.take(place)),
             Found::Mismatch | Found::Nothing => {}
         }
         let query = QueryPart {
@@ -197,23 +202,26 @@ impl<K: Hash + Eq + Copy> Pairing<K> {
         self.counts.responses += 1;
         let any = message.question.is_none();
         let until_ns = passed.at_ns.saturating_add(self.timeout_ns);
-        let (entry, outcome) = match self.table.find(&slot, message.question.as_ref(), any) {
-            Found::Waiting(place) => (
-                self.table.settle(place, Past::Answered, until_ns),
-                Outcome::Answered,
-            ),
-            Found::Past(place, Past::GivenUp) => {
-                (self.table.answered_late(place), Outcome::AnsweredLate)
-            }
-            Found::Past(place, Past::Answered) => {
-                return self.again(place, passed.transport);
-            }
-            Found::Mismatch => {
-                self.counts.mismatched += 1;
-                return;
-            }
-            Found::Nothing => (None, Outcome::AnswerOnly),
+        let found = self.table.find(&slot, message.question.as_ref(), any);
+        let (place, outcome) = match found {
+            Found::Waiting(place) => (Some(place), Outcome::Answered),
+            Found::GivenUp(place) => (Some(place), Outcome::AnsweredLate),
+            Found::Mismatch | Found::Nothing => (None, Outcome::AnswerOnly),
         };
+        let entry = place.and_then(|place| self.table.take(place));
+        if let Some(entry) = &entry {
+            let question = entry.question.as_ref();
+            self.answered.remember(&slot, question, until_ns);
+        } else if !(any && found == Found::Mismatch)
+            && let Some(kind) = self
+                .answered
+                .find(&slot, message.question.as_ref(), passed.at_ns)
+        {
+            return self.again(kind, passed.transport);
+        } else if found == Found::Mismatch {
+            self.counts.mismatched += 1;
+            return;
+        }
         let Message {
             question,
             answers,
@@ -250,9 +258,8 @@ impl<K: Hash + Eq + Copy> Pairing<K> {
     }
 
     /// An answer to what was answered.
-    fn again(&mut self, place: Place, transport: Transport) {
-        let kind = self.table.past_kind(place);
-        let transfer = matches!(kind, Some(Type::AXFR | Type::IXFR)) && transport == Transport::Tcp;
+    fn again(&mut self, asked: Type, transport: Transport) {
+        let transfer = matches!(asked, Type::AXFR | Type::IXFR) && transport == Transport::Tcp;
         if transfer {
             self.counts.continued += 1;
         } else {

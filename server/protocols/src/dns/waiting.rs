@@ -1,9 +1,9 @@
-//! The queries that wait for an answer, and those that lately got one or were given up.
+//! The queries that wait for an answer, and those that were lately given up: an answer may come late.
 //!
 //! Owns: finding a query by flow, direction, id and question; the order of age; the bounds. Serial numbers are given in
 //! the order of the last try, so the first of a queue is the oldest. Refuses: to say what becomes of a query that leaves.
 //!
-//! A query stays at its place from its first try until it is forgotten: that it is answered moves nothing.
+//! A query stays at its place from its first try until it is answered or forgotten.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -13,7 +13,7 @@ use std::{
 use foldhash::fast::RandomState;
 use slab::Slab;
 
-use super::{QueryPart, Question, Transport, Type, Way};
+use super::{QueryPart, Question, Transport, Way};
 
 /// Queries of one flow with one id. Clients have one; a stranger must not make others search.
 const MAX_SAME_ID: usize = 8;
@@ -35,13 +35,6 @@ pub(super) struct Entry<K> {
     pub(super) query: QueryPart,
 }
 
-/// What became of a query.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Past {
-    Answered,
-    GivenUp,
-}
-
 /// Where a query is, until it is forgotten.
 pub(super) type Place = usize;
 
@@ -49,7 +42,7 @@ pub(super) type Place = usize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
     Waiting(Place),
-    Past(Place, Past),
+    GivenUp(Place),
     /// Queries wait there, but they ask something else.
     Mismatch,
     Nothing,
@@ -61,7 +54,7 @@ pub(super) struct Table<K> {
     /// The newest query of a slot: the others follow from it.
     first: HashMap<Slot<K>, Place, RandomState>,
     waiting: Queue,
-    past: Queue,
+    given_up: Queue,
     next_serial: u64,
     max_waiting: usize,
 }
@@ -69,8 +62,8 @@ pub(super) struct Table<K> {
 #[derive(Debug)]
 struct Query<K> {
     entry: Entry<K>,
-    /// What became of it, and until when that is remembered. `None` while it waits.
-    past: Option<(Past, u64)>,
+    /// Until when it is remembered that it was given up. `None` while it waits.
+    given_up: Option<u64>,
     serial: u64,
     /// The next of its slot.
     next: Option<Place>,
@@ -118,7 +111,7 @@ impl<K: Hash + Eq + Copy> Table<K> {
             queries: Slab::new(),
             first: HashMap::default(),
             waiting: Queue::default(),
-            past: Queue::default(),
+            given_up: Queue::default(),
             next_serial: 0,
             max_waiting: max_waiting.max(1),
         }
@@ -131,31 +124,30 @@ impl<K: Hash + Eq + Copy> Table<K> {
     /// Finds the query that asks `question`. An answer that repeats no question (`any`) belongs to the only query there.
     pub(super) fn find(&self, slot: &Slot<K>, question: Option<&Question>, any: bool) -> Found {
         let (mut waiting, mut waiting_count) = (None, 0);
-        // Of those that are past the newest, and the one that asks this.
+        // Of those that were given up the newest, and the one that asks this.
         let (mut newest, mut asked) = (None, None);
         for (place, query) in self.of_slot(slot) {
             let asks = query.entry.question.as_ref() == question;
-            match query.past {
+            match query.given_up {
                 None if asks => return Found::Waiting(place),
                 None => (waiting, waiting_count) = (Some(place), waiting_count + 1),
-                Some((past, _)) => {
-                    let found = Some((query.serial, Found::Past(place, past)));
+                Some(_) => {
                     if newest.is_none_or(|(serial, _)| serial < query.serial) {
-                        newest = found;
+                        newest = Some((query.serial, place));
                     }
                     if asks {
-                        asked = found;
+                        asked = Some((query.serial, place));
                     }
                 }
             }
         }
-        let past = match (waiting, waiting_count) {
+        let given_up = match (waiting, waiting_count) {
             (Some(only), 1) if any => return Found::Waiting(only),
             (None, _) if any => newest,
             _ => asked,
         };
-        match (past, waiting) {
-            (Some((_, found)), _) => found,
+        match (given_up, waiting) {
+            (Some((_, place)), _) => Found::GivenUp(place),
             (None, Some(_)) => Found::Mismatch,
             (None, None) => Found::Nothing,
         }
@@ -172,16 +164,16 @@ impl<K: Hash + Eq + Copy> Table<K> {
                 .of_slot(&entry.slot)
                 .min_by_key(|(_, query)| query.serial);
             if let Some((oldest, is_waiting)) =
-                oldest.map(|(place, query)| (place, query.past.is_none()))
+                oldest.map(|(place, query)| (place, query.given_up.is_none()))
             {
-                left.extend(self.remove(oldest).filter(|_| is_waiting));
+                left.extend(self.take(oldest).filter(|_| is_waiting));
             }
         }
         let serial = self.serial();
         let slot = entry.slot;
         let place = self.queries.insert(Query {
             entry,
-            past: None,
+            given_up: None,
             serial,
             next: None,
         });
@@ -207,48 +199,29 @@ impl<K: Hash + Eq + Copy> Table<K> {
         self.waiting.push(&self.queries, serial, place);
     }
 
-    /// A query waits no longer. It is remembered as `past` until `until_ns`.
-    pub(super) fn settle(&mut self, place: Place, past: Past, until_ns: u64) -> Option<Entry<K>> {
-        while self.past.count >= self.max_waiting
-            && let Some(oldest) = self.past.first(&self.queries)
+    /// A query waits no longer, and is remembered until `until_ns`: its answer may come late.
+    pub(super) fn give_up(&mut self, place: Place, until_ns: u64) -> Option<Entry<K>> {
+        while self.given_up.count >= self.max_waiting
+            && let Some(oldest) = self.given_up.first(&self.queries)
         {
-            self.forget(oldest);
+            self.take(oldest);
         }
         let serial = self.serial();
         let query = self.queries.get_mut(place)?;
-        (query.past, query.serial) = (Some((past, until_ns)), serial);
+        (query.given_up, query.serial) = (Some(until_ns), serial);
         let entry = query.entry.clone();
         self.waiting.count -= 1;
-        self.past.push(&self.queries, serial, place);
+        self.given_up.push(&self.queries, serial, place);
         Some(entry)
-    }
-
-    /// The query that was given up, since its answer came after all.
-    pub(super) fn answered_late(&mut self, place: Place) -> Option<Entry<K>> {
-        let query = self.queries.get_mut(place)?;
-        let (past, _) = query.past.as_mut()?;
-        *past = Past::Answered;
-        Some(query.entry.clone())
-    }
-
-    /// What a query that is past asked for.
-    pub(super) fn past_kind(&self, place: Place) -> Option<Type> {
-        let question = self.queries.get(place)?.entry.question.as_ref()?;
-        Some(question.kind)
-    }
-
-    /// Drops a query that is past from memory.
-    pub(super) fn forget(&mut self, place: Place) {
-        self.remove(place);
     }
 
     /// Drops what need not be remembered at `now_ns`.
     pub(super) fn forget_until(&mut self, now_ns: u64) {
-        while let Some(place) = self.past.first(&self.queries)
-            && let Some((_, until_ns)) = self.queries.get(place).and_then(|query| query.past)
+        while let Some(place) = self.given_up.first(&self.queries)
+            && let Some(until_ns) = self.queries.get(place).and_then(|query| query.given_up)
             && until_ns <= now_ns
         {
-            self.forget(place);
+            self.take(place);
         }
     }
 
@@ -261,7 +234,7 @@ impl<K: Hash + Eq + Copy> Table<K> {
     /// Takes the oldest query that waits.
     pub(super) fn pop(&mut self) -> Option<Entry<K>> {
         let place = self.waiting.first(&self.queries)?;
-        self.remove(place)
+        self.take(place)
     }
 
     /// The queries of a slot.
@@ -281,27 +254,33 @@ impl<K: Hash + Eq + Copy> Table<K> {
         serial
     }
 
-    fn remove(&mut self, place: Place) -> Option<Entry<K>> {
+    /// Takes a query out.
+    pub(super) fn take(&mut self, place: Place) -> Option<Entry<K>> {
         let query = self.queries.try_remove(place)?;
-        let queue = if query.past.is_none() {
+        let queue = if query.given_up.is_none() {
             &mut self.waiting
         } else {
-            &mut self.past
+            &mut self.given_up
         };
         queue.count -= 1;
-        let slot = query.entry.slot;
-        let before = self
-            .of_slot(&slot)
-            .find(|(_, other)| other.next == Some(place))
-            .map(|(before, _)| before);
-        match (before, query.next) {
-            (Some(before), next) => {
-                if let Some(before) = self.queries.get_mut(before) {
-                    before.next = next;
+        let std::collections::hash_map::Entry::Occupied(mut first) =
+            self.first.entry(query.entry.slot)
+        else {
+            return Some(query.entry);
+        };
+        match query.next {
+            None if *first.get() == place => drop(first.remove()),
+            Some(next) if *first.get() == place => drop(first.insert(next)),
+            next => {
+                let mut before = Some(*first.get());
+                while let Some(other) = before.and_then(|other| self.queries.get_mut(other)) {
+                    if other.next == Some(place) {
+                        other.next = next;
+                        break;
+                    }
+                    before = other.next;
                 }
             }
-            (None, Some(next)) => drop(self.first.insert(slot, next)),
-            (None, None) => drop(self.first.remove(&slot)),
         }
         Some(query.entry)
     }
