@@ -13,6 +13,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use headwater_assembly::{Assembly, Input, Limits, NoIdentities};
 use headwater_model::{Event, Outcome};
@@ -223,7 +224,16 @@ impl Pipeline {
 #[derive(Default)]
 struct Store {
     writer: Option<Writer>,
+    folder: PathBuf,
     runs: u32,
+}
+
+impl Drop for Store {
+    /// At the end of its thread: a run leaves nothing behind.
+    fn drop(&mut self) {
+        drop(self.writer.take());
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
 }
 
 thread_local! {
@@ -238,9 +248,9 @@ impl Store {
                 std::process::id(),
                 std::thread::current().id()
             );
-            let folder = std::env::temp_dir().join(name);
-            let _ = std::fs::remove_dir_all(&folder);
-            let mut options = Options::new(folder.join("headwater.db"), [0; 8]);
+            self.folder = std::env::temp_dir().join(name);
+            let _ = std::fs::remove_dir_all(&self.folder);
+            let mut options = Options::new(self.folder.join("headwater.db"), [0; 8]);
             options.source = Source::Replay;
             match Writer::open(options, now_ns) {
                 Ok(writer) => writer,
