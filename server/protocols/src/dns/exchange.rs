@@ -85,11 +85,13 @@ pub enum Outcome {
     AnswerOnly,
     /// The answer came. What it says is another matter.
     Answered,
-    /// The answer came when the query had been handed over as [`Outcome::NoAnswer`] already, and there is no exchange of
-    /// it with both but this.
+    /// The answer came when the query had been handed over as [`Outcome::NoAnswer`] or [`Outcome::Undelivered`] already, and
+    /// there is no exchange of it with both but this.
     AnsweredLate,
     /// No answer within the time-out behind the last try.
     NoAnswer,
+    /// The network gave the query back: it did not arrive.
+    Undelivered,
     /// No answer so far, and the observer waits no longer, for its own reasons (no room, end of the recording).
     Unfinished,
 }

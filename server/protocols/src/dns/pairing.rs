@@ -122,6 +122,28 @@ impl<K: Hash + Eq + Copy> Pairing<K> {
         }
     }
 
+    /// The network said at `at_ns` that it could not deliver the query that `flow` asked with this id: it waits no longer. An
+    /// answer that comes all the same is late. False when there is no such query, or several.
+    pub fn undelivered(
+        &mut self,
+        flow: K,
+        asked: Way,
+        id: u16,
+        at_ns: u64,
+        ended: &mut impl FnMut(Exchange<K>),
+    ) -> bool {
+        let slot = Slot { flow, asked, id };
+        let Found::Waiting(place) = self.table.find(&slot, None, true) else {
+            return false;
+        };
+        let until_ns = at_ns.saturating_add(self.timeout_ns);
+        let Some(entry) = self.table.give_up(place, until_ns) else {
+            return false;
+        };
+        ended(exchange(entry, Outcome::Undelivered, None));
+        true
+    }
+
     /// Gives up on queries whose time is over at `now_ns`.
     pub fn tick(&mut self, now_ns: u64, ended: &mut impl FnMut(Exchange<K>)) {
         self.table.forget_until(now_ns);

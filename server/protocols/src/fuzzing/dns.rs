@@ -1,7 +1,8 @@
 //! DNS: each query is handed over once and each message counted, what waits is bounded; a message that is cut says what
 //! the whole one does or less; a stream cut into pieces holds the same messages, and with octets hidden no more of them.
 //!
-//! Steps are messages of either way; of hidden ones only the half was copied; at a mark, time passes.
+//! Steps are messages of either way; of hidden ones only the half was copied; at a mark, time passes, and at one of the other
+//! side the network gives back the last query.
 
 use super::script::{Kind, Script, Step};
 use crate::dns::{
@@ -50,14 +51,22 @@ fn pair(script: &Script<'_>) {
     let mut tally = Tally::default();
     let mut messages = 0;
     let mut at_ns = 0;
+    let mut last_id = 0;
     for step in &script.steps {
         at_ns += 1;
         if step.kind == Kind::Mark {
             at_ns += 5;
             pairing.tick(at_ns, &mut |exchange| tally.add(&exchange));
+            if step.side {
+                let add = &mut |exchange| tally.add(&exchange);
+                pairing.undelivered(0, Way::ToServer, last_id, at_ns, add);
+            }
             continue;
         }
         messages += 1;
+        if let Some(id) = step.bytes.first_chunk() {
+            last_id = u16::from_be_bytes(*id);
+        }
         let copied = match step.kind {
             Kind::Hidden => step.bytes.len() / 2,
             Kind::Bytes | Kind::Mark => step.bytes.len(),

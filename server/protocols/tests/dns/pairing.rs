@@ -205,6 +205,41 @@ fn no_answer_and_one_that_comes_late() {
 }
 
 #[test]
+fn what_the_network_gives_back_waits_no_longer() {
+    let mut wire = Wire::new(10);
+    let given_back = |wire: &mut Wire, at_ms, id| {
+        let lines = &mut wire.lines;
+        let ended = &mut |ended| lines.push(exchange(&ended));
+        wire.pairing.undelivered(0, ToServer, id, at_ms * MS, ended)
+    };
+    wire.ask(0, 1, "a");
+    wire.ask(1, 2, "b");
+    assert!(!given_back(&mut wire, 2, 3), "another id");
+    assert!(given_back(&mut wire, 2, 1));
+    assert!(!given_back(&mut wire, 3, 1), "it waits no longer");
+    // Asked again, which is another one.
+    wire.ask(4, 1, "a");
+    assert!(given_back(&mut wire, 5, 1));
+    // It was not true.
+    wire.answer(6, 1, "a");
+    wire.ask(7, 2, "c");
+    assert!(
+        !given_back(&mut wire, 8, 2),
+        "which of the two is not known"
+    );
+    wire.answer(9, 2, "b");
+    wire.answer(10, 2, "c");
+    let lines = [
+        "a A 0 Undelivered",
+        "a A 4 Undelivered",
+        "a A 4 -> 6 NOERROR AnsweredLate",
+        "b A 1 -> 9 NOERROR Answered",
+        "c A 7 -> 10 NOERROR Answered",
+    ];
+    assert_eq!(wire.lines, lines);
+}
+
+#[test]
 fn an_answer_only() {
     let mut wire = Wire::new(10);
     wire.answer(1, 1, "a");
