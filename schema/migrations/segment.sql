@@ -94,7 +94,8 @@ CREATE TABLE rollup_{N} (
                                                       -- 9 server process killed 10 it exited with another code than 0, 11 12 the client's
                                                       -- 1000 + gRPC's status; 2000 + HTTP/2's error code
                                                       -- DNS, with method DNS and ids of dns_exchange_{N}: 3000 + response
-                                                      -- code (3000 is no failure), 3998 not seen to its end, 3999 no answer
+                                                      -- code (3000 is no failure), 3997 unreachable, 3998 not seen to its end,
+                                                      -- 3999 no answer
                                                       -- 4000 + WebSocket's close code
     count             INTEGER NOT NULL,
     first_ns          INTEGER NOT NULL,
@@ -134,6 +135,7 @@ CREATE TABLE dns_exchange_{N} (
     question_class          INTEGER,
     retries                 INTEGER NOT NULL,
     outcome                 INTEGER NOT NULL,         -- 0 answered 1 answered_late 2 no_answer 3 query_not_seen 4 unfinished
+                                                      -- 5 unreachable
     rcode                   INTEGER,                  -- with the upper bits of EDNS
     flags                   INTEGER NOT NULL,         -- 1 authoritative 2 truncated 4 not all of the answer was looked at
     dns_answers             TEXT,                     -- addresses, comma separated, at most 16
@@ -143,7 +145,8 @@ CREATE TABLE dns_exchange_{N} (
     minimum_ttl_s           INTEGER,
     query_bytes             INTEGER NOT NULL,
     answer_bytes            INTEGER NOT NULL,
-    error_kind              INTEGER                   -- NULL when it is no failure, else as rollup_{N}.kind
+    error_kind              INTEGER,                  -- NULL when it is no failure, else as rollup_{N}.kind
+    icmp                    TEXT                      -- the message that made it unreachable: as one of connection.icmp
 );
 CREATE INDEX dns_exchange_{N}_start ON dns_exchange_{N} (start_ns);
 CREATE INDEX dns_exchange_{N}_error ON dns_exchange_{N} (error_kind) WHERE error_kind IS NOT NULL;
@@ -184,6 +187,10 @@ CREATE TABLE udp_flow_{N} (
     server_packets          INTEGER NOT NULL,
     server_bytes            INTEGER NOT NULL,
     quic_version            INTEGER,                  -- NULL when it is not QUIC
-    tls_server_name         TEXT                      -- of the client's Initial, redacted
+    tls_server_name         TEXT,                     -- of the client's Initial, redacted
+    icmp                    TEXT                      -- errors that ICMP told: how many of kinds beyond the first eight; then, behind
+                                                      -- spaces, of each type and code with commas: how many, 1 when not all
+                                                      -- are of one sender, time of the first after start_ns, and the last as
+                                                      -- one of connection.icmp
 );
 CREATE INDEX udp_flow_{N}_start ON udp_flow_{N} (start_ns);

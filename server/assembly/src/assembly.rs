@@ -119,9 +119,9 @@ pub struct Tally {
     pub dns: u64,
     /// Messages of DNS that were not read.
     pub dns_not_read: u64,
-    /// Errors of ICMP about connections that are not known.
+    /// Errors of ICMP about connections and UDP flows that are not known.
     pub icmp_unknown: u64,
-    /// Errors of ICMP that quote a sequence number which was never sent.
+    /// Errors of ICMP that quote a sequence number which was never sent, or a query of DNS that does not wait.
     pub icmp_not_believed: u64,
     /// UDP flows of QUIC.
     pub quic: u64,

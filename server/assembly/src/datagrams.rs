@@ -11,7 +11,7 @@ use std::{
 };
 
 use headwater_model::{
-    ConnectionEnd, Evidence, Quic, Service, ServiceKind, UdpCount, UdpFlow, UdpFlowKey,
+    ConnectionEnd, Evidence, IcmpKinds, Quic, Service, ServiceKind, UdpCount, UdpFlow, UdpFlowKey,
 };
 use headwater_protocols::quic;
 use headwater_redact::{Redactor, Text};
@@ -135,12 +135,17 @@ pub(crate) struct Flow {
     pub(crate) is_dns: bool,
     /// Queries that wait for an answer.
     pub(crate) waiting: u32,
+    /// The id of the last query.
+    pub(crate) asked_id: Option<[u8; 2]>,
+    /// Errors that ICMP told of it.
+    pub(crate) icmp: Option<Box<IcmpKinds>>,
     pub(crate) quic: Option<Quic>,
     /// The client's first datagrams, while its server's name is looked for.
     pub(crate) beginning: Option<Box<quic::Beginning>>,
-    /// When the store was last told, and the datagrams then.
+    /// When the store was last told, and the datagrams and errors then.
     pub(crate) told_ns: u64,
     pub(crate) told_packets: u64,
+    pub(crate) told_icmp: u32,
     pub(crate) filtered: bool,
     /// When it was last spared by the choice of what to evict.
     spared_ns: u64,
@@ -173,7 +178,14 @@ impl Flow {
             sent: client.sent(),
             received: server.sent(),
             quic: self.quic.clone(),
+            icmp: self.icmp.clone(),
         }
+    }
+
+    /// Network namespaces in which it has an end, with a process in each.
+    pub(crate) fn namespaces(&self) -> impl Iterator<Item = (u32, u32)> {
+        let ends = self.parties.iter().filter(|party| party.netns != 0);
+        ends.filter_map(|party| Some((party.netns, party.identity.as_ref()?.key.pid)))
     }
 
     /// Whether one of its ends is Headwater itself.
@@ -226,6 +238,21 @@ impl Table {
 
     pub(crate) fn get_mut(&mut self, key: u64) -> Option<&mut Flow> {
         self.flows.get_mut(&key)
+    }
+
+    /// The flow between two addresses that has an end in a namespace, and the place there of the one with the first address.
+    pub(crate) fn find(
+        &self,
+        netns: u32,
+        source: SocketAddr,
+        destination: SocketAddr,
+    ) -> Option<(u64, usize)> {
+        let of = |within| {
+            let addresses = Addresses::new(within, source, destination);
+            self.by_addresses.get(&addresses)
+        };
+        let key = *of(netns).or_else(|| of(0))?;
+        Some((key, self.flows.get(&key)?.party_at(source)))
     }
 
     /// All keys, oldest flow first.
@@ -288,10 +315,13 @@ impl Table {
             last_ns: datagram.at_ns,
             is_dns: false,
             waiting: 0,
+            asked_id: None,
+            icmp: None,
             quic: None,
             beginning: None,
             told_ns: 0,
             told_packets: 0,
+            told_icmp: 0,
             filtered: false,
             spared_ns: 0,
             addresses,

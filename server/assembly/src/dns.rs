@@ -3,7 +3,7 @@
 //! Owns: the translation of an exchange, with its names redacted, and DNS over TCP as a dialect of a conversation. Does not
 //! know who the ends are: whoever does adds them.
 
-use headwater_model::{DnsAnswer, DnsOutcome, DnsQuestion};
+use headwater_model::{DnsAnswer, DnsOutcome, DnsQuestion, IcmpError};
 use headwater_protocols::dns::{
     Exchange, Flags, Limits, Outcome, Pairing, Stream, Transport, Way, looks_like_message,
 };
@@ -35,6 +35,8 @@ pub(crate) struct Told {
     pub(crate) query_bytes: u32,
     pub(crate) answer: Option<DnsAnswer>,
     pub(crate) outcome: DnsOutcome,
+    /// The message of ICMP by which the query came back.
+    pub(crate) icmp: Option<Box<IcmpError>>,
 }
 
 /// Translates an exchange that ended at `now_ns`.
@@ -44,6 +46,7 @@ pub(crate) fn told<K>(exchange: Exchange<K>, now_ns: u64, redactor: &mut Redacto
         Outcome::Answered => DnsOutcome::Answered,
         Outcome::AnsweredLate => DnsOutcome::AnsweredLate,
         Outcome::NoAnswer => DnsOutcome::NoAnswer,
+        Outcome::Undelivered => DnsOutcome::Unreachable,
         Outcome::Unfinished => DnsOutcome::Unfinished,
     };
     // Resolvers mix the case on purpose, and compare without it (RFC 4343).
@@ -96,6 +99,7 @@ pub(crate) fn told<K>(exchange: Exchange<K>, now_ns: u64, redactor: &mut Redacto
         }),
         answer,
         outcome,
+        icmp: None,
     }
 }
 

@@ -219,7 +219,27 @@ pub struct QuotedSegment {
     pub seq: u32,
 }
 
-/// An error message of ICMP about a packet of TCP.
+/// The datagram of UDP that an error message of ICMP is about, as far as it is quoted there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuotedDatagram {
+    /// Whoever sent it, and was sent the message.
+    pub source: SocketAddr,
+    /// Whom it was sent to.
+    pub destination: SocketAddr,
+    /// The first bytes of its payload, which of DNS are the id; `None` where the quote ends before them.
+    pub begins: Option<[u8; 2]>,
+}
+
+/// What an error message of ICMP is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quoted {
+    /// A datagram of UDP.
+    Datagram(QuotedDatagram),
+    /// A packet of TCP.
+    Segment(QuotedSegment),
+}
+
+/// An error message of ICMP about a packet of TCP or UDP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IcmpMessage {
     /// When it came.
@@ -235,7 +255,7 @@ pub struct IcmpMessage {
     /// The most that the next hop takes, where it says so.
     pub mtu: Option<u32>,
     /// What it is about.
-    pub quoted: QuotedSegment,
+    pub quoted: Quoted,
 }
 
 impl IcmpMessage {

@@ -65,7 +65,7 @@ pub enum CoverageKind {
     DnsNotRead,
     /// UDP flows of QUIC: version and server name were seen, the exchanges within were not.
     QuicNotDecoded,
-    /// Errors that ICMP told of TCP and that are told of no connection; `detail` says why.
+    /// Errors that ICMP told of TCP or UDP and that are told of no connection, DNS exchange or flow; `detail` says why.
     IcmpNotTied,
     /// UDP flows that made room for others: their counts end there.
     UdpFlowEvicted,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use headwater_redact::Text;
 
-use crate::{ConnectionEnd, ConnectionKey};
+use crate::{ConnectionEnd, ConnectionKey, IcmpError};
 
 /// Names a DNS exchange while the recorder lives; the store gives it its lasting id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,7 +15,7 @@ pub struct DnsKey(pub u64);
 pub enum DnsOutcome {
     /// The answer came. What it says is another matter.
     Answered,
-    /// The answer came after the query had been told as `NoAnswer`.
+    /// The answer came after the query had been told as `NoAnswer` or `Unreachable`.
     AnsweredLate,
     /// No answer came in time.
     NoAnswer,
@@ -23,6 +23,8 @@ pub enum DnsOutcome {
     QueryNotSeen,
     /// No answer was seen until the recorder stopped to look, for its own reasons.
     Unfinished,
+    /// ICMP told that the query did not arrive.
+    Unreachable,
 }
 
 /// What carried a DNS message: `network.transport`.
@@ -99,6 +101,8 @@ pub struct DnsExchange {
     pub answer: Option<DnsAnswer>,
     /// How it ended.
     pub outcome: DnsOutcome,
+    /// The message of ICMP by which it is `Unreachable`.
+    pub icmp: Option<Box<IcmpError>>,
     /// When that was decided.
     pub end_ns: u64,
 }

@@ -76,11 +76,17 @@ impl Event {
                 if let Some(answer) = &mut exchange.answer {
                     later(&mut answer.at_ns);
                 }
+                if let Some(icmp) = &mut exchange.icmp {
+                    later(&mut icmp.at_ns);
+                }
                 later(&mut exchange.end_ns);
             }
             Self::UdpFlow(flow) => {
                 later(&mut flow.start_ns);
                 later(&mut flow.last_ns);
+                if let Some(icmp) = &mut flow.icmp {
+                    icmp.move_later(later);
+                }
             }
             Self::Exchange(exchange) => {
                 let request = exchange.request.as_mut().map(|part| &mut part.message);

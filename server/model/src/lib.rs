@@ -33,7 +33,7 @@ pub use exchange::{
     Request, Response,
 };
 pub use http2::{GoAway, Http2Connection, Http2End, Http2Settings};
-pub use icmp::{IcmpError, IcmpErrors};
+pub use icmp::{IcmpError, IcmpErrors, IcmpKind, IcmpKinds};
 pub use process::{ExitStatus, Process, ProcessEnd, ProcessKey, Service, ServiceKind};
 pub use tcp::{Extensions, Handshake, IpHeader, Negotiated, SegmentCounts, SocketStats, TcpEnd};
 pub use udp_flow::{Quic, UdpCount, UdpFlow, UdpFlowKey};

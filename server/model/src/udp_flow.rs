@@ -1,6 +1,6 @@
 //! UDP flows: who sent how much to whom.
 
-use crate::ConnectionEnd;
+use crate::{ConnectionEnd, IcmpKinds};
 
 /// Names a UDP flow while the recorder lives; the store gives it its lasting id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,4 +44,6 @@ pub struct UdpFlow {
     pub received: UdpCount,
     /// Set when it is QUIC.
     pub quic: Option<Quic>,
+    /// Errors that ICMP told of it, where any came.
+    pub icmp: Option<Box<IcmpKinds>>,
 }

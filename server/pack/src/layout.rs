@@ -119,6 +119,7 @@ pub static DNS_EXCHANGES: Layout = Layout {
         "query_bytes",
         "answer_bytes",
         "error_kind",
+        "icmp",
     ],
     start_ns: 1,
     plain: "dns_exchange",

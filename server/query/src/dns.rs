@@ -43,8 +43,8 @@ pub struct DnsQuery {
     pub kind: Option<String>,
     /// Response codes by name, several with commas.
     pub rcode: Option<String>,
-    /// Outcome names: answered, answered_late, no_answer, query_not_seen, unfinished; `failed` for no_answer and every answer
-    /// but NOERROR.
+    /// Outcome names: answered, answered_late, no_answer, query_not_seen, unfinished, unreachable; `failed` for no_answer,
+    /// unreachable and every answer but NOERROR.
     pub outcome: Option<String>,
     /// At most this many rows (1 to 200).
     pub limit: u32,
@@ -278,12 +278,13 @@ fn numbers(
 }
 
 /// In the order of `dns_exchange_N.outcome`.
-const OUTCOMES: [&str; 5] = [
+const OUTCOMES: [&str; 6] = [
     "answered",
     "answered_late",
     "no_answer",
     "query_not_seen",
     "unfinished",
+    "unreachable",
 ];
 /// RFC 6891, 6.1.3: twelve bits.
 const MOST_RCODE: u16 = 4095;

@@ -43,7 +43,7 @@ pub struct ErrorGroup {
     pub route: String,
     /// `status 502`, `reset`, `closed`, `refused`, `gave_up`, `timed_out`, `malformed`, `unreachable`,
     /// `server_process_killed`, `server_process_failed`, `client_process_killed`, `client_process_failed`.
-    /// `dns_nxdomain` and the like, `dns_no_answer`.
+    /// `dns_nxdomain` and the like, `dns_no_answer`, `dns_unreachable`.
     /// `grpc unavailable`, `http2 internal_error`, `websocket 1006 abnormal_closure`.
     pub kind: String,
     /// How many.

@@ -107,7 +107,9 @@ pub(crate) fn of(item: &CoverageItem, detail: Option<&str>) -> String {
         "drops_untold" => format!(
             "{count} packets of TCP that the kernel dropped came too many at once to be told of their connections; `status` counts them by reason."
         ),
-        "icmp_not_tied" => format!("{count} ICMP errors about TCP are told of no connection."),
+        "icmp_not_tied" => format!(
+            "{count} ICMP errors about TCP or UDP are told of no connection, DNS exchange or UDP flow."
+        ),
         "udp_flow_evicted" => format!("{count} UDP flows made room for others and end there."),
         "own_traffic" => format!("{count} exchanges of Headwater's own MCP traffic were left out."),
         "filtered" => format!("{count} connections were left out by the operator's filter."),

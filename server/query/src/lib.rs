@@ -16,6 +16,7 @@ mod errors;
 mod exchange;
 mod explanation;
 mod handle;
+mod icmp;
 mod id;
 mod integer;
 mod names;

@@ -44,6 +44,7 @@ pub(crate) fn failure(kind: i64) -> String {
         GRPC..HTTP2 => format!("grpc {}", grpc_status(kind - GRPC)),
         HTTP2..DNS => format!("http2 {}", http2_error(kind - HTTP2)),
         NO_ANSWER => "dns_no_answer".to_owned(),
+        UNREACHABLE => "dns_unreachable".to_owned(),
         DNS..WEBSOCKET => format!("dns_{}", rcode(kind - DNS).to_ascii_lowercase()),
         WEBSOCKET.. => format!("websocket {}", close_code(kind - WEBSOCKET)),
         status => format!("status {status}"),
@@ -138,7 +139,8 @@ const HTTP2: i64 = 2000;
 const DNS: i64 = 3000;
 /// among them the one for a name that does not exist,
 const NXDOMAIN: i64 = 3003;
-/// and behind them what was not seen to its end, or had no answer.
+/// and behind them what ICMP said did not arrive, was not seen to its end, or had no answer.
+const UNREACHABLE: i64 = 3997;
 const UNFINISHED: i64 = 3998;
 const NO_ANSWER: i64 = 3999;
 /// and that of close codes of WebSocket here.

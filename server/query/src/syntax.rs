@@ -50,6 +50,7 @@ mod tests {
             (Syntax::Outcomes, "failed, open", "broken"),
             (Syntax::Statuses, "nxdomain", "nope"),
             (Syntax::Outcomes, "no_answer", "no answer"),
+            (Syntax::Outcomes, "unreachable", "unreached"),
         ] {
             assert!(syntax.check("it", good).is_ok(), "{good}");
             let told = syntax.check("it", bad).unwrap_err();

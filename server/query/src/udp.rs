@@ -9,6 +9,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use crate::coverage::{About, Framed};
+use crate::icmp::kinds_in_words;
 use crate::integer::{narrow, unsigned};
 use crate::names::{ServiceNames, with_port};
 use crate::newest::{Conditions, Newest, Source};
@@ -59,6 +60,8 @@ pub struct UdpRow {
     pub quic_version: Option<u32>,
     /// Name of the server in the client's first message, redacted. Untrusted.
     pub tls_server_name: Option<String>,
+    /// Errors that ICMP told of it, in words.
+    pub icmp: Option<String>,
 }
 
 /// Answers a search.
@@ -171,5 +174,8 @@ fn line(row: &SqliteRow, names: &ServiceNames) -> Result<UdpRow, QueryError> {
         server_sent: sent("server")?,
         quic_version: version.map(narrow),
         tls_server_name: row.try_get("tls_server_name")?,
+        icmp: row
+            .try_get::<Option<&str>, _>("icmp")?
+            .and_then(kinds_in_words),
     })
 }

@@ -237,7 +237,7 @@ fn icmp() -> Finding {
             check,
             verdict: Verdict::Good,
             found:
-                "raw sockets can be opened: the messages that explain failed connections are told"
+                "raw sockets can be opened: the messages that explain failed connections and DNS queries are told"
                     .to_owned(),
             cure: None,
         },
@@ -245,7 +245,7 @@ fn icmp() -> Finding {
             check,
             verdict: Verdict::Less,
             found: format!(
-                "{why}: of connections that fail the errno is told, not the message that explains it"
+                "{why}: of connections that fail the errno is told, not the message that explains it; a DNS query to a closed port looks unanswered"
             ),
             cure: Some(format!(
                 "sudo headwater up, or once and for all: {}",

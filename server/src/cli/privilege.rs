@@ -50,7 +50,7 @@ pub(crate) const CAPABILITIES: [Capability; 7] = [
     Capability {
         bit: 13,
         name: "CAP_NET_RAW",
-        without: "the ICMP messages that explain failed connections are not told",
+        without: "the ICMP messages that explain failed connections and DNS queries are not told",
         is_needed: false,
     },
     Capability {

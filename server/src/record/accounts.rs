@@ -88,10 +88,13 @@ impl Accounts {
         missed: &Missed,
     ) -> Vec<(CoverageKind, u64, Option<Text>)> {
         let counts = [
-            (tally.icmp_unknown, "their connection is not known"),
+            (
+                tally.icmp_unknown,
+                "the connection or UDP flow that they quote is not known",
+            ),
             (
                 tally.icmp_not_believed,
-                "they quote a sequence number that was not sent",
+                "they quote a sequence number that was not sent, or a message of DNS that waits for no answer",
             ),
             (missed.dropped, "they came faster than they were read"),
         ];

@@ -1,4 +1,4 @@
-//! Errors that ICMP tells of connections, from raw sockets: the probes do not see them.
+//! Errors that ICMP tells of connections and datagrams, from raw sockets: the probes do not see them.
 //!
 //! Owns: which network namespaces are listened in, the reading of what came, and its place among the records of the probes.
 //! A raw socket hears of its own namespace only, so that there is one pair for the recorder's and one for each in which
@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use headwater_assembly::{IcmpMessage, Input};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
+use crate::clock::boot_ns;
 use namespaces::{Entered, Entering};
 use sockets::{Family, RawSocket, Received};
 
@@ -59,6 +60,8 @@ pub(crate) struct IcmpListener {
     refused: HashMap<u32, Instant>,
     /// Read, and not given out yet.
     waiting: Vec<IcmpMessage>,
+    /// When last read.
+    read_ns: u64,
     missed: Missed,
     /// Reasons that were told.
     told: Vec<String>,
@@ -87,6 +90,7 @@ impl IcmpListener {
             entering: Entering::default(),
             refused: HashMap::new(),
             waiting: Vec::new(),
+            read_ns: 0,
             missed: Missed::default(),
             told: Vec::new(),
         }
@@ -139,6 +143,7 @@ impl IcmpListener {
         let Some(epoll) = self.epoll.as_ref().filter(|_| !self.namespaces.is_empty()) else {
             return;
         };
+        self.read_ns = boot_ns();
         let mut ready = [EpollEvent::empty(); 16];
         let count = epoll.wait(&mut ready, EpollTimeout::ZERO).unwrap_or(0);
         for event in ready.iter().take(count) {
@@ -161,6 +166,13 @@ impl IcmpListener {
                 }
                 self.missed.dropped += socket.news_of_dropped();
             }
+        }
+    }
+
+    /// Reads what came before a moment, where that has not been done.
+    pub(crate) fn read_until(&mut self, at_ns: u64) {
+        if self.read_ns < at_ns {
+            self.read();
         }
     }
 
@@ -245,7 +257,7 @@ fn of_data(data: u64) -> (u32, Family) {
 
 #[cfg(test)]
 mod tests {
-    use headwater_assembly::QuotedSegment;
+    use headwater_assembly::{Quoted, QuotedSegment};
 
     use super::*;
 
@@ -257,11 +269,11 @@ mod tests {
             kind: 3,
             code: 1,
             mtu: None,
-            quoted: QuotedSegment {
+            quoted: Quoted::Segment(QuotedSegment {
                 source: "10.0.0.2:1".parse().unwrap(),
                 destination: "10.0.0.3:2".parse().unwrap(),
                 seq: 0,
-            },
+            }),
         }
     }
 

@@ -175,6 +175,11 @@ impl Recorder {
                 {
                     icmp.give(at_ns, |message| assembly.take(message));
                 }
+                if let Input::Datagram(datagram) = &input {
+                    // The same query again, perhaps, because of what came back of the one before.
+                    icmp.read_until(datagram.at_ns);
+                    icmp.give(datagram.at_ns, |message| assembly.take(message));
+                }
                 assembly.take(&input);
             }
             Decoded::Exec(exec) => assembly.identities().begun(&exec),

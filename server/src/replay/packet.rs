@@ -55,7 +55,7 @@ pub(crate) enum Frame<'a> {
     Segment(Segment<'a>),
     /// UDP.
     Datagram(UdpDatagram<'a>),
-    /// An error that ICMP tells of a packet of TCP.
+    /// An error that ICMP tells of a packet of TCP or UDP.
     Icmp(IcmpMessage),
     /// Something else, whole.
     Other,

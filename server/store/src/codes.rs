@@ -200,6 +200,7 @@ pub(crate) fn dns_outcome(outcome: DnsOutcome) -> i64 {
         DnsOutcome::NoAnswer => 2,
         DnsOutcome::QueryNotSeen => 3,
         DnsOutcome::Unfinished => 4,
+        DnsOutcome::Unreachable => 5,
     }
 }
 
@@ -207,8 +208,9 @@ pub(crate) fn dns_outcome(outcome: DnsOutcome) -> i64 {
 pub(crate) fn dns_kind(exchange: &DnsExchange) -> (u16, bool) {
     match (exchange.outcome, &exchange.answer) {
         (DnsOutcome::NoAnswer, _) => (DNS + MOST_CODE, true),
+        (DnsOutcome::Unreachable, _) => (DNS + MOST_CODE - 2, true),
         (_, Some(answer)) => {
-            let rcode = answer.rcode.min(MOST_CODE - 2);
+            let rcode = answer.rcode.min(MOST_CODE - 3);
             (DNS + rcode, rcode != 0)
         }
         (_, None) => (DNS + MOST_CODE - 1, false),

@@ -8,6 +8,7 @@ use headwater_redact::Text;
 use rusqlite::{Connection, params};
 
 use crate::codes::{asked_by, dns_kind, dns_outcome, evidence_name};
+use crate::icmp::error as icmp_error;
 use crate::integer::signed;
 use crate::packs;
 use crate::rollup::{Key, slot_of};
@@ -137,7 +138,9 @@ fn write(
     put_answer(row, answer, answers)?;
     row.put(exchange.query_bytes)?;
     row.put(answer.map_or(0, |answer| answer.bytes))?;
-    row.put(place.failure)
+    row.put(place.failure)?;
+    let icmp = exchange.icmp.as_ref();
+    row.put(icmp.map(|error| icmp_error(error, exchange.start_ns)))
 }
 
 /// An end's columns, in the order of the tables of what UDP carries.

@@ -246,7 +246,7 @@ fn update(table: &str, columns: &[&str]) -> String {
 /// Longer texts are bound each time.
 const LONGEST_COMPARED: usize = 64;
 /// Columns of `udp_flow_N`.
-const UDP_FLOW_COLUMNS: usize = 23;
+const UDP_FLOW_COLUMNS: usize = 24;
 /// As in `0001_store.sql`.
 const CONNECTION_COLUMNS: &[&str] = &[
     "id",

@@ -7,6 +7,7 @@ use headwater_redact::Text;
 use rusqlite::Connection;
 
 use crate::dns::put_udp_end;
+use crate::icmp::kinds as icmp_kinds;
 use crate::integer::signed;
 use crate::state::State;
 use crate::statements::{Binder, Held, Row, replace_udp_flow};
@@ -52,6 +53,8 @@ impl State {
             quic.and_then(|quic| quic.server_name.as_ref())
                 .map(Text::as_str),
         )?;
+        let errors = flow.icmp.as_deref();
+        row.put(errors.map(|errors| icmp_kinds(errors, flow.start_ns)))?;
         row.run()?;
         if known.is_none() {
             self.segment.add_other(signed(flow.start_ns));

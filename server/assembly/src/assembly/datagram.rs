@@ -28,6 +28,8 @@ const SHOWN_AGAIN_NS: u64 = 10_000_000_000;
 const QUIET_NS: u64 = 60_000_000_000;
 /// The same for a flow of DNS, all of whose datagrams are told.
 const DNS_QUIET_NS: u64 = 15_000_000_000;
+/// A flow with a datagram so lately is one that is heard of: more than passes between two ticks.
+const HEARD_NS: u64 = 2_000_000_000;
 /// Flows looked at in one tick.
 const MAX_LOOKS: usize = 2_048;
 
@@ -109,7 +111,11 @@ impl<I: Identities> Assembly<I> {
             self.time_passes(datagram.at_ns);
         }
         let Datagrams { flows, owners, .. } = &mut self.datagrams;
-        let Some((key, sender)) = flows.take(datagram, owners.get(&datagram.cookie)) else {
+        let owner = owners.get(&datagram.cookie);
+        if let Some(owner) = owner.filter(|_| datagram.netns != 0) {
+            self.namespaces.insert(datagram.netns, owner.key.pid);
+        }
+        let Some((key, sender)) = flows.take(datagram, owner) else {
             return;
         };
         self.tally.udp_evicted += std::mem::take(&mut flows.evicted);
@@ -154,6 +160,10 @@ impl<I: Identities> Assembly<I> {
                 break;
             }
             count(flow, &mut look);
+            if now_ns.saturating_sub(flow.last_ns) < HEARD_NS {
+                let met = flow.namespaces();
+                self.namespaces.extend(met);
+            }
             self.tell_flow(key, now_ns, false);
         }
         self.datagrams.first_look = first_left;
@@ -170,7 +180,7 @@ impl<I: Identities> Assembly<I> {
             .pairing
             .tick(now_ns, &mut |exchange| ended.push(exchange));
         for exchange in ended {
-            self.dns_ended(exchange, now_ns);
+            self.dns_ended(exchange, None, now_ns);
         }
     }
 
@@ -180,7 +190,8 @@ impl<I: Identities> Assembly<I> {
             return;
         };
         let packets = flow.packets();
-        let is_new = packets != flow.told_packets;
+        let icmp = flow.icmp.as_ref().map_or(0, |icmp| icmp.count());
+        let is_new = (packets, icmp) != (flow.told_packets, flow.told_icmp);
         let is_due = flow.told_ns == 0
             || now_ns.saturating_sub(flow.told_ns) >= SHOWN_AGAIN_NS
             || now_ns.saturating_sub(flow.last_ns) >= SHOWN_AGAIN_NS;
@@ -188,7 +199,7 @@ impl<I: Identities> Assembly<I> {
             return;
         }
         flow.told_ns = now_ns;
-        flow.told_packets = packets;
+        (flow.told_packets, flow.told_icmp) = (packets, icmp);
         let [client, server] = &flow.parties;
         let is_counted = std::mem::replace(&mut flow.filtered, true);
         if flow.own() {
@@ -217,7 +228,7 @@ impl<I: Identities> Assembly<I> {
             .pairing
             .finish(at_ns, &mut |exchange| ended.push(exchange));
         for exchange in ended {
-            self.dns_ended(exchange, at_ns);
+            self.dns_ended(exchange, None, at_ns);
         }
         for key in self.datagrams.flows.keys() {
             let is_dns = self.datagrams.flows.get(key).is_none_or(|flow| flow.is_dns);

@@ -1,11 +1,13 @@
 //! DNS exchanges: which message belongs to which flow, what is told of an exchange that ended, and the names that connections
 //! were found by.
 
-use headwater_model::{ConnectionEnd, ConnectionKey, DnsExchange, DnsOutcome, Event, Transport};
+use headwater_model::{
+    ConnectionEnd, ConnectionKey, DnsExchange, DnsOutcome, Event, IcmpError, Transport,
+};
 use headwater_protocols::dns::{self as wire, Verdict};
 
 use super::{Assembly, Conversation, datagram::Datagrams};
-use crate::{Datagram, Identities, dns, resolved::Asker};
+use crate::{Datagram, Identities, QuotedDatagram, dns, resolved::Asker};
 
 /// Clients whose last question is remembered, for answers that come from elsewhere.
 const MAX_ASKED: usize = 4_096;
@@ -83,18 +85,56 @@ impl<I: Identities> Assembly<I> {
             && let Some(flow) = flows.get_mut(asked_in)
         {
             flow.waiting = flow.waiting.saturating_add(1);
+            flow.asked_id = datagram.bytes.first_chunk().copied();
         }
         for exchange in ended.drain(..) {
-            self.dns_ended(exchange, datagram.at_ns);
+            self.dns_ended(exchange, None, datagram.at_ns);
         }
         self.datagrams.ended = ended;
     }
 
-    /// An exchange over UDP ended.
-    pub(super) fn dns_ended(&mut self, exchange: wire::Exchange<u64>, now_ns: u64) {
+    /// Ends the exchange of a query that ICMP gave back: the one with the id that is quoted or, where the quote does not reach
+    /// it, the only one that waits in the flow. False when there is none.
+    pub(super) fn dns_undelivered(
+        &mut self,
+        (key, client): (u64, usize),
+        quoted: &QuotedDatagram,
+        error: IcmpError,
+    ) -> bool {
+        let Datagrams { flows, pairing, .. } = &mut self.datagrams;
+        let only = flows.get(key).filter(|flow| flow.waiting == 1);
+        let id = quoted
+            .begins
+            .or_else(|| only.and_then(|flow| flow.asked_id));
+        let Some(id) = id else {
+            return false;
+        };
+        let mut ended = None;
+        pairing.undelivered(
+            pairing_key(key, client),
+            wire::Way::ToServer,
+            u16::from_be_bytes(id),
+            error.at_ns,
+            &mut |exchange| ended = Some(exchange),
+        );
+        let Some(exchange) = ended else {
+            return false;
+        };
+        self.dns_ended(exchange, Some(error), error.at_ns);
+        true
+    }
+
+    /// An exchange over UDP ended, perhaps by what ICMP told.
+    pub(super) fn dns_ended(
+        &mut self,
+        exchange: wire::Exchange<u64>,
+        icmp: Option<IcmpError>,
+        now_ns: u64,
+    ) {
         let Datagrams { flows, servers, .. } = &mut self.datagrams;
         let (flow_key, client) = (exchange.flow >> 1, usize::from(exchange.flow & 1 == 1));
-        let told = dns::told(exchange, now_ns, &mut self.heads.redactor);
+        let mut told = dns::told(exchange, now_ns, &mut self.heads.redactor);
+        told.icmp = icmp.map(Box::new);
         let Some(flow) = flows.get_mut(flow_key) else {
             return;
         };
@@ -168,6 +208,7 @@ impl<I: Identities> Assembly<I> {
             end_ns: told.answer.as_ref().map_or(now_ns, |answer| answer.at_ns),
             answer: told.answer,
             outcome: told.outcome,
+            icmp: told.icmp,
         };
         self.tally.dns_memory_forgotten += self.resolved.learn(&exchange, self.limits.live);
         self.tally.dns += 1;

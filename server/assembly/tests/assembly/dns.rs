@@ -9,23 +9,23 @@ use headwater_model::{AskedBy, Connection, DnsExchange, DnsOutcome, Event, Servi
 
 use crate::support::{OWNER, Program, SYN, end, file, live, packet, redactor, subject};
 
-const CLIENT: &str = "10.0.0.1:5000";
-const SERVER: &str = "10.0.0.53:53";
-const SECOND: u64 = 1_000_000_000;
+pub(crate) const CLIENT: &str = "10.0.0.1:5000";
+pub(crate) const SERVER: &str = "10.0.0.53:53";
+pub(crate) const SECOND: u64 = 1_000_000_000;
 
 /// A query for A of `a.example`, and its answer 10.0.0.2, as the wire has them.
-fn query(id: u8) -> Vec<u8> {
+pub(crate) fn query(id: u8) -> Vec<u8> {
     let head = [0, id, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     [&head[..], b"\x01a\x07example\0\0\x01\0\x01"].concat()
 }
 
-fn answer(id: u8) -> Vec<u8> {
+pub(crate) fn answer(id: u8) -> Vec<u8> {
     let head = [0, id, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
     let record = b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\x0a\0\0\x02";
     [&head[..], b"\x01a\x07example\0\0\x01\0\x01", record].concat()
 }
 
-fn datagram<'a>(
+pub(crate) fn datagram<'a>(
     at_ns: u64,
     (cookie, way): (u64, Way),
     (local, remote): (&str, &str),
@@ -46,7 +46,7 @@ fn datagram<'a>(
     })
 }
 
-fn told<I: Identities>(
+pub(crate) fn told<I: Identities>(
     subject: &mut Assembly<I>,
 ) -> (Vec<DnsExchange>, Vec<UdpFlow>, Vec<Connection>) {
     let (mut exchanges, mut flows, mut connections) = (Vec::new(), Vec::new(), Vec::new());

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use headwater_assembly::{End, IcmpMessage, Input, QuotedSegment, SocketEnd, Turn, Way};
+use headwater_assembly::{End, IcmpMessage, Input, Quoted, QuotedSegment, SocketEnd, Turn, Way};
 use headwater_model::{CloseReason, Connection, Handshake, Side, SocketStats};
 
 use crate::support::{GET, SYN, Subject, end, file, live, results, socket, turn};
@@ -24,6 +24,14 @@ fn syn(at_ns: u64, seq: u32) -> End {
     }
 }
 
+fn segment(seq: u32) -> QuotedSegment {
+    QuotedSegment {
+        source: CLIENT.parse().unwrap(),
+        destination: SERVER.parse().unwrap(),
+        seq,
+    }
+}
+
 /// A router prohibits what the client sent.
 fn prohibited(at_ns: u64, seq: u32) -> IcmpMessage {
     IcmpMessage {
@@ -33,11 +41,7 @@ fn prohibited(at_ns: u64, seq: u32) -> IcmpMessage {
         kind: 3,
         code: 13,
         mtu: None,
-        quoted: QuotedSegment {
-            source: CLIENT.parse().unwrap(),
-            destination: SERVER.parse().unwrap(),
-            seq,
-        },
+        quoted: Quoted::Segment(segment(seq)),
     }
 }
 
@@ -160,10 +164,10 @@ fn other_connections_and_namespaces_have_their_own() {
             ..prohibited(20, 7)
         },
         IcmpMessage {
-            quoted: QuotedSegment {
+            quoted: Quoted::Segment(QuotedSegment {
                 source: other,
-                ..prohibited(20, 7).quoted
-            },
+                ..segment(7)
+            }),
             ..prohibited(20, 7)
         },
     ] {
@@ -209,15 +213,15 @@ fn a_capture_file_tells_the_same_without_numbers_of_namespaces() {
             subject.take(&Input::Turn(turn(2, Way::Egress, 40, b"hello")));
         }
     }
-    let plain = prohibited(50, 105);
+    let (plain, quoted) = (prohibited(50, 105), segment(105));
     subject.take(&Input::Icmp(IcmpMessage {
         netns: 0,
         mtu: Some(1400),
-        quoted: QuotedSegment {
-            source: plain.quoted.destination,
-            destination: plain.quoted.source,
-            seq: 105,
-        },
+        quoted: Quoted::Segment(QuotedSegment {
+            source: quoted.destination,
+            destination: quoted.source,
+            ..quoted
+        }),
         ..plain
     }));
     subject.finish_all(100);

@@ -17,4 +17,5 @@ mod reassembly;
 mod roles;
 mod segments;
 mod support;
+mod undelivered;
 mod websocket;

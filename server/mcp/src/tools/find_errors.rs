@@ -24,7 +24,7 @@ pub(super) static DECLARATION: Declaration = Declaration {
     title: "Failures, grouped",
     description: "Failures in a window grouped by service, route and kind: HTTP status 4xx and 5xx, reset, closed, refused, gave_up, \
         timed_out, malformed, unreachable, grpc, http2 and websocket codes, server_process_killed (its process died with the exchange open; also _failed, client_), \
-        dns_nxdomain, dns_servfail and the like, dns_no_answer, each with counts, first and last time, and example ids: x_… and d_… for \
+        dns_nxdomain, dns_servfail and the like, dns_no_answer, dns_unreachable, each with counts, first and last time, and example ids: x_… and d_… for \
         get_exchange, c_… for get_connection where a connection came to no exchange (refused, unreachable, timed_out, gave_up). Use it first when \
         something is broken.",
     parameters: &[

@@ -135,6 +135,7 @@ const FACTS: &[FactSpec] = facts_of!(
     fact("dns.type", "string"),
     fact("dns.class", "string"),
     fact("dns.rcode", "string"),
+    fact("dns.icmp", "string"),
     fact("dns.addresses", "string"),
     captured("dns.aliases"),
     fact("dns.ttl_s", "integer"),

@@ -82,7 +82,7 @@ pub(super) static DECLARATION: Declaration = Declaration {
         Parameter::written(
             "outcome",
             Syntax::Outcomes,
-            "complete, open, client_gave_up, server_reset, server_closed, timed_out, malformed, or failed for these last five; truncated and request_not_seen are the recorder's own limits. Of dns: answered, answered_late, no_answer, query_not_seen, unfinished, failed",
+            "complete, open, client_gave_up, server_reset, server_closed, timed_out, malformed, or failed for these last five; truncated and request_not_seen are the recorder's own limits. Of dns: answered, answered_late, no_answer, unreachable, query_not_seen, unfinished, failed",
         ),
         ORDER,
         WAIT,

@@ -74,6 +74,32 @@ async fn each_condition_finds_its_own() {
 }
 
 #[tokio::test]
+async fn a_query_that_came_back_says_who_said_so() {
+    let fixture = fixture();
+    fixture
+        .writer
+        .execute_batch(
+            "UPDATE dns_exchange_1 SET outcome = 5, error_kind = 3997, icmp = '90000,client,3,3,,10.0.0.53' WHERE id = 4",
+        )
+        .unwrap();
+    let words = "ICMP from 10.0.0.53: destination unreachable, port unreachable (type 3, code 3)";
+    let given = json!({ "since": "-1h", "protocol": "dns", "outcome": "unreachable" });
+    let found = answer(&fixture.store(), Tool::SearchExchanges, given).await;
+    let columns = found["columns"].as_array().unwrap();
+    let cell = |name: &str| {
+        let at = columns.iter().position(|column| column == name).unwrap();
+        &found["rows"][0][at]
+    };
+    assert_eq!(cell("icmp"), words);
+    assert_eq!(cell("latency_ms"), 0.09);
+    let given = json!({ "id": cell("id") });
+    let told = answer(&fixture.store(), Tool::GetExchange, given).await;
+    assert_eq!(told["outcome"], "unreachable", "{told:#}");
+    assert_eq!(told["dns"]["icmp"], words, "{told:#}");
+    assert_eq!(told["timing"]["wait_ms"], 0.09, "{told:#}");
+}
+
+#[tokio::test]
 async fn pages_go_on_where_the_one_before_ended() {
     let fixture = fixture();
     let mut given = json!({ "since": "-1h", "limit": 3, "protocol": "dns" });

@@ -126,7 +126,7 @@ impl Fixture {
         self.writer
             .execute(
                 "INSERT INTO dns_exchange_1 VALUES (?1, ?2, ?3, 9000000, 2, 1, '127.0.0.1', 40000, 1, 9, 2, 'turn_start', \
-                 '127.0.0.1', 53, 1, 9, 1, 'turn_start', 0, NULL, 7, ?4, 1, 1, 0, ?5, ?6, 0, ?7, 2, ?4, 0, 60, 30, 80, ?8)",
+                 '127.0.0.1', 53, 1, 9, 1, 'turn_start', 0, NULL, 7, ?4, 1, 1, 0, ?5, ?6, 0, ?7, 2, ?4, 0, 60, 30, 80, ?8, NULL)",
                 params![
                     id,
                     self.now_ns - 60 * SECOND,

@@ -1,27 +1,14 @@
-//! `connection.icmp` read back: what the network said of a connection, by name.
-
-use std::fmt::Write as _;
-use std::net::IpAddr;
+//! `connection.icmp` read back: what the network said of a connection.
 
 use super::StoryLine;
+use crate::icmp::IcmpError;
 
 /// What is stored: how many messages, the first and the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct IcmpNumbers {
     count: u64,
-    first: Error,
-    last: Error,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Error {
-    after_ns: u64,
-    /// Who sent the packet that it is about.
-    about: &'static str,
-    kind: u8,
-    code: u8,
-    mtu: Option<u32>,
-    from: IpAddr,
+    first: IcmpError,
+    last: IcmpError,
 }
 
 impl IcmpNumbers {
@@ -30,8 +17,8 @@ impl IcmpNumbers {
         let mut parts = text?.split(' ');
         Some(Self {
             count: parts.next()?.parse().ok()?,
-            first: Error::read(parts.next()?)?,
-            last: Error::read(parts.next()?)?,
+            first: IcmpError::read(parts.next()?)?,
+            last: IcmpError::read(parts.next()?)?,
         })
     }
 
@@ -42,7 +29,7 @@ impl IcmpNumbers {
 
     /// The messages, in one line where all that is known of them is the same.
     pub(super) fn story(&self) -> Vec<StoryLine> {
-        let line = |error: &Error, times: String| StoryLine {
+        let line = |error: &IcmpError, times: String| StoryLine {
             after_ns: Some(i64::try_from(error.after_ns).unwrap_or(i64::MAX)),
             by: "",
             what: format!(
@@ -69,131 +56,6 @@ impl IcmpNumbers {
                 ),
             ],
         }
-    }
-}
-
-impl Error {
-    fn read(text: &str) -> Option<Self> {
-        let mut parts = text.split(',');
-        Some(Self {
-            after_ns: parts.next()?.parse().ok()?,
-            about: match parts.next()? {
-                "server" => "server",
-                _ => "client",
-            },
-            kind: parts.next()?.parse().ok()?,
-            code: parts.next()?.parse().ok()?,
-            mtu: parts.next()?.parse().ok(),
-            from: parts.next()?.parse().ok()?,
-        })
-    }
-
-    fn says_the_same_as(&self, other: &Self) -> bool {
-        let after_ns = self.after_ns;
-        *self == Self { after_ns, ..*other }
-    }
-
-    fn words(&self) -> String {
-        let (protocol, (what, detail)) = if self.from.is_ipv4() {
-            ("ICMP", four(self.kind, self.code))
-        } else {
-            ("ICMPv6", six(self.kind, self.code))
-        };
-        let mut words = format!("{protocol} from {}: {what}", self.from);
-        if !detail.is_empty() {
-            let _ = write!(words, ", {detail}");
-        }
-        if let Some(mtu) = self.mtu {
-            let _ = write!(words, ", MTU {mtu}");
-        }
-        let _ = write!(words, " (type {}, code {})", self.kind, self.code);
-        words
-    }
-}
-
-/// Types and codes of RFC 792, RFC 1122 (section 3.2.2.1) and RFC 1812 (section 5.2.7.1).
-fn four(kind: u8, code: u8) -> (&'static str, &'static str) {
-    match kind {
-        3 => (
-            "destination unreachable",
-            match code {
-                0 => "network unreachable",
-                1 => "host unreachable",
-                2 => "protocol unreachable",
-                3 => "port unreachable",
-                4 => "fragmentation needed and don't fragment set",
-                5 => "source route failed",
-                6 => "destination network unknown",
-                7 => "destination host unknown",
-                8 => "source host isolated",
-                9 => "communication with destination network administratively prohibited",
-                10 => "communication with destination host administratively prohibited",
-                11 => "network unreachable for type of service",
-                12 => "host unreachable for type of service",
-                13 => "communication administratively prohibited",
-                14 => "host precedence violation",
-                15 => "precedence cutoff in effect",
-                _ => "",
-            },
-        ),
-        4 => ("source quench", ""),
-        11 => (
-            "time exceeded",
-            match code {
-                0 => "time to live exceeded in transit",
-                1 => "fragment reassembly time exceeded",
-                _ => "",
-            },
-        ),
-        12 => (
-            "parameter problem",
-            match code {
-                1 => "required option missing",
-                2 => "bad length",
-                _ => "",
-            },
-        ),
-        _ => ("an unknown message", ""),
-    }
-}
-
-/// Types and codes of RFC 4443.
-fn six(kind: u8, code: u8) -> (&'static str, &'static str) {
-    match kind {
-        1 => (
-            "destination unreachable",
-            match code {
-                0 => "no route to destination",
-                1 => "communication with destination administratively prohibited",
-                2 => "beyond scope of source address",
-                3 => "address unreachable",
-                4 => "port unreachable",
-                5 => "source address failed ingress/egress policy",
-                6 => "reject route to destination",
-                // RFC 8883, section 3.
-                8 => "headers too long",
-                _ => "",
-            },
-        ),
-        2 => ("packet too big", ""),
-        3 => (
-            "time exceeded",
-            match code {
-                0 => "hop limit exceeded in transit",
-                1 => "fragment reassembly time exceeded",
-                _ => "",
-            },
-        ),
-        4 => (
-            "parameter problem",
-            match code {
-                0 => "erroneous header field",
-                1 => "unrecognized next header type",
-                2 => "unrecognized IPv6 option",
-                _ => "",
-            },
-        ),
-        _ => ("an unknown message", ""),
     }
 }
 

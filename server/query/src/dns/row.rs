@@ -7,6 +7,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::OUTCOMES;
+use crate::icmp::IcmpError;
 use crate::id::{ConnectionId, DnsId};
 use crate::integer::{narrow, unsigned};
 use crate::names::{ServiceNames, with_port};
@@ -34,8 +35,10 @@ pub struct DnsRow {
     pub rcode: Option<String>,
     /// Outcome name.
     pub outcome: &'static str,
-    /// First try to answer.
+    /// First try to answer, or to the message of ICMP that there will be none.
     pub latency_ns: Option<u64>,
+    /// The message of ICMP by which it is unreachable, in words.
+    pub icmp: Option<String>,
     /// Addresses in the answer, at most sixteen.
     pub addresses: Vec<String>,
     /// How many addresses there were.
@@ -103,6 +106,8 @@ fn line(row: &SqliteRow, names: &ServiceNames, tag: &str) -> Result<DnsRow, Quer
     let connection: Option<i64> = row.try_get("connection_id")?;
     let pid: Option<i64> = row.try_get("pid")?;
     let ttl: Option<i64> = row.try_get("minimum_ttl_s")?;
+    let icmp: Option<&str> = row.try_get("icmp")?;
+    let icmp = icmp.and_then(IcmpError::read);
     Ok(DnsRow {
         id: DnsId(unsigned(row.try_get(0)?)).printed(tag),
         start_ns: unsigned(row.try_get(1)?),
@@ -113,7 +118,11 @@ fn line(row: &SqliteRow, names: &ServiceNames, tag: &str) -> Result<DnsRow, Quer
         class: code("question_class")?.map(|code| dns::Class(code).to_string()),
         rcode: code("rcode")?.map(|code| outcome::rcode(code.into())),
         outcome: name(number),
-        latency_ns: latency.filter(|_| number != QUERY_NOT_SEEN).map(unsigned),
+        latency_ns: latency
+            .filter(|_| number != QUERY_NOT_SEEN)
+            .map(unsigned)
+            .or(icmp.map(|error| error.after_ns)),
+        icmp: icmp.map(|error| error.words()),
         addresses: list("dns_answers")?,
         address_count: count("address_count")?,
         aliases: list("aliases")?,
@@ -147,5 +156,5 @@ const QUERY_NOT_SEEN: i64 = 3;
 pub(super) const COLUMNS: &str = "r.id, r.start_ns, r.answer_delta_ns, r.client_service_id, r.server_service_id, r.client_address, \
     r.client_port, r.server_address, r.server_port, r.client_process_evidence, r.network_transport, r.connection_id, \
     r.dns_question_name, r.question_type, r.question_class, r.retries, r.outcome, r.rcode, r.flags, r.dns_answers, \
-    r.address_count, r.aliases, r.other_count, r.minimum_ttl_s, \
+    r.address_count, r.aliases, r.other_count, r.minimum_ttl_s, r.icmp, \
     (SELECT p.pid FROM process p WHERE p.id = r.client_process_id) AS pid";

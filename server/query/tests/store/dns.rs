@@ -82,6 +82,7 @@ fn insert(fixture: &Fixture, segment: i64, id: i64) {
         } else {
             (3000 + rcode).into()
         },
+        Value::Null,
     ];
     let marks = vec!["?"; values.len()].join(", ");
     let sql = format!("INSERT INTO dns_exchange_{segment} VALUES ({marks})");

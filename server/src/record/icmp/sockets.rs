@@ -48,7 +48,7 @@ pub(super) struct RawSocket {
 pub(super) enum Received {
     /// Nothing has come.
     Nothing,
-    /// An error about TCP.
+    /// An error about TCP or UDP.
     Error(IcmpMessage),
     /// About something else.
     Other,

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use headwater_model::{
     AskedBy, CloseReason, ConnectionEnd, DnsAnswer, DnsExchange, DnsKey, DnsOutcome, DnsQuestion,
-    Event, Evidence, ProcessKey, Resolution, Transport, UdpCount, UdpFlow, UdpFlowKey,
+    Event, Evidence, IcmpError, ProcessKey, Resolution, Side, Transport, UdpCount, UdpFlow,
+    UdpFlowKey,
 };
 
 use super::fixture::{Fixture, SECOND, START};
@@ -62,6 +63,7 @@ impl Fixture {
                 DnsOutcome::NoAnswer
             },
             answer,
+            icmp: None,
             end_ns: start_ns + 2_000,
         }
     }
@@ -84,7 +86,35 @@ impl Fixture {
             sent: count,
             received: UdpCount::default(),
             quic: None,
+            icmp: None,
         }))
+    }
+}
+
+#[test]
+fn a_query_that_came_back_is_a_failure_of_its_own_kind() {
+    let mut fixture = Fixture::new();
+    let mut writer = fixture.writer(START);
+    let plain = fixture.dns(1, None);
+    let exchange = DnsExchange {
+        outcome: DnsOutcome::Unreachable,
+        icmp: Some(Box::new(IcmpError {
+            at_ns: plain.start_ns + 90,
+            from: [10, 0, 0, 53].into(),
+            about: Side::Client,
+            kind: 3,
+            code: 3,
+            mtu: None,
+        })),
+        ..plain
+    };
+    writer.apply(&Event::Dns(Box::new(exchange))).unwrap();
+    writer.commit(START).unwrap();
+    for sql in [
+        "SELECT COUNT(*) FROM dns_exchange_1 WHERE outcome = 5 AND error_kind = 3997 AND icmp = '90,client,3,3,,10.0.0.53'",
+        "SELECT count FROM rollup_1 WHERE method = 'DNS' AND kind = 3997",
+    ] {
+        assert_eq!(writer.number(sql), 1, "{sql}");
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) async fn answer(
     output.tell(FACTS, "dns.name", exchange.name.as_deref().map(value));
     output.tell(FACTS, "dns.type", exchange.kind.as_deref());
     output.tell(FACTS, "dns.rcode", exchange.rcode.as_deref());
+    output.tell(FACTS, "dns.icmp", exchange.icmp.as_deref());
     output.tell(FACTS, "dns.addresses", addresses(exchange));
     output.tell(FACTS, "dns.aliases", aliases);
     output.tell(FACTS, "dns.ttl_s", exchange.minimum_ttl_s);
