@@ -9,7 +9,7 @@
 mod namespaces;
 mod sockets;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
@@ -59,7 +59,9 @@ pub(crate) struct IcmpListener {
     entering: Entering,
     refused: HashMap<u32, Instant>,
     /// Read, and not given out yet.
-    waiting: Vec<IcmpMessage>,
+    waiting: VecDeque<IcmpMessage>,
+    /// Whether those are in order of time.
+    in_order: bool,
     /// When last read.
     read_ns: u64,
     missed: Missed,
@@ -89,7 +91,8 @@ impl IcmpListener {
             namespaces: HashMap::new(),
             entering: Entering::default(),
             refused: HashMap::new(),
-            waiting: Vec::new(),
+            waiting: VecDeque::new(),
+            in_order: true,
             read_ns: 0,
             missed: Missed::default(),
             told: Vec::new(),
@@ -161,7 +164,10 @@ impl IcmpListener {
                         Received::Error(_) if self.waiting.len() >= MOST_WAITING => {
                             self.missed.dropped += 1;
                         }
-                        Received::Error(message) => self.waiting.push(message),
+                        Received::Error(message) => {
+                            self.waiting.push_back(message);
+                            self.in_order = false;
+                        }
                     }
                 }
                 self.missed.dropped += socket.news_of_dropped();
@@ -179,10 +185,11 @@ impl IcmpListener {
     /// Gives out what came up to a moment. The records of all that happened before must have been given out already, and
     /// those of what came of it must not.
     pub(crate) fn give(&mut self, until_ns: u64, mut take: impl FnMut(&Input<'_>)) {
-        if self.waiting.is_empty() {
-            return;
+        // Asked for each datagram, so that it has to cost nothing where many wait for later ones.
+        if !std::mem::replace(&mut self.in_order, true) {
+            let waiting = self.waiting.make_contiguous();
+            waiting.sort_by_key(|message| message.at_ns);
         }
-        self.waiting.sort_by_key(|message| message.at_ns);
         let count = self
             .waiting
             .partition_point(|message| message.at_ns <= until_ns);
@@ -284,7 +291,8 @@ mod tests {
     #[test]
     fn messages_are_given_in_order_and_not_too_early() {
         let mut listener = silent();
-        listener.waiting = [30, 10, 20].map(message).to_vec();
+        listener.waiting = [30, 10, 20].map(message).into();
+        listener.in_order = false;
         let mut given = |until_ns| {
             let mut times = Vec::new();
             listener.give(until_ns, |input| {
