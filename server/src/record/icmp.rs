@@ -28,8 +28,9 @@ const MOST_NAMESPACES: usize = 64;
 const QUIET: Duration = Duration::from_secs(30);
 /// One that could not be entered is tried again after this.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
-/// Messages read from one socket at once; the rest stays where it is, and beyond that the kernel counts what it drops.
-const MOST_READ: usize = 64;
+/// Messages read from one socket at once; the rest stays where it is, and beyond that the kernel counts what it drops. As many
+/// as there are records between two reads: each of those may be a datagram that comes back.
+const MOST_READ: usize = 512;
 /// Messages that wait for the records before them.
 const MOST_WAITING: usize = 4096;
 
