@@ -13,7 +13,7 @@ use std::collections::{HashMap, VecDeque};
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
-use headwater_assembly::{IcmpMessage, Input};
+use headwater_assembly::{Datagram, IcmpMessage, Input, Look, Way};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use crate::clock::boot_ns;
@@ -186,7 +186,7 @@ impl IcmpListener {
     /// Gives out what came up to a moment. The records of all that happened before must have been given out already, and
     /// those of what came of it must not.
     pub(crate) fn give(&mut self, until_ns: u64, mut take: impl FnMut(&Input<'_>)) {
-        // Asked for each datagram, so that it has to cost nothing where many wait for later ones.
+        // Asked for each query, so that it has to cost nothing where many wait for later ones.
         if !std::mem::replace(&mut self.in_order, true) {
             let waiting = self.waiting.make_contiguous();
             waiting.sort_by_key(|message| message.at_ns);
@@ -240,6 +240,13 @@ pub(crate) fn may_have_caused(input: &Input<'_>) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a datagram may be a query of DNS sent again because the one before came back, so that this has to be read first.
+pub(crate) fn may_ask_again(datagram: &Datagram<'_>) -> bool {
+    let is_sent = datagram.way == Way::Egress && datagram.look == Look::Dns;
+    // The bit that answers have set (RFC 1035, section 4.1.1).
+    is_sent && datagram.bytes.get(2).is_some_and(|flags| flags & 0x80 == 0)
 }
 
 /// What a peer's RST leaves, which comes often.

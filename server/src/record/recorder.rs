@@ -24,7 +24,7 @@ use super::{
     accounts::Accounts,
     committer::Committer,
     decode::{Decoded, decode},
-    icmp::{IcmpListener, may_have_caused},
+    icmp::{IcmpListener, may_ask_again, may_have_caused},
     identity::ProcIdentities,
     priority::Priority,
     session::apply,
@@ -175,8 +175,9 @@ impl Recorder {
                 {
                     icmp.give(at_ns, |message| assembly.take(message));
                 }
-                if let Input::Datagram(datagram) = &input {
-                    // The same query again, perhaps, because of what came back of the one before.
+                if let Input::Datagram(datagram) = &input
+                    && may_ask_again(datagram)
+                {
                     icmp.read_until(datagram.at_ns);
                     icmp.give(datagram.at_ns, |message| assembly.take(message));
                 }
