@@ -19,6 +19,7 @@ mod program;
 mod scratch;
 mod servers;
 mod store;
+mod stranger;
 mod wait;
 
 pub use capture::{Container, Link, Order, capture, conversation, fast_open};
@@ -30,4 +31,5 @@ pub use program::{Program, run, said};
 pub use scratch::Scratch;
 pub use servers::{Nginx, free_port, node_server, python, python_server, serve_once};
 pub use store::{Store, column, headwater, reachable};
+pub use stranger::stranger;
 pub use wait::{DEADLINE, until};

@@ -137,17 +137,17 @@ fn a_connection_packet_by_packet_and_in_a_file_that_tshark_reads() {
     }
 }
 
-/// Sends three datagrams of so many bytes.
+/// Sends three datagrams of so many bytes, of which the last is cut into fragments on its way.
 const SEND: &str = "import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 0xb8)
-for n in range(3): s.sendto(b'x' * (10 + n), (sys.argv[1], int(sys.argv[2])))";
+for n in (10, 11, 4000): s.sendto(b'x' * n, (sys.argv[1], int(sys.argv[2])))";
 /// Receives three datagrams.
 const RECEIVE: &str = "import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind((sys.argv[1], 0))
 print(s.getsockname()[1], flush=True)
-for n in range(3): s.recvfrom(100)";
+for n in range(3): s.recvfrom(5000)";
 
 #[test]
 fn both_ends_of_a_link_between_namespaces() {
@@ -174,8 +174,9 @@ fn both_ends_of_a_link_between_namespaces() {
             .iter()
             .map(|row| row["payload_bytes"].as_u64())
             .collect();
-        assert_eq!(sizes, [Some(10), Some(11), Some(12)], "{told}");
+        assert_eq!(sizes, [Some(10), Some(11), Some(4000)], "{told}");
         for row in mine {
+            assert!(row["fragment"].is_null(), "{row:#}");
             assert_eq!(row["netns"], namespace.number());
             assert_eq!(
                 (&row["protocol"], &row["dscp"]),

@@ -187,6 +187,10 @@ pub fn state_changed(ctx: &RawTracePointContext) {
         egress_zero_windows: 0,
         ingress_zero_windows: 0,
         ingress_marked: 0,
+        egress_keep_alives: 0,
+        ingress_keep_alives: 0,
+        egress_window_probes: 0,
+        ingress_window_probes: 0,
         known: settings::socket_known(),
         soft_error: task::read(socket, settings::sock_err_soft()),
         bytes_acked: task::read(socket, settings::tcp_bytes_acked()),
@@ -218,6 +222,10 @@ pub fn state_changed(ctx: &RawTracePointContext) {
         record.egress_zero_windows = state.directions[0].zero_windows;
         record.ingress_zero_windows = state.directions[1].zero_windows;
         record.ingress_marked = state.directions[1].marked;
+        record.egress_keep_alives = state.directions[0].keep_alives;
+        record.ingress_keep_alives = state.directions[1].keep_alives;
+        record.egress_window_probes = state.directions[0].window_probes;
+        record.ingress_window_probes = state.directions[1].window_probes;
     }
     // SAFETY: the reserved room is of this type.
     unsafe { ring::place(&mut entry).write(record) };

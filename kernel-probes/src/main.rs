@@ -17,6 +17,7 @@ mod exit;
 mod flow;
 mod frames;
 mod headers;
+mod idle;
 mod lifecycle;
 mod owner;
 mod packet;

@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use headwater_schema::{flow::counter, record::tcp_flag};
 
-use crate::{counters::count, lifecycle, turn, udp};
+use crate::{counters::count, idle, lifecycle, turn, udp};
 
 const TCP: u8 = 6;
 /// Extension headers looked through before giving up (RFC 8200 section 4.1 recommends at most seven in all).
@@ -145,13 +145,16 @@ fn parse(ctx: &SkBuffContext, direction: u8) -> Option<Packet> {
     // Never from the IP length: packets on the loopback device pass 64 KiB, where that field is 0.
     packet.payload_length = ctx.len().saturating_sub(packet.payload_at);
     packet.closed_window = tcp[14] | tcp[15] == 0;
-    if packet.payload_length == 0
+    if packet.payload_length <= idle::MOST_PAYLOAD
         && packet.flags & (tcp_flag::SYN | tcp_flag::RST | tcp_flag::FIN) == 0
     {
-        if packet.closed_window {
+        let is_probe = idle::is_probe(ctx, &packet);
+        if packet.payload_length == 0 && packet.closed_window {
             lifecycle::closed_window(ctx, direction);
         }
-        return None;
+        if packet.payload_length == 0 || is_probe {
+            return None;
+        }
     }
     // SAFETY: helpers without side effects on this context.
     unsafe {

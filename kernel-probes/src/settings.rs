@@ -92,6 +92,10 @@ settings! {
     TCP_RX_OPT / tcp_rx_opt: u32 = 0;
     /// `tcp_sock.ecn_flags`
     TCP_ECN_FLAGS / tcp_ecn_flags: u32 = 0;
+    /// `tcp_sock.write_seq`
+    TCP_WRITE_SEQ / tcp_write_seq: u32 = 0;
+    /// `tcp_sock.rcv_wnd`
+    TCP_RCV_WND / tcp_rcv_wnd: u32 = 0;
     /// Which of the fields of a socket this kernel has: bits of `record::socket_field`.
     SOCKET_KNOWN / socket_known: u32 = 0;
     /// `sock.__sk_common.skc_cookie`

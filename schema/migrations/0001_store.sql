@@ -97,7 +97,7 @@ CREATE TABLE connection (
                                             -- (1 ECE 2 CWR 4 SACK-permitted 8 timestamps 16 malformed), window, MSS, window scale,
                                             -- bytes of the Fast Open cookie, kinds of four other options (a byte each); how often
                                             -- that was sent again, first payload, FIN, RST; packets, retransmissions, out of order,
-                                            -- duplicates, zero windows, keep-alives, Congestion Experienced, resets; of its socket,
+                                            -- duplicates, zero windows, keep-alives, window probes, Congestion Experienced, resets; of its socket,
                                             -- as of include/linux/tcp.h, when it was closed, the state that it left, sk_err,
                                             -- sk_err_soft, bytes_acked, bytes_received, bytes_retrans, srtt_us, rtt_min,
                                             -- total_retrans, segs_in, segs_out, data_segs_in, data_segs_out, rcv_ooopack, dsack_dups,

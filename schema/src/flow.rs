@@ -36,6 +36,12 @@ pub struct DirectionState {
     pub zero_windows: u32,
     /// Packets with payload that were marked: Congestion Experienced (RFC 3168, section 5).
     pub marked: u32,
+    /// Keep-alives (RFC 9293, section 3.8.4).
+    pub keep_alives: u32,
+    /// Probes of a window that the peer has closed (RFC 9293, section 3.8.6.1).
+    pub window_probes: u32,
+    /// When these two were last told of (boot clock).
+    pub idle_told_ns: u64,
     /// Those bytes of a header (RFC 9113 section 4.1: nine in all; RFC 6455 section 5.2: at most 14); the rest is room that a bound of the verifier's wants.
     pub header: [u8; 32],
 }
@@ -76,8 +82,8 @@ pub struct FlowState {
     pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<DirectionState>() == 104);
-const _: () = assert!(size_of::<FlowState>() == 216);
+const _: () = assert!(size_of::<DirectionState>() == 120);
+const _: () = assert!(size_of::<FlowState>() == 248);
 
 impl FlowState {
     /// A flow of which nothing is known.
@@ -99,6 +105,9 @@ impl FlowState {
             walk_ack: 0,
             zero_windows: 0,
             marked: 0,
+            keep_alives: 0,
+            window_probes: 0,
+            idle_told_ns: 0,
             header: [0; 32],
         };
         Self {

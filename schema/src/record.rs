@@ -7,7 +7,7 @@
 //! Invariant: no implicit padding (the size assertions and the cut-point tests hold that).
 
 /// Version of this layout; a reader refuses records of another.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 /// What a record tells. The value of `Header::kind`.
 pub mod kind {
@@ -33,6 +33,8 @@ pub mod kind {
     pub const EXIT: u16 = 10;
     /// The kernel dropped a packet of TCP: `DropRecord`.
     pub const DROP: u16 = 11;
+    /// A keep-alive or a probe of a closed window was seen: `IdleRecord`, a few in a second at most for each direction.
+    pub const IDLE: u16 = 12;
     /// The headers of a packet, for `headwater packets` alone: `HeadersRecord` and the copied bytes.
     pub const HEADERS: u16 = 20;
 }
@@ -362,7 +364,7 @@ record! {
 
 record! {
     /// A socket reached TCP_CLOSE: what the probes counted, and what the kernel kept of it (include/linux/tcp.h).
-    SocketRecord, 168 {
+    SocketRecord, 184 {
         /// Front.
         header: Header,
         /// `sk_err`: the errno that ended it, 0 when none did.
@@ -385,6 +387,14 @@ record! {
         ingress_zero_windows: u32,
         /// Packets with payload that were received with Congestion Experienced.
         ingress_marked: u32,
+        /// Keep-alives sent.
+        egress_keep_alives: u32,
+        /// Keep-alives received (0 on the loopback device).
+        ingress_keep_alives: u32,
+        /// Probes of the peer's closed window sent.
+        egress_window_probes: u32,
+        /// Probes of its own closed window received (0 on the loopback device).
+        ingress_window_probes: u32,
         /// Which of the fields below this kernel has: bits of `socket_field`.
         known: u32,
         /// `sk_err_soft`: an error that did not end it at once, as one told by ICMP.
@@ -425,6 +435,22 @@ record! {
         ecn_flags: u8,
         /// `icsk_retransmits`: how often the oldest segment was sent again without an answer; of an attempt, its SYN.
         icsk_retransmits: u8,
+        /// Zero.
+        reserved: u32,
+    }
+}
+
+record! {
+    /// What an idle connection sends, so far: told while it is open, since a connection that is kept alive may be so for days.
+    IdleRecord, 40 {
+        /// Front.
+        header: Header,
+        /// `direction`.
+        direction: u32,
+        /// Keep-alives.
+        keep_alives: u32,
+        /// Probes of a window that the peer has closed; where the kernel's types are not known, these are among the keep-alives.
+        window_probes: u32,
         /// Zero.
         reserved: u32,
     }

@@ -86,8 +86,8 @@ enum Command {
     Run(run::RunArguments),
     /// Tell the headers of single packets for a while, without payload (needs the privileges of `record`)
     ///
-    /// Each packet once where it passes a socket of this machine: as it was sent, before segmentation, or as it was
-    /// received; on the loopback device as it was sent. Nothing goes to the store.
+    /// Each packet once where it passes a socket of this machine: as it was sent, before segmentation and
+    /// fragmentation, or as it was received, put together; on the loopback device as it was sent. Nothing goes to the store.
     #[command(after_help = examples::PACKETS)]
     Packets(packets::PacketsArguments),
     /// Read capture files (pcap, pcapng) into the store; needs no privileges

@@ -227,6 +227,7 @@ impl<I: Identities> Assembly<I> {
             Input::DatagramOwner(owner) => self.datagram_owner(owner),
             Input::Dropped(dropped) => self.dropped(dropped),
             Input::Icmp(message) => self.icmp(message),
+            Input::Idle(idle) => self.idle(idle),
             Input::Open(end) => self.opened(end),
             Input::Owner(owner) => self.owner(owner),
             Input::Socket(socket) => self.socket(socket),

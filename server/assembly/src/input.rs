@@ -166,8 +166,32 @@ pub struct SocketEnd {
     pub received_zero_windows: u32,
     /// Packets received that were marked with Congestion Experienced; 0 on the loopback device.
     pub received_marked: u32,
+    /// Keep-alives and window probes sent.
+    pub sent_idle: IdleCounts,
+    /// Those received; 0 on the loopback device.
+    pub received_idle: IdleCounts,
     /// What the kernel kept of it.
     pub stats: SocketStats,
+}
+
+/// What an idle connection sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct IdleCounts {
+    /// Keep-alives.
+    pub keep_alives: u32,
+    /// Probes of a window that the peer has closed.
+    pub window_probes: u32,
+}
+
+/// News of an idle connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Idle {
+    /// The socket.
+    pub cookie: u64,
+    /// Whether the socket sent them.
+    pub way: Way,
+    /// So many, so far.
+    pub counts: IdleCounts,
 }
 
 /// Why a datagram is told.
@@ -285,6 +309,8 @@ pub enum Input<'a> {
     Dropped(Dropped<'a>),
     /// An error message of ICMP.
     Icmp(IcmpMessage),
+    /// A keep-alive or window probe.
+    Idle(Idle),
     /// The first payload of a direction; its `Turn` follows.
     Open(End),
     /// An owner.

@@ -28,6 +28,6 @@ mod websocket;
 pub use assembly::{Assembly, Limits, Passed, Tally, UdpPassed, UdpSocket};
 pub use identity::{Identities, Identity, NoIdentities};
 pub use input::{
-    Datagram, Dropped, End, IcmpMessage, Input, Look, Owner, Place, Quoted, QuotedDatagram,
-    QuotedSegment, SocketEnd, TcpFlags, Turn, Way,
+    Datagram, Dropped, End, IcmpMessage, Idle, IdleCounts, Input, Look, Owner, Place, Quoted,
+    QuotedDatagram, QuotedSegment, SocketEnd, TcpFlags, Turn, Way,
 };

@@ -116,8 +116,11 @@ pub struct SegmentCounts {
     pub duplicates: Option<u64>,
     /// Packets that offered no window.
     pub zero_windows: Option<u64>,
-    /// Keep-alives (RFC 9293, section 3.8.4); capture files only.
+    /// Keep-alives (RFC 9293, section 3.8.4).
     pub keep_alives: Option<u64>,
+    /// Probes of a window that its peer has closed (RFC 9293, section 3.8.6.1); where the kernel's types are not known, they are
+    /// among the keep-alives.
+    pub window_probes: Option<u64>,
     /// Packets marked with Congestion Experienced (RFC 3168, section 5), where they arrived.
     pub congestion_experienced: Option<u64>,
     /// Packets with RST.

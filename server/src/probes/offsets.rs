@@ -22,6 +22,8 @@ const FIELDS: &[(&str, &str, &str, &str)] = &[
     ("DEV_NET", "net_device", "nd_net.net", ""),
     ("SOCK_OWNED", "sock", "sk_lock.owned", ""),
     ("SOCK_ERR", "sock", "sk_err", ""),
+    ("TCP_WRITE_SEQ", "tcp_sock", "write_seq", ""),
+    ("TCP_RCV_WND", "tcp_sock", "rcv_wnd", ""),
     ("SOCK_COOKIE", "sock", "__sk_common.skc_cookie", ""),
     ("SOCK_NET", "sock", "__sk_common.skc_net.net", ""),
     ("NET_INUM", "net", "ns.inum", ""),

@@ -8,13 +8,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use etherparse::{LaxSlicedPacket, TcpSlice, TransportSlice};
 use headwater_assembly::{
-    Datagram, End, Input, Look, Owner, Place, SocketEnd, TcpFlags, Turn, Way,
+    Datagram, End, Idle, IdleCounts, Input, Look, Owner, Place, SocketEnd, TcpFlags, Turn, Way,
 };
 use headwater_model::{ExitStatus, Extensions, Handshake, IpHeader, Negotiated, SocketStats};
 use headwater_schema::record::{
     DatagramRecord, DropRecord, EXEC_NAME, EXEC_PATH, EndRecord, ExecRecord, ExitRecord, Header,
-    OwnerRecord, SocketRecord, SynRecord, TurnRecord, VERSION, direction, kind, look, negotiated,
-    owned, place, socket_field, tcp_flag,
+    IdleRecord, OwnerRecord, SocketRecord, SynRecord, TurnRecord, VERSION, direction, kind, look,
+    negotiated, owned, place, socket_field, tcp_flag,
 };
 
 use crate::headers::{extensions, handshake, ip_header};
@@ -78,6 +78,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Decoded<'_> {
         kind::CLOSE => end(bytes).map(|end| Decoded::Input(Input::Close(end))),
         kind::OWNER => owner(bytes).map(|owner| Decoded::Input(Input::Owner(owner))),
         kind::SOCKET => socket(bytes).map(|socket| Decoded::Input(Input::Socket(socket))),
+        kind::IDLE => idle(bytes).map(|idle| Decoded::Input(Input::Idle(idle))),
         kind::DROP => dropped(bytes).map(Decoded::Drop),
         kind::EXEC => exec(bytes).map(Decoded::Exec),
         kind::EXIT => exit(bytes).map(Decoded::Exit),
@@ -258,7 +259,31 @@ fn socket(bytes: &[u8]) -> Option<SocketEnd> {
         sent_zero_windows: record.egress_zero_windows,
         received_zero_windows: record.ingress_zero_windows,
         received_marked: record.ingress_marked,
+        sent_idle: IdleCounts {
+            keep_alives: record.egress_keep_alives,
+            window_probes: record.egress_window_probes,
+        },
+        received_idle: IdleCounts {
+            keep_alives: record.ingress_keep_alives,
+            window_probes: record.ingress_window_probes,
+        },
         stats: stats(&record),
+    })
+}
+
+fn idle(bytes: &[u8]) -> Option<Idle> {
+    let record = IdleRecord::decode(bytes)?;
+    Some(Idle {
+        cookie: record.header.cookie,
+        way: if record.direction == u32::from(direction::EGRESS) {
+            Way::Egress
+        } else {
+            Way::Ingress
+        },
+        counts: IdleCounts {
+            keep_alives: record.keep_alives,
+            window_probes: record.window_probes,
+        },
     })
 }
 

@@ -24,12 +24,15 @@ pub(super) struct Counter {
     duplicates: u64,
     zero_windows: u64,
     keep_alives: u64,
+    window_probes: u64,
     marked: u64,
     /// Stretches before the highest position that were not seen.
     holes: Vec<(u64, u64)>,
     /// Position behind all that was seen, a FIN included, and when it was reached.
     highest: u64,
     highest_ns: u64,
+    /// The peer's last segment offered no window.
+    is_shut: bool,
     /// What its peer has acknowledged, and how often that was repeated.
     acknowledged: Option<u64>,
     repeated: u32,
@@ -58,7 +61,11 @@ impl Counter {
             return;
         };
         if segment.payload_length <= 1 && !flags.fin && offset + 1 == self.highest {
-            self.keep_alives += 1;
+            if self.is_shut {
+                self.window_probes += 1;
+            } else {
+                self.keep_alives += 1;
+            }
         } else if length > 0 {
             self.stretch(at_ns, offset, offset + length);
         } else {
@@ -119,8 +126,10 @@ impl Counter {
         any
     }
 
-    /// The peer acknowledges what stands before `position`; `is_bare` without payload of its own.
-    pub(super) fn acknowledged(&mut self, position: u64, is_bare: bool) {
+    /// The peer acknowledges what stands before `position`, in this segment of its own.
+    pub(super) fn acknowledged(&mut self, position: u64, segment: &Segment<'_>) {
+        let is_bare = segment.payload_length == 0 && !segment.flags.fin;
+        self.is_shut = segment.window == 0;
         if self.acknowledged == Some(position) {
             self.repeated += u32::from(is_bare);
         } else if self.acknowledged.is_none_or(|before| before < position) {
@@ -137,6 +146,7 @@ impl Counter {
             duplicates: Some(self.duplicates),
             zero_windows: Some(self.zero_windows),
             keep_alives: Some(self.keep_alives),
+            window_probes: Some(self.window_probes),
             congestion_experienced: Some(self.marked),
             resets: None,
         }
@@ -231,9 +241,9 @@ mod tests {
     #[test]
     fn what_is_asked_for_was_sent_again() {
         let mut counter = Counter::default();
-        counter.acknowledged(100, false);
-        counter.acknowledged(100, true);
-        counter.acknowledged(100, true);
+        counter.acknowledged(100, &segment(1));
+        counter.acknowledged(100, &segment(0));
+        counter.acknowledged(100, &segment(0));
         let segments = [(0, 0, 100), (10, 200, 100), (11, 100, 100), (12, 0, 100)];
         assert_eq!(
             counted(&mut counter, &segments),
@@ -246,5 +256,25 @@ mod tests {
         let mut counter = Counter::default();
         counted(&mut counter, &[(0, 0, 100), (9, 99, 1), (18, 99, 0)]);
         assert_eq!(counter.counts().keep_alives, Some(2));
+        assert_eq!(counter.counts().window_probes, Some(0));
+    }
+
+    #[test]
+    fn where_the_window_is_closed_it_is_a_probe_of_that() {
+        let mut counter = Counter::default();
+        counted(&mut counter, &[(0, 0, 100)]);
+        let shut = Segment {
+            window: 0,
+            ..segment(0)
+        };
+        counter.acknowledged(100, &shut);
+        counted(&mut counter, &[(9, 99, 0)]);
+        counter.acknowledged(100, &segment(0));
+        counted(&mut counter, &[(18, 99, 0)]);
+        let counts = counter.counts();
+        assert_eq!(
+            (counts.keep_alives, counts.window_probes),
+            (Some(1), Some(1))
+        );
     }
 }

@@ -174,8 +174,7 @@ impl Tracker {
             && let Some(position) = peer.position_of(segment.ack)
         {
             assembly.acknowledged(peer.cookie, position);
-            let is_bare = segment.payload_length == 0 && !segment.flags.fin;
-            peer.counter.acknowledged(position, is_bare);
+            peer.counter.acknowledged(position, segment);
         }
     }
 

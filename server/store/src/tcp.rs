@@ -65,7 +65,7 @@ fn handshake(handshake: Option<&Handshake>, start_ns: u64) -> [Option<u64>; 7] {
     ]
 }
 
-fn counts(counts: SegmentCounts) -> [Option<u64>; 8] {
+fn counts(counts: SegmentCounts) -> [Option<u64>; 9] {
     [
         counts.packets,
         counts.retransmits,
@@ -73,6 +73,7 @@ fn counts(counts: SegmentCounts) -> [Option<u64>; 8] {
         counts.duplicates,
         counts.zero_windows,
         counts.keep_alives,
+        counts.window_probes,
         counts.congestion_experienced,
         counts.resets,
     ]

@@ -4,7 +4,7 @@ use headwater_model::{CloseReason, Event};
 use headwater_protocols::http1;
 
 use super::Assembly;
-use super::segments::note;
+use super::segments::{idle_counts, note};
 use crate::{End, Identities, SocketEnd, Way, conversation::Phase, stream::Missing};
 
 /// Errors of errno(3) that end a socket, and what they mean here.
@@ -136,6 +136,7 @@ impl<I: Identities> Assembly<I> {
             let counts = party.tcp.counts_mut();
             counts.retransmits = Some(socket.retransmits.into());
             counts.zero_windows = Some(socket.sent_zero_windows.into());
+            idle_counts(counts, socket.sent_idle);
             party.tcp.socket = Some(Box::new(socket.stats));
         }
         if let Some(peer) = conversation
@@ -147,6 +148,7 @@ impl<I: Identities> Assembly<I> {
             counts.congestion_experienced = Some(socket.received_marked.into());
             if !peer_local {
                 counts.zero_windows = Some(socket.received_zero_windows.into());
+                idle_counts(counts, socket.received_idle);
             }
         }
         if conversation.has_ended() {

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use headwater_model::{Handshake, SegmentCounts, TcpEnd};
 
 use super::Assembly;
-use crate::{End, Identities, Way};
+use crate::{End, Identities, Idle, IdleCounts, Way};
 
 /// A SYN from elsewhere, and what the listener answered.
 #[derive(Debug, Clone, Default)]
@@ -76,6 +76,31 @@ impl<I: Identities> Assembly<I> {
         self.knocks.insert(key, knock);
     }
 
+    /// Keep-alives and window probes of a connection that is still open.
+    pub(super) fn idle(&mut self, idle: &Idle) {
+        let Some((place, party)) = self
+            .table
+            .flows
+            .get(&idle.cookie)
+            .and_then(|flow| flow.place)
+        else {
+            return;
+        };
+        let Some(conversation) = self.table.get_mut(place) else {
+            return;
+        };
+        let sender = match idle.way {
+            Way::Egress => party,
+            // The sender's own end tells of it too.
+            Way::Ingress if conversation.both_local() => return,
+            Way::Ingress => 1 - party,
+        };
+        if let Some(party) = conversation.parties.get_mut(sender) {
+            idle_counts(party.tcp.counts_mut(), idle.counts);
+            conversation.changed = true;
+        }
+    }
+
     fn make_room_for_knock(&mut self) {
         if self.knocks.len() >= self.limits.conversations {
             let mut times: Vec<_> = self.knocks.values().map(|knock| knock.at_ns).collect();
@@ -111,6 +136,12 @@ impl<I: Identities> Assembly<I> {
             conversation.changed = true;
         }
     }
+}
+
+/// Puts in what was counted of an idle sender.
+pub(super) fn idle_counts(counts: &mut SegmentCounts, idle: IdleCounts) {
+    counts.keep_alives = Some(idle.keep_alives.into());
+    counts.window_probes = Some(idle.window_probes.into());
 }
 
 /// Which party sent the packet that told of `party`'s socket.

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use headwater_assembly::{
-    Assembly, End, Identities, Identity, Input, Limits, NoIdentities, Owner, Place, SocketEnd,
-    TcpFlags, Turn, Way,
+    Assembly, End, Identities, Identity, IdleCounts, Input, Limits, NoIdentities, Owner, Place,
+    SocketEnd, TcpFlags, Turn, Way,
 };
 use headwater_model::{
     Connection, Event, Evidence, Exchange, ProcessKey, Service, ServiceKind, SocketStats,
@@ -81,6 +81,8 @@ pub(crate) fn socket(cookie: u64, at_ns: u64, error: u32) -> SocketEnd {
         sent_zero_windows: 0,
         received_zero_windows: 0,
         received_marked: 0,
+        sent_idle: IdleCounts::default(),
+        received_idle: IdleCounts::default(),
         stats: SocketStats {
             closed_ns: at_ns,
             ..SocketStats::default()

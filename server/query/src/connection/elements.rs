@@ -26,6 +26,7 @@ pub(super) fn elements(view: &View) -> Vec<Element> {
         number(end.congestion_experienced())
     });
     rows.add("keep_alives", |end| number(end.own.counts.keep_alives));
+    rows.add("window_probes", |end| number(end.own.counts.window_probes));
     rows.add("resets", |end| {
         number(Some(end.own.counts.resets.unwrap_or(0)))
     });
@@ -252,7 +253,8 @@ pub(super) fn unknown(view: &View) -> Vec<String> {
         reasons.push(format!("{counted} at the {name}: {why}"));
     }
     if view.is_live {
-        reasons.push("keep-alives and fragments: not counted in live traffic".to_owned());
+        reasons.push("fragments of IP: not seen in live traffic, since sockets send before fragmentation and receive after reassembly"
+                .to_owned());
     } else {
         reasons.push(
             "the kernel's round trips and states: capture files hold packets only".to_owned(),

@@ -253,6 +253,14 @@ fn health(view: &View, lines: &mut Vec<StoryLine>) {
                 "times it offered no window: its receiver fell behind",
             ),
             (
+                own.counts.keep_alives,
+                "keep-alives: it was idle and asked whether its peer is still there",
+            ),
+            (
+                own.counts.window_probes,
+                "probes of the window that its peer had closed",
+            ),
+            (
                 facing.congestion_experienced(),
                 "packets marked with Congestion Experienced on the way",
             ),

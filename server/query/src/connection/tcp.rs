@@ -60,6 +60,7 @@ pub(super) struct Counts {
     pub(super) duplicates: Option<u64>,
     pub(super) zero_windows: Option<u64>,
     pub(super) keep_alives: Option<u64>,
+    pub(super) window_probes: Option<u64>,
     pub(super) congestion_experienced: Option<u64>,
     pub(super) resets: Option<u64>,
 }
@@ -135,6 +136,7 @@ impl TcpNumbers {
                 duplicates: next(),
                 zero_windows: next(),
                 keep_alives: next(),
+                window_probes: next(),
                 congestion_experienced: next(),
                 resets: next(),
             },
@@ -240,7 +242,7 @@ pub(super) fn error(number: u64) -> String {
 }
 
 /// Numbers in the column.
-const COUNT: usize = 47;
+const COUNT: usize = 48;
 
 #[cfg(test)]
 mod tests {
@@ -264,7 +266,7 @@ mod tests {
 
     #[test]
     fn an_end_without_handshake_keeps_its_places() {
-        let read = TcpNumbers::read(Some("7,1,64,0,,,,,,,,,,,12,34,,,5,,,,,,1,99,8,104"));
+        let read = TcpNumbers::read(Some("7,1,64,0,,,,,,,,,,,12,34,,,5,,,,,,,1,99,8,104"));
         assert!(read.handshake.is_none());
         assert_eq!(read.ip.unwrap().dont_fragment, Some(true));
         assert_eq!((read.first_payload, read.fin), (Some(12), Some(34)));

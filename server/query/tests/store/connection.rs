@@ -6,9 +6,9 @@ use crate::fixture::{Fixture, Row, SECOND};
 use crate::never;
 
 /// A client that sent its SYN again once, and retransmitted; marked EF, with a peer of which only packets are known.
-const CLIENT: &str = "6,2,64,184,,,0,15,64240,1460,7,0,503316480,1,50000000,80000000,,,2,,,1,,,,90000000,5,0,0,82,203,0,20500,\
+const CLIENT: &str = "6,2,64,184,,,0,15,64240,1460,7,0,503316480,1,50000000,80000000,,,2,,,1,,,,,90000000,5,0,0,82,203,0,20500,\
                       19000,3,6,7,2,1,1,0,0,0,1448,7,1,0";
-const SERVER: &str = "7,2,53,0,,,40000000,5,65535,1400,,,,0,60000000,70000000,,,,,,3,,2";
+const SERVER: &str = "7,2,53,0,,,40000000,5,65535,1400,,,,0,60000000,70000000,,,,,,3,,,2";
 
 async fn told(fixture: &Fixture, id: &str, most: usize) -> ConnectionDetail {
     let answer = fixture.store().connection(id, most, &never()).await;
@@ -158,10 +158,10 @@ async fn attempts_say_what_came_of_them() {
     let syn = "6,2,64,0,,,0,12,64240,1460,7";
     let closed_by = |error: u32, soft: u32| {
         format!(
-            "{syn},,,0,,,,,0,,,0,,,,95000000,2,{error},{soft},0,0,0,,,5,0,6,0,0,0,0,0,0,536,0,0,5"
+            "{syn},,,0,,,,,0,,,0,,,,,95000000,2,{error},{soft},0,0,0,,,5,0,6,0,0,0,0,0,0,536,0,0,5"
         )
     };
-    let answered = "7,2,53,0,,,,,,,,,,,,,30000000,,,,,,,,1";
+    let answered = "7,2,53,0,,,,,,,,,,,,,30000000,,,,,,,,,1";
     for (reason, client, server, said) in [
         (
             "refused",
@@ -243,7 +243,7 @@ async fn the_message_of_icmp_explains_the_end() {
 async fn a_reset_names_who_and_in_which_state() {
     let fixture = Fixture::new();
     let client = CLIENT.replace(",90000000,5,0,", ",90000000,1,104,");
-    let server = "7,2,53,0,,,40000000,5,65535,1400,,,,0,60000000,,95000000,,,,,,,,1";
+    let server = "7,2,53,0,,,40000000,5,65535,1400,,,,0,60000000,,95000000,,,,,,,,,1";
     closed(&fixture, "server_reset", &client, server);
     let connection = told(&fixture, "c_k7q21", 4).await;
     let words = &connection.close_explained;
