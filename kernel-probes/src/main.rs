@@ -15,6 +15,7 @@ mod drops;
 mod exec;
 mod exit;
 mod flow;
+mod fork;
 mod frames;
 mod headers;
 mod idle;
@@ -150,6 +151,13 @@ pub fn inet_sock_set_state(ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
 pub fn sched_process_exec(ctx: RawTracePointContext) -> i32 {
     exec::begun(&ctx);
+    0
+}
+
+/// Processes and threads forked (as above).
+#[raw_tracepoint(tracepoint = "sched_process_fork")]
+pub fn sched_process_fork(ctx: RawTracePointContext) -> i32 {
+    fork::forked(&ctx);
     0
 }
 

@@ -49,13 +49,15 @@ CREATE TABLE process (
     command_line    TEXT,
     cgroup          TEXT,
     container_id    TEXT,
-    ancestors       TEXT NOT NULL,   -- pids, nearest first, comma separated
+    ancestors       TEXT NOT NULL,   -- pids, nearest first, comma separated: who forked, and then whom it was found under
     service_id      INTEGER NOT NULL,
     first_seen_ns   INTEGER NOT NULL,
     end_ns          INTEGER,         -- NULL while it runs, or when nobody saw its end
     exit_code       INTEGER,
     exit_signal     INTEGER,
-    start_ns        INTEGER          -- NULL when unknown
+    start_ns        INTEGER,         -- NULL when unknown
+    forked_from     INTEGER,         -- pid of the process that forked it; NULL when unknown
+    executed_ns     INTEGER          -- when it began to run its program; NULL when unknown, or when it runs its parent's
 );
 -- For the process in whose place another came.
 CREATE INDEX process_ended ON process (service_id, end_ns) WHERE end_ns IS NOT NULL;

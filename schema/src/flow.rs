@@ -172,6 +172,21 @@ pub struct UdpOwner {
     pub reserved: u32,
 }
 
+/// How a process came to be.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct ForkState {
+    /// When it was forked (boot clock): its start.
+    pub start_ns: u64,
+    /// Start of the process that forked it.
+    pub parent_start_ns: u64,
+    /// The process that forked it.
+    pub parent: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+const _: () = assert!(size_of::<ForkState>() == 24);
 const _: () = assert!(size_of::<UdpFlowKey>() == 32);
 const _: () = assert!(size_of::<UdpDirection>() == 32);
 const _: () = assert!(size_of::<UdpFlowState>() == 72);

@@ -9,6 +9,7 @@ mod committer;
 mod decode;
 mod icmp;
 mod identity;
+mod lineage;
 mod listener;
 mod priority;
 mod recorder;

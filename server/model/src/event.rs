@@ -105,7 +105,10 @@ impl Event {
                 }
                 later(&mut exchange.end_ns);
             }
-            Self::Process(process) => later(&mut process.start_ns),
+            Self::Process(process) => {
+                later(&mut process.start_ns);
+                process.executed_ns.iter_mut().for_each(later);
+            }
             Self::ProcessEnd(end) => later(&mut end.at_ns),
         }
     }

@@ -28,7 +28,11 @@ pub struct Process {
     pub container_id: Option<String>,
     /// When it began; 0 when unknown.
     pub start_ns: u64,
-    /// Parent, grandparent and so on when it was first seen, nearest first, at most eight.
+    /// The process that forked it, when that was told.
+    pub forked_from: Option<u32>,
+    /// When it began to run its program (execve), when that was told.
+    pub executed_ns: Option<u64>,
+    /// Parent, grandparent and so on, nearest first: those that forked, and those that it was found under when it was first seen.
     pub ancestors: Vec<u32>,
     /// The service that it belongs to.
     pub service: Service,

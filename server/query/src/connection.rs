@@ -17,7 +17,7 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::answer::Window;
 use crate::coverage::{About, Framed};
-use crate::exchange::{EndDetail, Replaced, ResolutionDetail, ends, resolution};
+use crate::exchange::{EndDetail, ProcessBegin, Replaced, ResolutionDetail, ends, resolution};
 use crate::id::ConnectionId;
 use crate::integer::{signed, unsigned};
 use crate::recorder::Runs;
@@ -103,6 +103,8 @@ struct View {
     local: [bool; 2],
     /// When the processes at the ends ended, and how.
     exits: [Option<(i64, String)>; 2],
+    /// How they had begun.
+    begins: [ProcessBegin; 2],
     /// In whose place the server's process came.
     replaces: Option<Replaced>,
     start_ns: u64,
@@ -131,6 +133,7 @@ impl View {
             bytes: [number("client_bytes")?, number("server_bytes")?],
             local: [row.try_get("client_local")?, row.try_get("server_local")?],
             exits: [None, None],
+            begins: [ProcessBegin::default(); 2],
             replaces: None,
             start_ns,
             end,
@@ -194,6 +197,7 @@ pub(crate) async fn answer(
             .process_end_ns
             .zip(end.process_exit.map(|exit| exit.to_string()));
     }
+    view.begins = [ends.client.process_begin, ends.server.process_begin];
     view.replaces = ends.server.replaces;
     let resolution = resolution(snapshot, number).await?;
     let window = Window {

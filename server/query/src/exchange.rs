@@ -3,6 +3,7 @@
 //! Owns: the look-up by id, with its three ways to fail. Rows are read in `record` and `end`, words are in `explained`,
 //! long header values in `header`.
 
+mod begin;
 mod end;
 mod explained;
 mod header;
@@ -18,6 +19,7 @@ use crate::snapshot::Snapshot;
 use crate::window::rfc3339;
 use crate::{Answer, QueryError, recorder};
 
+pub use begin::ProcessBegin;
 pub(crate) use end::load as ends;
 pub(crate) use explained::span;
 pub(crate) use header::header;
@@ -100,6 +102,8 @@ pub struct EndDetail {
     pub container_id: Option<String>,
     /// Of a server, the process of the same program in whose place it came, where one ended shortly before it began.
     pub replaces: Option<Replaced>,
+    /// How the process began.
+    pub process_begin: ProcessBegin,
     /// When the process ended, if it did and that was seen.
     pub process_end_ns: Option<i64>,
     /// How.

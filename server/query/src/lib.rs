@@ -45,7 +45,8 @@ pub use dns::{DnsQuery, DnsRow};
 pub use errors::{ErrorGroup, ErrorsQuery};
 pub use exchange::{
     EndDetail, EventStreamDetail, ExchangeDetail, GrpcDetail, HeaderLine, HeaderPage, Http2Detail,
-    MessageDetail, ProcessExit, Replaced, ResolutionDetail, WebSocketCounts, WebSocketDetail,
+    MessageDetail, ProcessBegin, ProcessExit, Replaced, ResolutionDetail, WebSocketCounts,
+    WebSocketDetail,
 };
 pub use handle::{QueryError, Store};
 pub use id::{ConnectionId, DnsId, ExchangeId};

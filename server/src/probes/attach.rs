@@ -15,7 +15,7 @@ use aya::{
 };
 use headwater_schema::flow::{FlowState, UdpFlowKey, UdpFlowState, counter, go_on};
 
-use super::{DropReasons, Offsets, cgroup_mount};
+use super::{DropReasons, Forks, Offsets, cgroup_mount};
 
 /// The probe object; its stamp is checked by build.rs.
 pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(
@@ -139,6 +139,8 @@ pub(crate) struct Probes {
     drops: Option<PerCpuArray<MapData, u64>>,
     /// Their names.
     pub(crate) drop_reasons: DropReasons,
+    /// For whoever names processes.
+    pub(crate) forks: Forks,
     /// What could not be attached or known, in words for `coverage`.
     pub(crate) missing: Vec<Cow<'static, str>>,
     /// Whether the end of each socket is told.
@@ -205,6 +207,10 @@ impl Probes {
                 "programs that end before they can be looked at in /proc",
             ),
             (
+                "sched_process_fork",
+                "who forked a process that does not call execve, when that is gone",
+            ),
+            (
                 "sched_process_exit",
                 "processes that ended while they held open exchanges",
             ),
@@ -245,6 +251,7 @@ impl Probes {
                 None
             },
             drop_reasons: offsets.drop_reasons,
+            forks: Forks::take(&mut programs),
             missing,
             tells_sockets,
             programs,

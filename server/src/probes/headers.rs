@@ -103,7 +103,7 @@ fn load(
         loader.override_global(name, value, true);
     }
     loader.map_max_entries("RECORDS", ring_bytes);
-    for table in ["FLOWS", "UDP_FLOWS", "UDP_OWNERS"] {
+    for table in ["FLOWS", "FORKS", "UDP_FLOWS", "UDP_OWNERS"] {
         loader.map_max_entries(table, 1);
     }
     let mut programs = loader

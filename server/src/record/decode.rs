@@ -25,6 +25,7 @@ const LOOPBACK: u32 = 1;
 /// A program begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Exec<'a> {
+    pub(crate) at_ns: u64,
     pub(crate) pid: u32,
     pub(crate) start_boot_ns: u64,
     /// Name of the file that runs; empty where the kernel's types are not known.
@@ -351,6 +352,7 @@ fn exec(bytes: &[u8]) -> Option<Exec<'_>> {
     let name = bytes.get(ExecRecord::SIZE.checked_sub(EXEC_NAME)?..ExecRecord::SIZE)?;
     let arguments = path.get(EXEC_PATH..)?;
     Some(Exec {
+        at_ns: record.header.at_ns,
         pid: record.tgid,
         start_boot_ns: record.start_ns,
         name: name.split(|byte| *byte == 0).next().unwrap_or_default(),

@@ -3,7 +3,12 @@
 //! Owns: bounded memories of programs begun, of processes named, of cgroup paths and of listeners. Does not trust a process
 //! number alone: a process is its number and its start.
 
-use std::{collections::HashMap, net::SocketAddr, os::unix::fs::MetadataExt, path::PathBuf};
+use std::{
+    collections::{HashMap, VecDeque},
+    net::SocketAddr,
+    os::unix::fs::MetadataExt,
+    path::PathBuf,
+};
 
 use headwater_assembly::{Identities, Identity, Owner};
 use headwater_model::{Evidence, Process, ProcessEnd, ProcessKey, Service};
@@ -11,22 +16,38 @@ use headwater_redact::{CommandLine, Redactor, Text};
 
 use super::{
     decode::{Exec, Exit},
+    lineage::Lineage,
     listener::Listeners,
     service::service_of,
 };
-use crate::probes::{cgroup_mount, cgroup_paths};
+use crate::probes::{Forks, cgroup_mount, cgroup_paths};
 
 /// Programs begun that are remembered until somebody asks for them.
 const MAX_BEGUN: usize = 4096;
+/// Programs of processes that have ended, kept for the children that they forked.
+const MAX_ENDED: usize = 1024;
 /// Processes remembered as named.
 const MAX_NAMED: usize = 8192;
 /// Clock ticks of `/proc/PID/stat` (USER_HZ is 100 on every architecture that Linux supports today).
 const TICK_NS: u64 = 10_000_000;
 
 struct Begun {
+    at_ns: u64,
     name: Option<Text>,
     path: Text,
     arguments: CommandLine,
+}
+
+/// A process that is met.
+struct Met<'m> {
+    key: ProcessKey,
+    /// As exactly as it is known; 0 when it is not.
+    start_ns: u64,
+    comm: &'m [u8],
+    cgroup_id: u64,
+    /// Whom it was found under.
+    ancestors: &'m [u32],
+    evidence: Evidence,
 }
 
 /// What full memories had to forget.
@@ -44,6 +65,9 @@ pub(crate) struct ProcIdentities {
     mount: Option<PathBuf>,
     cgroups: HashMap<u64, Text>,
     begun: HashMap<ProcessKey, Begun>,
+    /// Those of them that have ended.
+    ended: VecDeque<ProcessKey>,
+    forks: Forks,
     named: HashMap<ProcessKey, (Service, bool)>,
     listeners: Listeners,
     own_executable: Option<(u64, u64)>,
@@ -51,7 +75,7 @@ pub(crate) struct ProcIdentities {
 }
 
 impl ProcIdentities {
-    pub(crate) fn new(redactor: Redactor) -> Self {
+    pub(crate) fn new(redactor: Redactor, forks: Forks) -> Self {
         let own = std::fs::metadata("/proc/self/exe")
             .ok()
             .map(|metadata| (metadata.dev(), metadata.ino()));
@@ -60,6 +84,8 @@ impl ProcIdentities {
             mount: cgroup_mount(),
             cgroups: HashMap::new(),
             begun: HashMap::new(),
+            ended: VecDeque::new(),
+            forks,
             named: HashMap::new(),
             listeners: Listeners::new(),
             own_executable: own,
@@ -77,11 +103,13 @@ impl ProcIdentities {
         if self.begun.len() >= MAX_BEGUN {
             self.forgotten.programs += self.begun.len() as u64;
             self.begun.clear();
+            self.ended.clear();
         }
         let key = key(exec.pid, exec.start_boot_ns);
         // The same process may have been named before its execve, when it was still a copy of its parent.
         self.named.remove(&key);
         let begun = Begun {
+            at_ns: exec.at_ns,
             name: (!exec.name.is_empty()).then(|| self.redactor.phrase(exec.name)),
             path: self.redactor.file_path(exec.path),
             arguments: self.redactor.command_line(exec.arguments),
@@ -92,7 +120,15 @@ impl ProcIdentities {
     /// What is to be told of a process that ended: nothing, when nothing was told of it before.
     pub(crate) fn ended(&mut self, exit: &Exit) -> Option<ProcessEnd> {
         let key = key(exit.pid, exit.start_boot_ns);
-        self.begun.remove(&key);
+        if self.begun.contains_key(&key) {
+            // What it forked may have yet to be met.
+            self.ended.push_back(key);
+        }
+        if self.ended.len() > MAX_ENDED
+            && let Some(oldest) = self.ended.pop_front()
+        {
+            self.begun.remove(&oldest);
+        }
         self.named.contains_key(&key).then_some(ProcessEnd {
             key,
             at_ns: exit.at_ns,
@@ -119,15 +155,31 @@ impl ProcIdentities {
         self.cgroups.get(&id).cloned()
     }
 
-    /// `None` for a process of which nothing but its number is left: without the kernel's types there is no short name.
-    fn name(
-        &mut self,
-        key: ProcessKey,
-        comm: &[u8],
-        cgroup_id: u64,
+    /// What is known of the process that a process without a program of its own is a copy of: the nearest of those that forked
+    /// it and one another of which anything is, else whom it was found under, who may be there as yet.
+    fn forebear(
+        &self,
+        lineage: &Lineage,
         ancestors: &[u32],
-        evidence: Evidence,
-    ) -> Option<Identity> {
+        comm: &[u8],
+    ) -> (Looked, Option<ProcessKey>) {
+        for (forebear, forked_ns) in &lineage.forebears {
+            let begun = self.begun.get(forebear);
+            if begun.is_some_and(|begun| begun.at_ns > *forked_ns) {
+                // It has become another program since.
+                break;
+            }
+            let looked = Looked::at(*forebear);
+            if begun.is_some() || looked.executable.is_some() {
+                return (looked, begun.map(|_| *forebear));
+            }
+        }
+        (Looked::at_parent(ancestors, comm), None)
+    }
+
+    /// `None` for a process of which nothing but its number is left: without the kernel's types there is no short name.
+    fn name(&mut self, met: &Met<'_>) -> Option<Identity> {
+        let (key, evidence) = (met.key, met.evidence);
         if let Some((service, own)) = self.named.get(&key) {
             return Some(Identity {
                 key,
@@ -137,13 +189,16 @@ impl ProcIdentities {
                 news: None,
             });
         }
-        let comm = comm.split(|byte| *byte == 0).next().unwrap_or_default();
+        let comm = met.comm.split(|byte| *byte == 0).next().unwrap_or_default();
+        let lineage = Lineage::of(key, |pid| self.forks.of(pid));
+        let executed_ns = self.begun.get(&key).map(|begun| begun.at_ns);
         let mut looked = Looked::at(key);
-        let begun = self.begun.get(&key);
-        if looked.executable.is_none() && begun.is_none() {
-            // Gone, and no execve of its own was seen: a copy of its parent, which may still be there.
-            looked = Looked::at_parent(ancestors, comm);
+        let mut program = Some(key);
+        if looked.executable.is_none() && executed_ns.is_none() {
+            // Gone, and no execve of its own was seen: a copy of its parent.
+            (looked, program) = self.forebear(&lineage, met.ancestors, comm);
         }
+        let begun = program.and_then(|program| self.begun.get(&program));
         let path = match (&looked.executable, begun) {
             (Some(path), _) => Some(self.redactor.file_path(path)),
             (None, Some(begun)) => Some(begun.path.clone()),
@@ -171,7 +226,7 @@ impl ProcIdentities {
         };
         let cgroup = match &looked.cgroup {
             Some(path) => Some(self.redactor.file_path(path)),
-            None => self.cgroup(cgroup_id),
+            None => self.cgroup(met.cgroup_id),
         };
         let (service, container_id) =
             service_of(cgroup.as_ref(), &executable_name, &mut self.redactor);
@@ -183,12 +238,10 @@ impl ProcIdentities {
             command_line,
             cgroup,
             container_id,
-            start_ns: key.start_boot_ns,
-            ancestors: ancestors
-                .iter()
-                .copied()
-                .take_while(|pid| *pid != 0)
-                .collect(),
+            start_ns: lineage.forked_ns.unwrap_or(met.start_ns),
+            forked_from: lineage.parent(),
+            executed_ns,
+            ancestors: lineage.ancestors(met.ancestors),
             service: service.clone(),
         };
         if self.named.len() >= MAX_NAMED {
@@ -213,30 +266,32 @@ impl Identities for ProcIdentities {
         } else {
             Evidence::TurnStart
         };
-        let key = key(owner.pid, owner.start_boot_ns);
-        self.name(
-            key,
-            &owner.comm,
-            owner.cgroup_id,
-            &owner.ancestors,
+        self.name(&Met {
+            key: key(owner.pid, owner.start_boot_ns),
+            start_ns: owner.start_boot_ns,
+            comm: &owner.comm,
+            cgroup_id: owner.cgroup_id,
+            ancestors: &owner.ancestors,
             evidence,
-        )
+        })
     }
 
     fn listener(&mut self, netns: u32, local: SocketAddr) -> Option<Identity> {
         let found = self.listeners.find(netns, local)?;
         let key = key(found.pid, found.start_ticks * TICK_NS);
-        self.name(
+        self.name(&Met {
             key,
-            found.comm.as_bytes(),
-            0,
-            &[found.parent],
-            Evidence::Proc,
-        )
+            start_ns: key.start_boot_ns,
+            comm: found.comm.as_bytes(),
+            cgroup_id: 0,
+            ancestors: &[found.parent],
+            evidence: Evidence::Proc,
+        })
     }
 }
 
-fn key(pid: u32, start_boot_ns: u64) -> ProcessKey {
+/// A process by its number and its start, as exactly as `/proc` tells it.
+pub(super) fn key(pid: u32, start_boot_ns: u64) -> ProcessKey {
     ProcessKey {
         pid,
         start_boot_ns: start_boot_ns / TICK_NS * TICK_NS,

@@ -75,7 +75,7 @@ pub(crate) struct Session {
 impl Session {
     /// Opens, attaches and starts.
     pub(crate) fn start(settings: &SessionSettings) -> Result<Self, SessionError> {
-        let probes = attach(&settings.probes)?;
+        let mut probes = attach(&settings.probes)?;
         let (writer, key) = open_store(settings, Source::Live)?;
         let policy = Policy {
             keep_headers: settings.keep_headers.clone(),
@@ -105,9 +105,10 @@ impl Session {
             },
             ..settings.limits.clone()
         };
+        let identities = ProcIdentities::new(redactor(), std::mem::take(&mut probes.forks));
         let recorder = Recorder {
             probes,
-            assembly: Assembly::new(limits, redactor(), ProcIdentities::new(redactor())),
+            assembly: Assembly::new(limits, redactor(), identities),
             accounts,
             icmp,
             committer,

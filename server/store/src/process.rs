@@ -40,7 +40,8 @@ impl State {
         connection
             .prepare_cached(
                 "INSERT INTO process (id, run_id, pid, start_boot_ns, executable_name, executable_path, command_line, \
-                 cgroup, container_id, ancestors, service_id, first_seen_ns, start_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 cgroup, container_id, ancestors, service_id, first_seen_ns, start_ns, forked_from, executed_ns) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![
                 id,
@@ -56,6 +57,8 @@ impl State {
                 service,
                 signed(self.now_ns),
                 (process.start_ns != 0).then(|| signed(process.start_ns)),
+                process.forked_from,
+                process.executed_ns.map(signed),
             ])?;
         self.ids.process += 1;
         let batch = self.batch;

@@ -89,6 +89,7 @@ macro_rules! facts_of {
                 captured(concat!($end, ".cgroup")),
                 fact(concat!($end, ".container_id"), "string"),
                 fact(concat!($end, ".process_evidence"), "string"),
+                fact(concat!($end, ".process_begin"), "string"),
                 fact(concat!($end, ".process_end"), "string"),
                 fact(concat!($end, ".process_exit"), "string"),
             )+
@@ -333,7 +334,7 @@ fn facts(output: &mut Output, exchange: &ExchangeDetail) {
 }
 
 /// Facts of the client's end, in the order of `end`.
-const CLIENT: [&str; 14] = [
+const CLIENT: [&str; 15] = [
     "client.service",
     "client.service_kind",
     "client.address",
@@ -346,12 +347,13 @@ const CLIENT: [&str; 14] = [
     "client.cgroup",
     "client.container_id",
     "client.process_evidence",
+    "client.process_begin",
     "client.process_end",
     "client.process_exit",
 ];
 
 /// Facts of the server's end, in the order of `end`.
-const SERVER: [&str; 14] = [
+const SERVER: [&str; 15] = [
     "server.service",
     "server.service_kind",
     "server.address",
@@ -364,11 +366,12 @@ const SERVER: [&str; 14] = [
     "server.cgroup",
     "server.container_id",
     "server.process_evidence",
+    "server.process_begin",
     "server.process_end",
     "server.process_exit",
 ];
 
-fn end(output: &mut Output, paths: [&'static str; 14], end: &EndDetail, is_detailed: bool) {
+fn end(output: &mut Output, paths: [&'static str; 15], end: &EndDetail, is_detailed: bool) {
     let [
         service,
         kind,
@@ -382,6 +385,7 @@ fn end(output: &mut Output, paths: [&'static str; 14], end: &EndDetail, is_detai
         cgroup,
         container,
         evidence,
+        began,
         ended,
         exit,
     ] = paths;
@@ -395,6 +399,8 @@ fn end(output: &mut Output, paths: [&'static str; 14], end: &EndDetail, is_detai
     output.tell(FACTS, command_line, end.command_line.as_deref().map(value));
     output.tell(FACTS, container, end.container_id.as_deref().map(plain));
     output.tell(FACTS, evidence, end.process_evidence.as_str());
+    let how = end.process_begin;
+    output.tell(FACTS, began, how.is_known().then(|| how.to_string()));
     output.tell(
         FACTS,
         ended,

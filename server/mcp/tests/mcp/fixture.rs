@@ -19,8 +19,8 @@ const MIGRATED: &str = "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KE
 const ROWS: &str =
     "INSERT INTO service VALUES (1, 'unit', 'nginx.service', 80), (2, 'program', 'curl', 0), (3, 'host', 'api.example.com', 443);
      INSERT INTO route VALUES (1, 1, '/items/{}');
-     INSERT INTO process VALUES (1, 1, 100, 5, 'nginx', '/usr/sbin/nginx', 'nginx -g', '/system.slice', NULL, '1', 1, 0, NULL, NULL, NULL, NULL),
-     (2, 1, 4242, 5, 'curl', '/usr/bin/curl', 'curl http://h/', '/user.slice', NULL, '4200,77,1', 2, 0, 2000000000, NULL, 9, NULL);
+     INSERT INTO process VALUES (1, 1, 100, 5, 'nginx', '/usr/sbin/nginx', 'nginx -g', '/system.slice', NULL, '1', 1, 0, NULL, NULL, NULL, NULL, NULL, NULL),
+     (2, 1, 4242, 5, 'curl', '/usr/bin/curl', 'curl http://h/', '/user.slice', NULL, '4200,77,1', 2, 0, 2000000000, NULL, 9, 1000000000, 77, NULL);
      INSERT INTO connection VALUES (1, 1, 0, NULL, 'open', 0, 'http', '127.0.0.1', 40000, NULL, NULL, 1, 9, 2,
      'socket_lock', 2, '127.0.0.1', 80, NULL, NULL, 1, 9, 1, 'proc', 1, 10, 20, 0,
      '6,1,64,184,,,0,15,65495,65495,10,0,503316480,2,177864,8331483,,,3,,,1,,,,,8364154,11,0,0,82,203,0,83,29,2,6,7,2,1,0,0,0,0,32768,7,1,0',

@@ -19,6 +19,9 @@ pub(super) fn story(
             .as_ref()
             .map(|replaced| restarted(view, replaced)),
     );
+    for end in [0, 1] {
+        began(view, end, &mut lines);
+    }
     lines.extend(resolution.map(resolved));
     handshake(view, &mut lines);
     for (end, by) in BY.into_iter().enumerate() {
@@ -211,6 +214,34 @@ fn exited(view: &View, end: usize, lines: &mut Vec<StoryLine>) {
     }
 }
 
+/// The beginning of the process at an end, when that was a little before the connection, or later.
+fn began(view: &View, end: usize, lines: &mut Vec<StoryLine>) {
+    let Some(begin) = view.begins.get(end) else {
+        return;
+    };
+    let forked = begin.forked_from.zip(begin.start_ns);
+    let forked =
+        forked.map(|(parent, at_ns)| (at_ns, format!("its process was forked from pid {parent}")));
+    let executed = begin.executed_ns.map(|at_ns| {
+        (
+            at_ns,
+            "its process began to run its program (execve)".to_owned(),
+        )
+    });
+    for (at_ns, what) in [forked, executed].into_iter().flatten() {
+        let after = at_ns.saturating_sub(signed(view.start_ns));
+        if after >= -A_LITTLE_NS {
+            lines.push(StoryLine {
+                after_ns: Some(after),
+                by: BY.get(end).copied().unwrap_or(""),
+                what,
+                id: None,
+                captured: None,
+            });
+        }
+    }
+}
+
 fn told(view: &View, exchanges: &Exchanges, lines: &mut Vec<StoryLine>) {
     for (at, exchange) in exchanges.told.iter().enumerate() {
         lines.push(StoryLine {
@@ -296,5 +327,7 @@ fn signed(after: u64) -> i64 {
     i64::try_from(after).unwrap_or(i64::MAX)
 }
 
+/// What began earlier than this before the connection is no part of its story.
+const A_LITTLE_NS: i64 = 10_000_000_000;
 /// A process ends before its sockets do; a moment behind the end it still belongs to the story.
 const SHORTLY_NS: i64 = 1_000_000_000;

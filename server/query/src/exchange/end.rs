@@ -3,7 +3,7 @@
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::{EndDetail, ProcessExit, Replaced};
+use super::{EndDetail, ProcessBegin, ProcessExit, Replaced};
 use crate::QueryError;
 use crate::integer::{narrow, unsigned};
 use crate::names::{ServiceNames, with_port};
@@ -110,8 +110,8 @@ async fn process(
         return Ok(());
     };
     let row = sqlx::query(
-        "SELECT pid, executable_name, executable_path, command_line, cgroup, container_id, end_ns, exit_code, exit_signal \
-         FROM process WHERE id = ?",
+        "SELECT pid, executable_name, executable_path, command_line, cgroup, container_id, end_ns, exit_code, exit_signal, \
+         start_ns, forked_from, executed_ns FROM process WHERE id = ?",
     )
     .bind(id)
     .fetch_optional(snapshot.connection())
@@ -125,6 +125,12 @@ async fn process(
         end.container_id = row.try_get(5)?;
         end.process_end_ns = row.try_get(6)?;
         end.process_exit = exit(row.try_get(7)?, row.try_get(8)?);
+        let parent: Option<i64> = row.try_get(10)?;
+        end.process_begin = ProcessBegin {
+            start_ns: row.try_get(9)?,
+            forked_from: parent.map(narrow),
+            executed_ns: row.try_get(11)?,
+        };
     }
     Ok(())
 }
@@ -188,6 +194,7 @@ fn unknown() -> EndDetail {
         cgroup: None,
         container_id: None,
         replaces: None,
+        process_begin: ProcessBegin::default(),
         process_end_ns: None,
         process_exit: None,
         process_evidence: "none".to_owned(),

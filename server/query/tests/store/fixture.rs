@@ -69,7 +69,7 @@ impl Fixture {
                  (3, 'host', 'api.example.com', 443);
                  INSERT INTO route VALUES (1, 1, '/items/{}'), (2, 3, '/');
                  INSERT INTO process VALUES (1, 1, 100, 5, 'nginx', '/usr/sbin/nginx', 'nginx -g', '/system.slice', NULL, \
-                 '1', 1, 0, NULL, NULL, NULL, NULL), (2, 1, 4242, 5, 'curl', NULL, NULL, NULL, NULL, '4200,77,1', 2, 0, 2000000000, NULL, 9, NULL);
+                 '1', 1, 0, NULL, NULL, NULL, NULL, NULL, NULL), (2, 1, 4242, 5, 'curl', NULL, NULL, NULL, NULL, '4200,77,1', 2, 0, 2000000000, NULL, 9, 1000000000, 77, NULL);
                  INSERT INTO connection VALUES \
                  (1, 1, 0, NULL, 'open', 0, 'http', '127.0.0.1', 40000, NULL, NULL, 1, 9, 2, 'socket_lock', 2, \
                  '127.0.0.1', 80, NULL, NULL, 1, 9, 1, 'proc', 1, 10, 20, 0, NULL, NULL, NULL, NULL, NULL), \

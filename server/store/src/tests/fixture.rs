@@ -58,6 +58,8 @@ impl Fixture {
             command_line: Some(self.redactor.command_line(b"curl\0-v")),
             cgroup: None,
             container_id: None,
+            forked_from: Some(2),
+            executed_ns: Some(6),
             ancestors: vec![1, 2],
             service: self.service("curl", None),
         }))
