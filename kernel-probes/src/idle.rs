@@ -62,6 +62,13 @@ pub fn is_probe(ctx: &SkBuffContext, packet: &Packet) -> bool {
     is_nothing_else
 }
 
+/// Whether the packet's socket has received payload.
+#[inline(always)]
+pub fn has_heard(ctx: &SkBuffContext) -> bool {
+    // SAFETY: as above.
+    tcp_socket(ctx).is_some_and(|socket| unsafe { (*socket).bytes_received } != 0)
+}
+
 /// The packet's socket, when it is one of TCP and not the remains or the beginning of one.
 #[inline(always)]
 fn tcp_socket(ctx: &SkBuffContext) -> Option<*mut bpf_tcp_sock> {

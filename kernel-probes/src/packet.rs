@@ -5,7 +5,10 @@ use aya_ebpf::{
     helpers::generated::{bpf_get_socket_cookie, bpf_ktime_get_boot_ns, bpf_skb_load_bytes},
     programs::SkBuffContext,
 };
-use headwater_schema::{flow::counter, record::tcp_flag};
+use headwater_schema::{
+    flow::counter,
+    record::{direction, tcp_flag},
+};
 
 use crate::{counters::count, idle, lifecycle, turn, udp};
 
@@ -79,14 +82,23 @@ pub fn zeros() -> [u8; 16] {
 
 /// Looks at one packet.
 #[inline(always)]
-pub fn see(ctx: &SkBuffContext, direction: u8) {
-    let Some(packet) = parse(ctx, direction) else {
+pub fn see(ctx: &SkBuffContext, way: u8) {
+    let Some(mut packet) = parse(ctx, way) else {
         return;
     };
     count(counter::PACKETS);
     if packet.flags & (tcp_flag::SYN | tcp_flag::RST) != 0 {
         lifecycle::boundary(ctx, &packet);
-        return;
+        // A SYN may carry the first bytes of its stream (RFC 7413), whose number is the next. One that is received has the
+        // listener's cookie, and whether the listener takes them is not known here.
+        if way == direction::INGRESS
+            || packet.flags & tcp_flag::SYN == 0
+            || packet.payload_length == 0
+        {
+            return;
+        }
+        packet.seq = packet.seq.wrapping_add(1);
+        packet.flags &= !tcp_flag::SYN;
     }
     if packet.payload_length > 0 {
         turn::payload(ctx, &packet);

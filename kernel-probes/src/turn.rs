@@ -8,14 +8,14 @@
 use aya_ebpf::programs::SkBuffContext;
 use headwater_schema::{
     flow::{DirectionState, counter, direction_flag},
-    record::{Header, TurnRecord, VERSION, direction, kind, owned, place},
+    record::{Header, TurnRecord, VERSION, direction, kind, owned, place, tcp_flag},
 };
 
 use crate::{
     counters::count,
     flow,
     frames::{self, Walk},
-    lifecycle, owner,
+    idle, lifecycle, owner,
     packet::{Packet, load},
     ring, settings, task, udp, websocket,
 };
@@ -44,6 +44,12 @@ pub fn payload(ctx: &SkBuffContext, packet: &Packet) {
     }
     if packet.closed_window {
         side.zero_windows = side.zero_windows.wrapping_add(1);
+    }
+    if packet.flags & tcp_flag::ACK == 0 {
+        side.flags |= direction_flag::UNANSWERED;
+    } else if side.flags & direction_flag::UNANSWERED != 0 {
+        side.flags &= !direction_flag::UNANSWERED;
+        side.turn_ack = packet.ack.wrapping_sub(u32::from(idle::has_heard(ctx)));
     }
     let Some(step) = advance(side, packet) else {
         return;

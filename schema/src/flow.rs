@@ -68,6 +68,8 @@ pub mod direction_flag {
     pub const FRESH: u32 = 1 << 8;
     /// WebSocket known by its masked frames alone: those of a client.
     pub const MASKED: u32 = 1 << 9;
+    /// Its first bytes left with a SYN, which acknowledges nothing: where the peer's numbers begin is not known as yet.
+    pub const UNANSWERED: u32 = 1 << 10;
 }
 
 /// One socket.
