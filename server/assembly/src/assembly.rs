@@ -9,12 +9,11 @@ use headwater_model::{Event, Evidence, ProcessEnd};
 use headwater_redact::Redactor;
 
 use crate::{
-    Identities, Input, Owner, Place, Turn, Way,
+    Identities, Input, Owner,
     conversation::Conversation,
-    heads::{Heads, tag},
+    heads::Heads,
     pairing::Pairing,
     resolved::Resolved,
-    stream::Piece,
     table::{FastMap, Flow, Table},
 };
 
@@ -30,6 +29,7 @@ mod linger;
 mod namespaces;
 mod segments;
 mod tick;
+mod turn;
 
 pub use crate::datagrams::UdpPassed;
 pub use datagram::UdpSocket;
@@ -285,55 +285,5 @@ impl<I: Identities> Assembly<I> {
             self.met_in(place);
             self.resolve(place);
         }
-    }
-
-    fn turn(&mut self, turn: &Turn<'_>) {
-        let Some((place, party)) = self.place_of(turn) else {
-            return;
-        };
-        let sender = match turn.way {
-            Way::Egress => party,
-            Way::Ingress => 1 - party,
-        };
-        let Some(conversation) = self.table.get_mut(place) else {
-            return;
-        };
-        if conversation.has_ended() {
-            // Sent again, or late: what it is part of has been told.
-            return;
-        }
-        if turn.way == Way::Ingress
-            && conversation
-                .parties
-                .get(sender)
-                .is_some_and(|sender| sender.cookie.is_some())
-        {
-            // The sender's own end has shown this packet.
-            return;
-        }
-        if let Some(sender) = conversation.parties.get_mut(sender) {
-            // Positions are counted modulo 2^32 there.
-            let low = u32::try_from(turn.offset & u64::from(u32::MAX)).unwrap_or(0);
-            sender.first_seq = Some(turn.seq.wrapping_sub(low));
-        }
-        let generation = conversation.generation;
-        let piece = Piece {
-            at_ns: turn.at_ns,
-            tag: tag(turn.thread_id, turn.owned, turn.place == Place::NewTurn),
-            offset: turn.offset,
-            payload_length: turn.payload_length,
-            number: turn.number,
-            place: turn.place,
-            previous_ns: turn.previous_ns,
-            previous_last_chunk: turn.previous_last_chunk,
-            bytes: turn.bytes,
-        };
-        conversation.payload(sender, &piece, &mut self.heads);
-        if turn.way == Way::Egress && !conversation.loopback && !conversation.both_local() {
-            self.pairing
-                .departed(turn.seq, turn.ack, turn.at_ns, place, generation, party);
-        }
-        self.deliver(place);
-        self.keep_within_budget(turn.at_ns);
     }
 }

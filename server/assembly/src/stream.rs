@@ -66,6 +66,8 @@ pub(crate) struct Piece<'a> {
     pub(crate) place: Place,
     pub(crate) previous_ns: u64,
     pub(crate) previous_last_chunk: bool,
+    /// It was told by the other end, in place of a record that was lost.
+    pub(crate) other_end: bool,
     pub(crate) bytes: &'a [u8],
 }
 
@@ -142,8 +144,11 @@ impl Stream {
             self.at = piece.offset;
             self.number = piece.number.unwrap_or(0);
         }
-        let lost_records = piece.number.is_some_and(|number| number != self.number);
-        self.number = piece.number.map_or(0, |number| number.wrapping_add(1));
+        let lost_records =
+            piece.other_end || piece.number.is_some_and(|number| number != self.number);
+        if !piece.other_end {
+            self.number = piece.number.map_or(0, |number| number.wrapping_add(1));
+        }
         let end = piece.offset.wrapping_add(u64::from(piece.payload_length));
         if end <= self.at {
             self.repeats = self.repeats.saturating_add(1);

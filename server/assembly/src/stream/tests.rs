@@ -14,6 +14,7 @@ fn piece(offset: u64, bytes: &[u8], number: u32, new_turn: bool) -> Piece<'_> {
         },
         previous_ns: 1,
         previous_last_chunk: false,
+        other_end: false,
         bytes,
     }
 }

@@ -10,6 +10,7 @@ mod drops;
 mod event_stream;
 mod hostile;
 mod icmp;
+mod other_end;
 mod outcomes;
 mod pairing;
 mod property;
