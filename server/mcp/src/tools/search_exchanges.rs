@@ -129,6 +129,7 @@ const ANY_TABLE: TableSpec = TableSpec {
         column("response_bytes"),
         column("gaps"),
         column("addresses"),
+        column("icmp"),
         captured_column("aliases"),
         column("ttl_s"),
         column("transport"),
@@ -282,4 +283,20 @@ fn row(exchange: &ExchangeRow) -> Vec<Value> {
         exchange.response_body_bytes.into(),
         exchange.gaps.clone().into(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An answer with a column that the schema does not know is refused by clients that check.
+    #[test]
+    fn the_schema_knows_every_column_of_the_three_tables() {
+        for table in [&TABLE, &dns::TABLE, &udp::TABLE] {
+            for column in table.columns {
+                let mut known = ANY_TABLE.columns.iter();
+                assert!(known.any(|any| any.name == column.name), "{}", column.name);
+            }
+        }
+    }
 }
