@@ -137,6 +137,27 @@ impl Store {
     pub fn await_row(&self, arguments: &[&str]) -> Map<String, Value> {
         self.await_rows(arguments, 1).remove(0)
     }
+    /// The flow of UDP to a server (`address:port`), once it is as wanted.
+    pub fn await_udp_flow(
+        &self,
+        server: &str,
+        is_wanted: impl Fn(&Map<String, Value>) -> bool,
+    ) -> Map<String, Value> {
+        let arguments = [
+            "search-exchanges",
+            "--protocol",
+            "udp",
+            "--detail",
+            "detailed",
+        ];
+        until(server, || {
+            let rows = self.rows(&arguments);
+            let found = rows
+                .iter()
+                .find(|row| column(row, "server_address") == server && is_wanted(row));
+            found.cloned().ok_or(rows)
+        })
+    }
     /// The newest exchange in full whose path is exactly `path`, once it has ended.
     pub fn exchange(&self, path: &str) -> Value {
         let arguments = ["search-exchanges", "--path", &format!("={path}")];

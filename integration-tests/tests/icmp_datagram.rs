@@ -68,24 +68,6 @@ fn rows(store: &Store, name: &str, count: usize) -> Vec<Map<String, Value>> {
     rows
 }
 
-/// The only flow to a server, once ICMP told of it.
-fn flow(store: &Store, server: &str) -> Map<String, Value> {
-    let arguments = [
-        "search-exchanges",
-        "--protocol",
-        "udp",
-        "--detail",
-        "detailed",
-    ];
-    until(server, || {
-        let rows = store.rows(&arguments);
-        let found = rows
-            .iter()
-            .find(|row| column(row, "server_address") == server && !row["icmp"].is_null());
-        found.cloned().ok_or(rows)
-    })
-}
-
 /// It failed for the reason that was told, soon.
 fn assert_told(row: &Map<String, Value>, words: &str) {
     assert_eq!(column(row, "outcome"), "unreachable", "{row:#?}");
@@ -172,7 +154,7 @@ fn other_udp_counts_what_it_met() {
     ] {
         let said = send(None, address, "9", &payload, "4");
         assert_eq!(said, ["ECONNREFUSED"; 4]);
-        let flow = flow(&store, server);
+        let flow = store.await_udp_flow(server, |row| !row["icmp"].is_null());
         let told = column(&flow, "icmp");
         assert!(
             told.starts_with(from)
@@ -323,7 +305,10 @@ fn a_router_is_named_live_and_in_a_capture_file() {
     let words = "ICMP from 10.77.0.2: destination unreachable, communication administratively prohibited (type 3, code 13)";
     for store in [&store, &replayed] {
         assert_told(&rows(store, "routed.internal", 1)[0], words);
-        let told = column(&flow(store, "10.93.0.1:4000"), "icmp");
+        let told = column(
+            &store.await_udp_flow("10.93.0.1:4000", |row| !row["icmp"].is_null()),
+            "icmp",
+        );
         assert_eq!(told, format!("{words}, about a datagram of the client's"));
     }
 }

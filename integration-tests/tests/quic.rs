@@ -8,6 +8,21 @@ use std::process::Command;
 use headwater_integration_tests::{Program, Store, column, free_port, python, run, said, until};
 use serde_json::{Map, Value};
 
+/// What both begin with: datagrams and bytes that pass a transport.
+const COUNTING: &str = "counts = {'received': [0, 0], 'sent': [0, 0]}
+
+def add(which, data):
+    counts[which][0] += 1
+    counts[which][1] += len(data)
+
+class Counting:
+    def __init__(self, transport): self.transport = transport
+    def __getattr__(self, name): return getattr(self.transport, name)
+    def sendto(self, data, address=None):
+        add('sent', data)
+        self.transport.sendto(data, address)
+";
+
 /// A server of HTTP/3 that answers with 50,000 bytes; behind an address in its arguments, whether it sends clients a Retry.
 /// It says its port, and when a client has left, the datagrams and bytes of payload that it received and sent.
 const SERVER: &str = "import asyncio, datetime, json, sys
@@ -28,18 +43,6 @@ now = datetime.datetime.now(datetime.timezone.utc)
 day = datetime.timedelta(days=1)
 certificate = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - day, now + day)
 certificate = certificate.sign(key, hashes.SHA256())
-counts = {'received': [0, 0], 'sent': [0, 0]}
-
-def add(which, data):
-    counts[which][0] += 1
-    counts[which][1] += len(data)
-
-class Counting:
-    def __init__(self, transport): self.transport = transport
-    def __getattr__(self, name): return getattr(self.transport, name)
-    def sendto(self, data, address=None):
-        add('sent', data)
-        self.transport.sendto(data, address)
 
 made, received = QuicServer.connection_made, QuicServer.datagram_received
 def count_made(self, transport): made(self, Counting(transport))
@@ -76,18 +79,7 @@ from aioquic.h3.events import DataReceived
 from aioquic.quic.configuration import QuicConfiguration
 
 address, port, name, version, length = sys.argv[1:]
-counts = {'received': [0, 0], 'sent': [0, 0], 'body': 0}
-
-def add(which, data):
-    counts[which][0] += 1
-    counts[which][1] += len(data)
-
-class Counting:
-    def __init__(self, transport): self.transport = transport
-    def __getattr__(self, name): return getattr(self.transport, name)
-    def sendto(self, data, address=None):
-        add('sent', data)
-        self.transport.sendto(data, address)
+counts['body'] = 0
 
 class Client(QuicConnectionProtocol):
     http = None
@@ -132,7 +124,12 @@ struct Server {
 
 impl Server {
     fn start(address: &'static str, retry: &str) -> Self {
-        let program = Program::start(Command::new(python()).args(["-c", SERVER, address, retry]));
+        let program = Program::start(Command::new(python()).args([
+            "-c",
+            &format!("{COUNTING}{SERVER}"),
+            address,
+            retry,
+        ]));
         let line = program.await_line("port");
         let port = line.split(' ').nth(1).expect("a port").to_owned();
         Self {
@@ -161,32 +158,11 @@ impl Server {
 
 /// Asks the server at an address, and gives what the client received and sent.
 fn ask(address: &str, port: &str, [name, version, length]: [&str; 3]) -> Value {
-    let arguments = ["-c", CLIENT, address, port, name, version, length];
+    let script = format!("{COUNTING}{CLIENT}");
+    let arguments = ["-c", &script, address, port, name, version, length];
     let told = said(Command::new(python()).args(arguments));
     let line = told.lines().last().unwrap_or_default();
     serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {told}"))
-}
-
-/// The flow to a server, once `is_there`.
-fn await_flow(
-    store: &Store,
-    server: &str,
-    is_there: impl Fn(&Map<String, Value>) -> bool,
-) -> Map<String, Value> {
-    let arguments = [
-        "search-exchanges",
-        "--protocol",
-        "udp",
-        "--detail",
-        "detailed",
-    ];
-    until(server, || {
-        let rows = store.rows(&arguments);
-        let found = rows
-            .iter()
-            .find(|row| column(row, "server_address") == server && is_there(row));
-        found.cloned().ok_or(rows)
-    })
 }
 
 /// The columns of counts, of what a client received and sent.
@@ -218,7 +194,7 @@ fn versions_names_and_counts_are_those_of_client_and_server() {
         let counted = server.counts();
         // Nothing is lost on the loopback device, and what the client sends when it has closed is received.
         assert_eq!(counted["received"], client["sent"], "{counted} {client}");
-        let flow = await_flow(&store, &server.shown(), |row| has_counts(row, &client));
+        let flow = store.await_udp_flow(&server.shown(), |row| has_counts(row, &client));
         let version: u32 = version.parse().expect("a number");
         assert_eq!(
             column(&flow, "quic_version"),
@@ -312,7 +288,7 @@ fn a_capture_file_tells_what_tshark_reads() {
     let replayed = Store::new();
     said(&mut replayed.command(&["replay", &path]));
     for store in [&store, &replayed] {
-        let flow = await_flow(store, &server.shown(), |row| has_counts(row, &client));
+        let flow = store.await_udp_flow(&server.shown(), |row| has_counts(row, &client));
         assert_eq!(column(&flow, "quic_version"), "0x1");
         assert_eq!(column(&flow, "path"), "file.internal");
     }
@@ -326,7 +302,7 @@ fn a_server_that_is_not_there_is_told_with_the_reason() {
     let client = ask("127.0.0.1", &port, ["gone.internal", VERSION_1, "short"]);
     assert_eq!(client["received"][0], 0, "{client}");
     let server = format!("127.0.0.1:{port}");
-    let flow = await_flow(&store, &server, |row| {
+    let flow = store.await_udp_flow(&server, |row| {
         has_counts(row, &client) && !row["icmp"].is_null()
     });
     assert_eq!(column(&flow, "path"), "gone.internal");

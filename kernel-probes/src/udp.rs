@@ -241,8 +241,9 @@ fn note(ctx: &SkBuffContext, key: &UdpFlowKey, way: u8, at_ns: u64, length: u32)
             &raw mut (*side).bytes,
             u64::from(length),
         );
-        if is_new {
-            // Three reads of kernel memory, and a socket stays in its namespace.
+        if (*state).netns == 0 {
+            // Three reads of kernel memory, and a socket stays in its namespace. Not asked by `is_new`: another processor may
+            // have made the flow and not come as far as this.
             (*state).netns = task::netns(task::socket(ctx));
         }
         Some(Noted {
