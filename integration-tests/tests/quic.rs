@@ -252,6 +252,9 @@ fn a_capture_file_tells_what_tshark_reads() {
     command.args([
         "-U",
         "--immediate-mode",
+        // Its buffer holds frames of this length, of 262,144 bytes a handful only.
+        "-s",
+        "2048",
         "-Z",
         "root",
         "-i",
