@@ -226,7 +226,10 @@ impl Conversation {
         if self.client.is_none() {
             self.judge_roles(party, piece.bytes);
         }
-        if self.joined_midstream && matches!(piece.place, Place::NewTurn | Place::File) {
+        let is_first = |party: &Party| party.tcp.first_payload_ns.is_none();
+        if self.joined_midstream && matches!(piece.place, Place::NewTurn | Place::File)
+            || self.parties.iter().all(is_first)
+        {
             self.judge_roles_again(party, piece.bytes);
         }
         if self.protocol.is_none() {

@@ -104,7 +104,7 @@ impl Gaps {
 pub struct Message {
     /// The header block, redacted.
     pub headers: HeaderBlock,
-    /// Minor version of HTTP/1 (0 or 1).
+    /// Minor version of HTTP/1 (0 or 1); 9 is HTTP/0.9.
     pub minor_version: u8,
     /// Bytes of the head, start line and blank line included.
     pub header_bytes: u64,

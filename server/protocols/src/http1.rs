@@ -37,6 +37,7 @@ pub use connection::Connection;
 pub use fields::{FieldIter, Fields};
 pub use head::{RequestHead, ResponseHead};
 pub use repeats::Repeats;
+pub use start_line::HTTP_0_9;
 
 /// What becomes of the things that a [`Connection`] finds.
 pub trait Observer {

@@ -93,6 +93,24 @@ fn a_syn_tells_who_is_client_even_when_the_server_speaks_first() {
     assert!(connections[0].client.local && !connections[0].joined_midstream);
 }
 
+/// As agents do that connect out so that they can be asked: HTTP runs the other way than TCP.
+#[test]
+fn who_listens_may_ask_who_connects() {
+    let mut subject = live();
+    let opener = end(1, "10.0.0.1:5000", "192.0.2.1:80", Way::Egress);
+    subject.take(&Input::Syn(End {
+        flags: SYN,
+        ..opener
+    }));
+    subject.take(&Input::Turn(turn(1, Way::Ingress, 20, GET)));
+    subject.take(&Input::Turn(turn(1, Way::Egress, 30, OK)));
+    subject.finish_all(100);
+    let (connections, exchanges) = results(&mut subject);
+    assert!(connections[0].server.local && !connections[0].client.local);
+    let outcomes: Vec<_> = exchanges.iter().map(|exchange| exchange.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Complete]);
+}
+
 #[test]
 fn a_rst_in_answer_to_a_syn_is_a_refusal() {
     let mut subject = live();

@@ -133,13 +133,15 @@ impl<O: Observer> Connection<O> {
     }
 
     /// Whether `data`, which begins a turn in `direction`, shows that the caller's directions are the wrong way round: joined
-    /// in the middle, it may have taken the sender of a body for the client. Then it may [`Connection::turn_round`].
+    /// in the middle, it may have taken the sender of a body for the client; and who connects may be asked by who listens, if
+    /// it says nothing itself. Then it may [`Connection::turn_round`].
     pub fn is_reversed(&self, direction: Direction, data: &[u8]) -> bool {
         let opposite = match direction {
             Direction::ToServer => Direction::ToClient,
             Direction::ToClient => Direction::ToServer,
         };
-        self.joined_midstream
+        let nothing_passed = self.to_server.last_ns == 0 && self.to_client.last_ns == 0;
+        (self.joined_midstream || nothing_passed && direction == Direction::ToClient)
             && self.phase == Phase::Open
             && !self.head_seen()
             && looks_like_head(opposite, data)

@@ -20,7 +20,7 @@ pub struct RequestHead<'a> {
     pub method: &'a [u8],
     /// The target, in whichever of its four forms (RFC 9112, 3.2), as received.
     pub target: &'a [u8],
-    /// 0 or 1.
+    /// 0 or 1, or [`HTTP_0_9`](super::HTTP_0_9).
     pub minor_version: u8,
     /// The fields.
     pub fields: Fields<'a>,
@@ -139,6 +139,14 @@ pub(super) fn cut_request(bytes: &[u8]) -> Option<RequestHead<'_>> {
 pub(super) fn cut_response(bytes: &[u8]) -> Option<ResponseHead<'_>> {
     let (line, rest) = split_line(bytes).unwrap_or((bytes, b""));
     Some(response_head(status_line(line)?, Fields::lines(rest), true))
+}
+
+/// Reads a request of HTTP/0.9, which is a line, from the start of `bytes`, and its length.
+pub(super) fn simple_request(bytes: &[u8]) -> Option<(RequestHead<'_>, usize)> {
+    let (line, rest) = split_line(bytes)?;
+    let line = start_line::simple_request_line(line)?;
+    let head = request_head(line, Fields::lines(b""), false);
+    Some((head, bytes.len() - rest.len()))
 }
 
 /// Whether the beginning of a head in `bytes` will never become one.

@@ -91,7 +91,7 @@ impl<O: Observer> Connection<O> {
                 partial.get(..end).unwrap_or_default(),
                 observer,
             ) {
-                Came::Whole(_) => end.saturating_sub(before),
+                Came::Whole(length) => length.saturating_sub(before),
                 Came::Partial | Came::Malformed(_) => {
                     self.malformed_head(direction, start_line_of(direction), at_ns, observer);
                     data.len()
@@ -102,8 +102,16 @@ impl<O: Observer> Connection<O> {
                 added.len()
             }
             None if before <= CHECKED_BYTES && head::is_hopeless(direction, &partial) => {
-                self.malformed_head(direction, start_line_of(direction), at_ns, observer);
-                data.len()
+                let simple = match direction {
+                    Direction::ToServer => self.simple_request(began, &partial, observer),
+                    Direction::ToClient => None,
+                };
+                if let Some(length) = simple {
+                    length.saturating_sub(before)
+                } else {
+                    self.malformed_head(direction, start_line_of(direction), at_ns, observer);
+                    data.len()
+                }
             }
             None => {
                 let lane = self.lane(direction);
@@ -153,7 +161,10 @@ impl<O: Observer> Connection<O> {
                     (length, flaw)
                 }
                 Reading::Partial => return Came::Partial,
-                Reading::Malformed(element) => return Came::Malformed(element),
+                Reading::Malformed(element) => {
+                    let simple = self.simple_request(began, bytes, observer);
+                    return simple.map_or(Came::Malformed(element), Came::Whole);
+                }
             },
             Direction::ToClient => match head::response(bytes, &mut room) {
                 Reading::Whole { head, length, flaw } => {
@@ -180,6 +191,28 @@ impl<O: Observer> Connection<O> {
             observer.malformed(direction, element);
         }
         Came::Whole(length)
+    }
+
+    /// Takes a request of HTTP/0.9, and says its length. Only where other heads have shown that this is HTTP: such a line alone
+    /// may be another protocol's.
+    fn simple_request(&mut self, began: Began, bytes: &[u8], observer: &mut O) -> Option<usize> {
+        if !self.head_seen() {
+            return None;
+        }
+        let (head, length) = head::simple_request(bytes)?;
+        if length > CHECKED_BYTES {
+            return None;
+        }
+        let facts = facts(&head);
+        self.begin_request(
+            began,
+            facts,
+            length,
+            Gaps::default(),
+            observer,
+            |observer| observer.request(&head),
+        );
+        Some(length)
     }
 
     /// Takes a head that was seen before. Says whether it was.

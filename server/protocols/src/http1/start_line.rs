@@ -10,6 +10,9 @@ use super::fields::is_token;
 /// Methods are short; without a bound a binary stream of letters would be taken for one long method.
 pub(super) const MAX_METHOD_BYTES: usize = 64;
 
+/// What stands for HTTP/0.9 where a minor version of HTTP/1 does else.
+pub const HTTP_0_9: u8 = 9;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RequestLine<'a> {
     pub(super) method: &'a [u8],
@@ -44,6 +47,18 @@ pub(super) fn request_line(line: &[u8]) -> Option<RequestLine<'_>> {
         method,
         target,
         minor_version,
+    })
+}
+
+/// Reads a request line of HTTP/0.9: `GET` and a target, no version, no fields (RFC 1945, 5.1).
+pub(super) fn simple_request_line(line: &[u8]) -> Option<RequestLine<'_>> {
+    let (method, target) = method(line)?;
+    let is_target = |target: &[u8]| target.starts_with(b"/") || target.starts_with(b"http://");
+    let is_word = |byte: &u8| byte.is_ascii_graphic();
+    (method == b"GET" && is_target(target) && target.iter().all(is_word)).then_some(RequestLine {
+        method,
+        target,
+        minor_version: HTTP_0_9,
     })
 }
 

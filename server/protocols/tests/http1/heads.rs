@@ -341,3 +341,39 @@ fn an_answer_tells_that_the_first_bytes_were_a_request() {
         );
     }
 }
+
+/// Alone it may be another protocol's; behind a head it is a request of HTTP/0.9 (RFC 1945, 5.1).
+#[test]
+fn a_request_without_a_version_is_one_where_http_was_seen() {
+    const SIMPLE: &[u8] = b"GET /old\r\n";
+    let twice = [SIMPLE, GET].concat();
+    for pieces in [1, 3, twice.len()] {
+        let steps: Vec<_> = [C(GET), S(OK)]
+            .into_iter()
+            .chain(twice.chunks(pieces).map(C))
+            .chain([S(OK), S(OK)])
+            .collect();
+        check(
+            &steps,
+            &[
+                "GET / +0 -> 200 +0 Complete",
+                "GET /old +0 -> 200 +0 Complete",
+                "GET / +0 -> 200 +0 Complete",
+            ],
+        );
+    }
+    for no_request in [
+        &b"GET\r\n"[..],
+        b"GET old\r\n",
+        b"GET /old HTTP/3\r\n",
+        b"PUT /old\r\n",
+    ] {
+        check(
+            &[C(GET), S(OK), C(no_request)],
+            &[
+                "GET / +0 -> 200 +0 Complete",
+                "malformed ToServer RequestLine",
+            ],
+        );
+    }
+}

@@ -62,6 +62,11 @@ impl Record {
         }))
     }
 
+    /// Its number.
+    pub(super) fn id(&self) -> Result<i64, QueryError> {
+        Ok(self.row.try_get("id")?)
+    }
+
     /// From its first to its last moment.
     pub(super) fn window(&self) -> Window {
         let start_ns = self.timing.start_ns;
@@ -262,6 +267,7 @@ impl Record {
         let stream: Option<i64> = self.row.try_get("http2_stream_id")?;
         Ok(match stream {
             Some(_) => "HTTP/2".to_owned(),
+            None if minor == Some(9) => "HTTP/0.9".to_owned(),
             None => format!("HTTP/1.{}", minor.unwrap_or(1)),
         })
     }
