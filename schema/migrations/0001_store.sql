@@ -1,7 +1,7 @@
 -- The store of Headwater. Written by headwater-store alone, read by headwater-query alone.
 --
 -- Exchanges live in time segments: for segment N the tables exchange_N, exchange_pack_N, header_block_N, dns_exchange_N,
--- dns_exchange_pack_N, udp_flow_N and rollup_N are made from segment.sql. Retention drops whole segments, so that no row is ever deleted one by one and pages are reused at once.
+-- dns_exchange_pack_N, udp_flow_N, identifier_run_N, identifier_N and rollup_N are made from segment.sql. Retention drops whole segments, so that no row is ever deleted one by one and pages are reused at once.
 -- All times are nanoseconds since the Unix epoch (INTEGER). All TEXT that was captured is redacted before it comes here.
 -- Names follow OpenTelemetry semantic conventions with '.' written as '_'.
 

@@ -81,6 +81,20 @@ CREATE TABLE header_block_{N} (
     template BLOB NOT NULL
 );
 
+-- Which exchanges hold which identifiers (headwater_redact::identifiers, and those of targets), in sorted runs: exchanges of
+-- no run are to be looked through. A run may hold ids before its span.
+CREATE TABLE identifier_run_{N} (
+    run      INTEGER PRIMARY KEY,
+    first_id INTEGER NOT NULL,
+    last_id  INTEGER NOT NULL,
+    level    INTEGER NOT NULL                         -- 0 as written, 1 merged
+);
+
+CREATE TABLE identifier_{N} (
+    place INTEGER PRIMARY KEY,                        -- first byte of the hash << 32, and the run
+    data  BLOB NOT NULL                               -- headwater_pack::identifiers
+);
+
 -- Counts for each ten seconds, kept up at ingest. Failed connection attempts (refused, connect timeouts) count here too,
 -- with method '' and no exchange.
 CREATE TABLE rollup_{N} (

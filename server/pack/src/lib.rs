@@ -22,6 +22,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod identifiers;
 mod layout;
 pub mod numbers;
 mod packer;

@@ -191,12 +191,12 @@ impl Packer {
     }
 }
 
-fn zigzag(number: i64) -> u64 {
+pub(crate) fn zigzag(number: i64) -> u64 {
     (number << 1 ^ number >> 63).cast_unsigned()
 }
 
 /// LEB128: seven bits a byte, low bits first, the top bit set on all but the last.
-fn write_number(number: u64, out: &mut Vec<u8>) {
+pub(crate) fn write_number(number: u64, out: &mut Vec<u8>) {
     let mut rest = number;
     loop {
         let [low, ..] = rest.to_le_bytes();

@@ -17,6 +17,8 @@ mod credentials;
 mod lists;
 mod trace;
 
+pub(crate) use trace::{TraceFormat, candidates as trace_candidates, mark as mark_trace};
+
 /// Redacts the value of a header by its rule.
 pub(crate) fn value(hasher: &Hasher, rule: Rule, raw: &[u8], out: &mut dyn Sink) {
     let raw = raw.trim_ascii();
@@ -33,8 +35,8 @@ pub(crate) fn value(hasher: &Hasher, rule: Rule, raw: &[u8], out: &mut dyn Sink)
         Rule::Number => number_or_words(hasher, raw, out),
         Rule::Pairs => lists::pairs(hasher, raw, out),
         Rule::SetCookie => cookie::set_cookie(hasher, raw, out),
-        Rule::TraceParent => trace::traceparent(hasher, raw, out),
-        Rule::Unknown => lists::unknown(hasher, raw, out),
+        Rule::Trace(TraceFormat::W3c) => trace::traceparent(hasher, raw, out),
+        Rule::Trace(_) | Rule::Unknown => lists::unknown(hasher, raw, out),
         Rule::Url => url::url(hasher, raw, out),
         Rule::Varying | Rule::Words => words(hasher, raw, out),
     }

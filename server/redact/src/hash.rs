@@ -8,6 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::Key;
+use crate::headers::SHORTEST;
 use crate::plain::{Plain, plain};
 
 /// Hashes with one key. The two key blocks of HMAC are compressed once, here, and copied for each value.
@@ -63,6 +64,16 @@ pub(crate) struct Digest {
 }
 
 impl Digest {
+    /// The hash of `scheme:hash:length}…`, if the value is long enough to identify something.
+    pub(crate) fn read_hash(mark: &str) -> Option<[u8; 8]> {
+        let mut parts = mark.split_once('}')?.0.split(':');
+        let (_, hash, length) = (parts.next()?, parts.next()?, parts.next()?);
+        let is_long = length.parse::<u64>().ok()? >= SHORTEST;
+        let hash = u64::from_str_radix(hash, 16)
+            .ok()
+            .filter(|_| hash.len() == 16)?;
+        is_long.then_some(hash.to_be_bytes())
+    }
     /// Appends the textual form.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         out.push(b'{');

@@ -15,11 +15,13 @@
 //!           / 3 count *hole                                 ; a value of several holes, none of this kind
 //!           / 4 generation number                           ; a value that is not known, number zigzag
 //!           / (16 + scheme) 8*8hash length                  ; digest, scheme as its place in the list
+//! marks     = *((5 / 6 / 7) 8*8hash)                        ; behind the holes: a trace, its span, the span's parent
 //! ```
 //!
 //! Readable text is printable ASCII without braces; the reader refuses any other.
 
 mod encode;
+mod identifiers;
 mod render;
 mod seen;
 #[cfg(test)]
@@ -28,6 +30,8 @@ mod tests;
 use std::sync::Arc;
 
 pub(crate) use encode::{Scratch, encode, encode_partly};
+pub use identifiers::{Identifier, IdentifierKind, identifiers};
+pub(crate) use identifiers::{Marks, SHORTEST};
 pub use render::render_headers;
 
 /// One message's header block, redacted, split into the part that repeats and the part that does not. Copies share it.
@@ -42,6 +46,8 @@ pub struct HeaderBlock {
 pub(crate) struct Building {
     template: Vec<u8>,
     holes: Vec<u8>,
+    /// Traces and spans that its fields tell of.
+    pub(crate) marks: Marks,
     /// Something in it was not readable as it came.
     pub(crate) hashed: bool,
 }
@@ -50,9 +56,11 @@ impl Building {
     pub(crate) fn clear(&mut self) {
         self.template.clear();
         self.holes.clear();
+        self.marks.clear();
         self.hashed = false;
     }
-    pub(crate) fn block(&self) -> HeaderBlock {
+    pub(crate) fn block(&mut self) -> HeaderBlock {
+        self.marks.write(&mut self.holes);
         HeaderBlock {
             template: self.template.as_slice().into(),
             holes: self.holes.as_slice().into(),
@@ -106,5 +114,8 @@ mod kind {
     pub(super) const DATE: u8 = 2;
     pub(super) const SEVERAL: u8 = 3;
     pub(super) const UNKNOWN: u8 = 4;
+    pub(super) const TRACE: u8 = 5;
+    pub(super) const SPAN: u8 = 6;
+    pub(super) const PARENT_SPAN: u8 = 7;
     pub(super) const DIGEST: u8 = 16;
 }

@@ -35,7 +35,10 @@ mod text;
 mod url;
 mod words;
 
-pub use headers::{Captured, HeaderBlock, HeaderField, HeaderValue, render_headers};
+pub use headers::{
+    Captured, HeaderBlock, HeaderField, HeaderValue, Identifier, IdentifierKind, identifiers,
+    render_headers,
+};
 pub use key::{Key, KeyError};
 pub use policy::Policy;
 pub use redactor::Redactor;

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use crate::fields::TraceFormat;
 use crate::shape::is_token;
 
 mod lists;
@@ -46,8 +47,8 @@ pub(crate) enum Rule {
     Pairs,
     /// One pair with attributes.
     SetCookie,
-    /// W3C Trace Context.
-    TraceParent,
+    /// Trace context: hashed.
+    Trace(TraceFormat),
     /// Not listed: hashed.
     Unknown,
     /// URLs or paths, as they come.
@@ -59,6 +60,10 @@ pub(crate) enum Rule {
 }
 
 impl Rule {
+    /// Whether nothing is known of the header that makes it harmless.
+    pub(crate) fn is_unlisted(self) -> bool {
+        matches!(self, Self::Unknown | Self::Trace(_))
+    }
     /// Whether readable values differ too often to be a part of the template.
     pub(crate) fn is_varying(self) -> bool {
         matches!(

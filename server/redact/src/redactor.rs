@@ -130,6 +130,18 @@ impl Redactor {
             arguments,
         ))
     }
+    /// The hashes that a plain value may have among the identifiers of messages: as a value, and as a trace or a span in any
+    /// format.
+    pub fn identifiers_of(&self, value: &[u8]) -> Vec<[u8; 8]> {
+        let plain = plain(value);
+        let mut found = vec![self.hasher.hash(&plain.bytes)];
+        found.extend(crate::fields::trace_candidates(&self.hasher, &plain.bytes));
+        found
+    }
+    /// The identifiers of a stored path or query: what was hashed of it, and segments that are numbers, UUIDs and the like.
+    pub fn identifiers_in(&self, text: &str) -> Vec<[u8; 8]> {
+        target::identifiers_in(&self.hasher, text)
+    }
     /// The printable hash of a plain value as it would stand in the store: what an investigator's value is compared by.
     pub fn hash_of(&self, value: &[u8]) -> String {
         let mut digits = Vec::with_capacity(16);

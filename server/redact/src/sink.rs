@@ -7,6 +7,7 @@ use compact_str::CompactString;
 
 use crate::date;
 use crate::hash::{Digest, Hasher};
+use crate::headers::SHORTEST;
 use crate::printable;
 
 /// Takes the pieces of one redacted value.
@@ -38,6 +39,7 @@ pub(crate) fn redact(hasher: &Hasher, raw: &[u8], out: &mut dyn Sink) {
 pub(crate) struct TextSink {
     text: Vec<u8>,
     digests: usize,
+    identifiers: Vec<[u8; 8]>,
 }
 
 impl TextSink {
@@ -45,6 +47,7 @@ impl TextSink {
         Self {
             text: Vec::with_capacity(bytes),
             digests: 0,
+            identifiers: Vec::new(),
         }
     }
     /// The text so far.
@@ -69,6 +72,16 @@ impl TextSink {
     pub(crate) fn digests(&self) -> usize {
         self.digests
     }
+    /// Notes what identifies something, though it can be read.
+    pub(crate) fn identifier(&mut self, digest: &Digest) {
+        if digest.length >= SHORTEST && self.identifiers.len() < MOST_IDENTIFIERS {
+            self.identifiers.push(digest.hash);
+        }
+    }
+    /// What may identify something of what was written.
+    pub(crate) fn take_identifiers(&mut self) -> Vec<[u8; 8]> {
+        std::mem::take(&mut self.identifiers)
+    }
 }
 
 impl Sink for TextSink {
@@ -77,6 +90,7 @@ impl Sink for TextSink {
     }
     fn digest(&mut self, digest: &Digest) {
         self.digests += 1;
+        self.identifier(digest);
         digest.write(&mut self.text);
     }
     fn number(&mut self, number: u64) {
@@ -87,3 +101,6 @@ impl Sink for TextSink {
             .extend_from_slice(date::written(seconds).as_bytes());
     }
 }
+
+/// Identifiers that are noted of one text.
+const MOST_IDENTIFIERS: usize = 16;

@@ -5,7 +5,8 @@
 
 use compact_str::CompactString;
 
-use crate::hash::Hasher;
+use crate::hash::{Digest, Hasher};
+use crate::headers::SHORTEST;
 use crate::shape::{is_date, is_uuid};
 use crate::sink::{Sink, TextSink};
 use crate::url::{self, split};
@@ -79,6 +80,7 @@ fn empty(
         path: CompactString::default(),
         query: None,
         route: CompactString::default(),
+        identifiers: None,
     }
 }
 
@@ -108,18 +110,44 @@ fn with_path(hasher: &Hasher, mut target: Target, raw: &[u8]) -> Target {
         if at > 0 {
             text.literal(b"/");
         }
-        let digests = text.digests();
+        let before = text.digests();
         url::segment(hasher, segment, &mut text);
-        route_segment(at, segment, text.digests() > digests, &mut route);
+        let is_hashed = text.digests() > before;
+        if !is_hashed && let Some(digest) = identifying(hasher, segment) {
+            text.identifier(&digest);
+        }
+        route_segment(at, segment, is_hashed, &mut route);
     }
+    let mut identifiers = text.take_identifiers();
     target.path = text.into_compact();
     target.route = route.into_compact();
     target.query = query.map(|pairs| {
         let mut text = TextSink::with_capacity(pairs.len());
         url::query(hasher, pairs, &mut text);
+        identifiers.extend(text.take_identifiers());
         text.into_compact()
     });
+    target.identifiers = (!identifiers.is_empty()).then(|| identifiers.into());
     target
+}
+
+/// Of a path or a query as it is stored.
+pub(crate) fn identifiers_in(hasher: &Hasher, text: &str) -> Vec<[u8; 8]> {
+    let mut found = Vec::new();
+    for segment in text.split('/') {
+        if segment.contains('{') {
+            found.extend(segment.split('{').filter_map(Digest::read_hash));
+        } else if let Some(digest) = identifying(hasher, segment.as_bytes()) {
+            found.push(digest.hash);
+        }
+    }
+    found
+}
+
+/// A segment that can be read and may identify something all the same.
+fn identifying(hasher: &Hasher, segment: &[u8]) -> Option<Digest> {
+    let digest = (is_variable(segment) && !is_date(segment)).then(|| hasher.digest(segment))?;
+    digest.filter(|digest| digest.length >= SHORTEST)
 }
 
 fn route_segment(at: usize, segment: &[u8], hashed: bool, route: &mut TextSink) {

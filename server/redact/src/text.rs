@@ -3,6 +3,8 @@
 //! Fields are private and built by `Redactor` only. No `From<String>`: that would be a way around the rule. Most are short,
 //! and there are several to an exchange, so short ones (up to 24 bytes) need no allocation.
 
+use std::sync::Arc;
+
 use compact_str::CompactString;
 
 /// A short redacted text: a host name, a path of an executable, a reason phrase, a cgroup path.
@@ -42,6 +44,7 @@ pub struct Target {
     pub(crate) path: CompactString,
     pub(crate) query: Option<CompactString>,
     pub(crate) route: CompactString,
+    pub(crate) identifiers: Option<Arc<[[u8; 8]]>>,
 }
 
 impl Target {
@@ -77,6 +80,11 @@ impl Target {
     /// `url.query` without the `?`: names readable, values hashed unless allow-listed.
     pub fn query(&self) -> Option<&str> {
         self.query.as_deref()
+    }
+    /// Hashes of what may join its request with others: what was hashed of it, and segments of the path that are numbers, UUIDs
+    /// and the like.
+    pub fn identifiers(&self) -> &[[u8; 8]] {
+        self.identifiers.as_deref().unwrap_or_default()
     }
     /// `http.route`, estimated: the path with numeric, hexadecimal, UUID and hashed segments replaced by `{}`.
     pub fn route(&self) -> &str {

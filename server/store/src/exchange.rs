@@ -80,6 +80,7 @@ impl State {
         let segment = before.map_or(self.segment.id, |open| open.key.segment);
         let place = self.place(statements, exchange, connection, before, segment)?;
         let key = self.key(exchange, &place, segment);
+        self.identifiers.add(place.id, before.is_none(), exchange);
         match before {
             None => {
                 if place.kind == codes::NO_FAILURE {

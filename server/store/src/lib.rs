@@ -25,6 +25,7 @@ mod files;
 mod foreign;
 mod http2;
 mod icmp;
+mod identifiers;
 mod integer;
 mod ledger;
 mod log;

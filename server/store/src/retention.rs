@@ -170,7 +170,7 @@ fn drop_segment(
     )?;
     connection.execute_batch(&format!(
         "DROP TABLE IF EXISTS dns_exchange_{id}; DROP TABLE IF EXISTS dns_exchange_pack_{id}; \
-         DROP TABLE IF EXISTS udp_flow_{id}; DROP TABLE IF EXISTS exchange_{id}; DROP TABLE IF EXISTS exchange_pack_{id}; DROP TABLE IF EXISTS header_block_{id}; DROP TABLE IF EXISTS rollup_{id};"
+         DROP TABLE IF EXISTS udp_flow_{id}; DROP TABLE IF EXISTS identifier_run_{id}; DROP TABLE IF EXISTS identifier_{id}; DROP TABLE IF EXISTS exchange_{id}; DROP TABLE IF EXISTS exchange_pack_{id}; DROP TABLE IF EXISTS header_block_{id}; DROP TABLE IF EXISTS rollup_{id};"
     ))?;
     connection.execute("DELETE FROM exchange_block WHERE segment_id = ?", [id])?;
     connection.execute("DELETE FROM segment WHERE id = ?", [id])?;

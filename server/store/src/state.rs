@@ -14,6 +14,7 @@ use crate::connection::KnownConnection;
 use crate::coverage::{CoverageRows, Unseen};
 use crate::drops;
 use crate::exchange::OpenExchange;
+use crate::identifiers::{Identifiers, When};
 use crate::ledger::Ledger;
 use crate::names::Names;
 use crate::process::KnownProcess;
@@ -65,6 +66,8 @@ pub(crate) struct State {
     pub(crate) dns_pack: Packer,
     /// and the addresses of the last row of what UDP carries: client, server, answer.
     pub(crate) spelled: [Spelled; 3],
+    /// Identifiers of exchanges behind the last run of their index.
+    pub(crate) identifiers: Identifiers,
     pub(crate) coverage: CoverageRows,
     /// Number of the batch.
     pub(crate) batch: u64,
@@ -109,6 +112,7 @@ impl State {
             pack: Packer::new(&EXCHANGES),
             dns_pack: Packer::new(&DNS_EXCHANGES),
             spelled: Default::default(),
+            identifiers: Identifiers::default(),
             coverage: CoverageRows::default(),
             batch: 0,
             pruned_process: 0,
@@ -153,6 +157,10 @@ impl State {
                 packs::store(packer, &mut connection.prepare_cached(&sql)?)?;
             }
         }
+        let when = When::Due {
+            now_ns: self.now_ns,
+        };
+        self.identifiers.write(connection, self.segment.id, when)?;
         self.rollups.write(connection, &self.names.methods)?;
         self.segment.write_block(connection)?;
         for (kind, (count, at_ns), detail) in [
@@ -205,6 +213,7 @@ impl State {
         self.processes.confirm();
         self.udp_flows.confirm();
         self.open.confirm();
+        self.identifiers.confirm();
         self.stuck.clear();
         self.batch += 1;
         self.forget_ended();
@@ -217,6 +226,7 @@ impl State {
         self.connections.restore();
         self.processes.restore();
         self.udp_flows.restore();
+        self.identifiers.restore();
         let batch = self.batch;
         self.ended.retain(|(_, ended_in)| *ended_in < batch);
         for (key, open) in self.open.restore() {
@@ -256,8 +266,15 @@ impl State {
             live_connections: self.connections.values().map(|known| known.id).collect(),
             is_set_back,
         };
+        self.end_identifiers(connection)?;
         self.segment.roll(connection, &beginning)?;
         self.templates.load(connection, self.segment.id)
+    }
+
+    /// Nothing that is stored so far is left to be looked through.
+    pub(crate) fn end_identifiers(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        self.identifiers
+            .write(connection, self.segment.id, When::Now)
     }
 
     /// Whether the segment has anything that a limit could drop.

@@ -2,6 +2,7 @@
 
 mod dns;
 mod fixture;
+mod identifiers;
 mod limits;
 mod migration;
 mod rows;

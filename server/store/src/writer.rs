@@ -215,6 +215,7 @@ impl Writer {
     pub fn close(mut self, now_ns: u64, reason: StopReason) -> Result<Committed, WriteError> {
         let committed = self.commit(now_ns)?;
         let ended = self.in_transaction(|connection, state| {
+            state.end_identifiers(connection)?;
             state.segment.sum_up(connection)?;
             run::end(connection, state.run_id, now_ns, reason)
         });

@@ -37,7 +37,10 @@ pub(crate) fn encode(
     let mut sink = FieldSink::new(scratch, out, varying);
     fields::value(hasher, rule, value, &mut sink);
     let digests = sink.end_value();
-    let readable = rule != Rule::Unknown && !digests;
+    if let Rule::Trace(format) = rule {
+        fields::mark_trace(hasher, format, value, &mut out.marks);
+    }
+    let readable = !rule.is_unlisted() && !digests;
     out.hashed |= !readable;
     if readable
         && value.len() <= LONGEST_INLINE
@@ -49,7 +52,7 @@ pub(crate) fn encode(
 }
 
 fn write_name(hasher: &Hasher, rule: Rule, name: &[u8], scratch: &mut Scratch, out: &mut Building) {
-    if rule == Rule::Unknown && !fields::is_readable_name(name) {
+    if rule.is_unlisted() && !fields::is_readable_name(name) {
         // The template knows names as text only.
         let mut text = TextSink::default();
         redact(hasher, name, &mut text);

@@ -6,6 +6,7 @@
 //! vendor, and every header of an identity proxy.
 
 use super::Rule;
+use crate::fields::TraceFormat;
 
 /// No listed name is longer.
 pub(super) const LONGEST_NAME: usize = 48;
@@ -67,7 +68,30 @@ pub(super) const HEADERS: &[(Rule, &[&str])] = &[
     ),
     (Rule::Addresses, ADDRESSES),
     (Rule::Forwarded, &["forwarded"]),
-    (Rule::TraceParent, &["traceparent"]),
+    (Rule::Trace(TraceFormat::W3c), &["traceparent"]),
+    (Rule::Trace(TraceFormat::B3), &["b3"]),
+    (
+        Rule::Trace(TraceFormat::HexTrace),
+        &["ot-tracer-traceid", "x-b3-traceid"],
+    ),
+    (
+        Rule::Trace(TraceFormat::HexSpan),
+        &["ot-tracer-spanid", "x-b3-spanid"],
+    ),
+    (Rule::Trace(TraceFormat::HexParent), &["x-b3-parentspanid"]),
+    (Rule::Trace(TraceFormat::Jaeger), &["uber-trace-id"]),
+    (
+        Rule::Trace(TraceFormat::DecimalTrace),
+        &["x-datadog-trace-id"],
+    ),
+    (
+        Rule::Trace(TraceFormat::DecimalSpan),
+        &["x-datadog-parent-id"],
+    ),
+    (Rule::Trace(TraceFormat::Aws), &["x-amzn-trace-id"]),
+    (Rule::Trace(TraceFormat::Google), &["x-cloud-trace-context"]),
+    (Rule::Trace(TraceFormat::SkyWalking), &["sw8"]),
+    (Rule::Trace(TraceFormat::Sentry), &["sentry-trace"]),
     (Rule::Pairs, &["baggage", "tracestate"]),
 ];
 

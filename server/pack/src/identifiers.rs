@@ -1,0 +1,131 @@
+//! Which exchanges hold which identifiers: sorted runs, cut by the first byte of the hash.
+//!
+//! Owns: the bytes of one part of a run. Four bytes of a hash are kept: the first says which part, three are in it. Another
+//! hash in some millions begins alike, so what is found is looked at again in the exchange itself.
+//!
+//! ```text
+//! part  = base *entry            ; base is an id, zigzag
+//! entry = key distance           ; key is the distance from the entry before, distance that of the id from base, zigzag
+//! ```
+//!
+//! Numbers are LEB128 varints; entries are in the order of keys.
+
+use crate::Damaged;
+use crate::packer::{write_number, zigzag};
+
+/// Into how many parts a run is cut.
+pub const PARTS: u32 = 256;
+
+/// An identifier, and an exchange that holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// The first four bytes of its hash.
+    pub prefix: u32,
+    /// The exchange.
+    pub id: i64,
+}
+
+impl Entry {
+    /// The entry of a hash.
+    pub fn new(hash: [u8; 8], id: i64) -> Self {
+        let [one, two, three, four, ..] = hash;
+        Self {
+            prefix: u32::from_be_bytes([one, two, three, four]),
+            id,
+        }
+    }
+
+    /// The part that it is in.
+    pub fn part(self) -> u32 {
+        self.prefix >> 24
+    }
+
+    fn key(self) -> u32 {
+        self.prefix & 0x00ff_ffff
+    }
+}
+
+/// Writes entries of one part, which are sorted.
+pub fn write_part(entries: &[Entry], out: &mut Vec<u8>) {
+    let base = entries.first().map_or(0, |first| first.id);
+    write_number(zigzag(base), out);
+    let mut before = 0;
+    for entry in entries {
+        let key = entry.key();
+        write_number(u64::from(key.wrapping_sub(before)), out);
+        write_number(zigzag(entry.id.wrapping_sub(base)), out);
+        before = key;
+    }
+}
+
+/// Reads the entries of a part.
+///
+/// # Errors
+/// When the bytes are no part of a run.
+pub fn read_part(part: u32, data: &[u8], mut found: impl FnMut(Entry)) -> Result<(), Damaged> {
+    let mut at = 0;
+    let base = unzigzag(number(data, &mut at)?);
+    let mut key = 0_u32;
+    while at < data.len() {
+        let damaged = Damaged { at };
+        let distance = u32::try_from(number(data, &mut at)?).map_err(|_| damaged)?;
+        let next = key.checked_add(distance);
+        key = next.filter(|key| *key < 1 << 24).ok_or(damaged)?;
+        let id = base.wrapping_add(unzigzag(number(data, &mut at)?));
+        found(Entry {
+            prefix: part << 24 | key,
+            id,
+        });
+    }
+    Ok(())
+}
+
+fn number(data: &[u8], at: &mut usize) -> Result<u64, Damaged> {
+    let mut number = 0_u64;
+    for shift in (0..64).step_by(7) {
+        let byte = *data.get(*at).ok_or(Damaged { at: *at })?;
+        *at += 1;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Ok(number);
+        }
+    }
+    Err(Damaged { at: *at })
+}
+
+fn unzigzag(number: u64) -> i64 {
+    (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let entry = |prefix, id| Entry { prefix, id };
+        for entries in [
+            vec![],
+            vec![entry(0x7f00_0000, 5)],
+            vec![
+                entry(0x7f00_0001, i64::MAX),
+                entry(0x7f00_0001, i64::MIN),
+                entry(0x7f00_0002, 1),
+                entry(0x7fff_ffff, 2),
+                entry(0x7fff_ffff, 2),
+            ],
+        ] {
+            let mut data = Vec::new();
+            write_part(&entries, &mut data);
+            let mut read = Vec::new();
+            read_part(0x7f, &data, |entry| read.push(entry)).unwrap();
+            assert_eq!(read, entries);
+            for cut in 0..data.len() {
+                // Whatever it gives, it ends.
+                let _ = read_part(0x7f, data.get(..cut).unwrap(), |_| {});
+            }
+        }
+        assert!(read_part(0, &[0, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 0], |_| {}).is_err());
+        assert_eq!(Entry::new([1, 2, 3, 4, 5, 6, 7, 8], 9).part(), 1);
+    }
+}

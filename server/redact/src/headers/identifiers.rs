@@ -1,0 +1,118 @@
+//! The identifiers of a header block: what of it may join its message with others.
+//!
+//! Owns: the marks behind the holes, and reading digests and marks back out of them without the template. Refuses: to judge
+//! which value identifies anything; how rare it is tells.
+
+use super::kind;
+use super::render::Reader;
+
+/// What an identifier is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum IdentifierKind {
+    /// A trace, in one form for all formats.
+    Trace,
+    /// The span of the sender, likewise.
+    Span,
+    /// The span that the sender's was begun by.
+    ParentSpan,
+    /// Any value that was hashed.
+    Value,
+}
+
+/// An identifier of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identifier {
+    /// What it is.
+    pub kind: IdentifierKind,
+    /// Its keyed hash.
+    pub hash: [u8; 8],
+}
+
+/// Ids of traces and spans that were found in a block that is being written.
+#[derive(Debug, Default)]
+pub(crate) struct Marks(Vec<(IdentifierKind, [u8; 8])>);
+
+impl Marks {
+    pub(crate) fn add(&mut self, kind: IdentifierKind, hash: [u8; 8]) {
+        if self.0.len() < MOST_MARKS && !self.0.contains(&(kind, hash)) {
+            self.0.push((kind, hash));
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Appends them to the holes of their block.
+    pub(crate) fn write(&self, holes: &mut Vec<u8>) {
+        for (kind, hash) in &self.0 {
+            holes.push(match kind {
+                IdentifierKind::Trace => kind::TRACE,
+                IdentifierKind::Span | IdentifierKind::Value => kind::SPAN,
+                IdentifierKind::ParentSpan => kind::PARENT_SPAN,
+            });
+            holes.extend_from_slice(hash);
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn take(self) -> impl Iterator<Item = (IdentifierKind, [u8; 8])> {
+        self.0.into_iter()
+    }
+}
+
+/// The identifiers in the holes of a stored block, as they come. Values shorter than four bytes identify nothing and are
+/// left out. Damaged input gives those up to the damage.
+pub fn identifiers(holes: &[u8]) -> impl Iterator<Item = Identifier> {
+    let mut holes = Reader(holes);
+    std::iter::from_fn(move || {
+        loop {
+            match next(&mut holes)? {
+                Hole::Identifier(found) => return Some(found),
+                Hole::Other => {}
+            }
+        }
+    })
+}
+
+enum Hole {
+    Identifier(Identifier),
+    /// It identifies nothing.
+    Other,
+}
+
+/// The next hole; `None` at the end.
+fn next(holes: &mut Reader<'_>) -> Option<Hole> {
+    let kind = match holes.byte()? {
+        kind::TEXT => {
+            let length = holes.number()?;
+            holes.bytes(length)?;
+            return Some(Hole::Other);
+        }
+        // What a hole of several holds follows as holes.
+        kind::NUMBER | kind::DATE | kind::SEVERAL => {
+            holes.number()?;
+            return Some(Hole::Other);
+        }
+        kind::UNKNOWN => {
+            holes.number()?;
+            holes.number()?;
+            return Some(Hole::Other);
+        }
+        kind::TRACE => IdentifierKind::Trace,
+        kind::SPAN => IdentifierKind::Span,
+        kind::PARENT_SPAN => IdentifierKind::ParentSpan,
+        digest if digest >= kind::DIGEST => IdentifierKind::Value,
+        _ => return None,
+    };
+    let hash = *holes.bytes(8)?.as_array()?;
+    if kind == IdentifierKind::Value && holes.number()? < SHORTEST {
+        return Some(Hole::Other);
+    }
+    Some(Hole::Identifier(Identifier { kind, hash }))
+}
+
+/// Traces and spans of one block.
+const MOST_MARKS: usize = 8;
+/// Bytes of the shortest value that may identify something.
+pub(crate) const SHORTEST: u64 = 4;

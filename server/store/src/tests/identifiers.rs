@@ -1,0 +1,143 @@
+//! The index of identifiers.
+
+use headwater_model::{CloseReason, Event, Outcome};
+use headwater_pack::identifiers::{Entry, read_part};
+
+use super::fixture::{Fixture, START};
+use crate::{StopReason, Writer};
+
+/// All entries of the first segment, and the spans of its runs with their levels.
+fn index(writer: &Writer) -> (Vec<Entry>, Vec<(i64, i64, i64)>) {
+    let mut entries = Vec::new();
+    let mut rows = writer
+        .connection
+        .prepare("SELECT place, data FROM identifier_1")
+        .unwrap();
+    let rows = rows
+        .query_map([], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
+        })
+        .unwrap();
+    for row in rows {
+        let (place, data) = row.unwrap();
+        let part = u32::try_from(place >> 32).unwrap();
+        read_part(part, &data, |entry| entries.push(entry)).unwrap();
+    }
+    entries.sort_unstable();
+    let mut runs = writer
+        .connection
+        .prepare("SELECT first_id, last_id, level FROM identifier_run_1 ORDER BY run")
+        .unwrap();
+    let runs = runs
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .unwrap();
+    (entries, runs.map(Result::unwrap).collect())
+}
+
+/// The entries of an exchange that its own row would be found by.
+fn expected(event: &Event, id: i64) -> Vec<Entry> {
+    let Event::Exchange(exchange) = event else {
+        return Vec::new();
+    };
+    let request = exchange.request.as_ref().unwrap();
+    let hashes = request.target.identifiers();
+    hashes.iter().map(|hash| Entry::new(*hash, id)).collect()
+}
+
+#[test]
+fn runs_hold_all_that_was_committed_and_are_merged() {
+    let mut fixture = Fixture::new();
+    let mut writer = fixture.writer(START);
+    writer.apply_all(&fixture.load(0, 0)).unwrap();
+    let mut all = Vec::new();
+    for batch in 0..67_u64 {
+        for at in 0..1_024 {
+            let key = 100_000 + batch * 1_024 + at;
+            let event = fixture.event(key, &format!("/orders/{key}"), Some(200));
+            let id = i64::try_from(batch * 1_024 + at + 1).unwrap();
+            all.extend(expected(&event, id));
+            writer.apply(&event).unwrap();
+        }
+        writer.commit(START + batch).unwrap();
+    }
+    all.sort_unstable();
+    assert_eq!(all.len(), 67 * 1_024);
+    let (found, runs) = index(&writer);
+    // Sixteen runs became one; the three batches behind them are in none yet.
+    assert_eq!(runs, [(1, 65_536, 1)]);
+    let written: Vec<Entry> = all
+        .iter()
+        .filter(|entry| entry.id <= 65_536)
+        .copied()
+        .collect();
+    assert_eq!(found, written);
+    assert!(writer.roll(START + 100).unwrap());
+    let (found, runs) = index(&writer);
+    assert_eq!(runs, [(1, 65_536, 1), (65_537, 67 * 1_024, 0)]);
+    assert_eq!(found, all);
+}
+
+#[test]
+fn a_batch_that_is_rolled_back_leaves_nothing() {
+    let mut fixture = Fixture::new();
+    let mut writer = fixture.writer(START);
+    writer.apply_all(&fixture.load(0, 0)).unwrap();
+    let first = fixture.event(7_001, "/orders/7001", Some(200));
+    writer.apply(&first).unwrap();
+    writer.commit(START).unwrap();
+    writer
+        .apply(&fixture.event(7_002, "/orders/7002", Some(200)))
+        .unwrap();
+    writer.state.restore(&writer.connection).unwrap();
+    writer.connection.execute_batch("ROLLBACK").unwrap();
+    writer.batch = crate::batch::Batch::default();
+    let third = fixture.event(7_003, "/orders/7003", Some(200));
+    writer.apply(&third).unwrap();
+    writer.commit(START + 1).unwrap();
+    writer.roll(START + 2).unwrap();
+    let mut all = [expected(&first, 1), expected(&third, 2)].concat();
+    all.sort_unstable();
+    assert_eq!(index(&writer), (all, vec![(1, 2, 0)]));
+}
+
+#[test]
+fn an_end_that_comes_late_is_found_within_a_second() {
+    let mut fixture = Fixture::new();
+    let mut writer = fixture.writer(START);
+    writer.apply_all(&fixture.load(0, 0)).unwrap();
+    writer
+        .apply(&fixture.event(7_001, "/orders/7001", None))
+        .unwrap();
+    writer.commit(START).unwrap();
+    // A run of it, as it was.
+    let state = &mut writer.state;
+    writer.connection.execute_batch("BEGIN").unwrap();
+    state.end_identifiers(&writer.connection).unwrap();
+    writer.connection.execute_batch("COMMIT").unwrap();
+    state.identifiers.confirm();
+    let mut ended = fixture.exchange(7_001, "/orders/7001", Some(200));
+    ended.outcome = Outcome::Complete;
+    let ended = Event::Exchange(Box::new(ended));
+    writer.apply(&ended).unwrap();
+    writer.commit(START + 2_000_000_000).unwrap();
+    writer
+        .apply(&fixture.connection(2, CloseReason::Open))
+        .unwrap();
+    writer.commit(START + 4_000_000_000).unwrap();
+    let (found, runs) = index(&writer);
+    assert_eq!(found, [expected(&ended, 1), expected(&ended, 1)].concat());
+    assert_eq!(runs, [(1, 1, 0), (0, -1, 0)]);
+}
+
+#[test]
+fn a_clean_stop_leaves_nothing_to_be_looked_through() {
+    let mut fixture = Fixture::new();
+    let mut writer = fixture.writer(START);
+    writer.apply_all(&fixture.load(0, 0)).unwrap();
+    writer
+        .apply(&fixture.event(7_001, "/orders/7001", Some(200)))
+        .unwrap();
+    writer.close(START + 1, StopReason::Signal).unwrap();
+    let writer = fixture.writer(START + 2);
+    assert_eq!(index(&writer).1, [(1, 1, 0)]);
+}
