@@ -6,6 +6,7 @@ mod get_exchange;
 mod list_services;
 mod search_exchanges;
 mod status;
+mod trace_transaction;
 
 use std::fmt::Write as _;
 
@@ -97,17 +98,20 @@ pub enum Tool {
     SearchExchanges,
     /// `status`
     Status,
+    /// `trace_transaction`
+    TraceTransaction,
 }
 
 impl Tool {
     /// All of them, in the order of their names.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::FindErrors,
         Self::GetConnection,
         Self::GetExchange,
         Self::ListServices,
         Self::SearchExchanges,
         Self::Status,
+        Self::TraceTransaction,
     ];
 
     pub(crate) fn declaration(self) -> &'static Declaration {
@@ -118,6 +122,7 @@ impl Tool {
             Self::ListServices => &list_services::DECLARATION,
             Self::SearchExchanges => &search_exchanges::DECLARATION,
             Self::Status => &status::DECLARATION,
+            Self::TraceTransaction => &trace_transaction::DECLARATION,
         }
     }
 
@@ -173,6 +178,7 @@ impl Tool {
             Self::ListServices => list_services::answer(&arguments, asking).await,
             Self::SearchExchanges => search_exchanges::answer(&arguments, asking).await,
             Self::Status => status::answer(&arguments, asking).await,
+            Self::TraceTransaction => trace_transaction::answer(&arguments, asking).await,
         }
     }
 }

@@ -381,6 +381,18 @@ pub(crate) async fn answer(
     })
 }
 
+/// The number of an exchange with a printed id, which is stored.
+///
+/// # Errors
+/// As those of `answer`.
+pub(crate) async fn number(
+    snapshot: &mut Snapshot,
+    segments: &[Segment],
+    text: &str,
+) -> Result<i64, QueryError> {
+    find(snapshot, segments, text).await?.id()
+}
+
 /// The exchange with a printed id.
 ///
 /// # Errors

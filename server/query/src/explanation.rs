@@ -177,7 +177,7 @@ fn plain(detail: &str) -> String {
         .collect()
 }
 
-const ORDER: [&str; 34] = [
+const ORDER: [&str; 36] = [
     "not_recorded",
     "recorder_killed",
     "write_failed",
@@ -192,6 +192,8 @@ const ORDER: [&str; 34] = [
     "retention",
     "filtered",
     "scan_limited",
+    "transaction_cut",
+    "value_is_common",
     "key_unavailable",
     "tls_not_decoded",
     "quic_not_decoded",

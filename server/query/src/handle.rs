@@ -17,9 +17,9 @@ use crate::snapshot::{Attempt, Snapshot};
 use crate::unopened::Unopened;
 use crate::{
     Answer, ConnectionDetail, ContainersQuery, DnsQuery, DnsRow, ErrorGroup, ErrorsQuery,
-    ExchangeDetail, ExchangeRow, HeaderPage, SearchQuery, ServiceCall, ServicesQuery, Status,
-    UdpQuery, UdpRow, connection, containers, count, dns, errors, exchange, recorder, search,
-    services, status, udp,
+    ExchangeDetail, ExchangeRow, HeaderPage, Hop, SearchQuery, ServiceCall, ServicesQuery, Status,
+    TransactionQuery, UdpQuery, UdpRow, connection, containers, count, dns, errors, exchange,
+    recorder, search, services, status, transaction, udp,
 };
 
 /// Why a question has no answer. The text is made by Headwater: no captured text is in it.
@@ -217,6 +217,17 @@ impl Store {
         cancel: &CancellationToken,
     ) -> Result<Answer<Vec<HeaderPage>>, QueryError> {
         ask!(self, cancel, snapshot => exchange::header(&mut snapshot, id, header, cursor, max_bytes))
+    }
+    /// What belongs to a transaction, as a tree.
+    ///
+    /// # Errors
+    /// See `QueryError`.
+    pub async fn transaction(
+        &self,
+        query: &TransactionQuery,
+        cancel: &CancellationToken,
+    ) -> Result<Answer<Vec<Hop>>, QueryError> {
+        ask!(self, cancel, snapshot => transaction::answer(&mut snapshot, &self.path, query))
     }
     /// DNS exchanges that match.
     ///

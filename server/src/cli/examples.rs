@@ -75,6 +75,12 @@ pub(super) fn of_tool(subcommand: &str) -> &'static str {
   headwater status                                   what is recorded, since when, and what cannot be seen
   headwater status --json"
         }
+        "trace-transaction" => {
+            "Examples:
+  headwater trace-transaction x_9qv53                what caused that exchange, and what it caused
+  headwater trace-transaction 4bf92f3577b34da6a3ce929d0e0e4736   a trace id, in any format
+  headwater trace-transaction order-4711 --json      any value that requests carried"
+        }
         _ => "",
     }
 }

@@ -102,6 +102,16 @@ async fn a_wrong_argument_is_named_with_what_is_right() {
         ),
         (Tool::GetConnection, json!({}), &["id is missing", "c_"]),
         (
+            Tool::TraceTransaction,
+            json!({ "id": "abc" }),
+            &["at least 4 characters", "x_"],
+        ),
+        (
+            Tool::TraceTransaction,
+            json!({ "id": "c_k7q21" }),
+            &["for get_connection"],
+        ),
+        (
             Tool::GetConnection,
             json!({ "id": "x_k7q21" }),
             &["for get_exchange", "c_k7q2"],

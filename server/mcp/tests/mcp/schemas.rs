@@ -120,6 +120,7 @@ fn arguments_have_the_same_names_and_meaning_everywhere() {
                 ],
             ),
             Tool::Status => (&["max_tokens"], &[]),
+            Tool::TraceTransaction => (&["id", "limit", "detail", "max_tokens"], &[]),
         };
         let mut expected: Vec<&str> = common.iter().chain(own).copied().collect();
         let mut given = names.clone();

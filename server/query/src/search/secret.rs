@@ -51,6 +51,13 @@ impl Secrets {
         forms
     }
 
+    /// What finds identifiers, where the key is at hand.
+    pub(crate) fn redactor(&self) -> Option<Redactor> {
+        self.key
+            .as_ref()
+            .map(|key| Redactor::new(key, &Policy::default()))
+    }
+
     /// A path filter with its token-shaped segments as they are stored, when that differs.
     pub(crate) fn redacted_path(&self, text: &str) -> Option<String> {
         self.key.as_ref().and_then(|key| redacted(key, text))

@@ -1,0 +1,251 @@
+//! Transactions: what belongs together, and by which evidence, against what the services themselves were asked.
+//!
+//! A word in the path of each request tells which it belongs to, and is read by this test alone: it holds no digit, so that
+//! it identifies nothing, and is turned round on the way to the last service.
+
+#![allow(clippy::expect_used, reason = "tests")]
+
+use std::{collections::BTreeMap, process::Command};
+
+use headwater_integration_tests::{Nginx, Program, Store, column, python};
+use serde_json::{Map, Value};
+
+/// A service that answers `/front/WORD` with what `/step/WORD-TURNED-ROUND` of the next one says, and `/step/…` by itself
+/// after some milliseconds; handing on these headers, and giving each trace a span of its own.
+const SERVICE: &str = r#"
+import asyncio, http.client, os, random, socketserver, sys, threading, time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+following, handed_on = int(sys.argv[1]), [name for name in sys.argv[2].split(",") if name]
+def headers(given):
+    kept = {name: given[name] for name in handed_on if given.get(name)}
+    if "traceparent" in kept:
+        version, trace, _, flags = kept["traceparent"].split("-")
+        kept["traceparent"] = f"{version}-{trace}-{os.urandom(8).hex()}-{flags}"
+    return kept
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def log_message(self, *_): pass
+    def do_GET(self):
+        kind, word = self.path.split("/")[1:]
+        status = 200
+        if kind == "front":
+            connection = http.client.HTTPConnection("127.0.0.1", following)
+            connection.request("GET", f"/step/{word[::-1]}", headers=headers(self.headers))
+            answer = connection.getresponse()
+            status = answer.status
+            answer.read()
+            connection.close()
+        else:
+            time.sleep(0.001 + random.random() * 0.01)
+            if word.endswith("liaf"): status = 503
+        self.send_response(status)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+class Server(ThreadingHTTPServer):
+    request_queue_size = 256
+    daemon_threads = True
+server = Server(("127.0.0.1", 0), Handler)
+print("serving on port", server.server_address[1], flush=True)
+server.serve_forever()
+"#;
+
+/// Asks the front for so many words, each with the headers that its kind has, so many at a time.
+const CLIENTS: &str = r#"
+import http.client, itertools, os, sys, threading
+port, at_once, count, kind = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+numbers = itertools.count()
+def word(number):
+    letters = "bcdfghjkmn"
+    return kind + "".join(letters[int(digit)] for digit in f"{number:06d}")
+def ask():
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    while (number := next(numbers)) < count:
+        headers = {}
+        if kind == "trace": headers["traceparent"] = f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-01"
+        if kind == "cookie": headers["cookie"] = f"visit={os.urandom(12).hex()}"
+        connection.request("GET", f"/front/{word(number)}", headers=headers)
+        connection.getresponse().read()
+threads = [threading.Thread(target=ask) for _ in range(at_once)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print("done", flush=True)
+"#;
+
+fn service(following: u16, handed_on: &str) -> (Program, u16) {
+    let program = Program::start(Command::new(python()).args([
+        "-u",
+        "-c",
+        SERVICE,
+        &following.to_string(),
+        handed_on,
+    ]));
+    let line = program.await_line("serving on port");
+    let port = line.rsplit(' ').next().and_then(|port| port.parse().ok());
+    (program, port.expect("a port"))
+}
+
+fn ask(port: u16, at_once: u32, count: u32, kind: &str) {
+    let numbers = [u32::from(port), at_once, count].map(|number| number.to_string());
+    let clients = Program::start(
+        Command::new(python())
+            .args(["-u", "-c", CLIENTS])
+            .args(numbers)
+            .arg(kind),
+    );
+    clients.await_line("done");
+}
+
+/// nginx before a service before a service.
+struct Chain {
+    nginx: Nginx,
+    _services: [Program; 2],
+}
+
+impl Chain {
+    fn new() -> Self {
+        let (last, last_port) = service(0, "");
+        let (middle, middle_port) = service(last_port, "traceparent,x-request-id,cookie");
+        // An id of nginx's own for those requests alone that are to have one.
+        let nginx = Nginx::start(&format!(
+            "location /front/id {{ proxy_pass http://127.0.0.1:{middle_port}; proxy_set_header X-Request-Id $request_id; \
+             add_header X-Request-Id $request_id; }} \
+             location / {{ proxy_pass http://127.0.0.1:{middle_port}; }}"
+        ));
+        Self {
+            nginx,
+            _services: [last, middle],
+        }
+    }
+}
+
+/// The word that a path belongs to.
+fn word(path: &str) -> String {
+    match path.strip_prefix("/step/") {
+        Some(turned) => turned.chars().rev().collect(),
+        None => path.trim_start_matches("/front/").to_owned(),
+    }
+}
+
+fn trace(store: &Store, id: &str) -> Vec<Map<String, Value>> {
+    let answer = store.ask(&[
+        "trace-transaction",
+        id,
+        "--limit",
+        "200",
+        "--max-tokens",
+        "8000",
+        "--detail",
+        "detailed",
+    ]);
+    let rows = answer["rows"].as_array().expect("rows");
+    let columns = answer["columns"].as_array().expect("columns");
+    rows.iter()
+        .map(|row| {
+            let names = columns.iter().filter_map(Value::as_str).map(str::to_owned);
+            names
+                .zip(row.as_array().expect("a row").iter().cloned())
+                .collect()
+        })
+        .collect()
+}
+
+/// What came of tracing each word from its exchange with nginx.
+#[derive(Debug, Default)]
+struct Tally {
+    words: usize,
+    /// Links that say that they can be relied on, and cannot.
+    wrong: usize,
+    /// Words of which all exchanges from there on were found by links that can be relied on,
+    whole: usize,
+    /// or by any.
+    found: usize,
+    evidence: BTreeMap<String, usize>,
+}
+
+/// From the exchanges with a service on: so many of each word.
+fn tally(store: &Store, service: &str, kind: &str, (count, hops_each): (usize, usize)) -> Tally {
+    let mut tally = Tally::default();
+    let rows = store.await_rows(
+        &[
+            "search-exchanges",
+            "--service",
+            service,
+            "--path",
+            &format!("/front/{kind}"),
+        ],
+        count,
+    );
+    for row in rows {
+        let own = word(&column(&row, "path"));
+        let id = column(&row, "id");
+        let hops = trace(store, &id);
+        tally.words += 1;
+        let (mut right, mut found) = (0, 0);
+        for hop in &hops {
+            let is_own = word(&column(hop, "path")) == own;
+            let confidence = column(hop, "confidence");
+            found += usize::from(is_own);
+            if column(hop, "id") == id {
+                right += 1;
+                continue;
+            }
+            if hop["depth"] == 0 {
+                continue;
+            }
+            *tally
+                .evidence
+                .entry(format!("{} {confidence}", column(hop, "evidence")))
+                .or_default() += 1;
+            if confidence == "strong" || confidence == "certain" {
+                right += usize::from(is_own);
+                tally.wrong += usize::from(!is_own);
+                assert!(is_own, "{own}: {hops:#?}");
+            }
+        }
+        tally.whole += usize::from(right >= hops_each);
+        tally.found += usize::from(found >= hops_each);
+    }
+    tally
+}
+
+#[test]
+fn one_at_a_time_every_evidence_makes_the_chain() {
+    let store = Store::new();
+    let _recorder = store.record(&[]);
+    let chain = Chain::new();
+    for kind in ["trace", "id", "cookie", "none"] {
+        ask(chain.nginx.port, 1, 5, kind);
+        let found = tally(&store, "nginx", kind, (5, 3));
+        println!("{kind}: {found:?}");
+        assert_eq!(
+            (found.words, found.whole, found.wrong),
+            (5, 5, 0),
+            "{kind}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn many_at_once_no_link_that_can_be_relied_on_is_wrong() {
+    let store = Store::new();
+    let _recorder = store.record(&[]);
+    let chain = Chain::new();
+    for kind in ["trace", "id", "cookie", "none"] {
+        ask(chain.nginx.port, 16, 200, kind);
+        let found = tally(&store, "nginx", kind, (200, 3));
+        println!("{kind}: {found:?}");
+        assert_eq!(found.wrong, 0, "{kind}: {found:?}");
+        let reached = if kind == "none" {
+            found.found
+        } else {
+            found.whole
+        };
+        assert!(reached * 100 >= found.words * 99, "{kind}: {found:?}");
+    }
+    // nginx does many things in one thread, which tells nothing then; the service behind it does each in a thread of its own.
+    let found = tally(&store, "python", "none", (200, 2));
+    println!("by thread: {found:?}");
+    assert_eq!(found.wrong, 0, "{found:?}");
+    assert!(found.whole * 100 >= found.words * 95, "{found:?}");
+}

@@ -1,0 +1,108 @@
+//! `trace_transaction`: what belongs to one request, session or order, across processes.
+
+use headwater_query::{Hop, TransactionQuery};
+use serde_json::Value;
+
+use super::{Asking, Declaration, ToolError, milliseconds};
+use crate::{
+    Arguments, Kind, Output, Parameter,
+    arguments::common::{DETAIL, LIMIT, MAX_TOKENS},
+    budget::{Fit, Fitting},
+    escape::cell,
+    output::{TableSpec, captured_column, column, detailed},
+};
+
+const ID: Parameter = Parameter {
+    name: "id",
+    kind: Kind::Text,
+    required: true,
+    description: "Exchange id (x_…), or any plain value that the requests carried in a header, cookie, path or query: a trace id, a request \
+        id, an order number",
+};
+
+pub(super) static DECLARATION: Declaration = Declaration {
+    name: "trace_transaction",
+    title: "One transaction across processes",
+    description: "What belongs together with one exchange, or with the exchanges that carry an id: a tree of exchanges across processes, each \
+        below the one that caused it, with the time that each took in all and by itself (own_ms: without what it waited for below), and the \
+        evidence for each link: span or trace (trace context of any format), id (a rare value that both carry; by says where), thread (it was \
+        sent by the thread that answered the one above), path (nested in it, and of the same path), time (nested in it, and nothing else was under way). certain and strong links can be \
+        relied on; weak ones may be chance, and alternatives are other exchanges that may have caused it. Plain values are hashed with the \
+        store's key and found by their hash. Use it to see where a slow or failed request spent its time or failed first: the deepest hop \
+        that failed is the suspect.",
+    parameters: &[ID, LIMIT, DETAIL, MAX_TOKENS],
+    facts: &[],
+    tables: &[TABLE],
+};
+
+const TABLE: TableSpec = TableSpec {
+    name: "",
+    columns: &[
+        column("depth"),
+        column("id"),
+        captured_column("client"),
+        captured_column("server"),
+        captured_column("method"),
+        captured_column("path"),
+        column("status"),
+        column("outcome"),
+        column("after_ms"),
+        column("took_ms"),
+        column("own_ms"),
+        column("evidence"),
+        column("confidence"),
+        captured_column("by"),
+        column("alternatives"),
+        detailed(column("named")),
+    ],
+};
+
+pub(super) async fn answer(
+    arguments: &Arguments,
+    asking: &Asking<'_>,
+) -> Result<Output, ToolError> {
+    let mut query = TransactionQuery {
+        id: arguments.text("id").unwrap_or_default(),
+        limit: arguments.limit(),
+    };
+    let mut fitting = Fitting::new(arguments.max_tokens());
+    loop {
+        let answer = asking.store.transaction(&query, asking.cancel).await?;
+        let output = Output::listed(
+            &answer,
+            "Try another value that the request carried, or search_exchanges and the id of an exchange.",
+            &TABLE,
+            arguments.is_detailed(),
+            row,
+        );
+        match fitting.judge(output) {
+            Fit::Done(output) => return Ok(*output),
+            Fit::Again(limit) => query.limit = limit,
+        }
+    }
+}
+
+fn row(hop: &Hop) -> Vec<Value> {
+    let link = hop.link.as_ref();
+    let alternatives = link.filter(|link| !link.alternatives.is_empty());
+    vec![
+        hop.depth.into(),
+        hop.id.as_str().into(),
+        cell(&hop.client).into(),
+        cell(&hop.server).into(),
+        hop.method.as_deref().map(cell).into(),
+        hop.path.as_deref().map(cell).into(),
+        hop.status_code.into(),
+        hop.outcome.into(),
+        milliseconds(Some(hop.after_ns)),
+        milliseconds(Some(hop.latency_ns)),
+        milliseconds(Some(hop.own_ns)),
+        link.map(|link| link.evidence).into(),
+        link.map(|link| link.confidence.name()).into(),
+        link.and_then(|link| link.carrier.as_deref())
+            .map(cell)
+            .into(),
+        alternatives.map(|link| link.alternatives.join(" ")).into(),
+        hop.is_named.into(),
+    ]
+}

@@ -1,0 +1,199 @@
+//! `trace_transaction`: the exchanges that belong together, across processes, as a tree with the evidence of each link.
+//!
+//! Owns: the question, and the order of the work: what the id names (`lookup`), what belongs to it by identifiers and by the
+//! processes that it went through (`gather`), who caused whom (`link`), and the tree (`tree`). Links are found when they are
+//! asked for and not stored: whether a value identifies anything is known only when it is known how often it came, and
+//! ingest pays for an index alone.
+
+mod gather;
+mod link;
+mod lookup;
+mod node;
+mod tree;
+
+use std::path::Path;
+
+use crate::answer::Window;
+use crate::coverage::{About, Framed};
+use crate::recorder::Runs;
+use crate::search::secret::Secrets;
+use crate::snapshot::Snapshot;
+use crate::{Answer, CoverageItem, QueryError, segments};
+
+use lookup::Named;
+
+/// What to trace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransactionQuery {
+    /// A printed exchange id, or any value that the requests carried: a trace id, a request id, an order number.
+    pub id: String,
+    /// Hops at most (1 to 200).
+    pub limit: u32,
+}
+
+/// How sure a link is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Confidence {
+    /// It may be chance.
+    Weak,
+    /// It is most likely right.
+    Strong,
+    /// Both ends say so.
+    Certain,
+}
+
+impl Confidence {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Weak => "weak",
+            Self::Strong => "strong",
+            Self::Certain => "certain",
+        }
+    }
+}
+
+/// What links an exchange to the one that caused it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// span, trace, id, thread, path or time.
+    pub evidence: &'static str,
+    /// How sure it is.
+    pub confidence: Confidence,
+    /// Where the id that both share stands, when it is one. Untrusted.
+    pub carrier: Option<String>,
+    /// Printed ids of other exchanges that may have caused it as well.
+    pub alternatives: Vec<String>,
+}
+
+/// One exchange of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hop {
+    /// How many exchanges above it caused it, one the other.
+    pub depth: u32,
+    /// Printed id.
+    pub id: String,
+    /// Calling service. Untrusted.
+    pub client: String,
+    /// Answering service. Untrusted.
+    pub server: String,
+    /// Untrusted.
+    pub method: Option<String>,
+    /// Path, redacted. Untrusted.
+    pub path: Option<String>,
+    /// Status code.
+    pub status_code: Option<u16>,
+    /// Outcome name.
+    pub outcome: &'static str,
+    /// Start, nanoseconds since the epoch.
+    pub start_ns: u64,
+    /// Start, after the transaction's.
+    pub after_ns: u64,
+    /// First request byte to last response byte.
+    pub latency_ns: u64,
+    /// The part of it in which no exchange that it caused was under way.
+    pub own_ns: u64,
+    /// To the hop above; `None` where nothing above was found.
+    pub link: Option<Link>,
+    /// It is what was asked for, or holds the value that was.
+    pub is_named: bool,
+}
+
+/// Answers the question.
+pub(crate) async fn answer(
+    snapshot: &mut Snapshot,
+    store: &Path,
+    query: &TransactionQuery,
+) -> Result<Answer<Vec<Hop>>, QueryError> {
+    let limit = crate::search::checked_limit(query.limit)?;
+    let runs = Runs::load(snapshot).await?;
+    let segments = segments::all(snapshot).await?;
+    let redactor = Secrets::load(store, snapshot.opened.key_fingerprint.as_deref()).redactor();
+    let redactor = redactor.as_ref();
+    let named = Named::find(snapshot, &segments, redactor, &query.id).await?;
+    let mut remarks = Vec::new();
+    let gathered = gather::gather(snapshot, &segments, redactor, &named).await?;
+    let linked = link::link(&gathered);
+    let mut hops = tree::hops(snapshot, &gathered, &linked).await?;
+    let window = span(&hops).unwrap_or_else(|| everything(&segments, &runs));
+    if named.is_without_key {
+        remarks.push(remark(
+            window,
+            "key_unavailable",
+            "The key beside the store cannot be read or is not the one its hashes were made with, so that a value cannot \
+             be looked for. Read the store as a member of its group, with its .key file beside it, or give an exchange id."
+                .to_owned(),
+        ));
+    }
+    if let Some(common) = named.common {
+        remarks.push(remark(
+            window,
+            "value_is_common",
+            format!(
+                "More than {common} exchanges hold that value: it names no single transaction. The newest are shown, each with \
+                 what belongs to it."
+            ),
+        ));
+    }
+    if gathered.is_cut {
+        remarks.push(remark(
+            window,
+            "transaction_cut",
+            "So much happened at the same time that not all of it was looked at: more may belong to this.".to_owned(),
+        ));
+    }
+    if hops.len() > limit {
+        let left_out = hops.len() - limit;
+        hops.truncate(limit);
+        remarks.push(remark(
+            window,
+            "transaction_cut",
+            format!("{left_out} hops more belong to this; a greater limit shows them."),
+        ));
+    }
+    let empty = hops.is_empty();
+    Framed {
+        about: About::Http,
+        value: hops,
+        empty,
+        window,
+        next_cursor: None,
+        remarks,
+    }
+    .finish(snapshot, &runs, &segments)
+    .await
+}
+
+fn remark(window: Window, kind: &str, explanation: String) -> CoverageItem {
+    CoverageItem {
+        kind: kind.to_owned(),
+        from_ns: window.since_ns,
+        until_ns: window.until_ns,
+        count: 1,
+        explanation,
+    }
+}
+
+/// From the first to the last moment of the hops.
+fn span(hops: &[Hop]) -> Option<Window> {
+    let since_ns = hops.iter().map(|hop| hop.start_ns).min()?;
+    let ends = hops
+        .iter()
+        .map(|hop| hop.start_ns.saturating_add(hop.latency_ns));
+    Some(Window {
+        since_ns,
+        until_ns: ends.max()?,
+    })
+}
+
+/// All that is stored.
+fn everything(segments: &[segments::Segment], runs: &Runs) -> Window {
+    let since_ns = segments.iter().find_map(|segment| segment.min_start_ns);
+    let until_ns = runs.as_of_ns();
+    Window {
+        since_ns: since_ns
+            .map_or(until_ns, crate::integer::unsigned)
+            .min(until_ns),
+        until_ns,
+    }
+}

@@ -1,0 +1,269 @@
+//! What belongs together: from the exchanges that were named to those that share identifiers with them, and to those of
+//! the processes that they went through.
+//!
+//! Owns: the bounds of that walk. Refuses: to link; what is gathered here and linked to nothing is left out by `tree`.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use headwater_redact::Redactor;
+
+use crate::QueryError;
+use crate::answer::Window;
+use crate::integer::{signed, unsigned};
+use crate::segments::{self, Segment};
+use crate::snapshot::Snapshot;
+
+use super::lookup::{Index, Named};
+use super::node::{self, Hash, Node};
+
+/// Exchanges that may belong together.
+#[derive(Default)]
+pub(super) struct Gathered {
+    pub(super) nodes: BTreeMap<i64, Node>,
+    /// Those for which something speaks.
+    related: BTreeSet<i64>,
+    /// The ones that were named.
+    pub(super) named: BTreeSet<i64>,
+    /// Values that few exchanges hold.
+    pub(super) rare: HashSet<Hash>,
+    /// All that a process asked and answered about then was looked at: process, from and to.
+    pub(super) seen: Vec<(i64, u64, u64)>,
+    /// A bound was reached.
+    pub(super) is_cut: bool,
+}
+
+/// Gathers.
+pub(super) async fn gather(
+    snapshot: &mut Snapshot,
+    segments: &[Segment],
+    redactor: Option<&Redactor>,
+    named: &Named,
+) -> Result<Gathered, QueryError> {
+    let mut gathered = Gathered::default();
+    if named.nodes.is_empty() {
+        return Ok(gathered);
+    }
+    let mut index = Index::open(snapshot, segments, redactor).await?;
+    let mut fresh = named.nodes.clone();
+    gathered.named = fresh.iter().map(|node| node.id).collect();
+    let mut asked: HashSet<Hash> = HashSet::new();
+    for _ in 0..MOST_ROUNDS {
+        if fresh.is_empty() {
+            break;
+        }
+        let mut found = BTreeMap::new();
+        let more = by_identifiers(
+            snapshot,
+            segments,
+            redactor,
+            &mut index,
+            &mut gathered,
+            (&fresh, &mut asked),
+        )
+        .await?;
+        found.extend(more.into_iter().map(|node| (node.id, node)));
+        for node in &fresh {
+            gathered
+                .nodes
+                .entry(node.id)
+                .or_insert_with(|| node.clone());
+        }
+        for node in &fresh {
+            let more = around(snapshot, segments, redactor, &mut gathered, node).await?;
+            found.extend(more.into_iter().map(|node| (node.id, node)));
+        }
+        gathered.related.extend(fresh.iter().map(|node| node.id));
+        for (id, node) in found {
+            if gathered.nodes.len() < MOST_NODES {
+                gathered.nodes.entry(id).or_insert(node);
+            } else {
+                gathered.is_cut = true;
+            }
+        }
+        // What only happened at the same time is there to be compared with, and leads nowhere.
+        fresh = gathered.new_related();
+    }
+    Ok(gathered)
+}
+
+impl Gathered {
+    /// Whether something besides the time says that two exchanges belong together.
+    fn relates(&self, one: &Node, other: &Node) -> bool {
+        one.shares_trace(other)
+            || (one.may_cause(other) || other.may_cause(one))
+                && (self.shared(one, other).next().is_some()
+                    || is_threaded(one, other)
+                    || is_threaded(other, one))
+    }
+
+    /// Those that were not known to be related and are.
+    fn new_related(&self) -> Vec<Node> {
+        let known: Vec<&Node> = self
+            .related
+            .iter()
+            .filter_map(|id| self.nodes.get(id))
+            .collect();
+        let mut found = BTreeSet::new();
+        for node in self
+            .nodes
+            .values()
+            .filter(|node| !self.related.contains(&node.id))
+        {
+            if known.iter().any(|known| self.relates(known, node)) || self.is_alone(node) {
+                found.insert(node.id);
+            }
+        }
+        // And what alone may have caused one that is.
+        for node in known {
+            found.extend(
+                self.only_cause(node)
+                    .filter(|id| !self.related.contains(id)),
+            );
+        }
+        found
+            .iter()
+            .filter_map(|id| self.nodes.get(id))
+            .cloned()
+            .collect()
+    }
+
+    /// Whether one exchange alone, which is related, may have caused it.
+    fn is_alone(&self, node: &Node) -> bool {
+        self.only_cause(node)
+            .is_some_and(|cause| self.related.contains(&cause))
+    }
+
+    /// The one exchange of the process that asked which was under way then, or which was of that path, if it was one.
+    fn only_cause(&self, node: &Node) -> Option<i64> {
+        let is_cause =
+            |cause: &&Node| cause.server.is_process(node.client) && cause.may_cause(node);
+        let only = |mut causes: Box<dyn Iterator<Item = &Node> + '_>| {
+            let first = causes.next()?;
+            causes.next().is_none().then_some(first.id)
+        };
+        let causes = || self.nodes.values().filter(is_cause);
+        only(Box::new(causes())).or_else(|| {
+            only(Box::new(
+                causes().filter(|cause| cause.is_handed_on_as(node)),
+            ))
+        })
+    }
+
+    /// Rare values that both hold.
+    pub(super) fn shared<'g>(
+        &'g self,
+        one: &'g Node,
+        other: &'g Node,
+    ) -> impl Iterator<Item = &'g Hash> {
+        one.values
+            .intersection(&other.values)
+            .filter(|hash| self.rare.contains(*hash))
+    }
+}
+
+/// Whether the thread that answered `cause` sent the request of `effect`, before it answered.
+pub(super) fn is_threaded(cause: &Node, effect: &Node) -> bool {
+    cause.server.is_process(effect.client)
+        && cause.answered_by.is_some()
+        && cause.answered_by == effect.asked_by
+        && cause.may_cause(effect)
+}
+
+/// Exchanges that share an identifier with these.
+async fn by_identifiers(
+    snapshot: &mut Snapshot,
+    segments: &[Segment],
+    redactor: Option<&Redactor>,
+    index: &mut Index,
+    gathered: &mut Gathered,
+    (fresh, asked): (&[Node], &mut HashSet<Hash>),
+) -> Result<Vec<Node>, QueryError> {
+    let mut traces: Vec<Hash> = fresh.iter().flat_map(|node| node.traces.clone()).collect();
+    traces.retain(|trace| asked.insert(*trace));
+    let mut values: Vec<Hash> = fresh.iter().flat_map(|node| node.values.clone()).collect();
+    values.retain(|value| asked.insert(*value));
+    if values.len() > MOST_VALUES {
+        values.truncate(MOST_VALUES);
+        gathered.is_cut = true;
+    }
+    let mut ids = BTreeSet::new();
+    for (hashes, most) in [(&traces, MOST_OF_TRACE), (&values, MOST_OF_VALUE)] {
+        let found = index.look_up(snapshot, hashes, most).await?;
+        for (hash, found) in found {
+            if found.len() <= most {
+                gathered.rare.insert(hash);
+                ids.extend(found);
+            } else if most == MOST_OF_TRACE {
+                gathered.is_cut = true;
+                ids.extend(found);
+            }
+        }
+    }
+    ids.retain(|id| !gathered.nodes.contains_key(id));
+    node::load(snapshot, segments, redactor, &ids).await
+}
+
+/// What the two processes of an exchange asked and answered about the same time.
+async fn around(
+    snapshot: &mut Snapshot,
+    segments: &[Segment],
+    redactor: Option<&Redactor>,
+    gathered: &mut Gathered,
+    node: &Node,
+) -> Result<Vec<Node>, QueryError> {
+    let mut found = Vec::new();
+    for process in [node.server.process, node.client.process]
+        .into_iter()
+        .flatten()
+    {
+        let window = Window {
+            since_ns: node.start_ns.saturating_sub(LOOK_BACK_NS),
+            until_ns: node.end_ns.min(node.start_ns.saturating_add(LONGEST_NS)),
+        };
+        let is_seen = |seen: &(i64, u64, u64)| {
+            seen.0 == process && seen.1 <= window.since_ns && window.until_ns <= seen.2
+        };
+        if gathered.seen.iter().any(is_seen) {
+            continue;
+        }
+        if gathered.seen.len() >= MOST_SCANS {
+            gathered.is_cut = true;
+            continue;
+        }
+        let mut looked_at = 0;
+        let mut since_ns = window.since_ns;
+        // Latest first: what is near is looked at before what is far.
+        for chunk in segments::chunks(snapshot, segments, window, CHUNK_SHIFT).await? {
+            if looked_at >= MOST_LOOKED_AT {
+                gathered.is_cut = true;
+                since_ns = since_ns.max(unsigned(chunk.max_start_ns));
+                continue;
+            }
+            looked_at += chunk.ids;
+            let span = [window.since_ns, window.until_ns, node.start_ns].map(signed);
+            let range = (chunk.segment, chunk.first_id, chunk.last_id);
+            found.extend(node::of_process(snapshot, redactor, range, span, process).await?);
+        }
+        gathered.seen.push((process, since_ns, window.until_ns));
+    }
+    Ok(found)
+}
+
+/// How often the walk goes on from what it found: the depth of a transaction, both ways.
+const MOST_ROUNDS: usize = 12;
+const MOST_NODES: usize = 4_000;
+/// Exchanges of one trace.
+const MOST_OF_TRACE: usize = 1_000;
+/// A value that more exchanges hold is common, and identifies nothing.
+const MOST_OF_VALUE: usize = 64;
+const MOST_VALUES: usize = 1_024;
+/// An exchange may have been caused by one that began so long before.
+const LOOK_BACK_NS: u64 = 2_000_000_000;
+/// What an exchange that lasts longer caused later is not looked for by time.
+const LONGEST_NS: u64 = 60_000_000_000;
+/// Processes and times that are looked at.
+const MOST_SCANS: usize = 48;
+/// Exchanges that are looked at for one process.
+const MOST_LOOKED_AT: u64 = 30_000;
+/// Chunks of at least 1,024 ids.
+const CHUNK_SHIFT: u32 = 10;

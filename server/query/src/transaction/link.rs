@@ -1,0 +1,197 @@
+//! Who caused whom, and what says so.
+//!
+//! Owns: the rules. Each exchange has one cause at most: of those that may have caused it, the one for which the best
+//! evidence speaks; where it speaks for several alike they are told as alternatives, and the link is weak.
+//!
+//! The thread is evidence where one thread does one thing at a time. A thread that answered two exchanges which overlap is
+//! an event loop's, or one that tasks are moved between, and says nothing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::Confidence;
+use super::gather::{Gathered, is_threaded};
+use super::node::{Hash, Node};
+
+/// A link to a cause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    /// `None` where time alone speaks for several.
+    pub(super) cause: Option<i64>,
+    pub(super) evidence: &'static str,
+    pub(super) confidence: Confidence,
+    /// The value that both share, when it is one.
+    pub(super) shared: Option<Hash>,
+    pub(super) alternatives: Vec<i64>,
+}
+
+/// Of each exchange that has a cause, the link to it.
+pub(super) fn link(gathered: &Gathered) -> BTreeMap<i64, Found> {
+    let shared_threads = threads_of_many(gathered);
+    let mut linked = BTreeMap::new();
+    for node in gathered.nodes.values() {
+        let causes: Vec<&Node> = gathered
+            .nodes
+            .values()
+            .filter(|cause| cause.may_cause(node))
+            .collect();
+        if let Some(found) = best(gathered, &shared_threads, node, &causes) {
+            linked.insert(node.id, found);
+        }
+    }
+    linked
+}
+
+/// Process and thread.
+type Worker = (i64, u32);
+
+/// Threads that were in the middle of several exchanges at once.
+fn threads_of_many(gathered: &Gathered) -> BTreeSet<Worker> {
+    let mut answered: BTreeMap<Worker, Vec<(u64, u64)>> = BTreeMap::new();
+    for node in gathered.nodes.values() {
+        if let (Some(process), Some(thread)) = (node.server.process, node.answered_by) {
+            let spans = answered.entry((process, thread)).or_default();
+            spans.push((node.start_ns, node.end_ns));
+        }
+    }
+    let overlap = |spans: &mut Vec<(u64, u64)>| {
+        spans.sort_unstable();
+        spans
+            .windows(2)
+            .any(|pair| matches!(pair, [(_, end), (start, _)] if start < end))
+    };
+    answered
+        .into_iter()
+        .filter_map(|(worker, mut spans)| overlap(&mut spans).then_some(worker))
+        .collect()
+}
+
+fn best(
+    gathered: &Gathered,
+    shared_threads: &BTreeSet<Worker>,
+    node: &Node,
+    causes: &[&Node],
+) -> Option<Found> {
+    if causes.is_empty() {
+        return None;
+    }
+    let by_thread = |cause: &Node| {
+        let worker = cause.server.process.zip(cause.answered_by);
+        is_threaded(cause, node) && worker.is_some_and(|worker| !shared_threads.contains(&worker))
+    };
+    let by_span = |cause: &Node| {
+        let has = |spans: &[Hash]| spans.iter().any(|span| cause.spans.contains(span));
+        // The caller's own span, or one that was handed on as it came.
+        cause.shares_trace(node) && (has(&node.parents) || has(&node.spans))
+    };
+    let spans = only(causes, by_span);
+    if !spans.is_empty() {
+        let chosen = Chosen::of(&spans, node, by_thread);
+        return Some(chosen.found("span", Confidence::Certain, None));
+    }
+    let traces = only(causes, |cause| cause.shares_trace(node));
+    if !traces.is_empty() {
+        let chosen = Chosen::of(&traces, node, by_thread);
+        return Some(chosen.found("trace", Confidence::Certain, None));
+    }
+    // What one candidate shares with it and no other.
+    let mut counts: HashMap<Hash, usize> = HashMap::new();
+    for cause in causes {
+        for hash in gathered.shared(cause, node) {
+            *counts.entry(*hash).or_default() += 1;
+        }
+    }
+    if let Some(rarest) = counts.values().copied().min() {
+        let is_rarest = |hash: &&Hash| counts.get(*hash) == Some(&rarest);
+        let alike = only(causes, |cause| {
+            gathered.shared(cause, node).any(|hash| is_rarest(&hash))
+        });
+        let chosen = Chosen::of(&alike, node, by_thread);
+        let shared = chosen
+            .causes
+            .first()
+            .and_then(|cause| gathered.shared(cause, node).find(is_rarest).copied());
+        return Some(chosen.found("id", Confidence::Strong, shared));
+    }
+    let processes = only(causes, |cause| cause.server.is_process(node.client));
+    let threads = only(&processes, by_thread);
+    if let [_] = threads[..] {
+        let chosen = Chosen::of(&threads, node, by_thread);
+        return Some(chosen.found("thread", Confidence::Strong, None));
+    }
+    // Nested in time alone: of a process that answered one request then, or one of that path. Of several none is chosen.
+    let chosen = Chosen::of(&processes, node, |_| false);
+    let evidence = match chosen.by {
+        _ if processes.is_empty() => return None,
+        By::Path => "path",
+        By::Alone | By::Thread | By::None => "time",
+    };
+    let mut found = chosen.found(evidence, Confidence::Weak, None);
+    if chosen.by == By::None {
+        found.alternatives.extend(found.cause.take());
+    }
+    Some(found)
+}
+
+fn only<'n>(causes: &[&'n Node], holds: impl Fn(&Node) -> bool) -> Vec<&'n Node> {
+    causes
+        .iter()
+        .copied()
+        .filter(|cause| holds(cause))
+        .collect()
+}
+
+/// What was chosen of several exchanges for which the same speaks: the first, and the others behind it.
+struct Chosen<'n> {
+    causes: Vec<&'n Node>,
+    by: By,
+}
+
+/// What told the first from the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// There were no others.
+    Alone,
+    Thread,
+    Path,
+    None,
+}
+
+impl<'n> Chosen<'n> {
+    fn of(causes: &[&'n Node], node: &Node, by_thread: impl Fn(&Node) -> bool) -> Self {
+        // The latest first.
+        let mut causes = causes.to_vec();
+        causes.sort_by_key(|cause| std::cmp::Reverse((cause.start_ns, cause.id)));
+        let is_handed_on = |cause: &Node| cause.is_handed_on_as(node);
+        let by = if causes.len() == 1 {
+            By::Alone
+        } else if let [one] = only(&causes, by_thread)[..] {
+            causes.retain(|cause| cause.id == one.id);
+            By::Thread
+        } else if let [one] = only(&causes, is_handed_on)[..] {
+            causes.sort_by_key(|cause| cause.id != one.id);
+            By::Path
+        } else {
+            By::None
+        };
+        Self { causes, by }
+    }
+
+    /// The link to the first, not surer than what told it from the others.
+    fn found(&self, evidence: &'static str, sure: Confidence, shared: Option<Hash>) -> Found {
+        let most = match self.by {
+            By::Alone => Confidence::Certain,
+            By::Thread => Confidence::Strong,
+            By::Path | By::None => Confidence::Weak,
+        };
+        let mut ids = self.causes.iter().map(|cause| cause.id);
+        Found {
+            cause: ids.next(),
+            evidence,
+            confidence: sure.min(most),
+            shared,
+            alternatives: ids.take(MOST_ALTERNATIVES).collect(),
+        }
+    }
+}
+
+const MOST_ALTERNATIVES: usize = 8;

@@ -1,0 +1,254 @@
+//! Which exchanges hold an identifier.
+//!
+//! Owns: reading the index of every segment, and the exchanges that no run of it holds yet. What is found begins like what
+//! was looked for; whether it is the same is seen in the exchange itself.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use headwater_pack::identifiers::{Entry, read_part};
+use headwater_redact::{Redactor, identifiers};
+use sqlx::{AssertSqlSafe, Row};
+
+use crate::QueryError;
+use crate::id::ExchangeId;
+use crate::segments::Segment;
+use crate::snapshot::Snapshot;
+
+use super::node::{self, Hash, Node};
+
+/// What the question names.
+pub(super) struct Named {
+    /// The exchanges, newest last.
+    pub(super) nodes: Vec<Node>,
+    /// More than so many hold the value.
+    pub(super) common: Option<usize>,
+    /// The value could not be hashed.
+    pub(super) is_without_key: bool,
+}
+
+impl Named {
+    /// Finds it.
+    ///
+    /// # Errors
+    /// `Argument` when the text names nothing that can be looked for, and those of `get_exchange` for an id.
+    pub(super) async fn find(
+        snapshot: &mut Snapshot,
+        segments: &[Segment],
+        redactor: Option<&Redactor>,
+        text: &str,
+    ) -> Result<Self, QueryError> {
+        let text = text.trim();
+        if text.starts_with("x_") {
+            let number = crate::exchange::number(snapshot, segments, text).await?;
+            let ids = BTreeSet::from([number]);
+            return Ok(Self {
+                nodes: node::load(snapshot, segments, redactor, &ids).await?,
+                common: None,
+                is_without_key: false,
+            });
+        }
+        for prefix in ["c_", "d_"] {
+            if text.starts_with(prefix) {
+                // Says what kind of id it is.
+                ExchangeId::parse("id", &snapshot.tag(), text)?;
+            }
+        }
+        if text.len() < SHORTEST_VALUE {
+            return Err(QueryError::Argument {
+                argument: "id",
+                problem: "give an exchange id (x_…), or a value of at least 4 characters that requests carry: a trace id, \
+                          a request id, an order number, a session cookie's value"
+                    .to_owned(),
+            });
+        }
+        let Some(hashes) = redactor.map(|redactor| redactor.identifiers_of(text.as_bytes())) else {
+            return Ok(Self {
+                nodes: Vec::new(),
+                common: None,
+                is_without_key: true,
+            });
+        };
+        let mut index = Index::open(snapshot, segments, redactor).await?;
+        let found = index.look_up(snapshot, &hashes, MOST_NAMED).await?;
+        let is_common = found.values().any(|ids| ids.len() > MOST_NAMED);
+        let ids: BTreeSet<i64> = found.into_values().flatten().collect();
+        let newest = ids.into_iter().rev().take(MOST_NAMED).collect();
+        let nodes = node::load(snapshot, segments, redactor, &newest).await?;
+        let holds = |node: &Node| hashes.iter().any(|hash| node.holds(*hash));
+        Ok(Self {
+            nodes: nodes.into_iter().filter(holds).collect(),
+            common: is_common.then_some(MOST_NAMED),
+            is_without_key: false,
+        })
+    }
+}
+
+impl Node {
+    /// Whether an identifier is in it.
+    pub(super) fn holds(&self, hash: Hash) -> bool {
+        self.values.contains(&hash)
+            || [&self.traces, &self.spans, &self.parents]
+                .into_iter()
+                .any(|hashes| hashes.contains(&hash))
+    }
+}
+
+/// The index of all segments.
+pub(super) struct Index {
+    segments: Vec<i64>,
+    /// By the first four bytes of the hash: exchanges that are in no run.
+    unindexed: HashMap<u32, Vec<i64>>,
+}
+
+impl Index {
+    /// Reads what is not indexed.
+    pub(super) async fn open(
+        snapshot: &mut Snapshot,
+        segments: &[Segment],
+        redactor: Option<&Redactor>,
+    ) -> Result<Self, QueryError> {
+        let mut index = Self {
+            segments: segments
+                .iter()
+                .rev()
+                .map(|segment| segment.number)
+                .collect(),
+            unindexed: HashMap::new(),
+        };
+        for segment in segments {
+            let sql = format!(
+                "SELECT first_id, last_id FROM identifier_run_{} WHERE last_id >= first_id ORDER BY first_id",
+                segment.number
+            );
+            let runs = sqlx::query(AssertSqlSafe(sql))
+                .fetch_all(snapshot.connection())
+                .await?;
+            let mut next = segment.first_id;
+            let mut gaps = Vec::new();
+            for run in runs {
+                let (first, last): (i64, i64) = (run.try_get(0)?, run.try_get(1)?);
+                if first > next {
+                    gaps.push((next, first - 1));
+                }
+                next = next.max(last.saturating_add(1));
+            }
+            gaps.push((next, segment.end_id.saturating_sub(1)));
+            for gap in gaps.into_iter().filter(|(first, last)| first <= last) {
+                let segment = segment.number;
+                index.read_gap(snapshot, redactor, segment, gap).await?;
+            }
+        }
+        Ok(index)
+    }
+
+    async fn read_gap(
+        &mut self,
+        snapshot: &mut Snapshot,
+        redactor: Option<&Redactor>,
+        segment: i64,
+        (first, last): (i64, i64),
+    ) -> Result<(), QueryError> {
+        let sql = format!(
+            "SELECT id, request_header_holes, response_header_holes, request_trailer_holes, response_trailer_holes, url_path, url_query \
+             FROM exchange_rows({segment}) WHERE id BETWEEN ? AND ? ORDER BY id LIMIT {MOST_UNINDEXED}"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(first)
+            .bind(last)
+            .fetch_all(snapshot.connection())
+            .await?;
+        for row in rows {
+            let id: i64 = row.try_get(0)?;
+            for column in 1..=4 {
+                let Some(holes): Option<&[u8]> = row.try_get(column)? else {
+                    continue;
+                };
+                for found in identifiers(holes) {
+                    self.add(found.hash, id);
+                }
+            }
+            for column in 5..=6 {
+                let text: Option<&str> = row.try_get(column)?;
+                for hash in text
+                    .zip(redactor)
+                    .into_iter()
+                    .flat_map(|(text, redactor)| redactor.identifiers_in(text))
+                {
+                    self.add(hash, id);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, hash: Hash, id: i64) {
+        let ids = self
+            .unindexed
+            .entry(Entry::new(hash, id).prefix)
+            .or_default();
+        if ids.last() != Some(&id) {
+            ids.push(id);
+        }
+    }
+
+    /// The exchanges that may hold each of these, newest segments first; one more than `most` of each where there are more.
+    pub(super) async fn look_up(
+        &mut self,
+        snapshot: &mut Snapshot,
+        hashes: &[Hash],
+        most: usize,
+    ) -> Result<BTreeMap<Hash, BTreeSet<i64>>, QueryError> {
+        let mut wanted: BTreeMap<u32, Vec<Hash>> = BTreeMap::new();
+        let mut found: BTreeMap<Hash, BTreeSet<i64>> = BTreeMap::new();
+        for hash in hashes {
+            let prefix = Entry::new(*hash, 0).prefix;
+            wanted.entry(prefix).or_default().push(*hash);
+            let ids = self.unindexed.get(&prefix);
+            let newest = ids.into_iter().flatten().rev().take(most + 1);
+            found.entry(*hash).or_default().extend(newest.copied());
+        }
+        let parts: BTreeSet<u32> = wanted.keys().map(|prefix| prefix >> 24).collect();
+        for segment in self.segments.clone() {
+            for part in &parts {
+                let is_done = |prefix: &u32, hashes: &Vec<Hash>| {
+                    prefix >> 24 != *part
+                        || hashes
+                            .iter()
+                            .all(|hash| found.get(hash).is_some_and(|ids| ids.len() > most))
+                };
+                if wanted
+                    .iter()
+                    .all(|(prefix, hashes)| is_done(prefix, hashes))
+                {
+                    continue;
+                }
+                let sql = format!(
+                    "SELECT data FROM identifier_{segment} WHERE place BETWEEN ? AND ? ORDER BY place DESC"
+                );
+                let rows: Vec<Vec<u8>> = sqlx::query_scalar(AssertSqlSafe(sql))
+                    .bind(i64::from(*part) << 32)
+                    .bind((i64::from(*part) << 32) + i64::from(u32::MAX))
+                    .fetch_all(snapshot.connection())
+                    .await?;
+                for data in rows {
+                    // A damaged row gives what can be read of it.
+                    let _ = read_part(*part, &data, |entry| {
+                        for hash in wanted.get(&entry.prefix).into_iter().flatten() {
+                            let ids = found.entry(*hash).or_default();
+                            if ids.len() <= most {
+                                ids.insert(entry.id);
+                            }
+                        }
+                    });
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Exchanges that are shown of a value that many hold.
+const MOST_NAMED: usize = 32;
+/// Exchanges of no run that are looked through, in a segment.
+const MOST_UNINDEXED: usize = 20_000;
+const SHORTEST_VALUE: usize = 4;

@@ -1,0 +1,229 @@
+//! The tree: causes above, what they caused below, in the order of time.
+//!
+//! Owns: which of the gathered belong to what was named, the order of hops, and the words of a hop.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use headwater_redact::render_headers;
+use sqlx::AssertSqlSafe;
+
+use crate::QueryError;
+use crate::id::ExchangeId;
+use crate::integer::unsigned;
+use crate::names::ServiceNames;
+use crate::outcome;
+use crate::snapshot::Snapshot;
+
+use super::gather::Gathered;
+use super::link::Found;
+use super::node::{Hash, Node};
+use super::{Confidence, Hop, Link};
+
+/// The hops, each below the one that caused it.
+pub(super) async fn hops(
+    snapshot: &mut Snapshot,
+    gathered: &Gathered,
+    linked: &BTreeMap<i64, Found>,
+) -> Result<Vec<Hop>, QueryError> {
+    let belonging = belonging(gathered, linked);
+    let mut below: BTreeMap<Option<i64>, Vec<&Node>> = BTreeMap::new();
+    for node in belonging.iter().filter_map(|id| gathered.nodes.get(id)) {
+        let cause = linked
+            .get(&node.id)
+            .and_then(|found| found.cause)
+            .filter(|cause| belonging.contains(cause));
+        below.entry(cause).or_default().push(node);
+    }
+    for nodes in below.values_mut() {
+        nodes.sort_by_key(|node| (node.start_ns, node.id));
+    }
+    let services = belonging
+        .iter()
+        .filter_map(|id| gathered.nodes.get(id))
+        .flat_map(|node| [node.client.service, node.server.service]);
+    let names = ServiceNames::load(snapshot, services.collect()).await?;
+    let mut hops = Vec::new();
+    let roots = below.get(&None).cloned().unwrap_or_default();
+    for root in roots {
+        // Depth first, without recursion: a hostile chain may be deep.
+        let mut stack = vec![(0_u32, root)];
+        while let Some((depth, node)) = stack.pop() {
+            let caused = below.get(&Some(node.id)).map_or(&[][..], Vec::as_slice);
+            let link = link(snapshot, gathered, linked.get(&node.id)).await?;
+            hops.push(hop(
+                snapshot,
+                &names,
+                gathered,
+                (node, root),
+                (depth, link),
+                caused,
+            ));
+            stack.extend(
+                caused
+                    .iter()
+                    .rev()
+                    .map(|next| (depth.saturating_add(1), *next)),
+            );
+        }
+    }
+    Ok(hops)
+}
+
+/// What was named, what caused it, and all that these caused.
+fn belonging(gathered: &Gathered, linked: &BTreeMap<i64, Found>) -> BTreeSet<i64> {
+    let cause = |id: &i64| linked.get(id).and_then(|found| found.cause);
+    let mut belonging = BTreeSet::new();
+    for named in &gathered.named {
+        let mut next = Some(*named);
+        while let Some(id) = next {
+            // A cause began before, so that this ends; but two that began at once might be each other's.
+            if !belonging.insert(id) {
+                break;
+            }
+            next = cause(&id);
+        }
+    }
+    // What shares the trace belongs to it, linked or not.
+    let traces: BTreeSet<Hash> = belonging
+        .iter()
+        .filter_map(|id| gathered.nodes.get(id))
+        .flat_map(|node| node.traces.clone())
+        .collect();
+    let of_trace = |node: &&Node| node.traces.iter().any(|trace| traces.contains(trace));
+    belonging.extend(gathered.nodes.values().filter(of_trace).map(|node| node.id));
+    loop {
+        let more: Vec<i64> = gathered
+            .nodes
+            .keys()
+            .filter(|id| !belonging.contains(id))
+            .filter(|id| cause(id).is_some_and(|cause| belonging.contains(&cause)))
+            .copied()
+            .collect();
+        if more.is_empty() {
+            return belonging;
+        }
+        belonging.extend(more);
+    }
+}
+
+async fn link(
+    snapshot: &mut Snapshot,
+    gathered: &Gathered,
+    found: Option<&Found>,
+) -> Result<Option<Link>, QueryError> {
+    let Some(found) = found else {
+        return Ok(None);
+    };
+    let carrier = match (
+        found.shared,
+        found.cause.and_then(|cause| gathered.nodes.get(&cause)),
+    ) {
+        (Some(shared), Some(cause)) => carrier(snapshot, cause, shared).await?,
+        _ => None,
+    };
+    // A header that is there to tell what belongs together, and one exchange alone that had the same.
+    let is_told = carrier.as_deref().is_some_and(is_correlation_header);
+    let confidence = match found.confidence {
+        Confidence::Strong if is_told && found.evidence == "id" => Confidence::Certain,
+        confidence => confidence,
+    };
+    let tag = snapshot.tag();
+    let printed = |id: &i64| ExchangeId(unsigned(*id)).printed(&tag);
+    Ok(Some(Link {
+        evidence: found.evidence,
+        confidence,
+        carrier,
+        alternatives: found.alternatives.iter().map(printed).collect(),
+    }))
+}
+
+/// The header of an exchange that holds a value, or `path`.
+async fn carrier(
+    snapshot: &mut Snapshot,
+    node: &Node,
+    shared: Hash,
+) -> Result<Option<String>, QueryError> {
+    let mark = format!(":{:016x}:", u64::from_be_bytes(shared));
+    for (block, holes) in &node.blocks {
+        let Some(block) = block else { continue };
+        let sql = format!(
+            "SELECT template FROM header_block_{} WHERE id = ?",
+            node.segment
+        );
+        let template: Option<Vec<u8>> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(block)
+            .fetch_optional(snapshot.connection())
+            .await?;
+        let fields = render_headers(&template.unwrap_or_default(), holes);
+        if let Some(field) = fields
+            .into_iter()
+            .find(|field| field.value.text.contains(&mark))
+        {
+            return Ok(Some(field.name));
+        }
+    }
+    Ok(Some("path".to_owned()))
+}
+
+/// Whether a header is there to tell what belongs together.
+fn is_correlation_header(name: &str) -> bool {
+    CORRELATION_HEADERS
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(name))
+}
+
+fn hop(
+    snapshot: &Snapshot,
+    names: &ServiceNames,
+    gathered: &Gathered,
+    (node, root): (&Node, &Node),
+    (depth, link): (u32, Option<Link>),
+    caused: &[&Node],
+) -> Hop {
+    let end_ns = match node.end_ns {
+        u64::MAX => snapshot.now_ns.max(node.start_ns),
+        end_ns => end_ns,
+    };
+    let latency_ns = end_ns.saturating_sub(node.start_ns);
+    Hop {
+        depth,
+        id: ExchangeId(unsigned(node.id)).printed(&snapshot.tag()),
+        client: names.of(node.client.service).shown,
+        server: names.of(node.server.service).shown,
+        method: node.method.clone(),
+        path: node.path.clone(),
+        status_code: node.status,
+        outcome: outcome::name(node.outcome),
+        start_ns: node.start_ns,
+        after_ns: node.start_ns.saturating_sub(root.start_ns),
+        latency_ns,
+        own_ns: latency_ns.saturating_sub(covered(node.start_ns, end_ns, caused)),
+        link,
+        is_named: gathered.named.contains(&node.id),
+    }
+}
+
+/// How much of a time some exchange of these was under way. They are in the order of their starts.
+fn covered(start_ns: u64, end_ns: u64, caused: &[&Node]) -> u64 {
+    let (mut covered, mut until) = (0_u64, start_ns);
+    for node in caused {
+        let from = node.start_ns.max(until);
+        let to = node.end_ns.min(end_ns);
+        covered = covered.saturating_add(to.saturating_sub(from));
+        until = until.max(to);
+    }
+    covered
+}
+
+/// Headers that carry an id from hop to hop for that purpose, besides trace context.
+const CORRELATION_HEADERS: &[&str] = &[
+    "correlation-id",
+    "request-id",
+    "x-amz-request-id",
+    "x-amzn-requestid",
+    "x-correlation-id",
+    "x-ms-client-request-id",
+    "x-ms-request-id",
+    "x-request-id",
+    "x-transaction-id",
+];
