@@ -7,7 +7,9 @@
 
 use std::{collections::BTreeMap, process::Command};
 
-use headwater_integration_tests::{Nginx, Program, Store, column, python};
+use headwater_integration_tests::{
+    Nginx, Program, Store, column, free_port, node_server, python, run,
+};
 use serde_json::{Map, Value};
 
 /// A service that answers `/front/WORD` with what `/step/WORD-TURNED-ROUND` of the next one says, and `/step/…` by itself
@@ -248,4 +250,83 @@ fn many_at_once_no_link_that_can_be_relied_on_is_wrong() {
     println!("by thread: {found:?}");
     assert_eq!(found.wrong, 0, "{found:?}");
     assert!(found.whole * 100 >= found.words * 95, "{found:?}");
+}
+
+/// One thread that does everything at once must never be taken for evidence.
+#[test]
+fn an_event_loop_is_linked_by_what_requests_carry_alone() {
+    let store = Store::new();
+    let _recorder = store.record(&[]);
+    let (_last, port) = service(0, "");
+    let (_middle, port) = node_server(&format!(
+        r#"(request, response) => {{
+            const headers = {{}};
+            for (const name of ["traceparent", "cookie"]) if (request.headers[name]) headers[name] = request.headers[name];
+            const word = [...request.url.split("/")[2]].reverse().join("");
+            require("http").get({{ port: {port}, path: "/step/" + word, headers, agent: false }}, answer => {{
+                answer.resume();
+                answer.on("end", () => response.end("ok"));
+            }});
+        }}"#
+    ));
+    for kind in ["trace", "cookie", "none"] {
+        ask(port, 16, 200, kind);
+        let found = tally(&store, "node", kind, (200, 2));
+        println!("{kind}: {found:?}");
+        assert_eq!(found.wrong, 0, "{kind}: {found:?}");
+        assert!(
+            kind == "none" || found.whole * 100 >= found.words * 99,
+            "{kind}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn the_hop_that_failed_first_is_named() {
+    let store = Store::new();
+    let _recorder = store.record(&[]);
+    let chain = Chain::new();
+    // Others, which end well, around it.
+    ask(chain.nginx.port, 4, 20, "trace");
+    ask(chain.nginx.port, 1, 1, "fail");
+    ask(chain.nginx.port, 4, 20, "id");
+    let failed = ["search-exchanges", "--service", "nginx", "--status", "5xx"];
+    let id = column(&store.await_row(&failed), "id");
+    let told = store.ask(&["explain-failure", &id]);
+    let chain_rows = told["chain"]["rows"].as_array().expect("a chain");
+    assert_eq!(chain_rows.len(), 3, "{told:#}");
+    let verdict = told["verdict"].as_str().unwrap_or_default();
+    assert!(verdict.contains("2 hops below"), "{told:#}");
+    let suspect = store.ask(&[
+        "get-exchange",
+        told["suspect"]["id"].as_str().unwrap_or_default(),
+    ]);
+    let target = suspect["target"].as_str().unwrap_or_default();
+    assert!(target.starts_with("/step/"), "{suspect:#}");
+}
+
+/// The cause is below the last hop: a service that calls what is not there.
+#[test]
+fn what_a_hop_could_not_reach_is_told() {
+    let store = Store::new();
+    let _recorder = store.record(&[]);
+    let nowhere = free_port();
+    let (_service, port) = service(nowhere, "");
+    // The service has no answer to that, and closes.
+    let url = format!("http://127.0.0.1:{port}/front/lost");
+    let _ = run(Command::new("curl").args(["-s", &url]));
+    let id = column(
+        &store.await_row(&[
+            "search-exchanges",
+            "--path",
+            "/front/lost",
+            "--outcome",
+            "failed",
+        ]),
+        "id",
+    );
+    let told = store.ask(&["explain-failure", &id]);
+    let findings = told["findings"].to_string();
+    assert!(findings.contains("refused"), "{told:#}");
+    assert!(findings.contains(&nowhere.to_string()), "{told:#}");
 }

@@ -1,5 +1,6 @@
 //! The tools: one file each, and this list of them.
 
+mod explain_failure;
 mod find_errors;
 mod get_connection;
 mod get_exchange;
@@ -86,6 +87,8 @@ pub struct Asking<'a> {
 /// A tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tool {
+    /// `explain_failure`
+    ExplainFailure,
     /// `find_errors`
     FindErrors,
     /// `get_connection`
@@ -104,7 +107,8 @@ pub enum Tool {
 
 impl Tool {
     /// All of them, in the order of their names.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
+        Self::ExplainFailure,
         Self::FindErrors,
         Self::GetConnection,
         Self::GetExchange,
@@ -116,6 +120,7 @@ impl Tool {
 
     pub(crate) fn declaration(self) -> &'static Declaration {
         match self {
+            Self::ExplainFailure => &explain_failure::DECLARATION,
             Self::FindErrors => &find_errors::DECLARATION,
             Self::GetConnection => &get_connection::DECLARATION,
             Self::GetExchange => &get_exchange::DECLARATION,
@@ -172,6 +177,7 @@ impl Tool {
     ) -> Result<Output, ToolError> {
         let arguments = Arguments::check(self.parameters(), given).map_err(ToolError::Steer)?;
         match self {
+            Self::ExplainFailure => explain_failure::answer(&arguments, asking).await,
             Self::FindErrors => find_errors::answer(&arguments, asking).await,
             Self::GetConnection => get_connection::answer(&arguments, asking).await,
             Self::GetExchange => get_exchange::answer(&arguments, asking).await,

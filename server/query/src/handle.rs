@@ -17,9 +17,9 @@ use crate::snapshot::{Attempt, Snapshot};
 use crate::unopened::Unopened;
 use crate::{
     Answer, ConnectionDetail, ContainersQuery, DnsQuery, DnsRow, ErrorGroup, ErrorsQuery,
-    ExchangeDetail, ExchangeRow, HeaderPage, Hop, SearchQuery, ServiceCall, ServicesQuery, Status,
-    TransactionQuery, UdpQuery, UdpRow, connection, containers, count, dns, errors, exchange,
-    recorder, search, services, status, transaction, udp,
+    ExchangeDetail, ExchangeRow, Failure, HeaderPage, Hop, SearchQuery, ServiceCall, ServicesQuery,
+    Status, TransactionQuery, UdpQuery, UdpRow, connection, containers, count, dns, errors,
+    exchange, recorder, search, services, status, transaction, udp,
 };
 
 /// Why a question has no answer. The text is made by Headwater: no captured text is in it.
@@ -228,6 +228,17 @@ impl Store {
         cancel: &CancellationToken,
     ) -> Result<Answer<Vec<Hop>>, QueryError> {
         ask!(self, cancel, snapshot => transaction::answer(&mut snapshot, &self.path, query))
+    }
+    /// Why something failed: by an exchange id, or a value that its requests carried.
+    ///
+    /// # Errors
+    /// See `QueryError`.
+    pub async fn failure(
+        &self,
+        id: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Answer<Failure>, QueryError> {
+        ask!(self, cancel, snapshot => transaction::explain(&mut snapshot, &self.path, id))
     }
     /// DNS exchanges that match.
     ///

@@ -55,6 +55,6 @@ pub use search::{ExchangeRow, SearchOrder, SearchQuery};
 pub use services::{ServiceCall, ServicesQuery};
 pub use status::{Status, StoreState};
 pub use syntax::Syntax;
-pub use transaction::{Confidence, Hop, Link, TransactionQuery};
+pub use transaction::{Confidence, Failure, Finding, Hop, Link, TransactionQuery};
 pub use udp::{UdpQuery, UdpRow};
 pub use window::{TimeArgument, WindowArgument, rfc3339};

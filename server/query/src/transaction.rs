@@ -5,22 +5,30 @@
 //! asked for and not stored: whether a value identifies anything is known only when it is known how often it came, and
 //! ingest pays for an index alone.
 
+mod explain;
 mod gather;
 mod link;
 mod lookup;
 mod node;
 mod tree;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::answer::Window;
 use crate::coverage::{About, Framed};
 use crate::recorder::Runs;
 use crate::search::secret::Secrets;
+use crate::segments::Segment;
 use crate::snapshot::Snapshot;
 use crate::{Answer, CoverageItem, QueryError, segments};
 
+pub(crate) use explain::answer as explain;
+pub use explain::{Failure, Finding};
+use gather::Gathered;
+use link::Found;
 use lookup::Named;
+use node::Node;
 
 /// What to trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,40 +116,10 @@ pub(crate) async fn answer(
     let limit = crate::search::checked_limit(query.limit)?;
     let runs = Runs::load(snapshot).await?;
     let segments = segments::all(snapshot).await?;
-    let redactor = Secrets::load(store, snapshot.opened.key_fingerprint.as_deref()).redactor();
-    let redactor = redactor.as_ref();
-    let named = Named::find(snapshot, &segments, redactor, &query.id).await?;
-    let mut remarks = Vec::new();
-    let gathered = gather::gather(snapshot, &segments, redactor, &named).await?;
-    let linked = link::link(&gathered);
-    let mut hops = tree::hops(snapshot, &gathered, &linked).await?;
+    let traced = Traced::trace(snapshot, &segments, store, &query.id).await?;
+    let mut hops = tree::hops(snapshot, &traced).await?;
     let window = span(&hops).unwrap_or_else(|| everything(&segments, &runs));
-    if named.is_without_key {
-        remarks.push(remark(
-            window,
-            "key_unavailable",
-            "The key beside the store cannot be read or is not the one its hashes were made with, so that a value cannot \
-             be looked for. Read the store as a member of its group, with its .key file beside it, or give an exchange id."
-                .to_owned(),
-        ));
-    }
-    if let Some(common) = named.common {
-        remarks.push(remark(
-            window,
-            "value_is_common",
-            format!(
-                "More than {common} exchanges hold that value: it names no single transaction. The newest are shown, each with \
-                 what belongs to it."
-            ),
-        ));
-    }
-    if gathered.is_cut {
-        remarks.push(remark(
-            window,
-            "transaction_cut",
-            "So much happened at the same time that not all of it was looked at: more may belong to this.".to_owned(),
-        ));
-    }
+    let mut remarks = traced.remarks(window);
     if hops.len() > limit {
         let left_out = hops.len() - limit;
         hops.truncate(limit);
@@ -162,6 +140,82 @@ pub(crate) async fn answer(
     }
     .finish(snapshot, &runs, &segments)
     .await
+}
+
+/// What was found of a transaction.
+struct Traced {
+    gathered: Gathered,
+    linked: BTreeMap<i64, Found>,
+    /// More exchanges than so many hold the value that was asked for.
+    common: Option<usize>,
+    /// The value could not be hashed.
+    is_without_key: bool,
+}
+
+impl Traced {
+    async fn trace(
+        snapshot: &mut Snapshot,
+        segments: &[Segment],
+        store: &Path,
+        id: &str,
+    ) -> Result<Self, QueryError> {
+        let redactor = Secrets::load(store, snapshot.opened.key_fingerprint.as_deref()).redactor();
+        let redactor = redactor.as_ref();
+        let named = Named::find(snapshot, segments, redactor, id).await?;
+        let gathered = gather::gather(snapshot, segments, redactor, &named).await?;
+        Ok(Self {
+            linked: link::link(&gathered),
+            gathered,
+            common: named.common,
+            is_without_key: named.is_without_key,
+        })
+    }
+
+    /// What caused an exchange.
+    fn cause(&self, id: i64) -> Option<i64> {
+        self.linked.get(&id).and_then(|found| found.cause)
+    }
+
+    /// What an exchange caused, in the order of ids.
+    fn caused(&self, id: i64) -> Vec<&Node> {
+        let linked = self.linked.iter();
+        linked
+            .filter(|(_, found)| found.cause == Some(id))
+            .filter_map(|(caused, _)| self.gathered.nodes.get(caused))
+            .collect()
+    }
+
+    /// What could not be looked at.
+    fn remarks(&self, window: Window) -> Vec<CoverageItem> {
+        let mut remarks = Vec::new();
+        if self.is_without_key {
+            remarks.push(remark(
+                window,
+                "key_unavailable",
+                "The key beside the store cannot be read or is not the one its hashes were made with, so that a value cannot \
+                 be looked for. Read the store as a member of its group, with its .key file beside it, or give an exchange id."
+                    .to_owned(),
+            ));
+        }
+        if let Some(common) = self.common {
+            remarks.push(remark(
+                window,
+                "value_is_common",
+                format!(
+                    "More than {common} exchanges hold that value: it names no single transaction. The newest are shown, each \
+                     with what belongs to it."
+                ),
+            ));
+        }
+        if self.gathered.is_cut {
+            remarks.push(remark(
+                window,
+                "transaction_cut",
+                "So much happened at the same time that not all of it was looked at: more may belong to this.".to_owned(),
+            ));
+        }
+        remarks
+    }
 }
 
 fn remark(window: Window, kind: &str, explanation: String) -> CoverageItem {
@@ -187,7 +241,7 @@ fn span(hops: &[Hop]) -> Option<Window> {
 }
 
 /// All that is stored.
-fn everything(segments: &[segments::Segment], runs: &Runs) -> Window {
+fn everything(segments: &[Segment], runs: &Runs) -> Window {
     let since_ns = segments.iter().find_map(|segment| segment.min_start_ns);
     let until_ns = runs.as_of_ns();
     Window {

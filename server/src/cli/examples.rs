@@ -40,6 +40,11 @@ pub(super) const DOCTOR: &str = "Examples:
 /// Those of a tool's subcommand.
 pub(super) fn of_tool(subcommand: &str) -> &'static str {
     match subcommand {
+        "explain-failure" => {
+            "Examples:
+  headwater explain-failure x_9qv53                  an example of find-errors
+  headwater explain-failure order-4711 --json        by a value that the request carried"
+        }
         "find-errors" => {
             "Examples:
   headwater find-errors                              of the last 15 minutes

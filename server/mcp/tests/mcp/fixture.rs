@@ -339,7 +339,9 @@ pub(crate) async fn answer(store: &Store, tool: Tool, given: Value) -> Value {
 pub(crate) fn good(tool: Tool) -> Value {
     match tool {
         Tool::GetConnection => serde_json::json!({ "id": "c_k7q21" }),
-        Tool::GetExchange | Tool::TraceTransaction => serde_json::json!({ "id": "x_k7q21" }),
+        Tool::ExplainFailure | Tool::GetExchange | Tool::TraceTransaction => {
+            serde_json::json!({ "id": "x_k7q21" })
+        }
         Tool::Status => serde_json::json!({}),
         _ => serde_json::json!({ "since": "-1h" }),
     }

@@ -99,6 +99,7 @@ fn arguments_have_the_same_names_and_meaning_everywhere() {
     for tool in Tool::ALL {
         let names: Vec<&str> = tool.parameters().iter().map(|p| p.name).collect();
         let (common, own): (&[&str], &[&str]) = match tool {
+            Tool::ExplainFailure => (&["id", "max_tokens"], &[]),
             Tool::FindErrors => (&window, &["without_client_errors"]),
             Tool::GetConnection => (&["id", "detail", "max_tokens"], &[]),
             Tool::GetExchange => (&["id", "cursor", "detail", "max_tokens"], &["header"]),
@@ -153,7 +154,7 @@ async fn the_list_of_tools_is_short() {
     }
     assert!(asked <= 3_000, "{asked} tokens without output schemas");
     assert!(
-        whole <= 6_500,
+        whole <= 7_000,
         "{whole} tokens with output schemas ({asked} without)"
     );
 }

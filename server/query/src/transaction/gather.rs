@@ -21,7 +21,7 @@ use super::node::{self, Hash, Node};
 pub(super) struct Gathered {
     pub(super) nodes: BTreeMap<i64, Node>,
     /// Those for which something speaks.
-    related: BTreeSet<i64>,
+    pub(super) related: BTreeSet<i64>,
     /// The ones that were named.
     pub(super) named: BTreeSet<i64>,
     /// Values that few exchanges hold.

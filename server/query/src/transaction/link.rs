@@ -195,3 +195,176 @@ impl<'n> Chosen<'n> {
 }
 
 const MOST_ALTERNATIVES: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::super::node::Who;
+    use super::*;
+
+    const CLIENT: i64 = 1;
+    const MIDDLE: i64 = 2;
+    const LAST: i64 = 3;
+
+    /// An exchange of `client` with `server` from one time to another.
+    fn node(id: i64, (client, server): (i64, i64), (start_ns, end_ns): (u64, u64)) -> Node {
+        let who = |process: i64| Who {
+            process: Some(process),
+            service: process,
+            program: process,
+        };
+        Node {
+            id,
+            segment: 1,
+            connection: id,
+            start_ns,
+            end_ns,
+            client: who(client),
+            server: who(server),
+            method: Some("GET".to_owned()),
+            path: Some(format!("/{id}")),
+            status: Some(200),
+            outcome: 0,
+            error_kind: None,
+            gaps: 0,
+            asked_by: None,
+            answered_by: None,
+            blocks: [(None, Vec::new()), (None, Vec::new())],
+            traces: Vec::new(),
+            spans: Vec::new(),
+            parents: Vec::new(),
+            values: BTreeSet::new(),
+        }
+    }
+
+    /// Two that overlap, and one that either may have caused.
+    fn three() -> [Node; 3] {
+        [
+            node(1, (CLIENT, MIDDLE), (0, 100)),
+            node(2, (CLIENT, MIDDLE), (5, 90)),
+            node(3, (MIDDLE, LAST), (10, 20)),
+        ]
+    }
+
+    /// Evidence, confidence, cause and alternatives of the last.
+    fn check(nodes: &[Node], expected: Option<(&str, Confidence, Option<i64>, &[i64])>) {
+        let gathered = Gathered {
+            nodes: nodes.iter().map(|node| (node.id, node.clone())).collect(),
+            rare: nodes.iter().flat_map(|node| node.values.clone()).collect(),
+            ..Gathered::default()
+        };
+        let last = nodes.last().map_or(0, |node| node.id);
+        let linked = link(&gathered);
+        let found = linked.get(&last).map(|found| {
+            let alternatives = found.alternatives.as_slice();
+            (found.evidence, found.confidence, found.cause, alternatives)
+        });
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn time_alone_links_the_only_one_and_chooses_among_none() {
+        let [one, two, asked] = three();
+        check(
+            &[one.clone(), asked.clone()],
+            Some(("time", Confidence::Weak, Some(1), &[])),
+        );
+        check(
+            &[one.clone(), two, asked],
+            Some(("time", Confidence::Weak, None, &[1, 2])),
+        );
+        let later = node(3, (MIDDLE, LAST), (101, 110));
+        check(&[one.clone(), later], None);
+        let of_another = node(3, (LAST, LAST), (10, 20));
+        check(&[one, of_another], None);
+    }
+
+    #[test]
+    fn a_path_tells_them_apart_and_is_weak() {
+        let [one, mut two, mut asked] = three();
+        two.path = Some("/api/orders".to_owned());
+        asked.path = Some("/orders".to_owned());
+        check(
+            &[one, two, asked],
+            Some(("path", Confidence::Weak, Some(2), &[1])),
+        );
+    }
+
+    #[test]
+    fn a_thread_is_evidence_unless_it_does_two_things_at_once() {
+        let [mut one, mut two, mut asked] = three();
+        one.answered_by = Some(7);
+        asked.asked_by = Some(7);
+        two.answered_by = Some(8);
+        check(
+            &[one.clone(), two.clone(), asked.clone()],
+            Some(("thread", Confidence::Strong, Some(1), &[])),
+        );
+        // An event loop.
+        two.answered_by = Some(7);
+        check(
+            &[one.clone(), two.clone(), asked.clone()],
+            Some(("time", Confidence::Weak, None, &[1, 2])),
+        );
+        // One that tasks are moved between: it answered another that overlaps the first, over by now.
+        two.answered_by = Some(8);
+        let before = Node {
+            answered_by: Some(7),
+            ..node(9, (CLIENT, MIDDLE), (0, 8))
+        };
+        check(
+            &[before, one, two, asked],
+            Some(("time", Confidence::Weak, None, &[1, 2])),
+        );
+    }
+
+    #[test]
+    fn a_span_and_a_trace_are_certain_where_they_name_one() {
+        let [mut one, mut two, mut asked] = three();
+        for node in [&mut one, &mut asked] {
+            node.traces.push([1; 8]);
+        }
+        check(
+            &[one.clone(), two.clone(), asked.clone()],
+            Some(("trace", Confidence::Certain, Some(1), &[])),
+        );
+        // Two of one trace: nothing says which.
+        two.traces.push([1; 8]);
+        check(
+            &[one.clone(), two.clone(), asked.clone()],
+            Some(("trace", Confidence::Weak, Some(2), &[1])),
+        );
+        one.spans.push([5; 8]);
+        two.spans.push([6; 8]);
+        asked.parents.push([5; 8]);
+        check(
+            &[one.clone(), two.clone(), asked.clone()],
+            Some(("span", Confidence::Certain, Some(1), &[])),
+        );
+        // A proxy hands it on as it came.
+        asked.parents.clear();
+        asked.spans.push([6; 8]);
+        check(
+            &[one, two, asked],
+            Some(("span", Confidence::Certain, Some(2), &[])),
+        );
+    }
+
+    #[test]
+    fn the_value_that_others_do_not_share_tells() {
+        let [mut one, mut two, mut asked] = three();
+        let (session, request) = ([1; 8], [2; 8]);
+        for node in [&mut one, &mut two, &mut asked] {
+            node.values.insert(session);
+        }
+        check(
+            &[one.clone(), two.clone(), asked.clone()],
+            Some(("id", Confidence::Weak, Some(2), &[1])),
+        );
+        one.values.insert(request);
+        asked.values.insert(request);
+        check(
+            &[one, two, asked],
+            Some(("id", Confidence::Strong, Some(1), &[])),
+        );
+    }
+}

@@ -11,6 +11,7 @@ use sqlx::{AssertSqlSafe, Row};
 use crate::QueryError;
 use crate::integer::{narrow, unsigned};
 use crate::names::json_list;
+use crate::outcome;
 use crate::segments::{self, Segment};
 use crate::snapshot::Snapshot;
 
@@ -56,6 +57,10 @@ pub(super) struct Node {
     pub(super) path: Option<String>,
     pub(super) status: Option<u16>,
     pub(super) outcome: i64,
+    /// As `exchange_N.error_kind`.
+    pub(super) error_kind: Option<i64>,
+    /// As `exchange_N.gaps`.
+    pub(super) gaps: i64,
     pub(super) asked_by: Thread,
     pub(super) answered_by: Thread,
     /// Ids of the header blocks of request and response, with their holes.
@@ -89,6 +94,25 @@ impl Node {
             }
             _ => false,
         }
+    }
+
+    /// Whether it is a failure of any kind.
+    pub(super) fn has_failed(&self) -> bool {
+        self.error_kind.is_some()
+    }
+
+    /// How bad a failure is: the client's own fault is less than the server's or the network's.
+    pub(super) fn severity(&self) -> u8 {
+        match self.error_kind {
+            None => 0,
+            Some(kind) if outcome::is_error(kind) => 2,
+            Some(_) => 1,
+        }
+    }
+
+    /// From the first to the last byte.
+    pub(super) fn lasted_ns(&self) -> u64 {
+        self.end_ns.saturating_sub(self.start_ns)
     }
 
     /// Whether they are of one trace.
@@ -206,6 +230,8 @@ fn read(segment: i64, row: &SqliteRow, redactor: Option<&Redactor>) -> Result<No
             .try_get::<Option<i64>, _>("http_response_status_code")?
             .map(narrow),
         outcome,
+        error_kind: row.try_get("error_kind")?,
+        gaps: row.try_get("gaps")?,
         asked_by: thread("request_thread_id", evidence)?,
         answered_by: thread("response_thread_id", evidence >> 2)?,
         blocks: [
@@ -259,7 +285,7 @@ fn read(segment: i64, row: &SqliteRow, redactor: Option<&Redactor>) -> Result<No
 
 const COLUMNS: &str = "e.id, e.connection_id, e.start_ns, e.response_end_delta_ns, e.end_delta_ns, e.client_service_id, \
     e.server_service_id, e.http_request_method, CASE e.target_form WHEN 2 THEN e.url_authority ELSE e.url_path END AS path, e.url_query, \
-    e.http_response_status_code, e.outcome, e.request_thread_id, e.response_thread_id, e.thread_evidence, \
+    e.http_response_status_code, e.outcome, e.error_kind, e.gaps, e.request_thread_id, e.response_thread_id, e.thread_evidence, \
     e.request_header_block_id, e.request_header_holes, e.response_header_block_id, e.response_header_holes, \
     e.request_trailer_holes, e.response_trailer_holes, c.client_process_id, c.server_process_id, \
     cs.program AS client_program, ss.program AS server_program";

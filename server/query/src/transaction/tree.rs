@@ -17,13 +17,14 @@ use crate::snapshot::Snapshot;
 use super::gather::Gathered;
 use super::link::Found;
 use super::node::{Hash, Node};
-use super::{Confidence, Hop, Link};
+use super::{Confidence, Hop, Link, Traced};
 
 /// The hops, each below the one that caused it.
 pub(super) async fn hops(
     snapshot: &mut Snapshot,
-    gathered: &Gathered,
-    linked: &BTreeMap<i64, Found>,
+    Traced {
+        gathered, linked, ..
+    }: &Traced,
 ) -> Result<Vec<Hop>, QueryError> {
     let belonging = belonging(gathered, linked);
     let mut below: BTreeMap<Option<i64>, Vec<&Node>> = BTreeMap::new();
@@ -65,6 +66,37 @@ pub(super) async fn hops(
                     .map(|next| (depth.saturating_add(1), *next)),
             );
         }
+    }
+    Ok(hops)
+}
+
+/// Some hops, each caused by the one before.
+pub(super) async fn path(
+    snapshot: &mut Snapshot,
+    traced: &Traced,
+    path: &[&Node],
+) -> Result<Vec<Hop>, QueryError> {
+    let services = path
+        .iter()
+        .flat_map(|node| [node.client.service, node.server.service]);
+    let names = ServiceNames::load(snapshot, services.collect()).await?;
+    let mut hops = Vec::with_capacity(path.len());
+    let Some(root) = path.first() else {
+        return Ok(hops);
+    };
+    for (node, depth) in path.iter().zip(0..) {
+        let found = traced.linked.get(&node.id).filter(|_| depth > 0);
+        let link = link(snapshot, &traced.gathered, found).await?;
+        let mut caused = traced.caused(node.id);
+        caused.sort_by_key(|node| (node.start_ns, node.id));
+        hops.push(hop(
+            snapshot,
+            &names,
+            &traced.gathered,
+            (node, root),
+            (depth, link),
+            &caused,
+        ));
     }
     Ok(hops)
 }

@@ -1,0 +1,139 @@
+//! `explain_failure`: from a symptom to the hop that failed first.
+
+use headwater_query::{Finding, Hop};
+use serde_json::Value;
+
+use super::{Asking, Declaration, ToolError, milliseconds};
+use crate::{
+    Arguments, Kind, Output, Parameter,
+    arguments::common::MAX_TOKENS,
+    budget::squeeze,
+    escape::{cell, value},
+    output::{FactSpec, Table, TableSpec, captured, captured_column, column, fact},
+};
+
+const ID: Parameter = Parameter {
+    name: "id",
+    kind: Kind::Text,
+    required: true,
+    description: "Exchange id (x_…, such as an example of find_errors), or any plain value that the request carried; of several exchanges the \
+        newest that failed",
+};
+
+pub(super) static DECLARATION: Declaration = Declaration {
+    name: "explain_failure",
+    title: "Why a request failed or was slow",
+    description: "From one failed or slow exchange down to the hop that failed first (or took the time): the chain with the evidence for each \
+        link, and what is known around the suspect: connections that its process could not make, names it could not resolve, how processes \
+        ended, what its own connection met; what was ruled out; and what could not be seen (such as encrypted connections of the suspect). \
+        Use it on an example of find_errors. trace_transaction shows the whole tree, get_exchange the headers, get_connection the TCP story.",
+    parameters: &[ID, MAX_TOKENS],
+    facts: FACTS,
+    tables: &[CHAIN, FINDINGS],
+};
+
+const FACTS: &[FactSpec] = &[
+    fact("symptom", "string"),
+    fact("verdict", "string"),
+    fact("suspect.id", "string"),
+    captured("suspect.service"),
+];
+
+const CHAIN: TableSpec = TableSpec {
+    name: "chain",
+    columns: &[
+        column("depth"),
+        column("id"),
+        captured_column("client"),
+        captured_column("server"),
+        captured_column("method"),
+        captured_column("path"),
+        column("status"),
+        column("outcome"),
+        column("after_ms"),
+        column("took_ms"),
+        column("own_ms"),
+        column("evidence"),
+        column("confidence"),
+    ],
+};
+
+const FINDINGS: TableSpec = TableSpec {
+    name: "findings",
+    columns: &[
+        column("is"),
+        column("after_ms"),
+        column("what"),
+        column("id"),
+        captured_column("captured"),
+    ],
+};
+
+pub(super) async fn answer(
+    arguments: &Arguments,
+    asking: &Asking<'_>,
+) -> Result<Output, ToolError> {
+    let id = arguments.text("id").unwrap_or_default();
+    let answer = asking.store.failure(&id, asking.cancel).await?;
+    let mut output = Output::framed(
+        &answer,
+        "Try another value that the request carried, or find_errors and the id of an example.",
+    );
+    let failure = &answer.value;
+    if !failure.chain.is_empty() {
+        output.tell(FACTS, "symptom", failure.symptom.as_str());
+        output.tell(FACTS, "verdict", failure.verdict.as_str());
+        output.tell(FACTS, "suspect.id", failure.suspect.as_deref());
+        output.tell(
+            FACTS,
+            "suspect.service",
+            failure.suspect_service.as_deref().map(value),
+        );
+    }
+    let mut chain = Table::new(&CHAIN, true);
+    for hop in &failure.chain {
+        chain.push(&CHAIN, hop_row(hop));
+    }
+    let mut findings = Table::new(&FINDINGS, true);
+    for finding in &failure.findings {
+        findings.push(&FINDINGS, finding_row(finding));
+    }
+    output.tables.extend([chain, findings]);
+    Ok(squeeze(output, arguments.max_tokens()))
+}
+
+fn hop_row(hop: &Hop) -> Vec<Value> {
+    let link = hop.link.as_ref();
+    vec![
+        hop.depth.into(),
+        hop.id.as_str().into(),
+        cell(&hop.client).into(),
+        cell(&hop.server).into(),
+        hop.method.as_deref().map(cell).into(),
+        hop.path.as_deref().map(cell).into(),
+        hop.status_code.into(),
+        hop.outcome.into(),
+        milliseconds(Some(hop.after_ns)),
+        milliseconds(Some(hop.latency_ns)),
+        milliseconds(Some(hop.own_ns)),
+        link.map(|link| link.evidence).into(),
+        link.map(|link| link.confidence.name()).into(),
+    ]
+}
+
+fn finding_row(finding: &Finding) -> Vec<Value> {
+    let after = finding.after_ns.map_or(Value::Null, |after| {
+        let size = milliseconds(Some(after.unsigned_abs()));
+        match size.as_f64().filter(|_| after < 0) {
+            Some(size) => Value::from(-size),
+            None => size,
+        }
+    });
+    vec![
+        finding.is.into(),
+        after,
+        finding.what.as_str().into(),
+        finding.id.clone().into(),
+        finding.captured.as_deref().map(cell).into(),
+    ]
+}
