@@ -213,6 +213,7 @@ fn the_inspector_lists_and_calls_over_both_transports() {
             ("search_exchanges", (vec!["status=4xx"], "/missing/one")),
             ("get_exchange", (vec![&*id], "/missing/one")),
             ("get_connection", (vec![&*connection], "story")),
+            ("get_session", (vec!["id=no-session"], "nothing matched")),
             ("explain_failure", (vec![&*id], "status 404")),
             ("trace_transaction", (vec![&*id], "/missing/one")),
             ("find_errors", (vec![], "status 404")),

@@ -4,6 +4,7 @@ mod explain_failure;
 mod find_errors;
 mod get_connection;
 mod get_exchange;
+mod get_session;
 mod list_services;
 mod search_exchanges;
 mod status;
@@ -95,6 +96,8 @@ pub enum Tool {
     GetConnection,
     /// `get_exchange`
     GetExchange,
+    /// `get_session`
+    GetSession,
     /// `list_services`
     ListServices,
     /// `search_exchanges`
@@ -107,11 +110,12 @@ pub enum Tool {
 
 impl Tool {
     /// All of them, in the order of their names.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ExplainFailure,
         Self::FindErrors,
         Self::GetConnection,
         Self::GetExchange,
+        Self::GetSession,
         Self::ListServices,
         Self::SearchExchanges,
         Self::Status,
@@ -124,6 +128,7 @@ impl Tool {
             Self::FindErrors => &find_errors::DECLARATION,
             Self::GetConnection => &get_connection::DECLARATION,
             Self::GetExchange => &get_exchange::DECLARATION,
+            Self::GetSession => &get_session::DECLARATION,
             Self::ListServices => &list_services::DECLARATION,
             Self::SearchExchanges => &search_exchanges::DECLARATION,
             Self::Status => &status::DECLARATION,
@@ -181,6 +186,7 @@ impl Tool {
             Self::FindErrors => find_errors::answer(&arguments, asking).await,
             Self::GetConnection => get_connection::answer(&arguments, asking).await,
             Self::GetExchange => get_exchange::answer(&arguments, asking).await,
+            Self::GetSession => get_session::answer(&arguments, asking).await,
             Self::ListServices => list_services::answer(&arguments, asking).await,
             Self::SearchExchanges => search_exchanges::answer(&arguments, asking).await,
             Self::Status => status::answer(&arguments, asking).await,

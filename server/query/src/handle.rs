@@ -18,8 +18,8 @@ use crate::unopened::Unopened;
 use crate::{
     Answer, ConnectionDetail, ContainersQuery, DnsQuery, DnsRow, ErrorGroup, ErrorsQuery,
     ExchangeDetail, ExchangeRow, Failure, HeaderPage, Hop, SearchQuery, ServiceCall, ServicesQuery,
-    Status, TransactionQuery, UdpQuery, UdpRow, connection, containers, count, dns, errors,
-    exchange, recorder, search, services, status, transaction, udp,
+    Session, SessionQuery, Status, TransactionQuery, UdpQuery, UdpRow, connection, containers,
+    correlate, count, dns, errors, exchange, recorder, search, services, status, udp,
 };
 
 /// Why a question has no answer. The text is made by Headwater: no captured text is in it.
@@ -227,7 +227,18 @@ impl Store {
         query: &TransactionQuery,
         cancel: &CancellationToken,
     ) -> Result<Answer<Vec<Hop>>, QueryError> {
-        ask!(self, cancel, snapshot => transaction::answer(&mut snapshot, &self.path, query))
+        ask!(self, cancel, snapshot => correlate::answer(&mut snapshot, &self.path, query))
+    }
+    /// What one client did.
+    ///
+    /// # Errors
+    /// See `QueryError`.
+    pub async fn session(
+        &self,
+        query: &SessionQuery,
+        cancel: &CancellationToken,
+    ) -> Result<Answer<Session>, QueryError> {
+        ask!(self, cancel, snapshot => correlate::session(&mut snapshot, &self.path, query))
     }
     /// Why something failed: by an exchange id, or a value that its requests carried.
     ///
@@ -238,7 +249,7 @@ impl Store {
         id: &str,
         cancel: &CancellationToken,
     ) -> Result<Answer<Failure>, QueryError> {
-        ask!(self, cancel, snapshot => transaction::explain(&mut snapshot, &self.path, id))
+        ask!(self, cancel, snapshot => correlate::explain(&mut snapshot, &self.path, id))
     }
     /// DNS exchanges that match.
     ///

@@ -8,6 +8,7 @@
 mod answer;
 mod connection;
 mod containers;
+mod correlate;
 mod count;
 mod coverage;
 mod cursor;
@@ -33,7 +34,6 @@ mod services;
 mod snapshot;
 mod status;
 mod syntax;
-mod transaction;
 mod udp;
 mod unopened;
 mod window;
@@ -41,6 +41,9 @@ mod window;
 pub use answer::{Answer, CoverageItem, Emptiness, Recorder, Window};
 pub use connection::{ConnectionDetail, Element, StoryLine};
 pub use containers::ContainersQuery;
+pub use correlate::{
+    Confidence, Failure, Finding, Hop, Link, Session, SessionQuery, SessionRow, TransactionQuery,
+};
 pub use count::Counted;
 pub use dns::{DnsQuery, DnsRow};
 pub use errors::{ErrorGroup, ErrorsQuery};
@@ -55,6 +58,5 @@ pub use search::{ExchangeRow, SearchOrder, SearchQuery};
 pub use services::{ServiceCall, ServicesQuery};
 pub use status::{Status, StoreState};
 pub use syntax::Syntax;
-pub use transaction::{Confidence, Failure, Finding, Hop, Link, TransactionQuery};
 pub use udp::{UdpQuery, UdpRow};
 pub use window::{TimeArgument, WindowArgument, rfc3339};

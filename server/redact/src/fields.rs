@@ -30,7 +30,7 @@ pub(crate) fn value(hasher: &Hasher, rule: Rule, raw: &[u8], out: &mut dyn Sink)
         Rule::Date => date_or_words(hasher, raw, out),
         Rule::Forwarded => addresses::forwarded(hasher, raw, out),
         Rule::Hosts => hosts(hasher, raw, out),
-        Rule::Keep => out.varying(raw),
+        Rule::Keep | Rule::KeepTrace(_) => out.varying(raw),
         Rule::Link => lists::link(hasher, raw, out),
         Rule::Number => number_or_words(hasher, raw, out),
         Rule::Pairs => lists::pairs(hasher, raw, out),

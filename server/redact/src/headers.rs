@@ -15,7 +15,8 @@
 //!           / 3 count *hole                                 ; a value of several holes, none of this kind
 //!           / 4 generation number                           ; a value that is not known, number zigzag
 //!           / (16 + scheme) 8*8hash length                  ; digest, scheme as its place in the list
-//! marks     = *((5 / 6 / 7) 8*8hash)                        ; behind the holes: a trace, its span, the span's parent
+//! marks     = *((5 / 6 / 7 / 8) 8*8hash)                    ; behind the holes: a trace, its span, the span's parent, and
+//!                                                           ; values that the operator keeps readable
 //! ```
 //!
 //! Readable text is printable ASCII without braces; the reader refuses any other.
@@ -117,5 +118,6 @@ mod kind {
     pub(super) const TRACE: u8 = 5;
     pub(super) const SPAN: u8 = 6;
     pub(super) const PARENT_SPAN: u8 = 7;
+    pub(super) const VALUE: u8 = 8;
     pub(super) const DIGEST: u8 = 16;
 }

@@ -39,6 +39,8 @@ pub(crate) enum Rule {
     Hosts,
     /// The operator opted in: readable whatever it is.
     Keep,
+    /// The same of a header that tells of a trace.
+    KeepTrace(TraceFormat),
     /// Targets between angle brackets, with parameters (RFC 8288).
     Link,
     /// A number that changes from message to message.
@@ -68,7 +70,13 @@ impl Rule {
     pub(crate) fn is_varying(self) -> bool {
         matches!(
             self,
-            Self::Date | Self::Keep | Self::Link | Self::Number | Self::Url | Self::Varying
+            Self::Date
+                | Self::Keep
+                | Self::KeepTrace(_)
+                | Self::Link
+                | Self::Number
+                | Self::Url
+                | Self::Varying
         )
     }
 }
@@ -81,16 +89,17 @@ impl HeaderRules {
         let listed = lists::HEADERS
             .iter()
             .flat_map(|(rule, names)| names.iter().map(|name| (name.as_bytes(), *rule)));
-        let kept = policy
-            .keep_headers
-            .iter()
-            .map(|name| (name.trim().as_bytes(), Rule::Keep));
-        Self(
-            listed
-                .chain(kept)
-                .map(|(name, rule)| (name.to_ascii_lowercase(), rule))
-                .collect(),
-        )
+        let lower = |(name, rule): (&[u8], Rule)| (name.to_ascii_lowercase(), rule);
+        let mut rules: HashMap<_, _, _> = listed.map(lower).collect();
+        for name in &policy.keep_headers {
+            let name = name.trim().to_ascii_lowercase().into_bytes();
+            let kept = match rules.get(&name) {
+                Some(Rule::Trace(format)) => Rule::KeepTrace(*format),
+                _ => Rule::Keep,
+            };
+            rules.insert(name, kept);
+        }
+        Self(rules)
     }
     /// The rule for a name in any case.
     pub(crate) fn of(&self, name: &[u8]) -> Rule {

@@ -62,6 +62,11 @@ pub(super) fn of_tool(subcommand: &str) -> &'static str {
   headwater get-exchange x_9qv53 --header set-cookie one long value whole
   headwater get-exchange x_9qv53 --json"
         }
+        "get-session" => {
+            "Examples:
+  headwater get-session 8f14e45fceea167a             by the plain value of a session's cookie, token or key
+  headwater get-session x_9qv53                      by an exchange that carries one"
+        }
         "list-services" => {
             "Examples:
   headwater list-services --since -1h                who calls whom, how often and how fast

@@ -75,10 +75,7 @@ pub(super) async fn answer(
 ) -> Result<Output, ToolError> {
     let id = arguments.text("id").unwrap_or_default();
     let answer = asking.store.failure(&id, asking.cancel).await?;
-    let mut output = Output::framed(
-        &answer,
-        "Try another value that the request carried, or find_errors and the id of an example.",
-    );
+    let mut output = Output::framed(&answer, "Try the id of an example of find_errors.");
     let failure = &answer.value;
     if !failure.chain.is_empty() {
         output.tell(FACTS, "symptom", failure.symptom.as_str());

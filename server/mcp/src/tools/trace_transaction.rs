@@ -7,7 +7,7 @@ use super::{Asking, Declaration, ToolError, milliseconds};
 use crate::{
     Arguments, Kind, Output, Parameter,
     arguments::common::{DETAIL, LIMIT, MAX_TOKENS},
-    budget::{Fit, Fitting},
+    budget::{Fit, Fitting, squeeze},
     escape::cell,
     output::{TableSpec, captured_column, column, detailed},
 };
@@ -70,13 +70,13 @@ pub(super) async fn answer(
         let answer = asking.store.transaction(&query, asking.cancel).await?;
         let output = Output::listed(
             &answer,
-            "Try another value that the request carried, or search_exchanges and the id of an exchange.",
+            "Try the id of an exchange, from search_exchanges.",
             &TABLE,
             arguments.is_detailed(),
             row,
         );
         match fitting.judge(output) {
-            Fit::Done(output) => return Ok(*output),
+            Fit::Done(output) => return Ok(squeeze(*output, arguments.max_tokens())),
             Fit::Again(limit) => query.limit = limit,
         }
     }

@@ -339,6 +339,8 @@ pub(crate) async fn answer(store: &Store, tool: Tool, given: Value) -> Value {
 pub(crate) fn good(tool: Tool) -> Value {
     match tool {
         Tool::GetConnection => serde_json::json!({ "id": "c_k7q21" }),
+        // A value that no exchange has.
+        Tool::GetSession => serde_json::json!({ "id": "no-session-of-anybody" }),
         Tool::ExplainFailure | Tool::GetExchange | Tool::TraceTransaction => {
             serde_json::json!({ "id": "x_k7q21" })
         }

@@ -10,6 +10,9 @@ use crate::fixture::{Fixture, HOSTILE, Row, SECOND, ask, good, object};
 /// Stands in every captured text, so that it can be traced.
 const CANARY: &str = "canary";
 
+/// The session of all of them.
+const SESSION: &str = "a-session-of-somebody";
+
 fn hostile() -> Fixture {
     let mut fixture = Fixture::new();
     for (at, text) in (10_i64..).zip(HOSTILE) {
@@ -21,6 +24,7 @@ fn hostile() -> Fixture {
         row.headers = vec![
             ("user-agent".to_owned(), format!("{CANARY} {text}")),
             (format!("x-{CANARY}{text}"), "1".to_owned()),
+            ("mcp-session-id".to_owned(), SESSION.to_owned()),
         ];
         fixture.commit(&[row]);
         fixture.dns(at, &format!("{CANARY}{text}"), Some(0));
@@ -80,6 +84,9 @@ async fn captured_text_is_escaped_bounded_and_named() {
         } {
             let mut given = object(good(tool));
             given.insert("max_tokens".to_owned(), json!(8000));
+            if tool == Tool::GetSession {
+                given.insert("id".to_owned(), json!(SESSION));
+            }
             if tool == Tool::GetExchange {
                 given.insert("id".to_owned(), json!(format!("x_k7q2{number}")));
             }

@@ -103,6 +103,7 @@ fn arguments_have_the_same_names_and_meaning_everywhere() {
             Tool::FindErrors => (&window, &["without_client_errors"]),
             Tool::GetConnection => (&["id", "detail", "max_tokens"], &[]),
             Tool::GetExchange => (&["id", "cursor", "detail", "max_tokens"], &["header"]),
+            Tool::GetSession => (&["id", "limit", "max_tokens"], &[]),
             Tool::ListServices => (&window, &["by_route"]),
             Tool::SearchExchanges => (
                 &window,
@@ -154,7 +155,7 @@ async fn the_list_of_tools_is_short() {
     }
     assert!(asked <= 3_000, "{asked} tokens without output schemas");
     assert!(
-        whole <= 7_000,
+        whole <= 7_500,
         "{whole} tokens with output schemas ({asked} without)"
     );
 }

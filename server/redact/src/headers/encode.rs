@@ -1,7 +1,7 @@
 //! Writes a header block as template and holes. Redacts nothing itself: `fields` writes to the sink here.
 
 use super::seen::Seen;
-use super::{Building, Captured, kind};
+use super::{Building, Captured, IdentifierKind, SHORTEST, kind};
 use crate::fields;
 use crate::hash::{Digest, Hasher};
 use crate::policy::{HeaderRules, Rule};
@@ -37,10 +37,22 @@ pub(crate) fn encode(
     let mut sink = FieldSink::new(scratch, out, varying);
     fields::value(hasher, rule, value, &mut sink);
     let digests = sink.end_value();
-    if let Rule::Trace(format) = rule {
-        fields::mark_trace(hasher, format, value, &mut out.marks);
+    match rule {
+        Rule::Trace(format) | Rule::KeepTrace(format) => {
+            fields::mark_trace(hasher, format, value, &mut out.marks);
+        }
+        Rule::Keep => {
+            if let Some(digest) = hasher
+                .digest(value)
+                .filter(|digest| digest.length >= SHORTEST)
+            {
+                out.marks.add(IdentifierKind::Value, digest.hash);
+            }
+        }
+        _ => {}
     }
-    let readable = !rule.is_unlisted() && !digests;
+    let has_marks = matches!(rule, Rule::Keep | Rule::KeepTrace(_));
+    let readable = !rule.is_unlisted() && !digests && !has_marks;
     out.hashed |= !readable;
     if readable
         && value.len() <= LONGEST_INLINE

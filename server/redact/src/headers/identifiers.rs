@@ -48,7 +48,8 @@ impl Marks {
         for (kind, hash) in &self.0 {
             holes.push(match kind {
                 IdentifierKind::Trace => kind::TRACE,
-                IdentifierKind::Span | IdentifierKind::Value => kind::SPAN,
+                IdentifierKind::Span => kind::SPAN,
+                IdentifierKind::Value => kind::VALUE,
                 IdentifierKind::ParentSpan => kind::PARENT_SPAN,
             });
             holes.extend_from_slice(hash);
@@ -83,7 +84,9 @@ enum Hole {
 
 /// The next hole; `None` at the end.
 fn next(holes: &mut Reader<'_>) -> Option<Hole> {
-    let kind = match holes.byte()? {
+    let byte = holes.byte()?;
+    let is_mark = byte < kind::DIGEST;
+    let kind = match byte {
         kind::TEXT => {
             let length = holes.number()?;
             holes.bytes(length)?;
@@ -102,11 +105,15 @@ fn next(holes: &mut Reader<'_>) -> Option<Hole> {
         kind::TRACE => IdentifierKind::Trace,
         kind::SPAN => IdentifierKind::Span,
         kind::PARENT_SPAN => IdentifierKind::ParentSpan,
+        kind::VALUE => IdentifierKind::Value,
         digest if digest >= kind::DIGEST => IdentifierKind::Value,
         _ => return None,
     };
     let hash = *holes.bytes(8)?.as_array()?;
-    if kind == IdentifierKind::Value && holes.number()? < SHORTEST {
+    if is_mark {
+        return Some(Hole::Identifier(Identifier { kind, hash }));
+    }
+    if holes.number()? < SHORTEST {
         return Some(Hole::Other);
     }
     Some(Hole::Identifier(Identifier { kind, hash }))

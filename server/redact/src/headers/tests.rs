@@ -1,6 +1,8 @@
 //! Round trips of the encoding, what goes where, and damaged input.
 
-use super::{Captured, HeaderBlock, HeaderField, render_headers};
+use super::{
+    Captured, HeaderBlock, HeaderField, Identifier, IdentifierKind, identifiers, render_headers,
+};
 use crate::{Key, Policy, Redactor};
 
 fn block(fields: &[(&str, &str)]) -> HeaderBlock {
@@ -157,7 +159,9 @@ fn damage_gives_the_fields_up_to_it() {
                 .all(|(field, (name, _))| field.name == *name)
         );
     }
-    for cut in 0..whole.holes.len() {
+    // Behind the holes stands the mark of the one value that is kept readable: a byte and its hash.
+    let mark = 9;
+    for cut in 0..whole.holes.len() - mark {
         assert!(render_headers(&whole.template, &whole.holes[..cut]).len() < fields.len());
     }
     // Text that the writer would not have left readable.
@@ -242,4 +246,66 @@ fn what_is_not_known_says_so_and_cannot_be_imitated() {
     assert_eq!(text(3).0, "{unknown:0:-5}");
     assert!(shown[3].value.redacted, "{shown:?}");
     assert!(!text(4).1.starts_with("{unknown"), "{shown:?}");
+}
+
+#[test]
+fn identifiers_are_the_hashes_and_the_trace_and_marks_are_not_shown() {
+    let mut redactor = Redactor::new(&Key::from_bytes([3; 32]), &Policy::default());
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let traceparent = format!("00-{trace}-00f067aa0ba902b7-01");
+    let fields: [(&[u8], &[u8]); 5] = [
+        (b"Traceparent", traceparent.as_bytes()),
+        (b"X-Request-Id", b"7f3a9c52d1"),
+        (b"Cookie", b"theme=dark; sid=abcdef123456; a=b"),
+        (b"Content-Length", b"12"),
+        (b"Date", b"Tue, 24 Nov 2026 10:00:00 GMT"),
+    ];
+    let mut block = HeaderBlock::default();
+    redactor.headers(fields.into_iter(), &mut block);
+    let found: Vec<Identifier> = identifiers(block.holes()).collect();
+    let of = |kind| found.iter().filter(|found| found.kind == kind).count();
+    // Trace, span, request id and the one cookie that is long enough.
+    assert_eq!(
+        (of(IdentifierKind::Value), of(IdentifierKind::Trace)),
+        (4, 1)
+    );
+    assert_eq!(
+        (of(IdentifierKind::Span), of(IdentifierKind::ParentSpan)),
+        (1, 0)
+    );
+    let holds = |value: &str| {
+        let looked_for = redactor.identifiers_of(value.as_bytes());
+        found.iter().any(|found| looked_for.contains(&found.hash))
+    };
+    assert!(holds(trace) && holds("7f3a9c52d1") && holds("abcdef123456"));
+    assert!(!holds("dark") && !holds("b"));
+    let shown = render_headers(block.template(), block.holes());
+    assert_eq!(shown.len(), fields.len());
+    for cut in 0..block.holes().len() {
+        let part = block.holes().get(..cut).unwrap_or_default();
+        assert!(identifiers(part).count() <= found.len());
+        render_headers(block.template(), part);
+    }
+    // Kept readable, they identify all the same.
+    let policy = Policy {
+        keep_headers: vec!["traceparent".into(), "x-request-id".into()],
+    };
+    let mut kept = HeaderBlock::default();
+    Redactor::new(&Key::from_bytes([3; 32]), &policy).headers(fields.into_iter(), &mut kept);
+    let kept: Vec<Identifier> = identifiers(kept.holes()).collect();
+    for found in &found {
+        let is_part = found.kind == IdentifierKind::Value && !kept.contains(found);
+        // The parts of a trace context that is readable have no hash of their own.
+        assert!(kept.contains(found) || is_part, "{found:?}");
+    }
+    assert_eq!(kept.len(), 4);
+    let target = redactor.target(b"GET", b"/orders/4711/items/12?token=0123456789abcdef");
+    let expected: Vec<_> = ["4711", "0123456789abcdef"]
+        .iter()
+        .map(|value| redactor.identifiers_of(value.as_bytes())[0])
+        .collect();
+    assert_eq!(target.identifiers(), expected);
+    let mut stored = redactor.identifiers_in(target.path());
+    stored.extend(redactor.identifiers_in(target.query().unwrap_or_default()));
+    assert_eq!(stored, expected);
 }

@@ -10,6 +10,7 @@ mod gather;
 mod link;
 mod lookup;
 mod node;
+mod session;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,8 @@ use gather::Gathered;
 use link::Found;
 use lookup::Named;
 use node::Node;
+pub(crate) use session::answer as session;
+pub use session::{Session, SessionQuery, SessionRow};
 
 /// What to trace.
 #[derive(Debug, Clone, PartialEq, Eq)]

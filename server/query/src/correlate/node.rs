@@ -75,8 +75,11 @@ pub(super) struct Node {
 impl Node {
     /// Whether `self` was under way when `other` began, and `other` is called by whom `self` was answered by.
     pub(super) fn may_cause(&self, other: &Self) -> bool {
+        // Of two that begin at once, as clocks of captures have it, the longer one is the cause.
+        let is_before = self.start_ns < other.start_ns
+            || self.start_ns == other.start_ns && self.end_ns > other.end_ns;
         self.id != other.id
-            && self.start_ns <= other.start_ns
+            && is_before
             && other.start_ns <= self.end_ns
             && self.connection != other.connection
             && self.server.is_program(other.client)

@@ -98,6 +98,8 @@ pub(super) struct Index {
     segments: Vec<i64>,
     /// By the first four bytes of the hash: exchanges that are in no run.
     unindexed: HashMap<u32, Vec<i64>>,
+    /// More were not indexed than are looked through.
+    pub(super) is_cut: bool,
 }
 
 impl Index {
@@ -114,8 +116,10 @@ impl Index {
                 .map(|segment| segment.number)
                 .collect(),
             unindexed: HashMap::new(),
+            is_cut: false,
         };
-        for segment in segments {
+        let mut left = MOST_UNINDEXED;
+        for segment in segments.iter().rev() {
             let sql = format!(
                 "SELECT first_id, last_id FROM identifier_run_{} WHERE last_id >= first_id ORDER BY first_id",
                 segment.number
@@ -133,9 +137,12 @@ impl Index {
                 next = next.max(last.saturating_add(1));
             }
             gaps.push((next, segment.end_id.saturating_sub(1)));
-            for gap in gaps.into_iter().filter(|(first, last)| first <= last) {
+            for gap in gaps.into_iter().rev().filter(|(first, last)| first <= last) {
                 let segment = segment.number;
-                index.read_gap(snapshot, redactor, segment, gap).await?;
+                let read = index
+                    .read_gap(snapshot, redactor, segment, gap, left)
+                    .await?;
+                left = left.saturating_sub(read);
             }
         }
         Ok(index)
@@ -147,16 +154,20 @@ impl Index {
         redactor: Option<&Redactor>,
         segment: i64,
         (first, last): (i64, i64),
-    ) -> Result<(), QueryError> {
+        most: usize,
+    ) -> Result<usize, QueryError> {
         let sql = format!(
             "SELECT id, request_header_holes, response_header_holes, request_trailer_holes, response_trailer_holes, url_path, url_query \
-             FROM exchange_rows({segment}) WHERE id BETWEEN ? AND ? ORDER BY id LIMIT {MOST_UNINDEXED}"
+             FROM exchange_rows({segment}) WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?"
         );
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(first)
             .bind(last)
+            .bind(i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1))
             .fetch_all(snapshot.connection())
             .await?;
+        let read = rows.len();
+        self.is_cut |= read > most;
         for row in rows {
             let id: i64 = row.try_get(0)?;
             for column in 1..=4 {
@@ -178,7 +189,7 @@ impl Index {
                 }
             }
         }
-        Ok(())
+        Ok(read)
     }
 
     fn add(&mut self, hash: Hash, id: i64) {
@@ -249,6 +260,6 @@ impl Index {
 
 /// Exchanges that are shown of a value that many hold.
 const MOST_NAMED: usize = 32;
-/// Exchanges of no run that are looked through, in a segment.
+/// Exchanges of no run that are looked through.
 const MOST_UNINDEXED: usize = 20_000;
 const SHORTEST_VALUE: usize = 4;

@@ -44,6 +44,7 @@ pub(super) async fn gather(
         return Ok(gathered);
     }
     let mut index = Index::open(snapshot, segments, redactor).await?;
+    gathered.is_cut = index.is_cut;
     let mut fresh = named.nodes.clone();
     gathered.named = fresh.iter().map(|node| node.id).collect();
     let mut asked: HashSet<Hash> = HashSet::new();
@@ -251,7 +252,7 @@ async fn around(
 
 /// How often the walk goes on from what it found: the depth of a transaction, both ways.
 const MOST_ROUNDS: usize = 12;
-const MOST_NODES: usize = 4_000;
+const MOST_NODES: usize = 2_000;
 /// Exchanges of one trace.
 const MOST_OF_TRACE: usize = 1_000;
 /// A value that more exchanges hold is common, and identifies nothing.

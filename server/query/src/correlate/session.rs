@@ -1,0 +1,490 @@
+//! `get_session`: what one client did, as a time line.
+//!
+//! Owns: which value of an exchange names a session, the way from one value of it to the next (a response that sets the
+//! same cookie anew), and what is worth a word: the first exchange, a new id, an id taken away, another identity, another
+//! address, a refusal. An exchange that another one of the session caused is left out: proxies hand cookies on.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+
+use headwater_redact::{HeaderField, Redactor, render_headers};
+use sqlx::{AssertSqlSafe, Row};
+
+use crate::answer::Window;
+use crate::coverage::{About, Framed};
+use crate::id::ExchangeId;
+use crate::integer::unsigned;
+use crate::names::{ServiceNames, json_list};
+use crate::recorder::Runs;
+use crate::search::secret::Secrets;
+use crate::snapshot::Snapshot;
+use crate::{Answer, QueryError, outcome, segments};
+
+use super::lookup::Index;
+use super::node::{self, Hash, Node};
+use super::{everything, remark};
+
+/// Whose session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionQuery {
+    /// The plain value of a session's cookie, token or key, or the printed id of an exchange that carries one.
+    pub id: String,
+    /// Exchanges at most (1 to 200), the newest.
+    pub limit: u32,
+}
+
+/// One exchange of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRow {
+    /// Printable id.
+    pub id: String,
+    /// Start, nanoseconds since the epoch.
+    pub start_ns: u64,
+    /// Calling service. Untrusted.
+    pub client: String,
+    /// Its address, without the port.
+    pub client_address: Option<String>,
+    /// Answering service. Untrusted.
+    pub server: String,
+    /// Untrusted.
+    pub method: Option<String>,
+    /// Path, redacted. Untrusted.
+    pub path: Option<String>,
+    /// Status code.
+    pub status_code: Option<u16>,
+    /// Outcome name.
+    pub outcome: &'static str,
+    /// First request byte to last response byte.
+    pub latency_ns: u64,
+    /// What is worth a word, in words made by Headwater.
+    pub events: Vec<&'static str>,
+}
+
+/// What one client did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Session {
+    /// Where its id stands: a header's name, or `cookie NAME`. Untrusted.
+    pub carriers: Vec<String>,
+    /// How many ids it had, one after the other.
+    pub ids: usize,
+    /// How many exchanges hold them, as far as looked at.
+    pub exchanges: usize,
+    /// Of these, how many failed.
+    pub failures: usize,
+    /// Its time line, oldest first.
+    pub rows: Vec<SessionRow>,
+}
+
+/// Answers the question.
+pub(crate) async fn answer(
+    snapshot: &mut Snapshot,
+    store: &Path,
+    query: &SessionQuery,
+) -> Result<Answer<Session>, QueryError> {
+    let limit = crate::search::checked_limit(query.limit)?;
+    let runs = Runs::load(snapshot).await?;
+    let segments = segments::all(snapshot).await?;
+    let redactor = Secrets::load(store, snapshot.opened.key_fingerprint.as_deref()).redactor();
+    let redactor = redactor.as_ref();
+    let mut templates = Templates::default();
+    let mut values = first_values(snapshot, &segments, redactor, &mut templates, &query.id).await?;
+    let is_without_key = values.is_none();
+    let mut remarks = Vec::new();
+    let mut nodes: BTreeMap<i64, Node> = BTreeMap::new();
+    let mut known: Vec<Hash> = Vec::new();
+    let mut carriers: BTreeSet<String> = BTreeSet::new();
+    let mut events: BTreeMap<i64, Vec<&'static str>> = BTreeMap::new();
+    let mut is_cut = false;
+    let mut index = Index::open(snapshot, &segments, redactor).await?;
+    while let Some(next) = values.take().filter(|next| !next.is_empty()) {
+        known.extend(&next);
+        let found = index.look_up(snapshot, &next, MOST_EXCHANGES).await?;
+        is_cut |= found.values().any(|ids| ids.len() > MOST_EXCHANGES);
+        let ids: BTreeSet<i64> = found
+            .into_values()
+            .flatten()
+            .filter(|id| !nodes.contains_key(id))
+            .collect();
+        let newest: BTreeSet<i64> = ids.into_iter().rev().take(MOST_EXCHANGES).collect();
+        let mut successors = BTreeSet::new();
+        for node in node::load(snapshot, &segments, redactor, &newest).await? {
+            if !next.iter().any(|value| node.holds(*value)) {
+                continue;
+            }
+            let [request, response] = templates.fields(snapshot, &node).await?;
+            let here: Vec<String> = next
+                .iter()
+                .flat_map(|value| carried_in(&request, *value))
+                .collect();
+            let told = told_by(&request, &response, &known);
+            if told.sets_anew && known.len() < MOST_VALUES {
+                successors.extend(told.successors.iter().copied());
+            }
+            events.entry(node.id).or_default().extend(told.events);
+            carriers.extend(here);
+            nodes.insert(node.id, node);
+        }
+        successors.retain(|value| !known.contains(value));
+        values = Some(successors.into_iter().collect());
+    }
+    let outermost = outermost(&nodes);
+    let exchanges = outermost.len();
+    let failures = outermost.iter().filter(|node| node.has_failed()).count();
+    let window = match (outermost.first(), outermost.last()) {
+        (Some(first), Some(last)) => Window {
+            since_ns: first.start_ns,
+            until_ns: last.end_ns.min(snapshot.now_ns).max(last.start_ns),
+        },
+        _ => everything(&segments, &runs),
+    };
+    let rows = rows(snapshot, &outermost, &mut templates, &mut events).await?;
+    let skipped = rows.len().saturating_sub(limit);
+    if skipped > 0 || is_cut {
+        remarks.push(remark(
+            window,
+            "transaction_cut",
+            "More exchanges belong to this session than are told: these are the newest.".to_owned(),
+        ));
+    }
+    if is_without_key {
+        remarks.push(remark(
+            window,
+            "key_unavailable",
+            "The key beside the store cannot be read or is not the one its hashes were made with, so that a value cannot be \
+             looked for. Read the store as a member of its group, with its .key file beside it, or give an exchange id."
+                .to_owned(),
+        ));
+    }
+    let empty = rows.is_empty();
+    let value = Session {
+        carriers: carriers.into_iter().collect(),
+        ids: known.len().min(MOST_VALUES),
+        exchanges,
+        failures,
+        rows: rows.into_iter().skip(skipped).collect(),
+    };
+    Framed {
+        about: About::Http,
+        value,
+        empty,
+        window,
+        next_cursor: None,
+        remarks,
+    }
+    .finish(snapshot, &runs, &segments)
+    .await
+}
+
+/// The values that the question means; `None` where the key is needed and is not at hand.
+async fn first_values(
+    snapshot: &mut Snapshot,
+    segments: &[segments::Segment],
+    redactor: Option<&Redactor>,
+    templates: &mut Templates,
+    text: &str,
+) -> Result<Option<Vec<Hash>>, QueryError> {
+    let text = text.trim();
+    if !text.starts_with("x_") {
+        if text.len() < 4 {
+            return Err(QueryError::Argument {
+                argument: "id",
+                problem: "give the plain value of a session's cookie, token or key, of at least 4 characters, or the id (x_…) of an exchange \
+                          that carries one"
+                    .to_owned(),
+            });
+        }
+        let value = |redactor: &Redactor| {
+            redactor
+                .identifiers_of(text.as_bytes())
+                .into_iter()
+                .take(1)
+                .collect()
+        };
+        return Ok(redactor.map(value));
+    }
+    let number = crate::exchange::number(snapshot, segments, text).await?;
+    let nodes = node::load(snapshot, segments, redactor, &BTreeSet::from([number])).await?;
+    for node in &nodes {
+        let [request, response] = templates.fields(snapshot, node).await?;
+        let asked = session_values(&request);
+        let given = session_values(&response);
+        // What it brought along, or was given.
+        if let Some(value) = asked.first().or(given.first()) {
+            return Ok(Some(vec![*value]));
+        }
+    }
+    Err(QueryError::Argument {
+        argument: "id",
+        problem: "that exchange carries nothing that is known to name a session (a session cookie, a bearer token, an API key, \
+                  Mcp-Session-Id); give the plain value that does"
+            .to_owned(),
+    })
+}
+
+/// Values that name sessions, the most telling first.
+fn session_values(fields: &[HeaderField]) -> Vec<Hash> {
+    let mut found: Vec<(usize, Hash)> = Vec::new();
+    for field in fields {
+        let name = field.name.to_ascii_lowercase();
+        let text = &field.value.text;
+        match name.as_str() {
+            "cookie" | "set-cookie" => {
+                for (cookie, value) in cookies(&name, text) {
+                    if is_session_cookie(cookie) {
+                        found.extend(hashes(value).map(|hash| (0, hash)));
+                    }
+                }
+            }
+            "mcp-session-id" | "x-session-id" => found.extend(hashes(text).map(|hash| (1, hash))),
+            "authorization" => found.extend(hashes(text).map(|hash| (2, hash))),
+            "x-api-key" | "api-key" | "apikey" => found.extend(hashes(text).map(|hash| (3, hash))),
+            _ => {}
+        }
+    }
+    found.sort_by_key(|(rank, _)| *rank);
+    found.into_iter().map(|(_, hash)| hash).collect()
+}
+
+/// Names and values of a header's cookies; of `Set-Cookie` the one that it sets.
+fn cookies<'t>(header: &str, text: &'t str) -> impl Iterator<Item = (&'t str, &'t str)> {
+    let most = if header == "set-cookie" {
+        1
+    } else {
+        usize::MAX
+    };
+    text.split(';')
+        .take(most)
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (name.trim(), value.trim()))
+}
+
+/// Whether a cookie is known to name a session.
+fn is_session_cookie(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let name = name
+        .trim_start_matches("__host-")
+        .trim_start_matches("__secure-");
+    SESSION_COOKIES.contains(&name)
+        || ["session", "sessid", "sessionid", "session_id", "sid"]
+            .iter()
+            .any(|end| name.ends_with(end))
+}
+
+/// The hashes in a rendered value.
+fn hashes(text: &str) -> impl Iterator<Item = Hash> {
+    text.split('{').filter_map(|mark| {
+        let mut parts = mark.split_once('}')?.0.split(':');
+        let (_, hash) = (parts.next()?, parts.next()?);
+        let hash = u64::from_str_radix(hash, 16)
+            .ok()
+            .filter(|_| hash.len() == 16)?;
+        Some(hash.to_be_bytes())
+    })
+}
+
+/// Where a value stands in a request.
+fn carried_in(fields: &[HeaderField], value: Hash) -> Vec<String> {
+    let mut found = Vec::new();
+    for field in fields {
+        if !hashes(&field.value.text).any(|hash| hash == value) {
+            continue;
+        }
+        let name = field.name.to_ascii_lowercase();
+        if name == "cookie" {
+            let holding = cookies(&name, &field.value.text)
+                .filter(|(_, text)| hashes(text).any(|hash| hash == value));
+            found.extend(holding.map(|(cookie, _)| format!("cookie {cookie}")));
+        } else {
+            found.push(name);
+        }
+    }
+    found
+}
+
+/// What an exchange does to the session.
+#[derive(Default)]
+struct Told {
+    sets_anew: bool,
+    successors: Vec<Hash>,
+    events: Vec<&'static str>,
+}
+
+fn told_by(request: &[HeaderField], response: &[HeaderField], known: &[Hash]) -> Told {
+    let mut told = Told::default();
+    // The names under which this session's values come and go.
+    let mut own: BTreeSet<&str> = BTreeSet::new();
+    for field in request.iter().chain(response) {
+        let name = field.name.to_ascii_lowercase();
+        if name == "cookie" || name == "set-cookie" {
+            let holding = cookies(&name, &field.value.text)
+                .filter(|(_, text)| hashes(text).any(|hash| known.contains(&hash)));
+            own.extend(holding.map(|(cookie, _)| cookie));
+        }
+    }
+    for field in response {
+        if !field.name.eq_ignore_ascii_case("set-cookie") {
+            continue;
+        }
+        let text = &field.value.text;
+        for (cookie, value) in cookies("set-cookie", text) {
+            if !own.contains(cookie) {
+                continue;
+            }
+            let set: Vec<Hash> = hashes(value).collect();
+            let lower = text.to_ascii_lowercase();
+            if set.is_empty() || lower.contains("max-age=0") || lower.contains("01 jan 1970") {
+                told.events.push("the server took the id away");
+            } else if set.iter().any(|hash| !known.contains(hash)) {
+                told.sets_anew = true;
+                told.successors
+                    .extend(set.into_iter().filter(|hash| !known.contains(hash)));
+                told.events.push("the server set a new id");
+            } else {
+                told.events.push("the server set the id");
+            }
+        }
+    }
+    told
+}
+
+/// Those that no other of them caused, oldest first.
+fn outermost(nodes: &BTreeMap<i64, Node>) -> Vec<&Node> {
+    let mut by_start: Vec<&Node> = nodes.values().collect();
+    by_start.sort_by_key(|node| (node.start_ns, node.id));
+    let is_caused = |node: &Node| by_start.iter().any(|cause| cause.may_cause(node));
+    by_start
+        .iter()
+        .copied()
+        .filter(|node| !is_caused(node))
+        .collect()
+}
+
+async fn rows(
+    snapshot: &mut Snapshot,
+    nodes: &[&Node],
+    templates: &mut Templates,
+    events: &mut BTreeMap<i64, Vec<&'static str>>,
+) -> Result<Vec<SessionRow>, QueryError> {
+    let services = nodes
+        .iter()
+        .flat_map(|node| [node.client.service, node.server.service]);
+    let names = ServiceNames::load(snapshot, services.collect()).await?;
+    let connections = json_list(
+        nodes
+            .iter()
+            .map(|node| node.connection)
+            .collect::<BTreeSet<_>>(),
+    );
+    let found = sqlx::query(
+        "SELECT id, client_address FROM connection WHERE id IN (SELECT value FROM json_each(?))",
+    )
+    .bind(connections)
+    .fetch_all(snapshot.connection())
+    .await?;
+    let mut addresses: HashMap<i64, String> = HashMap::new();
+    for row in found {
+        addresses.insert(row.try_get(0)?, row.try_get(1)?);
+    }
+    let tag = snapshot.tag();
+    let (mut address_before, mut identity_before) = (None, None);
+    let mut rows = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let mut told = events.remove(&node.id).unwrap_or_default();
+        if rows.is_empty() {
+            told.insert(0, "first seen");
+        }
+        let address = addresses.get(&node.connection).cloned();
+        // Calls of one gateway come from its address, whoever asked it.
+        if address_before.is_some() && address.is_some() && address_before != address {
+            told.push("another client address");
+        }
+        address_before = address.clone().or(address_before);
+        let [request, _] = templates.fields(snapshot, node).await?;
+        let bearer = request
+            .iter()
+            .find(|field| field.name.eq_ignore_ascii_case("authorization"));
+        let identity = bearer.and_then(|field| hashes(&field.value.text).next());
+        if identity_before.is_some() && identity.is_some() && identity_before != identity {
+            told.push("another credential");
+        }
+        identity_before = identity.or(identity_before);
+        match node.status {
+            Some(401) => told.push("not logged in, or no longer"),
+            Some(403) => told.push("forbidden"),
+            _ => {}
+        }
+        rows.push(SessionRow {
+            id: ExchangeId(unsigned(node.id)).printed(&tag),
+            start_ns: node.start_ns,
+            client: names.of(node.client.service).shown,
+            client_address: address,
+            server: names.of(node.server.service).shown,
+            method: node.method.clone(),
+            path: node.path.clone(),
+            status_code: node.status,
+            outcome: outcome::name(node.outcome),
+            latency_ns: node
+                .end_ns
+                .min(snapshot.now_ns)
+                .saturating_sub(node.start_ns),
+            events: told,
+        });
+    }
+    Ok(rows)
+}
+
+/// Templates of header blocks that were read.
+#[derive(Default)]
+struct Templates(HashMap<(i64, i64), Vec<u8>>);
+
+impl Templates {
+    /// The fields of request and response.
+    async fn fields(
+        &mut self,
+        snapshot: &mut Snapshot,
+        node: &Node,
+    ) -> Result<[Vec<HeaderField>; 2], QueryError> {
+        let mut fields = [Vec::new(), Vec::new()];
+        for ((block, holes), into) in node.blocks.iter().zip(&mut fields) {
+            let Some(block) = *block else { continue };
+            let key = (node.segment, block);
+            let template = match self.0.entry(key) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => place.insert(template(snapshot, key).await?),
+            };
+            *into = render_headers(template, holes);
+        }
+        Ok(fields)
+    }
+}
+
+async fn template(
+    snapshot: &mut Snapshot,
+    (segment, block): (i64, i64),
+) -> Result<Vec<u8>, QueryError> {
+    let sql = format!("SELECT template FROM header_block_{segment} WHERE id = ?");
+    let template: Option<Vec<u8>> = sqlx::query_scalar(AssertSqlSafe(sql))
+        .bind(block)
+        .fetch_optional(snapshot.connection())
+        .await?;
+    Ok(template.unwrap_or_default())
+}
+
+/// Exchanges of one id that are looked at, the newest.
+const MOST_EXCHANGES: usize = 500;
+/// Ids of one session.
+const MOST_VALUES: usize = 16;
+/// Cookies of well-known frameworks that name sessions, besides those whose names end so.
+const SESSION_COOKIES: &[&str] = &[
+    "auth_token",
+    "beaker.session.id",
+    "connect.sid",
+    "jsessionid",
+    "koa.sess",
+    "laravel_session",
+    "phpsessid",
+    "remember_token",
+    "sess",
+    "token",
+];
