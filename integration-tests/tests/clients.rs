@@ -21,7 +21,8 @@ async def main():
         assert rows, 'no rows'
         # What a tool is asked for where it does not answer without arguments; every tool that is listed is called.
         exchange = (await client.call_tool('get_exchange', {'id': rows[0][0]})).structured_content
-        given = {'get_exchange': {'id': rows[0][0]}, 'get_connection': {'id': exchange['connection']['id']}}
+        given = {name: {'id': rows[0][0]} for name in ('get_exchange', 'trace_transaction', 'explain_failure')}
+        given |= {'get_connection': {'id': exchange['connection']['id']}, 'get_session': {'id': 'of-nobody'}}
         names = {tool.name for tool in tools}
         assert names >= {'status', 'search_exchanges', *given}, names
         for name in names:
@@ -213,7 +214,7 @@ fn the_inspector_lists_and_calls_over_both_transports() {
             ("search_exchanges", (vec!["status=4xx"], "/missing/one")),
             ("get_exchange", (vec![&*id], "/missing/one")),
             ("get_connection", (vec![&*connection], "story")),
-            ("get_session", (vec!["id=no-session"], "nothing matched")),
+            ("get_session", (vec!["id=of-nobody"], "nothing matched")),
             ("explain_failure", (vec![&*id], "status 404")),
             ("trace_transaction", (vec![&*id], "/missing/one")),
             ("find_errors", (vec![], "status 404")),

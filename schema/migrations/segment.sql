@@ -87,7 +87,7 @@ CREATE TABLE identifier_run_{N} (
     run      INTEGER PRIMARY KEY,
     first_id INTEGER NOT NULL,
     last_id  INTEGER NOT NULL,
-    level    INTEGER NOT NULL                         -- 0 as written, 1 merged
+    level    INTEGER NOT NULL                         -- 0 as written, 1 made of sixteen (with no span of its own), 2 one of them
 );
 
 CREATE TABLE identifier_{N} (

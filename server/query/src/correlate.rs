@@ -16,13 +16,15 @@ mod tree;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use headwater_redact::Redactor;
+
 use crate::answer::Window;
 use crate::coverage::{About, Framed};
 use crate::recorder::Runs;
 use crate::search::secret::Secrets;
 use crate::segments::Segment;
 use crate::snapshot::Snapshot;
-use crate::{Answer, CoverageItem, QueryError, segments};
+use crate::{Answer, CoverageItem, QueryError, recorder, segments};
 
 pub(crate) use explain::answer as explain;
 pub use explain::{Failure, Finding};
@@ -121,7 +123,10 @@ pub(crate) async fn answer(
     let segments = segments::all(snapshot).await?;
     let traced = Traced::trace(snapshot, &segments, store, &query.id).await?;
     let mut hops = tree::hops(snapshot, &traced).await?;
-    let window = span(&hops).unwrap_or_else(|| everything(&segments, &runs));
+    let window = match span(&hops) {
+        Some(window) => window,
+        None => everything(snapshot, &runs).await?,
+    };
     let mut remarks = traced.remarks(window);
     if hops.len() > limit {
         let left_out = hops.len() - limit;
@@ -153,6 +158,8 @@ struct Traced {
     common: Option<usize>,
     /// The value could not be hashed.
     is_without_key: bool,
+    /// What finds identifiers, where the key is at hand.
+    redactor: Option<Redactor>,
 }
 
 impl Traced {
@@ -163,12 +170,12 @@ impl Traced {
         id: &str,
     ) -> Result<Self, QueryError> {
         let redactor = Secrets::load(store, snapshot.opened.key_fingerprint.as_deref()).redactor();
-        let redactor = redactor.as_ref();
-        let named = Named::find(snapshot, segments, redactor, id).await?;
-        let gathered = gather::gather(snapshot, segments, redactor, &named).await?;
+        let mut named = Named::find(snapshot, segments, redactor.as_ref(), id).await?;
+        let gathered = gather::gather(snapshot, segments, redactor.as_ref(), &mut named).await?;
         Ok(Self {
             linked: link::link(&gathered),
             gathered,
+            redactor,
             common: named.common,
             is_without_key: named.is_without_key,
         })
@@ -192,13 +199,7 @@ impl Traced {
     fn remarks(&self, window: Window) -> Vec<CoverageItem> {
         let mut remarks = Vec::new();
         if self.is_without_key {
-            remarks.push(remark(
-                window,
-                "key_unavailable",
-                "The key beside the store cannot be read or is not the one its hashes were made with, so that a value cannot \
-                 be looked for. Read the store as a member of its group, with its .key file beside it, or give an exchange id."
-                    .to_owned(),
-            ));
+            remarks.push(without_key(window));
         }
         if let Some(common) = self.common {
             remarks.push(remark(
@@ -219,6 +220,16 @@ impl Traced {
         }
         remarks
     }
+}
+
+fn without_key(window: Window) -> CoverageItem {
+    remark(
+        window,
+        "key_unavailable",
+        "The key beside the store cannot be read or is not the one its hashes were made with, so that a value cannot be \
+         looked for. Read the store as a member of its group, with its .key file beside it, or give an exchange id."
+            .to_owned(),
+    )
 }
 
 fn remark(window: Window, kind: &str, explanation: String) -> CoverageItem {
@@ -244,13 +255,11 @@ fn span(hops: &[Hop]) -> Option<Window> {
 }
 
 /// All that is stored.
-fn everything(segments: &[Segment], runs: &Runs) -> Window {
-    let since_ns = segments.iter().find_map(|segment| segment.min_start_ns);
+async fn everything(snapshot: &mut Snapshot, runs: &Runs) -> Result<Window, QueryError> {
     let until_ns = runs.as_of_ns();
-    Window {
-        since_ns: since_ns
-            .map_or(until_ns, crate::integer::unsigned)
-            .min(until_ns),
+    let oldest_ns = recorder::oldest_ns(snapshot).await?;
+    Ok(Window {
+        since_ns: oldest_ns.map_or(until_ns, |oldest_ns| oldest_ns.min(until_ns)),
         until_ns,
-    }
+    })
 }

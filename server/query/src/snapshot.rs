@@ -65,6 +65,23 @@ impl Snapshot {
         self.opened.tag.clone()
     }
 
+    /// Whether an answer is still wanted and in time: for work between two statements.
+    ///
+    /// # Errors
+    /// `Cancelled`, and `Argument` when it takes too long.
+    pub(crate) fn check(&self) -> Result<(), QueryError> {
+        if self.cancel.is_cancelled() {
+            return Err(QueryError::Cancelled);
+        }
+        if Instant::now() < self.deadline {
+            return Ok(());
+        }
+        Err(QueryError::Argument {
+            argument: "id",
+            problem: "so much belongs to this that it takes too long to put together; give the id of one exchange of it".to_owned(),
+        })
+    }
+
     /// Ends the transaction, and says what the attempt was good for.
     pub(crate) async fn finish<T>(self, result: Result<T, QueryError>) -> Attempt<T> {
         let (cancelled, late) = (self.cancel.is_cancelled(), Instant::now() >= self.deadline);

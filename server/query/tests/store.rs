@@ -34,6 +34,8 @@ mod search;
 mod streams;
 #[path = "store/tables.rs"]
 mod tables;
+#[path = "store/transaction.rs"]
+mod transaction;
 
 use headwater_query::{Answer, SearchQuery, Store, TimeArgument, WindowArgument};
 use tokio_util::sync::CancellationToken;

@@ -64,15 +64,15 @@ pub(crate) struct Digest {
 }
 
 impl Digest {
-    /// The hash of `scheme:hash:length}…`, if the value is long enough to identify something.
-    pub(crate) fn read_hash(mark: &str) -> Option<[u8; 8]> {
+    /// Hash and length of `scheme:hash:length}…`, if the value is long enough to identify something.
+    pub(crate) fn read(mark: &str) -> Option<([u8; 8], u64)> {
         let mut parts = mark.split_once('}')?.0.split(':');
         let (_, hash, length) = (parts.next()?, parts.next()?, parts.next()?);
-        let is_long = length.parse::<u64>().ok()? >= SHORTEST;
+        let length = length.parse().ok().filter(|length| *length >= SHORTEST)?;
         let hash = u64::from_str_radix(hash, 16)
             .ok()
             .filter(|_| hash.len() == 16)?;
-        is_long.then_some(hash.to_be_bytes())
+        Some((hash.to_be_bytes(), length))
     }
     /// Appends the textual form.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {

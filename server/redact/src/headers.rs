@@ -15,7 +15,7 @@
 //!           / 3 count *hole                                 ; a value of several holes, none of this kind
 //!           / 4 generation number                           ; a value that is not known, number zigzag
 //!           / (16 + scheme) 8*8hash length                  ; digest, scheme as its place in the list
-//! marks     = *((5 / 6 / 7 / 8) 8*8hash)                    ; behind the holes: a trace, its span, the span's parent, and
+//! marks     = *((5 / 6 / 7) 8*8hash / 8 8*8hash length)     ; behind the holes: a trace, its span, the span's parent, and
 //!                                                           ; values that the operator keeps readable
 //! ```
 //!

@@ -138,8 +138,9 @@ impl Redactor {
         found.extend(crate::fields::trace_candidates(&self.hasher, &plain.bytes));
         found
     }
-    /// The identifiers of a stored path or query: what was hashed of it, and segments that are numbers, UUIDs and the like.
-    pub fn identifiers_in(&self, text: &str) -> Vec<[u8; 8]> {
+    /// The identifiers of a stored path or query, with the lengths of what they stand for: what was hashed of it, and readable
+    /// segments with a digit.
+    pub fn identifiers_in(&self, text: &str) -> Vec<([u8; 8], u64)> {
         target::identifiers_in(&self.hasher, text)
     }
     /// The printable hash of a plain value as it would stand in the store: what an investigator's value is compared by.

@@ -131,22 +131,31 @@ fn with_path(hasher: &Hasher, mut target: Target, raw: &[u8]) -> Target {
     target
 }
 
-/// Of a path or a query as it is stored.
-pub(crate) fn identifiers_in(hasher: &Hasher, text: &str) -> Vec<[u8; 8]> {
+/// Of a path or a query as it is stored: hashes, and the lengths of what they stand for.
+pub(crate) fn identifiers_in(hasher: &Hasher, text: &str) -> Vec<([u8; 8], u64)> {
     let mut found = Vec::new();
     for segment in text.split('/') {
         if segment.contains('{') {
-            found.extend(segment.split('{').filter_map(Digest::read_hash));
+            found.extend(hashes_in(segment));
         } else if let Some(digest) = identifying(hasher, segment.as_bytes()) {
-            found.push(digest.hash);
+            found.push((digest.hash, digest.length));
         }
     }
     found
 }
 
-/// A segment that can be read and may identify something all the same.
+/// The hashes in a text as it is shown, and the lengths of what they stand for; values that are too short to identify
+/// anything are left out.
+pub fn hashes_in(text: &str) -> impl Iterator<Item = ([u8; 8], u64)> {
+    text.split('{').filter_map(Digest::read)
+}
+
+/// A segment that can be read and may identify something all the same: `4711`, `order-4711`.
 fn identifying(hasher: &Hasher, segment: &[u8]) -> Option<Digest> {
-    let digest = (is_variable(segment) && !is_date(segment)).then(|| hasher.digest(segment))?;
+    let may_identify = segment.iter().any(u8::is_ascii_digit)
+        && (4..=64).contains(&segment.len())
+        && !is_date(segment);
+    let digest = may_identify.then(|| hasher.digest(segment))?;
     digest.filter(|digest| digest.length >= SHORTEST)
 }
 

@@ -81,8 +81,7 @@ impl Target {
     pub fn query(&self) -> Option<&str> {
         self.query.as_deref()
     }
-    /// Hashes of what may join its request with others: what was hashed of it, and segments of the path that are numbers, UUIDs
-    /// and the like.
+    /// Hashes of what may join its request with others: what was hashed of it, and readable segments of the path with a digit.
     pub fn identifiers(&self) -> &[[u8; 8]] {
         self.identifiers.as_deref().unwrap_or_default()
     }

@@ -43,7 +43,7 @@ pub(super) fn of_tool(subcommand: &str) -> &'static str {
         "explain-failure" => {
             "Examples:
   headwater explain-failure x_9qv53                  an example of find-errors
-  headwater explain-failure order-4711 --json        by a value that the request carried"
+  headwater explain-failure order-4711 --json        by an id that the request carried"
         }
         "find-errors" => {
             "Examples:
@@ -89,7 +89,7 @@ pub(super) fn of_tool(subcommand: &str) -> &'static str {
             "Examples:
   headwater trace-transaction x_9qv53                what caused that exchange, and what it caused
   headwater trace-transaction 4bf92f3577b34da6a3ce929d0e0e4736   a trace id, in any format
-  headwater trace-transaction order-4711 --json      any value that requests carried"
+  headwater trace-transaction order-4711 --json      an id that requests carried"
         }
         _ => "",
     }

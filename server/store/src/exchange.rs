@@ -24,6 +24,8 @@ pub(crate) struct OpenExchange {
     pub(crate) id: i64,
     /// Where it is counted, and in which segment it is.
     pub(crate) key: Key,
+    /// Its response has begun, as far as stored.
+    has_response: bool,
     /// As stored: it stays, whatever is done to the clock, for blocks of ids know it.
     start_ns: u64,
 }
@@ -43,10 +45,11 @@ struct Place {
 }
 
 impl Place {
-    fn open(&self, key: Key) -> OpenExchange {
+    fn open(&self, key: Key, exchange: &Exchange) -> OpenExchange {
         OpenExchange {
             id: self.id,
             key,
+            has_response: exchange.response.is_some(),
             start_ns: self.start_ns,
         }
     }
@@ -80,7 +83,12 @@ impl State {
         let segment = before.map_or(self.segment.id, |open| open.key.segment);
         let place = self.place(statements, exchange, connection, before, segment)?;
         let key = self.key(exchange, &place, segment);
-        self.identifiers.add(place.id, before.is_none(), exchange);
+        // One that is still open is worth a second look when its response has begun.
+        let has_news = before
+            .is_none_or(|before| !is_open || exchange.response.is_some() && !before.has_response);
+        if has_news {
+            self.identifiers.add(place.id, before.is_none(), exchange);
+        }
         match before {
             None => {
                 if place.kind == codes::NO_FAILURE {
@@ -110,7 +118,7 @@ impl State {
             latency(exchange),
         );
         if is_open {
-            self.open.set(exchange.key, place.open(key));
+            self.open.set(exchange.key, place.open(key, exchange));
         } else if before.is_some() {
             self.open.remove(exchange.key);
         }

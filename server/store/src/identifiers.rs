@@ -7,9 +7,9 @@
 //! Owns: what is gathered, and when a run is due. Surprising: a run may hold ids before its span: exchanges whose end came
 //! late, of earlier segments too.
 
-use headwater_model::{Exchange, Message, Outcome};
+use headwater_model::{Exchange, Message};
 use headwater_pack::identifiers::{Entry, PARTS, read_part, write_part};
-use headwater_redact::identifiers;
+use headwater_redact::{IdentifierKind, identifiers};
 use rusqlite::{Connection, params};
 
 /// What is gathered for the next run.
@@ -45,32 +45,32 @@ pub(crate) enum When {
 }
 
 impl Identifiers {
-    /// Gathers those of an exchange that is stored, for the first time or again.
+    /// Gathers those of an exchange that is stored for the first time, or of which more is known than when it was.
     pub(crate) fn add(&mut self, id: i64, is_new: bool, exchange: &Exchange) {
         if is_new {
             let first = self.span.ids.map_or(id, |(first, _)| first);
             self.span.ids = Some((first, id));
-        } else if exchange.outcome == Outcome::Open {
-            return;
         } else if self.span.ids.is_none_or(|(first, _)| id < first) {
             self.span.has_older = true;
         }
         self.scratch.clear();
-        if let Some(request) = &exchange.request {
-            self.scratch.extend(request.target.identifiers());
-            gather(&request.message, &mut self.scratch);
+        let request = exchange.request.as_ref().map(|request| &request.message);
+        let response = exchange.response.as_ref().map(|response| &response.message);
+        let messages = [request, response];
+        // Traces first: of too many identifiers these are the last to go.
+        for is_value in [false, true] {
+            for message in messages.into_iter().flatten() {
+                gather(message, is_value, &mut self.scratch);
+            }
+            if let Some(request) = exchange.request.as_ref().filter(|_| !is_value) {
+                self.scratch.extend(request.target.identifiers());
+            }
         }
-        if let Some(response) = &exchange.response {
-            gather(&response.message, &mut self.scratch);
-        }
-        if self.scratch.is_empty() {
-            return;
-        }
+        self.scratch.truncate(MOST_OF_EXCHANGE);
         self.scratch.sort_unstable();
         self.scratch.dedup();
-        let entries = self.scratch.iter().take(MOST_OF_EXCHANGE);
-        self.entries
-            .extend(entries.map(|hash| Entry::new(*hash, id)));
+        let entries = self.scratch.iter().map(|hash| Entry::new(*hash, id));
+        self.entries.extend(entries);
     }
 
     /// Writes a run if one is due, or `must`.
@@ -102,7 +102,7 @@ impl Identifiers {
         sorted.sort_unstable();
         let run: i64 = connection
             .prepare_cached(&format!(
-                "INSERT INTO identifier_run_{segment} (first_id, last_id, level) VALUES (?, ?, 0) RETURNING run"
+                "INSERT INTO identifier_run_{segment} (first_id, last_id, level) VALUES (?, ?, {SMALL}) RETURNING run"
             ))?
             .query_row([first, last], |row| row.get(0))?;
         write_run(connection, segment, run, &sorted)?;
@@ -129,12 +129,13 @@ impl Identifiers {
     }
 }
 
-fn gather(message: &Message, hashes: &mut Vec<[u8; 8]>) {
-    for block in [Some(&message.headers), message.trailers.as_ref()]
-        .into_iter()
-        .flatten()
-    {
-        hashes.extend(identifiers(block.holes()).map(|found| found.hash));
+/// The values of a message, or what it tells of its trace.
+fn gather(message: &Message, is_value: bool, hashes: &mut Vec<[u8; 8]>) {
+    let blocks = [Some(&message.headers), message.trailers.as_ref()];
+    for block in blocks.into_iter().flatten() {
+        let found = identifiers(block.holes());
+        let wanted = found.filter(|found| (found.kind == IdentifierKind::Value) == is_value);
+        hashes.extend(wanted.map(|found| found.hash));
     }
 }
 
@@ -159,23 +160,22 @@ fn write_run(
     Ok(())
 }
 
-/// Makes one run of many small ones, if there are so many.
+/// Makes one run of many small ones, if there are so many. Their spans are kept: between them may be exchanges that no run
+/// holds, where a recorder was killed.
 fn merge(connection: &Connection, segment: i64) -> rusqlite::Result<()> {
-    let small: (i64, Option<i64>, Option<i64>, Option<i64>, Option<i64>) = connection
+    let (count, first_run, last_run): (i64, Option<i64>, Option<i64>) = connection
         .prepare_cached(&format!(
-            "SELECT COUNT(*), MIN(run), MAX(run), MIN(first_id), MAX(last_id) FROM identifier_run_{segment} WHERE level = 0"
+            "SELECT COUNT(*), MIN(run), MAX(run) FROM identifier_run_{segment} WHERE level = {SMALL}"
         ))?
-        .query_row([], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-        })?;
-    let (MERGED.., Some(first_run), Some(last_run), Some(first_id), Some(last_id)) = small else {
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let (MERGED.., Some(first_run), Some(last_run)) = (count, first_run, last_run) else {
         return Ok(());
     };
     let run: i64 = connection
         .prepare_cached(&format!(
-            "INSERT INTO identifier_run_{segment} (first_id, last_id, level) VALUES (?, ?, 1) RETURNING run"
+            "INSERT INTO identifier_run_{segment} (first_id, last_id, level) VALUES (0, -1, {LARGE}) RETURNING run"
         ))?
-        .query_row([first_id, last_id], |row| row.get(0))?;
+        .query_row([], |row| row.get(0))?;
     let sql = format!("SELECT data FROM identifier_{segment} WHERE place BETWEEN ? AND ?");
     let mut select = connection.prepare_cached(&sql)?;
     let sql = format!("DELETE FROM identifier_{segment} WHERE place BETWEEN ? AND ?");
@@ -183,6 +183,7 @@ fn merge(connection: &Connection, segment: i64) -> rusqlite::Result<()> {
     let mut entries = Vec::new();
     for part in 0..PARTS {
         entries.clear();
+        // A large run among the small ones has the number of none of them.
         let span = [place(part, first_run), place(part, last_run)];
         let mut rows = select.query(span)?;
         while let Some(row) = rows.next()? {
@@ -197,7 +198,9 @@ fn merge(connection: &Connection, segment: i64) -> rusqlite::Result<()> {
         write_run(connection, segment, run, &entries)?;
     }
     connection.execute(
-        &format!("DELETE FROM identifier_run_{segment} WHERE level = 0"),
+        &format!(
+            "UPDATE identifier_run_{segment} SET level = {MERGED_LEVEL} WHERE level = {SMALL}"
+        ),
         [],
     )?;
     Ok(())
@@ -208,6 +211,10 @@ fn place(part: u32, run: i64) -> i64 {
     i64::from(part) << 32 | run
 }
 
+/// `identifier_run_N.level`.
+const SMALL: i64 = 0;
+const LARGE: i64 = 1;
+const MERGED_LEVEL: i64 = 2;
 /// A run is written for so many exchanges,
 const EXCHANGES_OF_RUN: i64 = 4_096;
 /// or so many entries.
@@ -216,5 +223,5 @@ const MOST_ENTRIES: usize = 1 << 18;
 const OLDER_WAIT_NS: u64 = 1_000_000_000;
 /// So many runs are merged. What one look-up reads grows with a sixty-five-thousandth of the exchanges then.
 const MERGED: i64 = 16;
-/// Identifiers of one exchange.
+/// Identifiers of one exchange; readers hold as many (`correlate::node`).
 const MOST_OF_EXCHANGE: usize = 64;

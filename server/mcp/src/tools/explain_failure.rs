@@ -16,8 +16,8 @@ const ID: Parameter = Parameter {
     name: "id",
     kind: Kind::Text,
     required: true,
-    description: "Exchange id (x_…, such as an example of find_errors), or any plain value that the request carried; of several exchanges the \
-        newest that failed",
+    description: "Exchange id (x_…, such as an example of find_errors), or a plain value that the request carried, as for trace_transaction; of several \
+        exchanges the newest that failed",
 };
 
 pub(super) static DECLARATION: Declaration = Declaration {

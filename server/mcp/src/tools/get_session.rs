@@ -7,7 +7,7 @@ use super::{Asking, Declaration, ToolError, milliseconds};
 use crate::{
     Arguments, Kind, Output, Parameter,
     arguments::common::{LIMIT, MAX_TOKENS},
-    budget::{Fit, Fitting, squeeze},
+    budget::{Fit, Fitting},
     escape::{cell, value},
     output::{FactSpec, Table, TableSpec, captured, captured_column, column, fact},
 };
@@ -25,7 +25,7 @@ pub(super) static DECLARATION: Declaration = Declaration {
     title: "What one client did",
     description: "The time line of a session: its exchanges in order of time, over all servers that it was used with, with new ids that \
         servers set for it (followed), ids taken away, other credentials, other client addresses and refusals. By the value of its cookie, token \
-        or key, or by an exchange that carries a known one. What proxies handed on is left out. Use it when a user was logged out, mixed up \
+        or key, or by an exchange that carries a known one. What others of them caused, as where a proxy hands a cookie on, is counted as handed_on and left out. Use it when a user was logged out, mixed up \
         with another, or to see what they did before an error.",
     parameters: &[ID, LIMIT, MAX_TOKENS],
     facts: FACTS,
@@ -36,6 +36,7 @@ const FACTS: &[FactSpec] = &[
     captured("carried_in"),
     fact("ids", "integer"),
     fact("exchanges", "integer"),
+    fact("handed_on", "integer"),
     fact("failures", "integer"),
 ];
 
@@ -60,19 +61,21 @@ pub(super) async fn answer(
     arguments: &Arguments,
     asking: &Asking<'_>,
 ) -> Result<Output, ToolError> {
-    let mut query = SessionQuery {
+    let query = SessionQuery {
         id: arguments.text("id").unwrap_or_default(),
         limit: arguments.limit(),
     };
+    let mut answer = asking.store.session(&query, asking.cancel).await?;
     let mut fitting = Fitting::new(arguments.max_tokens());
+    let mut left_out = 0;
     loop {
-        let answer = asking.store.session(&query, asking.cancel).await?;
         let mut output = Output::framed(&answer, "Try the id of an exchange of that session.");
         let session = &answer.value;
         if !session.rows.is_empty() {
             output.tell(FACTS, "carried_in", value(&session.carriers.join(", ")));
             output.tell(FACTS, "ids", session.ids);
             output.tell(FACTS, "exchanges", session.exchanges);
+            output.tell(FACTS, "handed_on", session.handed_on);
             output.tell(FACTS, "failures", session.failures);
         }
         let mut table = Table::new(&TABLE, true);
@@ -82,9 +85,19 @@ pub(super) async fn answer(
         if !table.rows.is_empty() {
             output.tables.push(table);
         }
+        if left_out > 0 {
+            output.notes.push(format!(
+                "{left_out} older exchanges are left out for max_tokens"
+            ));
+        }
         match fitting.judge(output) {
-            Fit::Done(output) => return Ok(squeeze(*output, arguments.max_tokens())),
-            Fit::Again(limit) => query.limit = limit,
+            Fit::Done(output) => return Ok(*output),
+            Fit::Again(limit) => {
+                let most = usize::try_from(limit).unwrap_or(usize::MAX);
+                let more = answer.value.rows.len().saturating_sub(most);
+                answer.value.rows.drain(..more);
+                left_out += more;
+            }
         }
     }
 }

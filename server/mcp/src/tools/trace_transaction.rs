@@ -7,7 +7,7 @@ use super::{Asking, Declaration, ToolError, milliseconds};
 use crate::{
     Arguments, Kind, Output, Parameter,
     arguments::common::{DETAIL, LIMIT, MAX_TOKENS},
-    budget::{Fit, Fitting, squeeze},
+    budget::{Fit, Fitting},
     escape::cell,
     output::{TableSpec, captured_column, column, detailed},
 };
@@ -16,20 +16,19 @@ const ID: Parameter = Parameter {
     name: "id",
     kind: Kind::Text,
     required: true,
-    description: "Exchange id (x_…), or any plain value that the requests carried in a header, cookie, path or query: a trace id, a request \
-        id, an order number",
+    description: "Exchange id (x_…), or a plain value that the requests carried: a trace id, a request id, an order number, a token (not words, \
+        and not what is kept readable of a query)",
 };
 
 pub(super) static DECLARATION: Declaration = Declaration {
     name: "trace_transaction",
     title: "One transaction across processes",
-    description: "What belongs together with one exchange, or with the exchanges that carry an id: a tree of exchanges across processes, each \
-        below the one that caused it, with the time that each took in all and by itself (own_ms: without what it waited for below), and the \
-        evidence for each link: span or trace (trace context of any format), id (a rare value that both carry; by says where), thread (it was \
-        sent by the thread that answered the one above), path (nested in it, and of the same path), time (nested in it, and nothing else was under way). certain and strong links can be \
-        relied on; weak ones may be chance, and alternatives are other exchanges that may have caused it. Plain values are hashed with the \
-        store's key and found by their hash. Use it to see where a slow or failed request spent its time or failed first: the deepest hop \
-        that failed is the suspect.",
+    description: "What belongs together with one exchange, or with those that carry an id: a tree of exchanges across processes, each below \
+        the one that caused it, with the time that each took in all and by itself (own_ms), and the evidence for each link: span or trace (trace \
+        context of any format), id (a rare value that both carry; by says where), thread (sent by the thread that answered the one above), path \
+        (of the same path), time (nested in it). certain and strong links can be relied on; weak ones may be chance, alternatives are other \
+        exchanges that may have caused it. Without an id, causes are looked for up to 5 s before. Use it to see where a slow or failed request \
+        spent its time.",
     parameters: &[ID, LIMIT, DETAIL, MAX_TOKENS],
     facts: &[],
     tables: &[TABLE],
@@ -61,23 +60,33 @@ pub(super) async fn answer(
     arguments: &Arguments,
     asking: &Asking<'_>,
 ) -> Result<Output, ToolError> {
-    let mut query = TransactionQuery {
+    let query = TransactionQuery {
         id: arguments.text("id").unwrap_or_default(),
         limit: arguments.limit(),
     };
+    let mut answer = asking.store.transaction(&query, asking.cancel).await?;
     let mut fitting = Fitting::new(arguments.max_tokens());
+    let mut left_out = 0;
     loop {
-        let answer = asking.store.transaction(&query, asking.cancel).await?;
-        let output = Output::listed(
+        let mut output = Output::listed(
             &answer,
             "Try the id of an exchange, from search_exchanges.",
             &TABLE,
             arguments.is_detailed(),
             row,
         );
+        if left_out > 0 {
+            output.notes.push(format!(
+                "{left_out} hops at the end are left out for max_tokens"
+            ));
+        }
         match fitting.judge(output) {
-            Fit::Done(output) => return Ok(squeeze(*output, arguments.max_tokens())),
-            Fit::Again(limit) => query.limit = limit,
+            Fit::Done(output) => return Ok(*output),
+            Fit::Again(limit) => {
+                let most = usize::try_from(limit).unwrap_or(usize::MAX);
+                left_out += answer.value.len().saturating_sub(most);
+                answer.value.truncate(most);
+            }
         }
     }
 }

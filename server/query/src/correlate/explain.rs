@@ -15,11 +15,12 @@ use crate::id::{ConnectionId, DnsId, ExchangeId};
 use crate::integer::{narrow, signed, unsigned};
 use crate::names::{ServiceNames, with_port};
 use crate::recorder::Runs;
+use crate::segments::Segment;
 use crate::snapshot::Snapshot;
 use crate::{Answer, QueryError, outcome, segments};
 
 use super::node::Node;
-use super::{Hop, Traced, everything, tree};
+use super::{Confidence, Hop, Traced, everything, tree};
 
 /// Something that is known of a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +64,7 @@ pub(crate) async fn answer(
     let segments = segments::all(snapshot).await?;
     let traced = Traced::trace(snapshot, &segments, store, id).await?;
     let Some(symptom) = symptom(&traced) else {
-        let window = everything(&segments, &runs);
+        let window = everything(snapshot, &runs).await?;
         return Framed {
             about: About::Http,
             value: Failure::default(),
@@ -82,14 +83,14 @@ pub(crate) async fn answer(
     let names = ServiceNames::load(snapshot, services.into()).await?;
     let tag = snapshot.tag();
     let mut findings = Vec::new();
-    around(snapshot, &traced, suspect, &mut findings).await?;
+    around(snapshot, &segments, &traced, suspect, &mut findings).await?;
     let window = Window {
         since_ns: symptom.start_ns,
         until_ns: symptom.end_ns.min(snapshot.now_ns).max(symptom.start_ns),
     };
     let value = Failure {
         symptom: words_of(symptom, snapshot.now_ns),
-        verdict: verdict(symptom, suspect, chain.len(), &findings),
+        verdict: verdict(symptom, suspect, &hops, &findings),
         suspect: Some(ExchangeId(unsigned(suspect.id)).printed(&tag)),
         suspect_service: Some(names.of(suspect.server.service).shown),
         chain: hops,
@@ -140,8 +141,12 @@ fn chain<'t>(traced: &'t Traced, symptom: &'t Node) -> Vec<&'t Node> {
     while let Some(last) = chain.last().copied() {
         let caused = traced.caused(last.id);
         let next = if symptom.has_failed() {
-            // The worst first; of several alike the last: an answer waits for it.
-            let failed = caused.into_iter().filter(|node| node.has_failed());
+            // As bad as the symptom: a 404 below a 502 may well be in order. Of several the last: an answer waits for it.
+            let failed = caused
+                .into_iter()
+                .filter(|node| node.severity() >= symptom.severity().max(1))
+                // What failed later explains nothing.
+                .filter(|node| node.end_ns <= last.end_ns);
             failed.max_by_key(|node| (node.severity(), node.end_ns, node.id))
         } else {
             // While most of its time is spent below.
@@ -170,47 +175,54 @@ fn words_of(node: &Node, now_ns: u64) -> String {
     }
 }
 
-fn verdict(symptom: &Node, suspect: &Node, length: usize, findings: &[Finding]) -> String {
+fn verdict(symptom: &Node, suspect: &Node, hops: &[Hop], findings: &[Finding]) -> String {
     let causes = findings
         .iter()
         .filter(|finding| finding.is == "cause")
         .count();
     let below = match causes {
         0 => String::new(),
-        1 => " One thing is known below it: see findings.".to_owned(),
-        many => format!(" {many} things are known below it: see findings."),
+        1 => " One thing is known below it that may well be the cause: see findings.".to_owned(),
+        many => {
+            format!(" {many} things are known below it that may well be the cause: see findings.")
+        }
     };
-    let hops = match length.saturating_sub(1) {
-        1 => "one hop".to_owned(),
-        many => format!("{many} hops"),
+    let is_weak = |hop: &Hop| {
+        let confidence = hop.link.as_ref().map(|link| link.confidence);
+        confidence == Some(Confidence::Weak)
+    };
+    let (perhaps, weakly) = if hops.iter().any(is_weak) {
+        ("Perhaps it", ", by a weak link, which may be chance")
+    } else {
+        ("It", "")
     };
     if !symptom.has_failed() {
         let part = if suspect.id == symptom.id {
             "it was spent in the suspect service itself, or in what it did that could not be seen"
+                .to_owned()
         } else {
-            "most of it was spent at the suspect, below"
+            format!("most of it was spent at the suspect, below{weakly}")
         };
         return format!("Nothing failed. Of its time {part}.{below}");
     }
     if suspect.id == symptom.id {
-        let unseen = findings.iter().any(|finding| finding.is == "not_seen");
-        let but = if unseen {
-            ", as far as it could be seen"
-        } else {
-            ""
-        };
         return format!(
-            "It failed at this hop first: nothing that the suspect called meanwhile failed{but}.{below}"
+            "It failed at this hop first, as far as it could be seen: nothing that the suspect called meanwhile is known to have failed.{below}"
         );
     }
+    let hops = match hops.len().saturating_sub(1) {
+        1 => "one hop".to_owned(),
+        many => format!("{many} hops"),
+    };
     format!(
-        "It failed {hops} below first, at the suspect; what failed above it followed from that.{below}"
+        "{perhaps} failed {hops} below first, at the suspect{weakly}; what is above it failed after that.{below}"
     )
 }
 
 /// Looks at what the suspect's server did and met while it was under way.
 async fn around(
     snapshot: &mut Snapshot,
+    segments: &[Segment],
     traced: &Traced,
     suspect: &Node,
     findings: &mut Vec<Finding>,
@@ -221,8 +233,10 @@ async fn around(
     connection(snapshot, suspect, findings).await?;
     match suspect.server.process {
         Some(process) => {
-            attempts(snapshot, suspect, process, findings).await?;
-            names_not_found(snapshot, suspect, process, findings).await?;
+            let others = traced.gathered.under_way(process, suspect.start_ns, suspect.end_ns);
+            let others = others.saturating_sub(1);
+            attempts(snapshot, suspect, (process, others), findings).await?;
+            names_not_found(snapshot, segments, suspect, (process, others), findings).await?;
             not_read(snapshot, suspect, process, findings).await?;
         }
         None => findings.push(Finding {
@@ -234,6 +248,22 @@ async fn around(
         }),
     }
     let caused = traced.caused(suspect.id);
+    for node in caused
+        .iter()
+        .filter(|node| node.has_failed())
+        .take(MOST_OTHERS)
+    {
+        findings.push(Finding {
+            is: "known",
+            after_ns: after(signed(node.start_ns)),
+            what: format!(
+                "an exchange that it made meanwhile: {}",
+                words_of(node, snapshot.now_ns)
+            ),
+            id: Some(ExchangeId(unsigned(node.id)).printed(&tag)),
+            captured: node.path.clone(),
+        });
+    }
     let good: Vec<&Node> = caused
         .into_iter()
         .filter(|node| !node.has_failed())
@@ -290,8 +320,9 @@ async fn process_ends(
             (Some(code), None) => ProcessExit::Code(narrow(code)).to_string(),
             (None, None) => "nobody saw how".to_owned(),
         };
-        // A client that ended well when it was done explains nothing.
-        if who == "client" && code == Some(0) && signal.is_none() && !suspect.has_failed() {
+        // A client that ended when it had its answer explains nothing.
+        let cut_short = matches!(suspect.outcome, CLIENT_GAVE_UP | SERVER_RESET);
+        if who == "client" && !(cut_short && at_ns <= signed(suspect.end_ns)) {
             continue;
         }
         findings.push(Finding {
@@ -372,30 +403,39 @@ async fn connection(
 async fn attempts(
     snapshot: &mut Snapshot,
     suspect: &Node,
-    process: i64,
+    (process, others): (i64, usize),
     findings: &mut Vec<Finding>,
 ) -> Result<(), QueryError> {
     let rows = sqlx::query(
-        "SELECT c.id, c.start_ns, c.close_reason, s.name, s.port FROM connection c LEFT JOIN service s ON s.id = c.server_service_id \
-         WHERE c.start_ns BETWEEN ? AND ? AND c.close_reason IN ('refused', 'timed_out', 'unreachable', 'gave_up') \
-         AND c.client_process_id = ? ORDER BY c.start_ns LIMIT ?",
+        "SELECT c.id, c.start_ns, c.close_reason, s.name, s.port, EXISTS (SELECT 1 FROM connection o \
+         WHERE o.id BETWEEN c.id - ?5 AND c.id + ?5 AND o.client_process_id = ?3 AND o.server_port = c.server_port AND o.start_ns >= c.start_ns \
+         AND o.start_ns <= ?2 AND o.close_reason NOT IN ('refused', 'timed_out', 'unreachable', 'gave_up')) FROM connection c LEFT JOIN service s ON s.id = c.server_service_id \
+         WHERE c.start_ns BETWEEN ?1 AND ?2 AND c.close_reason IN ('refused', 'timed_out', 'unreachable', 'gave_up') \
+         AND c.client_process_id = ?3 ORDER BY c.start_ns LIMIT ?4",
     )
     .bind(signed(suspect.start_ns))
     .bind(signed(suspect.end_ns))
     .bind(process)
     .bind(MOST_FINDINGS)
+    .bind(NEAR_ATTEMPTS)
     .fetch_all(snapshot.connection())
     .await?;
     let tag = snapshot.tag();
     for row in rows {
         let at_ns: i64 = row.try_get(1)?;
+        // As with a name that has an address of IPv6 where nobody listens, and one of IPv4.
+        let (is, but) = if row.try_get(5)? {
+            ("known", ", and another to that port came about".to_owned())
+        } else {
+            whose(others)
+        };
         let name: Option<String> = row.try_get(3)?;
         let port: Option<i64> = row.try_get(4)?;
         findings.push(Finding {
-            is: "cause",
+            is,
             after_ns: Some(at_ns.saturating_sub(signed(suspect.start_ns))),
             what: format!(
-                "a connection that its server's process tried to make meanwhile: {}",
+                "a connection that its server's process tried to make meanwhile: {}{but}",
                 row.try_get::<&str, _>(2)?
             ),
             id: Some(ConnectionId(unsigned(row.try_get(0)?)).printed(&tag)),
@@ -405,38 +445,80 @@ async fn attempts(
     Ok(())
 }
 
+/// What a process did is the suspect's where it answered nothing else meanwhile.
+fn whose(others: usize) -> (&'static str, String) {
+    match others {
+        0 => ("cause", String::new()),
+        1 => (
+            "known",
+            ", for this or for another exchange that it was answering".to_owned(),
+        ),
+        many => (
+            "known",
+            format!(", for this or for one of {many} others that it was answering"),
+        ),
+    }
+}
+
 /// Names that the server asked for and that were not found.
 async fn names_not_found(
     snapshot: &mut Snapshot,
+    segments: &[Segment],
     suspect: &Node,
-    process: i64,
+    (process, others): (i64, usize),
     findings: &mut Vec<Finding>,
 ) -> Result<(), QueryError> {
     let tag = snapshot.tag();
-    let sql = format!(
-        "SELECT id, start_ns, error_kind, dns_question_name FROM dns_exchange_{} WHERE start_ns BETWEEN ? AND ? \
-         AND error_kind IS NOT NULL AND client_process_id = ? ORDER BY start_ns LIMIT ?",
-        suspect.segment
-    );
-    let rows = sqlx::query(AssertSqlSafe(sql))
-        .bind(signed(suspect.start_ns.saturating_sub(AFTER_NS)))
-        .bind(signed(suspect.end_ns))
-        .bind(process)
-        .bind(MOST_FINDINGS)
-        .fetch_all(snapshot.connection())
-        .await?;
-    for row in rows {
-        let at_ns: i64 = row.try_get(1)?;
-        findings.push(Finding {
-            is: "cause",
-            after_ns: Some(at_ns.saturating_sub(signed(suspect.start_ns))),
-            what: format!(
-                "a name that its server's process asked for: {}",
-                outcome::failure(row.try_get(2)?)
-            ),
-            id: Some(DnsId(unsigned(row.try_get(0)?)).printed(&tag)),
-            captured: row.try_get(3)?,
-        });
+    let from_ns = signed(suspect.start_ns.saturating_sub(AFTER_NS));
+    // What is told late lies in the next segment.
+    for segment in segments
+        .iter()
+        .filter(|segment| (segment.number - suspect.segment).abs() <= 1)
+    {
+        let number = segment.number;
+        let sql = format!(
+            "SELECT id, start_ns, error_kind, dns_question_name FROM dns_exchange_{number} WHERE start_ns BETWEEN ? AND ? \
+             AND error_kind IS NOT NULL AND client_process_id = ? ORDER BY start_ns LIMIT ?"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(from_ns)
+            .bind(signed(suspect.end_ns))
+            .bind(process)
+            .bind(MOST_FINDINGS)
+            .fetch_all(snapshot.connection())
+            .await?;
+        if rows.is_empty() {
+            continue;
+        }
+        // Resolvers try a name with every suffix, and most of these do not exist.
+        let sql = format!(
+            "SELECT EXISTS (SELECT 1 FROM dns_rows({number}) WHERE start_ns BETWEEN ? AND ? AND client_process_id = ? \
+             AND error_kind IS NULL AND address_count > 0)"
+        );
+        let was_found: bool = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(from_ns)
+            .bind(signed(suspect.end_ns))
+            .bind(process)
+            .fetch_one(snapshot.connection())
+            .await?;
+        for row in rows {
+            let (is, but) = if was_found {
+                ("known", ", and another name was found".to_owned())
+            } else {
+                whose(others)
+            };
+            let at_ns: i64 = row.try_get(1)?;
+            findings.push(Finding {
+                is,
+                after_ns: Some(at_ns.saturating_sub(signed(suspect.start_ns))),
+                what: format!(
+                    "a name that its server's process asked for: {}{but}",
+                    outcome::failure(row.try_get(2)?)
+                ),
+                id: Some(DnsId(unsigned(row.try_get(0)?)).printed(&tag)),
+                captured: row.try_get(3)?,
+            });
+        }
     }
     Ok(())
 }
@@ -485,8 +567,14 @@ async fn not_read(
 }
 
 const COMPLETE: i64 = 0;
+const CLIENT_GAVE_UP: i64 = 2;
+const SERVER_RESET: i64 = 3;
 /// What comes so soon after belongs to it.
 const AFTER_NS: u64 = 1_000_000_000;
+/// Exchanges below the suspect that are told one by one.
+const MOST_OTHERS: usize = 3;
+/// Connections that are looked at for another try, before and after one that failed.
+const NEAR_ATTEMPTS: i64 = 200;
 /// Of each kind.
 const MOST_FINDINGS: i64 = 5;
 /// Connections that are looked at for what is not read, before and after the suspect's own.

@@ -28,6 +28,8 @@ pub(super) struct Gathered {
     pub(super) rare: HashSet<Hash>,
     /// All that a process asked and answered about then was looked at: process, from and to.
     pub(super) seen: Vec<(i64, u64, u64)>,
+    /// Exchanges that happened at the same time are not all there.
+    pub(super) is_incomplete: bool,
     /// A bound was reached.
     pub(super) is_cut: bool,
 }
@@ -37,14 +39,13 @@ pub(super) async fn gather(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     redactor: Option<&Redactor>,
-    named: &Named,
+    named: &mut Named,
 ) -> Result<Gathered, QueryError> {
-    let mut gathered = Gathered::default();
-    if named.nodes.is_empty() {
-        return Ok(gathered);
-    }
-    let mut index = Index::open(snapshot, segments, redactor).await?;
-    gathered.is_cut = index.is_cut;
+    let index = &mut named.index;
+    let mut gathered = Gathered {
+        is_cut: index.is_cut,
+        ..Gathered::default()
+    };
     let mut fresh = named.nodes.clone();
     gathered.named = fresh.iter().map(|node| node.id).collect();
     let mut asked: HashSet<Hash> = HashSet::new();
@@ -52,12 +53,13 @@ pub(super) async fn gather(
         if fresh.is_empty() {
             break;
         }
+        snapshot.check()?;
         let mut found = BTreeMap::new();
         let more = by_identifiers(
             snapshot,
             segments,
             redactor,
-            &mut index,
+            index,
             &mut gathered,
             (&fresh, &mut asked),
         )
@@ -78,23 +80,45 @@ pub(super) async fn gather(
             if gathered.nodes.len() < MOST_NODES {
                 gathered.nodes.entry(id).or_insert(node);
             } else {
-                gathered.is_cut = true;
+                (gathered.is_cut, gathered.is_incomplete) = (true, true);
             }
         }
         // What only happened at the same time is there to be compared with, and leads nowhere.
         fresh = gathered.new_related();
     }
+    gathered.is_cut |= !fresh.is_empty();
     Ok(gathered)
 }
 
 impl Gathered {
     /// Whether something besides the time says that two exchanges belong together.
-    fn relates(&self, one: &Node, other: &Node) -> bool {
+    fn relates(&self, one: &Node, other: &Node, busy: &BTreeSet<Worker>) -> bool {
         one.shares_trace(other)
             || (one.may_cause(other) || other.may_cause(one))
                 && (self.shared(one, other).next().is_some()
-                    || is_threaded(one, other)
-                    || is_threaded(other, one))
+                    || is_threaded(one, other, busy)
+                    || is_threaded(other, one, busy))
+    }
+
+    /// Threads that were in the middle of several exchanges at once: event loops, and those that tasks are moved between.
+    pub(super) fn busy_threads(&self) -> BTreeSet<Worker> {
+        let mut answered: BTreeMap<Worker, Vec<(u64, u64)>> = BTreeMap::new();
+        for node in self.nodes.values() {
+            if let Some(worker) = node.server.process.zip(node.answered_by) {
+                let spans = answered.entry(worker).or_default();
+                spans.push((node.start_ns, node.end_ns));
+            }
+        }
+        let overlap = |spans: &mut Vec<(u64, u64)>| {
+            spans.sort_unstable();
+            let is_overlap =
+                |pair: &[(u64, u64)]| matches!(pair, [(_, end), (start, _)] if start < end);
+            spans.windows(2).any(is_overlap)
+        };
+        answered
+            .into_iter()
+            .filter_map(|(worker, mut spans)| overlap(&mut spans).then_some(worker))
+            .collect()
     }
 
     /// Those that were not known to be related and are.
@@ -104,13 +128,13 @@ impl Gathered {
             .iter()
             .filter_map(|id| self.nodes.get(id))
             .collect();
-        let mut found = BTreeSet::new();
+        let (mut found, busy) = (BTreeSet::new(), self.busy_threads());
         for node in self
             .nodes
             .values()
             .filter(|node| !self.related.contains(&node.id))
         {
-            if known.iter().any(|known| self.relates(known, node)) || self.is_alone(node) {
+            if known.iter().any(|known| self.relates(known, node, &busy)) || self.is_alone(node) {
                 found.insert(node.id);
             }
         }
@@ -150,23 +174,85 @@ impl Gathered {
         })
     }
 
+    /// Whether all is there that a process did from the start of one exchange to that of another.
+    pub(super) fn has_seen(&self, process: i64, from: &Node, to: &Node) -> bool {
+        let covers = |(seen, since_ns, until_ns): &(i64, u64, u64)| {
+            *seen == process && *since_ns <= from.start_ns && to.start_ns <= *until_ns
+        };
+        !self.is_incomplete && self.seen.iter().any(covers)
+    }
+
     /// Rare values that both hold.
     pub(super) fn shared<'g>(
         &'g self,
         one: &'g Node,
         other: &'g Node,
-    ) -> impl Iterator<Item = &'g Hash> {
-        one.values
-            .intersection(&other.values)
-            .filter(|hash| self.rare.contains(*hash))
+    ) -> impl Iterator<Item = Shared> {
+        let held = one.values.iter();
+        held.filter(|(hash, _)| other.values.contains_key(*hash) && self.rare.contains(*hash))
+            .map(|(hash, length)| Shared {
+                hash: *hash,
+                length: *length,
+            })
+    }
+
+    /// How many exchanges a process had to answer when one began, as far as is known.
+    pub(super) fn under_way(&self, process: i64, from_ns: u64, to_ns: u64) -> usize {
+        let is_it = |node: &&Node| {
+            node.server.process == Some(process) && node.start_ns <= to_ns && from_ns <= node.end_ns
+        };
+        self.nodes.values().filter(is_it).count()
+    }
+
+    /// Whether each request that a process sent in this time was sent by the thread that answered one of those under way, and
+    /// by that of one alone: so that a thread does one request. Of few requests that may be chance.
+    pub(super) fn is_thread_per_request(&self, process: i64, busy: &BTreeSet<Worker>) -> bool {
+        let mut sent = 0;
+        for effect in self
+            .nodes
+            .values()
+            .filter(|node| node.client.process == Some(process))
+        {
+            let causes = || {
+                let nodes = self.nodes.values();
+                nodes.filter(|cause| {
+                    cause.server.is_process(effect.client) && cause.may_cause(effect)
+                })
+            };
+            // The cause may have begun before what was looked at, or not have been answered.
+            if causes().next().is_none() || causes().any(|cause| cause.answered_by.is_none()) {
+                continue;
+            }
+            if causes()
+                .filter(|cause| is_threaded(cause, effect, busy))
+                .count()
+                != 1
+            {
+                return false;
+            }
+            sent += 1;
+        }
+        sent >= LEAST_SENT
     }
 }
 
-/// Whether the thread that answered `cause` sent the request of `effect`, before it answered.
-pub(super) fn is_threaded(cause: &Node, effect: &Node) -> bool {
+/// A value that two exchanges hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shared {
+    pub(super) hash: Hash,
+    /// Of its plain form, in bytes.
+    pub(super) length: u64,
+}
+
+/// Process and thread.
+pub(super) type Worker = (i64, u32);
+
+/// Whether the thread that answered `cause` sent the request of `effect`, before it answered, and does one thing at a time.
+pub(super) fn is_threaded(cause: &Node, effect: &Node, busy: &BTreeSet<Worker>) -> bool {
+    let worker = cause.server.process.zip(cause.answered_by);
     cause.server.is_process(effect.client)
-        && cause.answered_by.is_some()
         && cause.answered_by == effect.asked_by
+        && worker.is_some_and(|worker| !busy.contains(&worker))
         && cause.may_cause(effect)
 }
 
@@ -181,7 +267,10 @@ async fn by_identifiers(
 ) -> Result<Vec<Node>, QueryError> {
     let mut traces: Vec<Hash> = fresh.iter().flat_map(|node| node.traces.clone()).collect();
     traces.retain(|trace| asked.insert(*trace));
-    let mut values: Vec<Hash> = fresh.iter().flat_map(|node| node.values.clone()).collect();
+    let mut values: Vec<Hash> = fresh
+        .iter()
+        .flat_map(|node| node.values.keys().copied())
+        .collect();
     values.retain(|value| asked.insert(*value));
     if values.len() > MOST_VALUES {
         values.truncate(MOST_VALUES);
@@ -250,6 +339,8 @@ async fn around(
     Ok(found)
 }
 
+/// Requests of a process that show how it uses threads.
+const LEAST_SENT: usize = 4;
 /// How often the walk goes on from what it found: the depth of a transaction, both ways.
 const MOST_ROUNDS: usize = 12;
 const MOST_NODES: usize = 2_000;
@@ -259,7 +350,7 @@ const MOST_OF_TRACE: usize = 1_000;
 const MOST_OF_VALUE: usize = 64;
 const MOST_VALUES: usize = 1_024;
 /// An exchange may have been caused by one that began so long before.
-const LOOK_BACK_NS: u64 = 2_000_000_000;
+const LOOK_BACK_NS: u64 = 5_000_000_000;
 /// What an exchange that lasts longer caused later is not looked for by time.
 const LONGEST_NS: u64 = 60_000_000_000;
 /// Processes and times that are looked at.

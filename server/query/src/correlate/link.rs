@@ -4,12 +4,13 @@
 //! evidence speaks; where it speaks for several alike they are told as alternatives, and the link is weak.
 //!
 //! The thread is evidence where one thread does one thing at a time. A thread that answered two exchanges which overlap is
-//! an event loop's, or one that tasks are moved between, and says nothing.
+//! an event loop's, or one that tasks are moved between, and says nothing. Where several exchanges were under way, it is strong
+//! only if all that the process sent then fits: each request sent by the thread that answered one of them, and one alone.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Confidence;
-use super::gather::{Gathered, is_threaded};
+use super::gather::{Gathered, Shared, Worker, is_threaded};
 use super::node::{Hash, Node};
 
 /// A link to a cause.
@@ -20,13 +21,22 @@ pub(super) struct Found {
     pub(super) evidence: &'static str,
     pub(super) confidence: Confidence,
     /// The value that both share, when it is one.
-    pub(super) shared: Option<Hash>,
+    pub(super) shared: Option<Shared>,
     pub(super) alternatives: Vec<i64>,
 }
 
 /// Of each exchange that has a cause, the link to it.
 pub(super) fn link(gathered: &Gathered) -> BTreeMap<i64, Found> {
-    let shared_threads = threads_of_many(gathered);
+    let busy = gathered.busy_threads();
+    let processes: BTreeSet<i64> = gathered
+        .nodes
+        .values()
+        .filter_map(|node| node.server.process)
+        .collect();
+    let steady: BTreeSet<i64> = processes
+        .into_iter()
+        .filter(|process| gathered.is_thread_per_request(*process, &busy))
+        .collect();
     let mut linked = BTreeMap::new();
     for node in gathered.nodes.values() {
         let causes: Vec<&Node> = gathered
@@ -34,40 +44,19 @@ pub(super) fn link(gathered: &Gathered) -> BTreeMap<i64, Found> {
             .values()
             .filter(|cause| cause.may_cause(node))
             .collect();
-        if let Some(found) = best(gathered, &shared_threads, node, &causes) {
+        // The very process, where it is known; else whatever goes by its name.
+        let exact = only(&causes, |cause| cause.server.is_process(node.client));
+        let causes = if exact.is_empty() { causes } else { exact };
+        if let Some(found) = best(gathered, (&busy, &steady), node, &causes) {
             linked.insert(node.id, found);
         }
     }
     linked
 }
 
-/// Process and thread.
-type Worker = (i64, u32);
-
-/// Threads that were in the middle of several exchanges at once.
-fn threads_of_many(gathered: &Gathered) -> BTreeSet<Worker> {
-    let mut answered: BTreeMap<Worker, Vec<(u64, u64)>> = BTreeMap::new();
-    for node in gathered.nodes.values() {
-        if let (Some(process), Some(thread)) = (node.server.process, node.answered_by) {
-            let spans = answered.entry((process, thread)).or_default();
-            spans.push((node.start_ns, node.end_ns));
-        }
-    }
-    let overlap = |spans: &mut Vec<(u64, u64)>| {
-        spans.sort_unstable();
-        spans
-            .windows(2)
-            .any(|pair| matches!(pair, [(_, end), (start, _)] if start < end))
-    };
-    answered
-        .into_iter()
-        .filter_map(|(worker, mut spans)| overlap(&mut spans).then_some(worker))
-        .collect()
-}
-
 fn best(
     gathered: &Gathered,
-    shared_threads: &BTreeSet<Worker>,
+    (busy, steady): (&BTreeSet<Worker>, &BTreeSet<i64>),
     node: &Node,
     causes: &[&Node],
 ) -> Option<Found> {
@@ -75,8 +64,17 @@ fn best(
         return None;
     }
     let by_thread = |cause: &Node| {
-        let worker = cause.server.process.zip(cause.answered_by);
-        is_threaded(cause, node) && worker.is_some_and(|worker| !shared_threads.contains(&worker))
+        let process = cause.server.process;
+        is_threaded(cause, node, busy)
+            && process.is_some_and(|process| gathered.has_seen(process, cause, node))
+    };
+    // Of several under way it tells one only where each has a thread of its own.
+    let by_own_thread = |cause: &Node| {
+        by_thread(cause)
+            && cause
+                .server
+                .process
+                .is_some_and(|process| steady.contains(&process))
     };
     let by_span = |cause: &Node| {
         let has = |spans: &[Hash]| spans.iter().any(|span| cause.spans.contains(span));
@@ -85,38 +83,59 @@ fn best(
     };
     let spans = only(causes, by_span);
     if !spans.is_empty() {
-        let chosen = Chosen::of(&spans, node, by_thread);
+        let chosen = Chosen::of(&spans, node, by_own_thread);
         return Some(chosen.found("span", Confidence::Certain, None));
     }
     let traces = only(causes, |cause| cause.shares_trace(node));
     if !traces.is_empty() {
-        let chosen = Chosen::of(&traces, node, by_thread);
+        let chosen = Chosen::of(&traces, node, by_own_thread);
         return Some(chosen.found("trace", Confidence::Certain, None));
     }
     // What one candidate shares with it and no other.
     let mut counts: HashMap<Hash, usize> = HashMap::new();
     for cause in causes {
-        for hash in gathered.shared(cause, node) {
-            *counts.entry(*hash).or_default() += 1;
+        for shared in gathered.shared(cause, node) {
+            *counts.entry(shared.hash).or_default() += 1;
         }
     }
     if let Some(rarest) = counts.values().copied().min() {
-        let is_rarest = |hash: &&Hash| counts.get(*hash) == Some(&rarest);
+        let is_rarest = |shared: &Shared| counts.get(&shared.hash) == Some(&rarest);
         let alike = only(causes, |cause| {
-            gathered.shared(cause, node).any(|hash| is_rarest(&hash))
+            gathered
+                .shared(cause, node)
+                .any(|shared| is_rarest(&shared))
         });
-        let chosen = Chosen::of(&alike, node, by_thread);
-        let shared = chosen
-            .causes
-            .first()
-            .and_then(|cause| gathered.shared(cause, node).find(is_rarest).copied());
-        return Some(chosen.found("id", Confidence::Strong, shared));
+        let chosen = Chosen::of(&alike, node, by_own_thread);
+        let shared = chosen.causes.first().and_then(|cause| {
+            let shared = gathered.shared(cause, node).filter(is_rarest);
+            shared.max_by_key(|shared| shared.length)
+        });
+        let is_long = shared.is_some_and(|shared| shared.length >= UNIQUE_BYTES);
+        let mut found = chosen.found("id", Confidence::Strong, shared);
+        if !is_long && causes.len() > 1 {
+            // A word that others might have sent as well.
+            let others = causes.iter().map(|cause| cause.id);
+            let others = others.filter(|id| Some(*id) != found.cause);
+            found.alternatives = others.take(MOST_ALTERNATIVES).collect();
+        }
+        if !is_long {
+            found.confidence = Confidence::Weak;
+        }
+        return Some(found);
     }
     let processes = only(causes, |cause| cause.server.is_process(node.client));
     let threads = only(&processes, by_thread);
-    if let [_] = threads[..] {
-        let chosen = Chosen::of(&threads, node, by_thread);
-        return Some(chosen.found("thread", Confidence::Strong, None));
+    if let [one] = threads[..] {
+        let mut found =
+            Chosen::of(&threads, node, by_thread).found("thread", Confidence::Strong, None);
+        let is_sure = processes.len() == 1 || by_own_thread(one);
+        if !is_sure {
+            let others = processes.iter().map(|cause| cause.id);
+            let others = others.filter(|id| *id != one.id);
+            found.alternatives = others.take(MOST_ALTERNATIVES).collect();
+            found.confidence = Confidence::Weak;
+        }
+        return Some(found);
     }
     // Nested in time alone: of a process that answered one request then, or one of that path. Of several none is chosen.
     let chosen = Chosen::of(&processes, node, |_| false);
@@ -177,7 +196,7 @@ impl<'n> Chosen<'n> {
     }
 
     /// The link to the first, not surer than what told it from the others.
-    fn found(&self, evidence: &'static str, sure: Confidence, shared: Option<Hash>) -> Found {
+    fn found(&self, evidence: &'static str, sure: Confidence, shared: Option<Shared>) -> Found {
         let most = match self.by {
             By::Alone => Confidence::Certain,
             By::Thread => Confidence::Strong,
@@ -195,6 +214,8 @@ impl<'n> Chosen<'n> {
 }
 
 const MOST_ALTERNATIVES: usize = 8;
+/// A shorter value may be a word, a year, a count: others may have it by chance.
+pub(super) const UNIQUE_BYTES: u64 = 12;
 
 #[cfg(test)]
 mod tests {
@@ -232,7 +253,7 @@ mod tests {
             traces: Vec::new(),
             spans: Vec::new(),
             parents: Vec::new(),
-            values: BTreeSet::new(),
+            values: BTreeMap::new(),
         }
     }
 
@@ -249,7 +270,11 @@ mod tests {
     fn check(nodes: &[Node], expected: Option<(&str, Confidence, Option<i64>, &[i64])>) {
         let gathered = Gathered {
             nodes: nodes.iter().map(|node| (node.id, node.clone())).collect(),
-            rare: nodes.iter().flat_map(|node| node.values.clone()).collect(),
+            rare: nodes
+                .iter()
+                .flat_map(|node| node.values.keys().copied())
+                .collect(),
+            seen: vec![(MIDDLE, 0, 1_000)],
             ..Gathered::default()
         };
         let last = nodes.last().map_or(0, |node| node.id);
@@ -297,6 +322,10 @@ mod tests {
         two.answered_by = Some(8);
         check(
             &[one.clone(), two.clone(), asked.clone()],
+            Some(("thread", Confidence::Weak, Some(1), &[2])),
+        );
+        check(
+            &[one.clone(), asked.clone()],
             Some(("thread", Confidence::Strong, Some(1), &[])),
         );
         // An event loop.
@@ -314,6 +343,77 @@ mod tests {
         check(
             &[before, one, two, asked],
             Some(("time", Confidence::Weak, None, &[1, 2])),
+        );
+    }
+
+    /// All that the process sent shows it: then also of several.
+    #[test]
+    fn a_thread_of_its_own_for_each_request_is_strong() {
+        let mut nodes = Vec::new();
+        for at in 0..6_i64 {
+            let thread = Some(u32::try_from(at).unwrap_or_default());
+            let start_ns = at.unsigned_abs();
+            nodes.push(Node {
+                answered_by: thread,
+                ..node(at * 2 + 1, (CLIENT, MIDDLE), (start_ns, 100))
+            });
+            nodes.push(Node {
+                asked_by: thread,
+                ..node(at * 2 + 2, (MIDDLE, LAST), (10 + start_ns, 50))
+            });
+        }
+        check(&nodes, Some(("thread", Confidence::Strong, Some(11), &[])));
+        // One that was sent by none of them shows that tasks move.
+        nodes[1].asked_by = Some(99);
+        check(
+            &nodes,
+            Some(("thread", Confidence::Weak, Some(11), &[1, 3, 5, 7, 9])),
+        );
+    }
+
+    /// Short values are words.
+    #[test]
+    fn a_short_value_is_weak() {
+        let [mut one, two, mut asked] = three();
+        one.values.insert([2; 8], 4);
+        asked.values.insert([2; 8], 4);
+        check(
+            &[one, two, asked],
+            Some(("id", Confidence::Weak, Some(1), &[2])),
+        );
+    }
+
+    #[test]
+    fn a_thread_is_no_evidence_where_not_all_was_looked_at() {
+        let [mut one, two, mut asked] = three();
+        one.answered_by = Some(7);
+        asked.asked_by = Some(7);
+        let nodes = [one, two, asked];
+        let mut gathered = Gathered {
+            nodes: nodes.iter().map(|node| (node.id, node.clone())).collect(),
+            seen: vec![(MIDDLE, 5, 1_000)],
+            ..Gathered::default()
+        };
+        let found = |gathered: &Gathered| link(gathered).remove(&3).map(|found| found.evidence);
+        assert_eq!(found(&gathered), Some("time"));
+        gathered.seen = vec![(MIDDLE, 0, 1_000)];
+        assert_eq!(found(&gathered), Some("thread"));
+        gathered.is_incomplete = true;
+        assert_eq!(found(&gathered), Some("time"));
+    }
+
+    /// Programs of one name are told apart where their processes are known.
+    #[test]
+    fn the_very_process_is_the_cause() {
+        let [mut one, mut two, mut asked] = three();
+        for node in [&mut one, &mut two, &mut asked] {
+            node.traces.push([1; 8]);
+            (node.client.program, node.server.program) = (5, 5);
+        }
+        two.server.process = Some(LAST);
+        check(
+            &[one, two, asked],
+            Some(("trace", Confidence::Certain, Some(1), &[])),
         );
     }
 
@@ -354,14 +454,14 @@ mod tests {
         let [mut one, mut two, mut asked] = three();
         let (session, request) = ([1; 8], [2; 8]);
         for node in [&mut one, &mut two, &mut asked] {
-            node.values.insert(session);
+            node.values.insert(session, 24);
         }
         check(
             &[one.clone(), two.clone(), asked.clone()],
             Some(("id", Confidence::Weak, Some(2), &[1])),
         );
-        one.values.insert(request);
-        asked.values.insert(request);
+        one.values.insert(request, 32);
+        asked.values.insert(request, 32);
         check(
             &[one, two, asked],
             Some(("id", Confidence::Strong, Some(1), &[])),

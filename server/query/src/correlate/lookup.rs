@@ -10,7 +10,7 @@ use headwater_redact::{Redactor, identifiers};
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::QueryError;
-use crate::id::ExchangeId;
+use crate::id::{ConnectionId, DnsId, ExchangeId};
 use crate::segments::Segment;
 use crate::snapshot::Snapshot;
 
@@ -24,6 +24,8 @@ pub(super) struct Named {
     pub(super) common: Option<usize>,
     /// The value could not be hashed.
     pub(super) is_without_key: bool,
+    /// For what else is looked up.
+    pub(super) index: Index,
 }
 
 impl Named {
@@ -38,20 +40,16 @@ impl Named {
         text: &str,
     ) -> Result<Self, QueryError> {
         let text = text.trim();
-        if text.starts_with("x_") {
+        let mut index = Index::open(snapshot, segments, redactor).await?;
+        if is_id(snapshot, text)? {
             let number = crate::exchange::number(snapshot, segments, text).await?;
             let ids = BTreeSet::from([number]);
             return Ok(Self {
                 nodes: node::load(snapshot, segments, redactor, &ids).await?,
                 common: None,
                 is_without_key: false,
+                index,
             });
-        }
-        for prefix in ["c_", "d_"] {
-            if text.starts_with(prefix) {
-                // Says what kind of id it is.
-                ExchangeId::parse("id", &snapshot.tag(), text)?;
-            }
         }
         if text.len() < SHORTEST_VALUE {
             return Err(QueryError::Argument {
@@ -66,9 +64,9 @@ impl Named {
                 nodes: Vec::new(),
                 common: None,
                 is_without_key: true,
+                index,
             });
         };
-        let mut index = Index::open(snapshot, segments, redactor).await?;
         let found = index.look_up(snapshot, &hashes, MOST_NAMED).await?;
         let is_common = found.values().any(|ids| ids.len() > MOST_NAMED);
         let ids: BTreeSet<i64> = found.into_values().flatten().collect();
@@ -79,14 +77,30 @@ impl Named {
             nodes: nodes.into_iter().filter(holds).collect(),
             common: is_common.then_some(MOST_NAMED),
             is_without_key: false,
+            index,
         })
+    }
+}
+
+/// Whether a text is the printed id of an exchange, and no value that only begins like one.
+///
+/// # Errors
+/// `Argument` where it is an id of another kind, `Foreign` where another store printed it.
+pub(super) fn is_id(snapshot: &Snapshot, text: &str) -> Result<bool, QueryError> {
+    let tag = snapshot.tag();
+    let is_other =
+        ConnectionId::parse("id", &tag, text).is_ok() || DnsId::parse("id", &tag, text).is_ok();
+    match ExchangeId::parse("id", &tag, text) {
+        Ok(_) => Ok(true),
+        Err(error) if is_other || matches!(error, QueryError::Foreign { .. }) => Err(error),
+        Err(_) => Ok(false),
     }
 }
 
 impl Node {
     /// Whether an identifier is in it.
     pub(super) fn holds(&self, hash: Hash) -> bool {
-        self.values.contains(&hash)
+        self.values.contains_key(&hash)
             || [&self.traces, &self.spans, &self.parents]
                 .into_iter()
                 .any(|hashes| hashes.contains(&hash))
@@ -174,13 +188,13 @@ impl Index {
                 let Some(holes): Option<&[u8]> = row.try_get(column)? else {
                     continue;
                 };
-                for found in identifiers(holes) {
+                for found in identifiers(holes).take(node::MOST_VALUES) {
                     self.add(found.hash, id);
                 }
             }
             for column in 5..=6 {
                 let text: Option<&str> = row.try_get(column)?;
-                for hash in text
+                for (hash, _) in text
                     .zip(redactor)
                     .into_iter()
                     .flat_map(|(text, redactor)| redactor.identifiers_in(text))
@@ -241,13 +255,23 @@ impl Index {
                     .bind((i64::from(*part) << 32) + i64::from(u32::MAX))
                     .fetch_all(snapshot.connection())
                     .await?;
+                // The newest run first, and of a run the newest exchanges.
                 for data in rows {
+                    let is_full = |hash: &Hash| found.get(hash).is_some_and(|ids| ids.len() > most);
+                    let open: BTreeSet<Hash> = wanted
+                        .values()
+                        .flatten()
+                        .copied()
+                        .filter(|hash| !is_full(hash))
+                        .collect();
                     // A damaged row gives what can be read of it.
                     let _ = read_part(*part, &data, |entry| {
-                        for hash in wanted.get(&entry.prefix).into_iter().flatten() {
+                        let hashes = wanted.get(&entry.prefix).into_iter().flatten();
+                        for hash in hashes.filter(|hash| open.contains(*hash)) {
                             let ids = found.entry(*hash).or_default();
-                            if ids.len() <= most {
-                                ids.insert(entry.id);
+                            ids.insert(entry.id);
+                            if ids.len() > most + 1 {
+                                ids.pop_first();
                             }
                         }
                     });

@@ -2,7 +2,7 @@
 //!
 //! Owns: reading them, and the identifiers that each holds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use headwater_redact::{IdentifierKind, Redactor, identifiers};
 use sqlx::sqlite::SqliteRow;
@@ -33,9 +33,10 @@ impl Who {
         self.process.is_some() && self.process == other.process
     }
 
-    /// Whether both may be one program: one process, or one service where a process is not known or one of several.
+    /// Whether both may be one program: one process, or one service where a process is not known. Many programs have one name.
     pub(super) fn is_program(self, other: Self) -> bool {
-        self.is_process(other) || self.program == other.program
+        let is_unknown = self.process.is_none() || other.process.is_none();
+        self.is_process(other) || is_unknown && self.program == other.program
     }
 }
 
@@ -68,8 +69,8 @@ pub(super) struct Node {
     pub(super) traces: Vec<Hash>,
     pub(super) spans: Vec<Hash>,
     pub(super) parents: Vec<Hash>,
-    /// Whatever else may identify it, of request and response.
-    pub(super) values: BTreeSet<Hash>,
+    /// Whatever else may identify it, of request and response, with the length of its plain form.
+    pub(super) values: BTreeMap<Hash, u64>,
 }
 
 impl Node {
@@ -250,29 +251,31 @@ fn read(segment: i64, row: &SqliteRow, redactor: Option<&Redactor>) -> Result<No
         traces: Vec::new(),
         spans: Vec::new(),
         parents: Vec::new(),
-        values: BTreeSet::new(),
+        values: BTreeMap::new(),
     };
     let [(_, request), (_, response)] = &node.blocks;
     let trailers = [
         bytes("request_trailer_holes")?,
         bytes("response_trailer_holes")?,
     ];
-    for (holes, is_request) in [
+    let holes = [
         (request, true),
         (response, false),
         (&trailers[0], false),
         (&trailers[1], false),
-    ] {
+    ];
+    let mut values = BTreeMap::new();
+    for (holes, is_request) in holes {
         for found in identifiers(holes) {
             match found.kind {
                 IdentifierKind::Trace if is_request => node.traces.push(found.hash),
                 IdentifierKind::Span if is_request => node.spans.push(found.hash),
                 IdentifierKind::ParentSpan if is_request => node.parents.push(found.hash),
-                IdentifierKind::Value => {
-                    node.values.insert(found.hash);
+                IdentifierKind::Value if values.len() < MOST_VALUES => {
+                    values.insert(found.hash, found.length);
                 }
                 // What a server tells of a trace may be another's.
-                IdentifierKind::Trace | IdentifierKind::Span | IdentifierKind::ParentSpan => {}
+                _ => {}
             }
         }
     }
@@ -281,8 +284,9 @@ fn read(segment: i64, row: &SqliteRow, redactor: Option<&Redactor>) -> Result<No
         .flatten()
     {
         let found = redactor.map(|redactor| redactor.identifiers_in(text));
-        node.values.extend(found.into_iter().flatten());
+        values.extend(found.into_iter().flatten().take(MOST_VALUES));
     }
+    node.values = values;
     Ok(node)
 }
 
@@ -296,5 +300,7 @@ const COLUMNS: &str = "e.id, e.connection_id, e.start_ns, e.response_end_delta_n
 const SERVICES: &str = "LEFT JOIN (SELECT s.id, (SELECT MIN(o.id) FROM service o WHERE o.name = s.name AND o.kind = s.kind) AS program \
     FROM service s) cs ON cs.id = e.client_service_id LEFT JOIN (SELECT s.id, (SELECT MIN(o.id) FROM service o WHERE o.name = s.name \
     AND o.kind = s.kind) AS program FROM service s) ss ON ss.id = e.server_service_id";
+/// Values of one exchange; the index holds as many of each.
+pub(super) const MOST_VALUES: usize = 64;
 const SOCKET_LOCK: i64 = 1;
 const OPEN: i64 = 1;

@@ -8,7 +8,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
-use headwater_redact::{HeaderField, Redactor, render_headers};
+use headwater_redact::{HeaderField, Redactor, hashes_in, render_headers};
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::answer::Window;
@@ -19,11 +19,12 @@ use crate::names::{ServiceNames, json_list};
 use crate::recorder::Runs;
 use crate::search::secret::Secrets;
 use crate::snapshot::Snapshot;
-use crate::{Answer, QueryError, outcome, segments};
+use crate::{Answer, CoverageItem, QueryError, outcome, segments};
 
-use super::lookup::Index;
+use super::link::UNIQUE_BYTES;
+use super::lookup::{Index, is_id};
 use super::node::{self, Hash, Node};
-use super::{everything, remark};
+use super::{everything, remark, without_key};
 
 /// Whose session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +71,9 @@ pub struct Session {
     pub ids: usize,
     /// How many exchanges hold them, as far as looked at.
     pub exchanges: usize,
-    /// Of these, how many failed.
+    /// How many more do, which others of them caused: proxies hand ids on.
+    pub handed_on: usize,
+    /// Of the exchanges, how many failed.
     pub failures: usize,
     /// Its time line, oldest first.
     pub rows: Vec<SessionRow>,
@@ -88,79 +91,37 @@ pub(crate) async fn answer(
     let redactor = Secrets::load(store, snapshot.opened.key_fingerprint.as_deref()).redactor();
     let redactor = redactor.as_ref();
     let mut templates = Templates::default();
-    let mut values = first_values(snapshot, &segments, redactor, &mut templates, &query.id).await?;
-    let is_without_key = values.is_none();
-    let mut remarks = Vec::new();
-    let mut nodes: BTreeMap<i64, Node> = BTreeMap::new();
-    let mut known: Vec<Hash> = Vec::new();
-    let mut carriers: BTreeSet<String> = BTreeSet::new();
-    let mut events: BTreeMap<i64, Vec<&'static str>> = BTreeMap::new();
-    let mut is_cut = false;
-    let mut index = Index::open(snapshot, &segments, redactor).await?;
-    while let Some(next) = values.take().filter(|next| !next.is_empty()) {
-        known.extend(&next);
-        let found = index.look_up(snapshot, &next, MOST_EXCHANGES).await?;
-        is_cut |= found.values().any(|ids| ids.len() > MOST_EXCHANGES);
-        let ids: BTreeSet<i64> = found
-            .into_values()
-            .flatten()
-            .filter(|id| !nodes.contains_key(id))
-            .collect();
-        let newest: BTreeSet<i64> = ids.into_iter().rev().take(MOST_EXCHANGES).collect();
-        let mut successors = BTreeSet::new();
-        for node in node::load(snapshot, &segments, redactor, &newest).await? {
-            if !next.iter().any(|value| node.holds(*value)) {
-                continue;
-            }
-            let [request, response] = templates.fields(snapshot, &node).await?;
-            let here: Vec<String> = next
-                .iter()
-                .flat_map(|value| carried_in(&request, *value))
-                .collect();
-            let told = told_by(&request, &response, &known);
-            if told.sets_anew && known.len() < MOST_VALUES {
-                successors.extend(told.successors.iter().copied());
-            }
-            events.entry(node.id).or_default().extend(told.events);
-            carriers.extend(here);
-            nodes.insert(node.id, node);
-        }
-        successors.retain(|value| !known.contains(value));
-        values = Some(successors.into_iter().collect());
-    }
-    let outermost = outermost(&nodes);
+    let first = first_values(snapshot, &segments, redactor, &mut templates, &query.id).await?;
+    let is_without_key = first.is_none();
+    let first = first.unwrap_or_default();
+    let mut followed = follow(snapshot, &segments, redactor, &mut templates, first).await?;
+    let outermost = outermost(&followed.nodes);
     let exchanges = outermost.len();
+    let handed_on = followed.nodes.len() - exchanges;
     let failures = outermost.iter().filter(|node| node.has_failed()).count();
     let window = match (outermost.first(), outermost.last()) {
         (Some(first), Some(last)) => Window {
             since_ns: first.start_ns,
             until_ns: last.end_ns.min(snapshot.now_ns).max(last.start_ns),
         },
-        _ => everything(&segments, &runs),
+        _ => everything(snapshot, &runs).await?,
     };
-    let rows = rows(snapshot, &outermost, &mut templates, &mut events).await?;
+    let mut rows = rows(snapshot, &outermost, &mut templates, &mut followed.events).await?;
     let skipped = rows.len().saturating_sub(limit);
-    if skipped > 0 || is_cut {
-        remarks.push(remark(
-            window,
-            "transaction_cut",
-            "More exchanges belong to this session than are told: these are the newest.".to_owned(),
-        ));
+    followed.is_cut |= skipped > 0;
+    if let Some(first) = rows.first_mut().filter(|_| !followed.is_cut) {
+        first.events.insert(0, "first seen");
     }
+    let mut remarks = followed.remarks(window);
     if is_without_key {
-        remarks.push(remark(
-            window,
-            "key_unavailable",
-            "The key beside the store cannot be read or is not the one its hashes were made with, so that a value cannot be \
-             looked for. Read the store as a member of its group, with its .key file beside it, or give an exchange id."
-                .to_owned(),
-        ));
+        remarks.push(without_key(window));
     }
     let empty = rows.is_empty();
     let value = Session {
-        carriers: carriers.into_iter().collect(),
-        ids: known.len().min(MOST_VALUES),
+        carriers: followed.carriers.into_iter().collect(),
+        ids: followed.known.len(),
         exchanges,
+        handed_on,
         failures,
         rows: rows.into_iter().skip(skipped).collect(),
     };
@@ -176,6 +137,82 @@ pub(crate) async fn answer(
     .await
 }
 
+/// What was found from id to id.
+#[derive(Default)]
+struct Followed {
+    nodes: BTreeMap<i64, Node>,
+    known: Vec<Hash>,
+    carriers: BTreeSet<String>,
+    events: BTreeMap<i64, Vec<&'static str>>,
+    /// Not all exchanges of an id were looked at.
+    is_cut: bool,
+    /// Not all ids were followed.
+    has_later_ids: bool,
+}
+
+impl Followed {
+    fn remarks(&self, window: Window) -> Vec<CoverageItem> {
+        let later = format!(
+            "It had more than {MOST_VALUES} ids; the later ones were not followed, so that its newest exchanges are missing."
+        );
+        let older = "More exchanges belong to this session than are told: these are the newest.";
+        let told = [(self.has_later_ids, later), (self.is_cut, older.to_owned())];
+        told.into_iter()
+            .filter_map(|(is_so, words)| is_so.then(|| remark(window, "transaction_cut", words)))
+            .collect()
+    }
+}
+
+/// The exchanges that hold these values, and those that servers set in their place.
+async fn follow(
+    snapshot: &mut Snapshot,
+    segments: &[segments::Segment],
+    redactor: Option<&Redactor>,
+    templates: &mut Templates,
+    first: Vec<Hash>,
+) -> Result<Followed, QueryError> {
+    let mut index = Index::open(snapshot, segments, redactor).await?;
+    let mut followed = Followed {
+        is_cut: index.is_cut,
+        ..Followed::default()
+    };
+    let mut next = first;
+    while !next.is_empty() {
+        snapshot.check()?;
+        followed.known.extend(&next);
+        let found = index.look_up(snapshot, &next, MOST_EXCHANGES).await?;
+        followed.is_cut |= found.values().any(|ids| ids.len() > MOST_EXCHANGES);
+        let ids: BTreeSet<i64> = found
+            .into_values()
+            .flatten()
+            .filter(|id| !followed.nodes.contains_key(id))
+            .collect();
+        followed.is_cut |= ids.len() > MOST_EXCHANGES;
+        let newest: BTreeSet<i64> = ids.into_iter().rev().take(MOST_EXCHANGES).collect();
+        let mut successors = BTreeSet::new();
+        for node in node::load(snapshot, segments, redactor, &newest).await? {
+            if !next.iter().any(|value| node.holds(*value)) {
+                continue;
+            }
+            let [request, response] = templates.fields(snapshot, &node).await?;
+            let carried = next.iter().flat_map(|value| carried_in(&request, *value));
+            followed.carriers.extend(carried);
+            let told = told_by(&request, &response, &followed.known);
+            successors.extend(told.successors);
+            followed
+                .events
+                .entry(node.id)
+                .or_default()
+                .extend(told.events);
+            followed.nodes.insert(node.id, node);
+        }
+        let room = MOST_VALUES.saturating_sub(followed.known.len());
+        followed.has_later_ids |= successors.len() > room;
+        next = successors.into_iter().take(room).collect();
+    }
+    Ok(followed)
+}
+
 /// The values that the question means; `None` where the key is needed and is not at hand.
 async fn first_values(
     snapshot: &mut Snapshot,
@@ -185,7 +222,7 @@ async fn first_values(
     text: &str,
 ) -> Result<Option<Vec<Hash>>, QueryError> {
     let text = text.trim();
-    if !text.starts_with("x_") {
+    if !is_id(snapshot, text)? {
         if text.len() < 4 {
             return Err(QueryError::Argument {
                 argument: "id",
@@ -273,14 +310,7 @@ fn is_session_cookie(name: &str) -> bool {
 
 /// The hashes in a rendered value.
 fn hashes(text: &str) -> impl Iterator<Item = Hash> {
-    text.split('{').filter_map(|mark| {
-        let mut parts = mark.split_once('}')?.0.split(':');
-        let (_, hash) = (parts.next()?, parts.next()?);
-        let hash = u64::from_str_radix(hash, 16)
-            .ok()
-            .filter(|_| hash.len() == 16)?;
-        Some(hash.to_be_bytes())
-    })
+    hashes_in(text).map(|(hash, _)| hash)
 }
 
 /// Where a value stands in a request.
@@ -305,7 +335,6 @@ fn carried_in(fields: &[HeaderField], value: Hash) -> Vec<String> {
 /// What an exchange does to the session.
 #[derive(Default)]
 struct Told {
-    sets_anew: bool,
     successors: Vec<Hash>,
     events: Vec<&'static str>,
 }
@@ -331,12 +360,13 @@ fn told_by(request: &[HeaderField], response: &[HeaderField], known: &[Hash]) ->
             if !own.contains(cookie) {
                 continue;
             }
-            let set: Vec<Hash> = hashes(value).collect();
+            // A word in its place, as `deleted`, is no id that somebody alone has.
+            let long = hashes_in(value).filter(|(_, length)| *length >= UNIQUE_BYTES);
+            let set: Vec<Hash> = long.map(|(hash, _)| hash).collect();
             let lower = text.to_ascii_lowercase();
             if set.is_empty() || lower.contains("max-age=0") || lower.contains("01 jan 1970") {
                 told.events.push("the server took the id away");
             } else if set.iter().any(|hash| !known.contains(hash)) {
-                told.sets_anew = true;
                 told.successors
                     .extend(set.into_iter().filter(|hash| !known.contains(hash)));
                 told.events.push("the server set a new id");
@@ -391,9 +421,6 @@ async fn rows(
     let mut rows = Vec::with_capacity(nodes.len());
     for node in nodes {
         let mut told = events.remove(&node.id).unwrap_or_default();
-        if rows.is_empty() {
-            told.insert(0, "first seen");
-        }
         let address = addresses.get(&node.connection).cloned();
         // Calls of one gateway come from its address, whoever asked it.
         if address_before.is_some() && address.is_some() && address_before != address {

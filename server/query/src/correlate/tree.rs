@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use headwater_redact::render_headers;
+use headwater_redact::{Redactor, hashes_in, render_headers};
 use sqlx::AssertSqlSafe;
 
 use crate::QueryError;
@@ -23,7 +23,10 @@ use super::{Confidence, Hop, Link, Traced};
 pub(super) async fn hops(
     snapshot: &mut Snapshot,
     Traced {
-        gathered, linked, ..
+        gathered,
+        linked,
+        redactor,
+        ..
     }: &Traced,
 ) -> Result<Vec<Hop>, QueryError> {
     let belonging = belonging(gathered, linked);
@@ -50,7 +53,8 @@ pub(super) async fn hops(
         let mut stack = vec![(0_u32, root)];
         while let Some((depth, node)) = stack.pop() {
             let caused = below.get(&Some(node.id)).map_or(&[][..], Vec::as_slice);
-            let link = link(snapshot, gathered, linked.get(&node.id)).await?;
+            let found = linked.get(&node.id);
+            let link = link(snapshot, redactor.as_ref(), gathered, found).await?;
             hops.push(hop(
                 snapshot,
                 &names,
@@ -86,7 +90,8 @@ pub(super) async fn path(
     };
     for (node, depth) in path.iter().zip(0..) {
         let found = traced.linked.get(&node.id).filter(|_| depth > 0);
-        let link = link(snapshot, &traced.gathered, found).await?;
+        let redactor = traced.redactor.as_ref();
+        let link = link(snapshot, redactor, &traced.gathered, found).await?;
         let mut caused = traced.caused(node.id);
         caused.sort_by_key(|node| (node.start_ns, node.id));
         hops.push(hop(
@@ -140,6 +145,7 @@ fn belonging(gathered: &Gathered, linked: &BTreeMap<i64, Found>) -> BTreeSet<i64
 
 async fn link(
     snapshot: &mut Snapshot,
+    redactor: Option<&Redactor>,
     gathered: &Gathered,
     found: Option<&Found>,
 ) -> Result<Option<Link>, QueryError> {
@@ -150,7 +156,7 @@ async fn link(
         found.shared,
         found.cause.and_then(|cause| gathered.nodes.get(&cause)),
     ) {
-        (Some(shared), Some(cause)) => carrier(snapshot, cause, shared).await?,
+        (Some(shared), Some(cause)) => carrier(snapshot, redactor, cause, shared.hash).await?,
         _ => None,
     };
     // A header that is there to tell what belongs together, and one exchange alone that had the same.
@@ -169,13 +175,18 @@ async fn link(
     }))
 }
 
-/// The header of an exchange that holds a value, or `path`.
+/// The header of an exchange that holds a value, or `path`; `None` where it stands elsewhere.
 async fn carrier(
     snapshot: &mut Snapshot,
+    redactor: Option<&Redactor>,
     node: &Node,
     shared: Hash,
 ) -> Result<Option<String>, QueryError> {
-    let mark = format!(":{:016x}:", u64::from_be_bytes(shared));
+    // A header that the operator keeps readable is hashed here.
+    let is_kept = |text: &str| {
+        let hashed = redactor.map(|redactor| redactor.identifiers_of(text.as_bytes()));
+        hashed.is_some_and(|hashed| hashed.contains(&shared))
+    };
     for (block, holes) in &node.blocks {
         let Some(block) = block else { continue };
         let sql = format!(
@@ -186,15 +197,21 @@ async fn carrier(
             .bind(block)
             .fetch_optional(snapshot.connection())
             .await?;
+        let holds = |text: &str| hashes_in(text).any(|(hash, _)| hash == shared) || is_kept(text);
         let fields = render_headers(&template.unwrap_or_default(), holes);
-        if let Some(field) = fields
-            .into_iter()
-            .find(|field| field.value.text.contains(&mark))
-        {
+        if let Some(field) = fields.into_iter().find(|field| holds(&field.value.text)) {
             return Ok(Some(field.name));
         }
     }
-    Ok(Some("path".to_owned()))
+    let in_path = || {
+        let path = node.path.as_deref()?;
+        let found = redactor?.identifiers_in(path);
+        found
+            .iter()
+            .any(|(hash, _)| *hash == shared)
+            .then(|| "path".to_owned())
+    };
+    Ok(in_path())
 }
 
 /// Whether a header is there to tell what belongs together.

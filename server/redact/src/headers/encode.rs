@@ -1,7 +1,7 @@
 //! Writes a header block as template and holes. Redacts nothing itself: `fields` writes to the sink here.
 
 use super::seen::Seen;
-use super::{Building, Captured, IdentifierKind, SHORTEST, kind};
+use super::{Building, Captured, kind};
 use crate::fields;
 use crate::hash::{Digest, Hasher};
 use crate::policy::{HeaderRules, Rule};
@@ -42,11 +42,8 @@ pub(crate) fn encode(
             fields::mark_trace(hasher, format, value, &mut out.marks);
         }
         Rule::Keep => {
-            if let Some(digest) = hasher
-                .digest(value)
-                .filter(|digest| digest.length >= SHORTEST)
-            {
-                out.marks.add(IdentifierKind::Value, digest.hash);
+            if let Some(digest) = hasher.digest(value) {
+                out.marks.add_value(&digest);
             }
         }
         _ => {}
@@ -223,7 +220,7 @@ fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// LEB128: seven bits a byte, low bits first, the top bit set on all but the last.
-fn write_number(number: u64, out: &mut Vec<u8>) {
+pub(super) fn write_number(number: u64, out: &mut Vec<u8>) {
     let mut rest = number;
     loop {
         let [low, ..] = rest.to_le_bytes();

@@ -3,8 +3,10 @@
 //! Owns: the marks behind the holes, and reading digests and marks back out of them without the template. Refuses: to judge
 //! which value identifies anything; how rare it is tells.
 
+use super::encode::write_number;
 use super::kind;
 use super::render::Reader;
+use crate::hash::Digest;
 
 /// What an identifier is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,16 +28,41 @@ pub struct Identifier {
     pub kind: IdentifierKind,
     /// Its keyed hash.
     pub hash: [u8; 8],
+    /// Of a value, the length of its plain form in bytes; else 0.
+    pub length: u64,
 }
 
-/// Ids of traces and spans that were found in a block that is being written.
+/// What of a block that is being written identifies it beside its hashes: ids of traces and spans, and values that are kept
+/// readable.
 #[derive(Debug, Default)]
-pub(crate) struct Marks(Vec<(IdentifierKind, [u8; 8])>);
+pub(crate) struct Marks(Vec<Identifier>);
 
 impl Marks {
+    /// An id of a trace or a span.
     pub(crate) fn add(&mut self, kind: IdentifierKind, hash: [u8; 8]) {
-        if self.0.len() < MOST_MARKS && !self.0.contains(&(kind, hash)) {
-            self.0.push((kind, hash));
+        self.push(Identifier {
+            kind,
+            hash,
+            length: 0,
+        });
+    }
+
+    /// A value.
+    pub(crate) fn add_value(&mut self, digest: &Digest) {
+        if digest.length >= SHORTEST {
+            self.push(Identifier {
+                kind: IdentifierKind::Value,
+                hash: digest.hash,
+                length: digest.length,
+            });
+        }
+    }
+
+    fn push(&mut self, mark: Identifier) {
+        let is_value = mark.kind == IdentifierKind::Value;
+        let alike = |other: &&Identifier| (other.kind == IdentifierKind::Value) == is_value;
+        if self.0.iter().filter(alike).count() < MOST_MARKS && !self.0.contains(&mark) {
+            self.0.push(mark);
         }
     }
 
@@ -45,20 +72,23 @@ impl Marks {
 
     /// Appends them to the holes of their block.
     pub(crate) fn write(&self, holes: &mut Vec<u8>) {
-        for (kind, hash) in &self.0 {
-            holes.push(match kind {
+        for mark in &self.0 {
+            holes.push(match mark.kind {
                 IdentifierKind::Trace => kind::TRACE,
                 IdentifierKind::Span => kind::SPAN,
-                IdentifierKind::Value => kind::VALUE,
                 IdentifierKind::ParentSpan => kind::PARENT_SPAN,
+                IdentifierKind::Value => kind::VALUE,
             });
-            holes.extend_from_slice(hash);
+            holes.extend_from_slice(&mark.hash);
+            if mark.kind == IdentifierKind::Value {
+                write_number(mark.length, holes);
+            }
         }
     }
 
     #[cfg(test)]
     pub(crate) fn take(self) -> impl Iterator<Item = (IdentifierKind, [u8; 8])> {
-        self.0.into_iter()
+        self.0.into_iter().map(|mark| (mark.kind, mark.hash))
     }
 }
 
@@ -84,9 +114,7 @@ enum Hole {
 
 /// The next hole; `None` at the end.
 fn next(holes: &mut Reader<'_>) -> Option<Hole> {
-    let byte = holes.byte()?;
-    let is_mark = byte < kind::DIGEST;
-    let kind = match byte {
+    let kind = match holes.byte()? {
         kind::TEXT => {
             let length = holes.number()?;
             holes.bytes(length)?;
@@ -110,16 +138,17 @@ fn next(holes: &mut Reader<'_>) -> Option<Hole> {
         _ => return None,
     };
     let hash = *holes.bytes(8)?.as_array()?;
-    if is_mark {
-        return Some(Hole::Identifier(Identifier { kind, hash }));
-    }
-    if holes.number()? < SHORTEST {
+    let length = match kind {
+        IdentifierKind::Value => holes.number()?,
+        IdentifierKind::Trace | IdentifierKind::Span | IdentifierKind::ParentSpan => 0,
+    };
+    if kind == IdentifierKind::Value && length < SHORTEST {
         return Some(Hole::Other);
     }
-    Some(Hole::Identifier(Identifier { kind, hash }))
+    Some(Hole::Identifier(Identifier { kind, hash, length }))
 }
 
-/// Traces and spans of one block.
+/// Traces and spans of one block, and as many values that are kept readable.
 const MOST_MARKS: usize = 8;
 /// Bytes of the shortest value that may identify something.
 pub(crate) const SHORTEST: u64 = 4;

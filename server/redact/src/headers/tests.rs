@@ -159,8 +159,8 @@ fn damage_gives_the_fields_up_to_it() {
                 .all(|(field, (name, _))| field.name == *name)
         );
     }
-    // Behind the holes stands the mark of the one value that is kept readable: a byte and its hash.
-    let mark = 9;
+    // Behind the holes stands the mark of the one value that is kept readable: a byte, its hash and its length.
+    let mark = 10;
     for cut in 0..whole.holes.len() - mark {
         assert!(render_headers(&whole.template, &whole.holes[..cut]).len() < fields.len());
     }
@@ -307,5 +307,11 @@ fn identifiers_are_the_hashes_and_the_trace_and_marks_are_not_shown() {
     assert_eq!(target.identifiers(), expected);
     let mut stored = redactor.identifiers_in(target.path());
     stored.extend(redactor.identifiers_in(target.query().unwrap_or_default()));
+    let expected: Vec<_> = expected.into_iter().zip([4, 16]).collect();
     assert_eq!(stored, expected);
+    let named = redactor.target(b"GET", b"/orders/order-4711/v2/2026-01-31/words");
+    assert_eq!(
+        named.identifiers(),
+        [redactor.identifiers_of(b"order-4711")[0]]
+    );
 }

@@ -64,7 +64,15 @@ fn runs_hold_all_that_was_committed_and_are_merged() {
     assert_eq!(all.len(), 67 * 1_024);
     let (found, runs) = index(&writer);
     // Sixteen runs became one; the three batches behind them are in none yet.
-    assert_eq!(runs, [(1, 65_536, 1)]);
+    let spans = |runs: &[(i64, i64, i64)]| {
+        let spans = runs.iter().filter(|run| run.2 != 1);
+        spans.map(|run| (run.0, run.1)).collect::<Vec<_>>()
+    };
+    let expected: Vec<_> = (0..16)
+        .map(|run| (run * 4_096 + 1, (run + 1) * 4_096))
+        .collect();
+    assert_eq!(spans(&runs), expected);
+    assert!(runs.contains(&(0, -1, 1)));
     let written: Vec<Entry> = all
         .iter()
         .filter(|entry| entry.id <= 65_536)
@@ -73,7 +81,7 @@ fn runs_hold_all_that_was_committed_and_are_merged() {
     assert_eq!(found, written);
     assert!(writer.roll(START + 100).unwrap());
     let (found, runs) = index(&writer);
-    assert_eq!(runs, [(1, 65_536, 1), (65_537, 67 * 1_024, 0)]);
+    assert_eq!(spans(&runs).last(), Some(&(65_537, 67 * 1_024)));
     assert_eq!(found, all);
 }
 
@@ -140,4 +148,35 @@ fn a_clean_stop_leaves_nothing_to_be_looked_through() {
     writer.close(START + 1, StopReason::Signal).unwrap();
     let writer = fixture.writer(START + 2);
     assert_eq!(index(&writer).1, [(1, 1, 0)]);
+}
+
+/// What is in no run when a recorder is killed stays between the spans, merged or not.
+#[test]
+fn a_kill_leaves_a_gap_that_no_merge_hides() {
+    let mut fixture = Fixture::new();
+    let mut id = 0_u64;
+    let mut fill = |writer: &mut Writer, fixture: &mut Fixture, batches: u64| {
+        writer.apply_all(&fixture.load(0, 0)).unwrap();
+        for batch in 0..batches {
+            for _ in 0..1_024 {
+                id += 1;
+                let event = fixture.event(id, &format!("/orders/{}", 100_000 + id), Some(200));
+                writer.apply(&event).unwrap();
+            }
+            writer.commit(START + batch).unwrap();
+        }
+    };
+    let mut writer = fixture.writer(START);
+    fill(&mut writer, &mut fixture, 6);
+    drop(writer);
+    let mut writer = fixture.writer(START + 100);
+    fill(&mut writer, &mut fixture, 64);
+    let (_, runs) = index(&writer);
+    let spans: Vec<_> = runs
+        .iter()
+        .filter(|run| run.2 != 1)
+        .map(|run| (run.0, run.1))
+        .collect();
+    assert_eq!(spans[..2], [(1, 4_096), (6 * 1_024 + 1, 10 * 1_024)]);
+    assert!(runs.iter().any(|run| run.2 == 1), "merged: {runs:?}");
 }

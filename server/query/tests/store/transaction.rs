@@ -1,0 +1,88 @@
+//! What a value names, by the index of identifiers and without it.
+
+use headwater_pack::identifiers::{Entry, write_part};
+use headwater_query::{Hop, TransactionQuery};
+use headwater_redact::{Policy, Redactor};
+use tokio_util::sync::CancellationToken;
+
+use crate::fixture::{Fixture, Row, SECOND};
+
+const VALUE: &str = "order-of-77777777";
+
+/// Exchanges one after the other that all carry the value.
+fn carrying(count: i64) -> Fixture {
+    let mut fixture = Fixture::new();
+    let rows: Vec<Row<'_>> = (0..count)
+        .map(|number| Row {
+            start_ns: fixture.now_ns - 600 * SECOND + number * SECOND,
+            request: &[("x-order", VALUE)],
+            ..Row::default()
+        })
+        .collect();
+    fixture.commit(&rows);
+    fixture
+}
+
+/// A run of the index, of these exchanges.
+fn index(fixture: &Fixture, ids: std::ops::RangeInclusive<i64>) {
+    let redactor = Redactor::new(&fixture.key, &Policy::default());
+    let hash = redactor.identifiers_of(VALUE.as_bytes())[0];
+    let entries: Vec<Entry> = ids.clone().map(|id| Entry::new(hash, id)).collect();
+    let mut data = Vec::new();
+    write_part(&entries, &mut data);
+    let run = ids.start();
+    let sql = "INSERT INTO identifier_run_1 VALUES (?, ?, ?, 0)";
+    fixture
+        .writer
+        .execute(sql, [run, ids.start(), ids.end()])
+        .unwrap();
+    let place = i64::from(entries[0].part()) << 32 | run;
+    let sql = "INSERT INTO identifier_1 VALUES (?, ?)";
+    fixture
+        .writer
+        .execute(sql, rusqlite::params![place, data])
+        .unwrap();
+}
+
+async fn hops(fixture: &Fixture) -> (Vec<Hop>, Vec<String>) {
+    let query = TransactionQuery {
+        id: VALUE.to_owned(),
+        limit: 200,
+    };
+    let cancel = CancellationToken::new();
+    let answer = fixture.store().transaction(&query, &cancel).await.unwrap();
+    let kinds = answer.coverage.into_iter().map(|item| item.kind).collect();
+    (answer.value, kinds)
+}
+
+#[tokio::test]
+async fn few_are_found_with_the_index_and_without_it() {
+    let fixture = carrying(9);
+    for indexed in [None, Some(1..=4), Some(5..=9)] {
+        if let Some(ids) = indexed {
+            index(&fixture, ids);
+        }
+        let (hops, kinds) = hops(&fixture).await;
+        assert_eq!(hops.len(), 9);
+        assert!(hops.iter().all(|hop| hop.is_named && hop.link.is_none()));
+        assert!(!kinds.contains(&"value_is_common".to_owned()), "{kinds:?}");
+    }
+}
+
+#[tokio::test]
+async fn of_many_the_newest_are_shown() {
+    let fixture = carrying(300);
+    let newest_ns = u64::try_from(fixture.now_ns - 600 * SECOND + 268 * SECOND).unwrap();
+    for indexed in [None, Some(1..=299)] {
+        if let Some(ids) = indexed {
+            index(&fixture, ids);
+        }
+        let (hops, kinds) = hops(&fixture).await;
+        assert_eq!(hops.len(), 32);
+        assert!(
+            hops.iter().all(|hop| hop.start_ns >= newest_ns),
+            "{hops:#?}"
+        );
+        assert!(kinds.contains(&"value_is_common".to_owned()), "{kinds:?}");
+    }
+}
