@@ -331,3 +331,38 @@ fn options_of_ip_and_extension_headers() {
         );
     }
 }
+
+/// HTTP may run the other way than TCP: an agent connects out, and is asked by who listens.
+#[test]
+fn who_listens_may_ask_who_connects() {
+    const BOTH: &str = r#"
+import socket, subprocess, sys
+AGENT = '''
+import socket, sys
+c = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+for _ in range(2):
+    head = b""
+    while not head.endswith(b"\r\n\r\n"): head += c.recv(1000)
+    c.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+c.recv(1)
+'''
+listener = socket.create_server(("127.0.0.1", 0))
+agent = subprocess.Popen([sys.executable, "-c", AGENT, str(listener.getsockname()[1])])
+asking, _ = listener.accept()
+for word in ["one", "other"]:
+    asking.sendall(f"GET /asked/{word} HTTP/1.1\r\nHost: agent\r\n\r\n".encode())
+    assert asking.recv(1000).endswith(b"ok")
+asking.close()
+print(agent.pid, agent.wait())
+"#;
+    let store = Store::new();
+    let _recorder = store.record(&[]);
+    let mut both = Command::new(python());
+    let told = said(both.args(["-c", BOTH]));
+    let agent = told.split(' ').next().unwrap_or_default();
+    for path in ["/asked/one", "/asked/other"] {
+        let exchange = store.exchange(path);
+        assert_eq!(exchange["outcome"], "complete", "{exchange:#}");
+        assert_eq!(exchange["server"]["pid"].to_string(), agent, "{exchange:#}");
+    }
+}

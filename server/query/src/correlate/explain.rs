@@ -19,7 +19,7 @@ use crate::segments::Segment;
 use crate::snapshot::Snapshot;
 use crate::{Answer, QueryError, outcome, segments};
 
-use super::node::Node;
+use super::node::{Node, OPEN};
 use super::{Confidence, Hop, Traced, everything, tree};
 
 /// Something that is known of a failure.
@@ -90,7 +90,7 @@ pub(crate) async fn answer(
     };
     let value = Failure {
         symptom: words_of(symptom, snapshot.now_ns),
-        verdict: verdict(symptom, suspect, &hops, &findings),
+        verdict: verdict(&traced, (symptom, suspect), &hops, &findings),
         suspect: Some(ExchangeId(unsigned(suspect.id)).printed(&tag)),
         suspect_service: Some(names.of(suspect.server.service).shown),
         chain: hops,
@@ -151,7 +151,7 @@ fn chain<'t>(traced: &'t Traced, symptom: &'t Node) -> Vec<&'t Node> {
         } else {
             // While most of its time is spent below.
             let slowest = caused.into_iter().max_by_key(|node| node.lasted_ns());
-            slowest.filter(|node| node.lasted_ns() * 2 > last.lasted_ns())
+            slowest.filter(|node| node.lasted_ns().saturating_mul(2) > last.lasted_ns())
         };
         match next {
             Some(next) if seen.insert(next.id) => chain.push(next),
@@ -175,7 +175,12 @@ fn words_of(node: &Node, now_ns: u64) -> String {
     }
 }
 
-fn verdict(symptom: &Node, suspect: &Node, hops: &[Hop], findings: &[Finding]) -> String {
+fn verdict(
+    traced: &Traced,
+    (symptom, suspect): (&Node, &Node),
+    hops: &[Hop],
+    findings: &[Finding],
+) -> String {
     let causes = findings
         .iter()
         .filter(|finding| finding.is == "cause")
@@ -206,8 +211,17 @@ fn verdict(symptom: &Node, suspect: &Node, hops: &[Hop], findings: &[Finding]) -
         return format!("Nothing failed. Of its time {part}.{below}");
     }
     if suspect.id == symptom.id {
+        let has_failed = traced
+            .caused(suspect.id)
+            .iter()
+            .any(|node| node.has_failed());
+        let called = if has_failed {
+            "what the suspect called meanwhile failed too, but later or less badly: see findings"
+        } else {
+            "nothing that the suspect called meanwhile is known to have failed"
+        };
         return format!(
-            "It failed at this hop first, as far as it could be seen: nothing that the suspect called meanwhile is known to have failed.{below}"
+            "It failed at this hop first, as far as it could be seen: {called}.{below}"
         );
     }
     let hops = match hops.len().saturating_sub(1) {
@@ -234,7 +248,9 @@ async fn around(
     match suspect.server.process {
         Some(process) => {
             let others = traced.gathered.under_way(process, suspect.start_ns, suspect.end_ns);
-            let others = others.saturating_sub(1);
+            // Where not all was looked at, there may have been others.
+            let is_unsure = !traced.gathered.has_seen(process, suspect, suspect);
+            let others = others.saturating_sub(1).max(usize::from(is_unsure));
             attempts(snapshot, suspect, (process, others), findings).await?;
             names_not_found(snapshot, segments, suspect, (process, others), findings).await?;
             not_read(snapshot, suspect, process, findings).await?;
@@ -264,10 +280,26 @@ async fn around(
             captured: node.path.clone(),
         });
     }
-    let good: Vec<&Node> = caused
+    let (good, outlasting): (Vec<&Node>, Vec<&Node>) = caused
         .into_iter()
         .filter(|node| !node.has_failed())
-        .collect();
+        .partition(|node| node.outcome != OPEN && node.end_ns <= suspect.end_ns);
+    for node in outlasting.iter().take(MOST_OTHERS) {
+        let lasted = node
+            .end_ns
+            .min(snapshot.now_ns)
+            .saturating_sub(node.start_ns);
+        findings.push(Finding {
+            is: "known",
+            after_ns: after(signed(node.start_ns)),
+            what: format!(
+                "an exchange that it made meanwhile went on when this was over: {}, as far as known",
+                span(lasted)
+            ),
+            id: Some(ExchangeId(unsigned(node.id)).printed(&tag)),
+            captured: node.path.clone(),
+        });
+    }
     if let Some(slowest) = good.iter().max_by_key(|node| node.lasted_ns()) {
         findings.push(Finding {
             is: "ruled_out",
@@ -325,8 +357,11 @@ async fn process_ends(
         if who == "client" && !(cut_short && at_ns <= signed(suspect.end_ns)) {
             continue;
         }
+        // An end that caused a failure came before the failure was decided.
+        let is_after = suspect.outcome == COMPLETE && at_ns > signed(suspect.end_ns);
+        let is = if is_after { "known" } else { "cause" };
         findings.push(Finding {
-            is: "cause",
+            is,
             after_ns: Some(at_ns.saturating_sub(signed(suspect.start_ns))),
             what: format!(
                 "the process of its {who} ended (pid {}): {exit}",
@@ -451,7 +486,7 @@ fn whose(others: usize) -> (&'static str, String) {
         0 => ("cause", String::new()),
         1 => (
             "known",
-            ", for this or for another exchange that it was answering".to_owned(),
+            ", for this or perhaps for another exchange that it was answering".to_owned(),
         ),
         many => (
             "known",

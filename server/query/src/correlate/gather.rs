@@ -16,6 +16,15 @@ use crate::snapshot::Snapshot;
 use super::lookup::{Index, Named};
 use super::node::{self, Hash, Node};
 
+/// That of a process was looked at which began from one time on until another, and went on at a third.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    pub(super) process: i64,
+    pub(super) since_ns: u64,
+    pub(super) at_ns: u64,
+    pub(super) until_ns: u64,
+}
+
 /// Exchanges that may belong together.
 #[derive(Default)]
 pub(super) struct Gathered {
@@ -26,8 +35,8 @@ pub(super) struct Gathered {
     pub(super) named: BTreeSet<i64>,
     /// Values that few exchanges hold.
     pub(super) rare: HashSet<Hash>,
-    /// All that a process asked and answered about then was looked at: process, from and to.
-    pub(super) seen: Vec<(i64, u64, u64)>,
+    /// What was looked at.
+    pub(super) seen: Vec<Seen>,
     /// Exchanges that happened at the same time are not all there.
     pub(super) is_incomplete: bool,
     /// A bound was reached.
@@ -176,8 +185,8 @@ impl Gathered {
 
     /// Whether all is there that a process did from the start of one exchange to that of another.
     pub(super) fn has_seen(&self, process: i64, from: &Node, to: &Node) -> bool {
-        let covers = |(seen, since_ns, until_ns): &(i64, u64, u64)| {
-            *seen == process && *since_ns <= from.start_ns && to.start_ns <= *until_ns
+        let covers = |seen: &Seen| {
+            seen.process == process && seen.at_ns <= from.start_ns && to.start_ns <= seen.until_ns
         };
         !self.is_incomplete && self.seen.iter().any(covers)
     }
@@ -230,7 +239,8 @@ impl Gathered {
             {
                 return false;
             }
-            sent += 1;
+            // One that was alone shows nothing.
+            sent += usize::from(causes().count() > 1);
         }
         sent >= LEAST_SENT
     }
@@ -310,8 +320,11 @@ async fn around(
             since_ns: node.start_ns.saturating_sub(LOOK_BACK_NS),
             until_ns: node.end_ns.min(node.start_ns.saturating_add(LONGEST_NS)),
         };
-        let is_seen = |seen: &(i64, u64, u64)| {
-            seen.0 == process && seen.1 <= window.since_ns && window.until_ns <= seen.2
+        let is_seen = |seen: &Seen| {
+            seen.process == process
+                && seen.since_ns <= window.since_ns
+                && seen.at_ns <= node.start_ns
+                && window.until_ns <= seen.until_ns
         };
         if gathered.seen.iter().any(is_seen) {
             continue;
@@ -334,7 +347,12 @@ async fn around(
             let range = (chunk.segment, chunk.first_id, chunk.last_id);
             found.extend(node::of_process(snapshot, redactor, range, span, process).await?);
         }
-        gathered.seen.push((process, since_ns, window.until_ns));
+        gathered.seen.push(Seen {
+            process,
+            since_ns,
+            at_ns: since_ns.max(node.start_ns),
+            until_ns: window.until_ns,
+        });
     }
     Ok(found)
 }

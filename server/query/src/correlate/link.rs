@@ -219,6 +219,7 @@ pub(super) const UNIQUE_BYTES: u64 = 12;
 
 #[cfg(test)]
 mod tests {
+    use super::super::gather::Seen;
     use super::super::node::Who;
     use super::*;
 
@@ -257,6 +258,16 @@ mod tests {
         }
     }
 
+    /// All that the middle did from some time on was looked at.
+    fn seen(at_ns: u64) -> Seen {
+        Seen {
+            process: MIDDLE,
+            since_ns: 0,
+            at_ns,
+            until_ns: 1_000,
+        }
+    }
+
     /// Two that overlap, and one that either may have caused.
     fn three() -> [Node; 3] {
         [
@@ -274,7 +285,7 @@ mod tests {
                 .iter()
                 .flat_map(|node| node.values.keys().copied())
                 .collect(),
-            seen: vec![(MIDDLE, 0, 1_000)],
+            seen: vec![seen(0)],
             ..Gathered::default()
         };
         let last = nodes.last().map_or(0, |node| node.id);
@@ -391,12 +402,12 @@ mod tests {
         let nodes = [one, two, asked];
         let mut gathered = Gathered {
             nodes: nodes.iter().map(|node| (node.id, node.clone())).collect(),
-            seen: vec![(MIDDLE, 5, 1_000)],
+            seen: vec![seen(5)],
             ..Gathered::default()
         };
         let found = |gathered: &Gathered| link(gathered).remove(&3).map(|found| found.evidence);
         assert_eq!(found(&gathered), Some("time"));
-        gathered.seen = vec![(MIDDLE, 0, 1_000)];
+        gathered.seen = vec![seen(0)];
         assert_eq!(found(&gathered), Some("thread"));
         gathered.is_incomplete = true;
         assert_eq!(found(&gathered), Some("time"));

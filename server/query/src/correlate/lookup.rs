@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use headwater_pack::identifiers::{Entry, read_part};
-use headwater_redact::{Redactor, identifiers};
+use headwater_redact::{IdentifierKind, Redactor, hashes_in, identifiers};
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::QueryError;
@@ -188,19 +188,24 @@ impl Index {
                 let Some(holes): Option<&[u8]> = row.try_get(column)? else {
                     continue;
                 };
-                for found in identifiers(holes).take(node::MOST_VALUES) {
-                    self.add(found.hash, id);
+                // Traces stand behind the values, and are never left out.
+                let mut values = 0;
+                for found in identifiers(holes) {
+                    let is_value = found.kind == IdentifierKind::Value;
+                    values += usize::from(is_value);
+                    if !is_value || values <= node::MOST_VALUES {
+                        self.add(found.hash, id);
+                    }
                 }
             }
-            for column in 5..=6 {
-                let text: Option<&str> = row.try_get(column)?;
-                for (hash, _) in text
-                    .zip(redactor)
-                    .into_iter()
-                    .flat_map(|(text, redactor)| redactor.identifiers_in(text))
-                {
-                    self.add(hash, id);
-                }
+            let (path, query): (Option<&str>, Option<&str>) = (row.try_get(5)?, row.try_get(6)?);
+            for (hash, _) in path
+                .zip(redactor)
+                .into_iter()
+                .flat_map(|(path, redactor)| redactor.identifiers_in(path))
+                .chain(query.into_iter().flat_map(hashes_in))
+            {
+                self.add(hash, id);
             }
         }
         Ok(read)
@@ -228,9 +233,7 @@ impl Index {
         for hash in hashes {
             let prefix = Entry::new(*hash, 0).prefix;
             wanted.entry(prefix).or_default().push(*hash);
-            let ids = self.unindexed.get(&prefix);
-            let newest = ids.into_iter().flatten().rev().take(most + 1);
-            found.entry(*hash).or_default().extend(newest.copied());
+            found.entry(*hash).or_default();
         }
         let parts: BTreeSet<u32> = wanted.keys().map(|prefix| prefix >> 24).collect();
         for segment in self.segments.clone() {
@@ -276,6 +279,14 @@ impl Index {
                         }
                     });
                 }
+            }
+        }
+        for hash in hashes {
+            let unindexed = self.unindexed.get(&Entry::new(*hash, 0).prefix);
+            let ids = found.entry(*hash).or_default();
+            ids.extend(unindexed.into_iter().flatten());
+            while ids.len() > most + 1 {
+                ids.pop_first();
             }
         }
         Ok(found)

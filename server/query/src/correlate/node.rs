@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use headwater_redact::{IdentifierKind, Redactor, identifiers};
+use headwater_redact::{IdentifierKind, Redactor, hashes_in, identifiers};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
 
@@ -279,19 +279,22 @@ fn read(segment: i64, row: &SqliteRow, redactor: Option<&Redactor>) -> Result<No
             }
         }
     }
-    for text in [node.path.as_deref(), row.try_get("url_query")?]
-        .into_iter()
-        .flatten()
+    // As the index has them: of a path what identifies something, of a query what was hashed of it.
+    let form: i64 = row.try_get("target_form")?;
+    if let (Some(path), Some(redactor)) = (node.path.as_deref(), redactor)
+        && form != AUTHORITY_FORM
     {
-        let found = redactor.map(|redactor| redactor.identifiers_in(text));
-        values.extend(found.into_iter().flatten().take(MOST_VALUES));
+        values.extend(redactor.identifiers_in(path).into_iter().take(MOST_VALUES));
+    }
+    if let Some(query) = row.try_get::<Option<&str>, _>("url_query")? {
+        values.extend(hashes_in(query).take(MOST_VALUES));
     }
     node.values = values;
     Ok(node)
 }
 
 const COLUMNS: &str = "e.id, e.connection_id, e.start_ns, e.response_end_delta_ns, e.end_delta_ns, e.client_service_id, \
-    e.server_service_id, e.http_request_method, CASE e.target_form WHEN 2 THEN e.url_authority ELSE e.url_path END AS path, e.url_query, \
+    e.server_service_id, e.http_request_method, e.target_form, CASE e.target_form WHEN 2 THEN e.url_authority ELSE e.url_path END AS path, e.url_query, \
     e.http_response_status_code, e.outcome, e.error_kind, e.gaps, e.request_thread_id, e.response_thread_id, e.thread_evidence, \
     e.request_header_block_id, e.request_header_holes, e.response_header_block_id, e.response_header_holes, \
     e.request_trailer_holes, e.response_trailer_holes, c.client_process_id, c.server_process_id, \
@@ -303,4 +306,5 @@ const SERVICES: &str = "LEFT JOIN (SELECT s.id, (SELECT MIN(o.id) FROM service o
 /// Values of one exchange; the index holds as many of each.
 pub(super) const MOST_VALUES: usize = 64;
 const SOCKET_LOCK: i64 = 1;
-const OPEN: i64 = 1;
+pub(super) const OPEN: i64 = 1;
+const AUTHORITY_FORM: i64 = 2;

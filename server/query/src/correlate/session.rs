@@ -360,12 +360,17 @@ fn told_by(request: &[HeaderField], response: &[HeaderField], known: &[Hash]) ->
             if !own.contains(cookie) {
                 continue;
             }
+            let all: Vec<(Hash, u64)> = hashes_in(value).collect();
             // A word in its place, as `deleted`, is no id that somebody alone has.
-            let long = hashes_in(value).filter(|(_, length)| *length >= UNIQUE_BYTES);
-            let set: Vec<Hash> = long.map(|(hash, _)| hash).collect();
+            let is_id =
+                |(hash, length): &&(Hash, u64)| *length >= UNIQUE_BYTES || known.contains(hash);
+            let set: Vec<Hash> = all.iter().filter(is_id).map(|(hash, _)| *hash).collect();
             let lower = text.to_ascii_lowercase();
-            if set.is_empty() || lower.contains("max-age=0") || lower.contains("01 jan 1970") {
+            if all.is_empty() || lower.contains("max-age=0") || lower.contains("01 jan 1970") {
                 told.events.push("the server took the id away");
+            } else if set.is_empty() {
+                told.events
+                    .push("the server set another value in its place, too short to follow");
             } else if set.iter().any(|hash| !known.contains(hash)) {
                 told.successors
                     .extend(set.into_iter().filter(|hash| !known.contains(hash)));
