@@ -91,6 +91,8 @@ fn full_tables_stay_within_64_mib() {
     }
     store.settle();
     let most = figure(recorder.pid(), "VmHWM");
+    let [anonymous, file] = ["RssAnon", "RssFile"].map(|name| figure(recorder.pid(), name));
+    eprintln!("now {anonymous} KiB of its own, {file} KiB of files");
     assert!(most <= MOST_KIB, "{most} KiB: {}", workload.said());
     // It was no idle recorder that needed so little: what did not fit was given up and counted.
     let coverage = store.ask(&["status"])["coverage"].to_string();

@@ -91,7 +91,7 @@ CREATE TABLE identifier_run_{N} (
 );
 
 CREATE TABLE identifier_{N} (
-    place INTEGER PRIMARY KEY,                        -- first byte of the hash << 32, and the run
+    place INTEGER PRIMARY KEY,                        -- run << 8, and the first byte of the hash
     data  BLOB NOT NULL                               -- headwater_pack::identifiers
 );
 

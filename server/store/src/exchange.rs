@@ -10,6 +10,7 @@ use headwater_redact::{HeaderBlock, Target, Text};
 
 use crate::codes::{self, evidence_bits, target_form};
 use crate::connection::KnownConnection;
+use crate::identifiers::When;
 use crate::integer::signed;
 use crate::process::ProcessFailure;
 use crate::reason::registered;
@@ -88,6 +89,8 @@ impl State {
             .is_none_or(|before| !is_open || exchange.response.is_some() && !before.has_response);
         if has_news {
             self.identifiers.add(place.id, before.is_none(), exchange);
+            let (connection, segment) = (statements.connection, self.segment.id);
+            self.identifiers.write(connection, segment, When::Full)?;
         }
         match before {
             None => {

@@ -16,11 +16,11 @@ use rusqlite::{Connection, params};
 #[derive(Debug, Default)]
 pub(crate) struct Identifiers {
     entries: Vec<Entry>,
-    /// How many of them are of committed batches.
-    committed: (usize, Span),
     span: Span,
-    /// This batch has written a run of all of them.
-    is_written: bool,
+    /// How many of them, and what span, are of committed batches.
+    committed: (usize, Span),
+    /// Those of committed batches, once this batch has written a run of them.
+    kept: Option<Vec<Entry>>,
     /// When the last run was written.
     written_ns: u64,
     /// Hashes of one exchange.
@@ -38,6 +38,8 @@ struct Span {
 /// When a run is written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum When {
+    /// Within a batch, when too much is held.
+    Full,
     /// When it is time for one.
     Due { now_ns: u64 },
     /// In any case: the segment, or the recorder, ends.
@@ -73,7 +75,7 @@ impl Identifiers {
         self.entries.extend(entries);
     }
 
-    /// Writes a run if one is due, or `must`.
+    /// Writes a run if one is due.
     pub(crate) fn write(
         &mut self,
         connection: &Connection,
@@ -83,9 +85,11 @@ impl Identifiers {
         // An empty span has its end before its beginning.
         let (first, last) = self.span.ids.unwrap_or((0, -1));
         let exchanges = last - first + 1;
-        let has_enough = exchanges >= EXCHANGES_OF_RUN || self.entries.len() >= MOST_ENTRIES;
         let is_due = match when {
+            When::Full => self.entries.len() >= MOST_ENTRIES * 2,
             When::Due { now_ns } => {
+                let has_enough =
+                    exchanges >= EXCHANGES_OF_RUN || self.entries.len() >= MOST_ENTRIES;
                 let is_old = now_ns.saturating_sub(self.written_ns) >= OLDER_WAIT_NS;
                 let is_due = has_enough || self.span.has_older && is_old;
                 if is_due {
@@ -95,37 +99,39 @@ impl Identifiers {
             }
             When::Now => exchanges > 0 || self.span.has_older,
         };
-        if self.is_written || !is_due {
+        if !is_due {
             return Ok(());
         }
-        let mut sorted = self.entries.clone();
-        sorted.sort_unstable();
+        if self.kept.is_none() {
+            let committed = self.entries.get(..self.committed.0);
+            self.kept = Some(committed.unwrap_or_default().to_vec());
+        }
+        self.entries.sort_unstable();
         let run: i64 = connection
             .prepare_cached(&format!(
                 "INSERT INTO identifier_run_{segment} (first_id, last_id, level) VALUES (?, ?, {SMALL}) RETURNING run"
             ))?
             .query_row([first, last], |row| row.get(0))?;
-        write_run(connection, segment, run, &sorted)?;
-        self.is_written = true;
+        write_run(connection, segment, run, &self.entries)?;
+        self.entries.clear();
+        self.span = Span::default();
         merge(connection, segment)
     }
 
     /// The batch is committed.
     pub(crate) fn confirm(&mut self) {
-        if self.is_written {
-            self.entries.clear();
-            self.span = Span::default();
-            self.is_written = false;
-        }
+        self.kept = None;
         self.committed = (self.entries.len(), self.span);
     }
 
     /// The batch was rolled back.
     pub(crate) fn restore(&mut self) {
         let (entries, span) = self.committed;
-        self.entries.truncate(entries);
+        match self.kept.take() {
+            Some(kept) => self.entries = kept,
+            None => self.entries.truncate(entries),
+        }
         self.span = span;
-        self.is_written = false;
     }
 }
 
@@ -176,16 +182,15 @@ fn merge(connection: &Connection, segment: i64) -> rusqlite::Result<()> {
             "INSERT INTO identifier_run_{segment} (first_id, last_id, level) VALUES (0, -1, {LARGE}) RETURNING run"
         ))?
         .query_row([], |row| row.get(0))?;
-    let sql = format!("SELECT data FROM identifier_{segment} WHERE place BETWEEN ? AND ?");
+    let sql = format!(
+        "SELECT data FROM identifier_{segment} WHERE place IN \
+         (SELECT run << 8 | ? FROM identifier_run_{segment} WHERE level = {SMALL})"
+    );
     let mut select = connection.prepare_cached(&sql)?;
-    let sql = format!("DELETE FROM identifier_{segment} WHERE place BETWEEN ? AND ?");
-    let mut delete = connection.prepare_cached(&sql)?;
     let mut entries = Vec::new();
     for part in 0..PARTS {
         entries.clear();
-        // A large run among the small ones has the number of none of them.
-        let span = [place(part, first_run), place(part, last_run)];
-        let mut rows = select.query(span)?;
+        let mut rows = select.query([part])?;
         while let Some(row) = rows.next()? {
             // A damaged row gives what can be read of it; the rest could not be found anyway.
             let _ = read_part(part, row.get_ref(0)?.as_blob()?, |entry| {
@@ -193,10 +198,15 @@ fn merge(connection: &Connection, segment: i64) -> rusqlite::Result<()> {
             });
         }
         drop(rows);
-        delete.execute(span)?;
         entries.sort_unstable();
         write_run(connection, segment, run, &entries)?;
     }
+    // A large run among them has the number of none of them.
+    connection
+        .prepare_cached(&format!(
+            "DELETE FROM identifier_{segment} WHERE place BETWEEN ? AND ?"
+        ))?
+        .execute([place(0, first_run), place(PARTS - 1, last_run)])?;
     connection.execute(
         &format!(
             "UPDATE identifier_run_{segment} SET level = {MERGED_LEVEL} WHERE level = {SMALL}"
@@ -206,9 +216,9 @@ fn merge(connection: &Connection, segment: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// The key of the row of one part of a run.
+/// The key of the row of one part of a run: those of one run lie together, so that a run is written to the end of the table.
 fn place(part: u32, run: i64) -> i64 {
-    i64::from(part) << 32 | run
+    run << 8 | i64::from(part)
 }
 
 /// `identifier_run_N.level`.
@@ -217,8 +227,8 @@ const LARGE: i64 = 1;
 const MERGED_LEVEL: i64 = 2;
 /// A run is written for so many exchanges,
 const EXCHANGES_OF_RUN: i64 = 4_096;
-/// or so many entries.
-const MOST_ENTRIES: usize = 1 << 18;
+/// or so many entries. Within a batch twice as many are held: a quarter of a MiB.
+const MOST_ENTRIES: usize = 1 << 13;
 /// What was told later of older exchanges waits so long.
 const OLDER_WAIT_NS: u64 = 1_000_000_000;
 /// So many runs are merged. What one look-up reads grows with a sixty-five-thousandth of the exchanges then.

@@ -251,11 +251,11 @@ impl Index {
                     continue;
                 }
                 let sql = format!(
-                    "SELECT data FROM identifier_{segment} WHERE place BETWEEN ? AND ? ORDER BY place DESC"
+                    "SELECT data FROM identifier_{segment} WHERE place IN \
+                     (SELECT run << 8 | ? FROM identifier_run_{segment} WHERE level < {MERGED}) ORDER BY place DESC"
                 );
                 let rows: Vec<Vec<u8>> = sqlx::query_scalar(AssertSqlSafe(sql))
-                    .bind(i64::from(*part) << 32)
-                    .bind((i64::from(*part) << 32) + i64::from(u32::MAX))
+                    .bind(i64::from(*part))
                     .fetch_all(snapshot.connection())
                     .await?;
                 // The newest run first, and of a run the newest exchanges.
@@ -293,6 +293,8 @@ impl Index {
     }
 }
 
+/// `identifier_run_N.level` of runs whose rows are in another.
+const MERGED: i64 = 2;
 /// Exchanges that are shown of a value that many hold.
 const MOST_NAMED: usize = 32;
 /// Exchanges of no run that are looked through.

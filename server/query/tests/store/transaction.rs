@@ -36,7 +36,7 @@ fn index(fixture: &Fixture, ids: std::ops::RangeInclusive<i64>) {
         .writer
         .execute(sql, [run, ids.start(), ids.end()])
         .unwrap();
-    let place = i64::from(entries[0].part()) << 32 | run;
+    let place = run << 8 | i64::from(entries[0].part());
     let sql = "INSERT INTO identifier_1 VALUES (?, ?)";
     fixture
         .writer

@@ -20,7 +20,7 @@ fn index(writer: &Writer) -> (Vec<Entry>, Vec<(i64, i64, i64)>) {
         .unwrap();
     for row in rows {
         let (place, data) = row.unwrap();
-        let part = u32::try_from(place >> 32).unwrap();
+        let part = u32::try_from(place & 0xff).unwrap();
         read_part(part, &data, |entry| entries.push(entry)).unwrap();
     }
     entries.sort_unstable();
@@ -179,4 +179,29 @@ fn a_kill_leaves_a_gap_that_no_merge_hides() {
         .collect();
     assert_eq!(spans[..2], [(1, 4_096), (6 * 1_024 + 1, 10 * 1_024)]);
     assert!(runs.iter().any(|run| run.2 == 1), "merged: {runs:?}");
+}
+
+/// A batch with more than may be held writes runs before its end; rolled back, what was there before it is there again.
+#[test]
+fn a_batch_with_too_much_writes_early_and_can_be_rolled_back() {
+    let mut fixture = Fixture::new();
+    let mut writer = fixture.writer(START);
+    writer.apply_all(&fixture.load(0, 0)).unwrap();
+    let first = fixture.event(7_001, "/orders/7001", Some(200));
+    writer.apply(&first).unwrap();
+    writer.commit(START).unwrap();
+    let path = |key: u64| {
+        let segments: Vec<String> = (0..8).map(|at| format!("{key}{at}")).collect();
+        format!("/{}", segments.join("/"))
+    };
+    for key in 10_000..15_000 {
+        let event = fixture.event(key, &path(key), Some(200));
+        writer.apply(&event).unwrap();
+    }
+    assert_eq!(writer.number("SELECT COUNT(*) FROM identifier_run_1"), 1);
+    writer.state.restore(&writer.connection).unwrap();
+    writer.connection.execute_batch("ROLLBACK").unwrap();
+    writer.batch = crate::batch::Batch::default();
+    assert!(writer.roll(START + 1).unwrap());
+    assert_eq!(index(&writer), (expected(&first, 1), vec![(1, 1, 0)]));
 }
