@@ -337,7 +337,7 @@ fn options_of_ip_and_extension_headers() {
 fn who_listens_may_ask_who_connects() {
     const BOTH: &str = r#"
 import socket, subprocess, sys
-AGENT = '''
+AGENT = r'''
 import socket, sys
 c = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
 for _ in range(2):
@@ -347,6 +347,7 @@ for _ in range(2):
 c.recv(1)
 '''
 listener = socket.create_server(("127.0.0.1", 0))
+listener.settimeout(20)
 agent = subprocess.Popen([sys.executable, "-c", AGENT, str(listener.getsockname()[1])])
 asking, _ = listener.accept()
 for word in ["one", "other"]:
