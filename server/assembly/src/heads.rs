@@ -147,7 +147,7 @@ impl Heads {
 }
 
 /// What an open exchange takes beside the fields of its head: the parser's place for it, the target, short texts.
-const HEAD_BYTES: usize = 640;
+const HEAD_BYTES: usize = 512;
 
 fn block_bytes(block: &HeaderBlock) -> usize {
     block.template().len() + block.holes().len()
