@@ -198,7 +198,7 @@ fn a_batch_with_too_much_writes_early_and_can_be_rolled_back() {
         let event = fixture.event(key, &path(key), Some(200));
         writer.apply(&event).unwrap();
     }
-    assert_eq!(writer.number("SELECT COUNT(*) FROM identifier_run_1"), 1);
+    assert!(writer.number("SELECT COUNT(*) FROM identifier_run_1") > 0);
     writer.state.restore(&writer.connection).unwrap();
     writer.connection.execute_batch("ROLLBACK").unwrap();
     writer.batch = crate::batch::Batch::default();
