@@ -212,6 +212,18 @@ pub(crate) fn milliseconds(ns: Option<u64>) -> Value {
     })
 }
 
+/// The same of what may be negative, or is not known.
+pub(crate) fn signed_milliseconds(ns: Option<i64>) -> Value {
+    let Some(ns) = ns else {
+        return Value::Null;
+    };
+    let size = milliseconds(Some(ns.unsigned_abs()));
+    match size.as_f64().filter(|_| ns < 0) {
+        Some(size) => Value::from(-size),
+        None => size,
+    }
+}
+
 /// The documentation of all tools, generated from their declarations.
 pub fn tools_markdown() -> String {
     let mut out = String::from(

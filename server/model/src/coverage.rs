@@ -69,6 +69,8 @@ pub enum CoverageKind {
     IcmpNotTied,
     /// UDP flows that made room for others: their counts end there.
     UdpFlowEvicted,
+    /// Identifiers of exchanges with more of them than are indexed of one.
+    IdentifiersCapped,
 }
 
 /// Something not seen during an interval.

@@ -12,6 +12,7 @@
 
 use crate::Damaged;
 use crate::packer::{write_number, zigzag};
+use crate::unpacker::read_number;
 
 /// Into how many parts a run is cut.
 pub const PARTS: u32 = 256;
@@ -64,33 +65,20 @@ pub fn write_part(entries: &[Entry], out: &mut Vec<u8>) {
 /// When the bytes are no part of a run.
 pub fn read_part(part: u32, data: &[u8], mut found: impl FnMut(Entry)) -> Result<(), Damaged> {
     let mut at = 0;
-    let base = unzigzag(number(data, &mut at)?);
+    let base = unzigzag(read_number(data, &mut at)?);
     let mut key = 0_u32;
     while at < data.len() {
         let damaged = Damaged { at };
-        let distance = u32::try_from(number(data, &mut at)?).map_err(|_| damaged)?;
+        let distance = u32::try_from(read_number(data, &mut at)?).map_err(|_| damaged)?;
         let next = key.checked_add(distance);
         key = next.filter(|key| *key < 1 << 24).ok_or(damaged)?;
-        let id = base.wrapping_add(unzigzag(number(data, &mut at)?));
+        let id = base.wrapping_add(unzigzag(read_number(data, &mut at)?));
         found(Entry {
             prefix: part << 24 | key,
             id,
         });
     }
     Ok(())
-}
-
-fn number(data: &[u8], at: &mut usize) -> Result<u64, Damaged> {
-    let mut number = 0_u64;
-    for shift in (0..64).step_by(7) {
-        let byte = *data.get(*at).ok_or(Damaged { at: *at })?;
-        *at += 1;
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Ok(number);
-        }
-    }
-    Err(Damaged { at: *at })
 }
 
 fn unzigzag(number: u64) -> i64 {

@@ -119,18 +119,25 @@ impl Unpacker {
     }
 
     fn number(&mut self) -> Result<u64, Damaged> {
-        let mut number = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            let bits = u64::from(byte & 0x7f);
-            if bits << shift >> shift != bits {
-                break;
-            }
-            number |= bits << shift;
-            if byte & 0x80 == 0 {
-                return Ok(number);
-            }
-        }
-        Err(Damaged { at: self.at })
+        read_number(&self.data, &mut self.at)
     }
+}
+
+/// A number (see the crate's head) at a place of `data`, which is moved behind it.
+#[inline]
+pub(crate) fn read_number(data: &[u8], at: &mut usize) -> Result<u64, Damaged> {
+    let mut number = 0_u64;
+    for shift in (0..64).step_by(7) {
+        let byte = *data.get(*at).ok_or(Damaged { at: *at })?;
+        *at += 1;
+        let bits = u64::from(byte & 0x7f);
+        if bits << shift >> shift != bits {
+            break;
+        }
+        number |= bits << shift;
+        if byte & 0x80 == 0 {
+            return Ok(number);
+        }
+    }
+    Err(Damaged { at: *at })
 }

@@ -6,11 +6,14 @@
 //! ingest pays for an index alone.
 
 mod explain;
+mod fields;
+mod findings;
 mod gather;
 mod link;
 mod lookup;
 mod node;
 mod session;
+mod session_ids;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -20,14 +23,15 @@ use headwater_redact::Redactor;
 
 use crate::answer::Window;
 use crate::coverage::{About, Framed};
-use crate::recorder::Runs;
+use crate::recorder::{Runs, everything};
 use crate::search::secret::Secrets;
 use crate::segments::Segment;
 use crate::snapshot::Snapshot;
-use crate::{Answer, CoverageItem, QueryError, recorder, segments};
+use crate::{Answer, CoverageItem, QueryError, segments};
 
+pub use explain::Failure;
 pub(crate) use explain::answer as explain;
-pub use explain::{Failure, Finding};
+pub use findings::Finding;
 use gather::Gathered;
 use link::Found;
 use lookup::Named;
@@ -170,8 +174,8 @@ impl Traced {
         id: &str,
     ) -> Result<Self, QueryError> {
         let redactor = Secrets::load(store, snapshot.opened.key_fingerprint.as_deref()).redactor();
-        let mut named = Named::find(snapshot, segments, redactor.as_ref(), id).await?;
-        let gathered = gather::gather(snapshot, segments, redactor.as_ref(), &mut named).await?;
+        let named = Named::find(snapshot, segments, redactor.as_ref(), id).await?;
+        let gathered = gather::gather(snapshot, segments, redactor.as_ref(), &named).await?;
         Ok(Self {
             linked: link::link(&gathered),
             gathered,
@@ -251,15 +255,5 @@ fn span(hops: &[Hop]) -> Option<Window> {
     Some(Window {
         since_ns,
         until_ns: ends.max()?,
-    })
-}
-
-/// All that is stored.
-async fn everything(snapshot: &mut Snapshot, runs: &Runs) -> Result<Window, QueryError> {
-    let until_ns = runs.as_of_ns();
-    let oldest_ns = recorder::oldest_ns(snapshot).await?;
-    Ok(Window {
-        since_ns: oldest_ns.map_or(until_ns, |oldest_ns| oldest_ns.min(until_ns)),
-        until_ns,
     })
 }

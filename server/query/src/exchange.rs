@@ -24,7 +24,7 @@ pub(crate) use end::load as ends;
 pub(crate) use explained::span;
 pub(crate) use header::header;
 use record::Record;
-pub(crate) use record::resolution;
+pub(crate) use record::{resolution, template};
 
 /// One header line as shown.
 #[derive(Debug, Clone, PartialEq, Eq)]

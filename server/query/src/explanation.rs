@@ -160,6 +160,9 @@ fn of_http2(kind: &str, count: u64) -> Option<String> {
             "{count} entries of HTTP/2's header tables were forgotten to keep the tables bounded: header values that \
              referred to them are shown as unknown."
         ),
+        "identifiers_capped" => format!(
+            "{count} identifiers of exchanges that have more than 64 were not indexed: those exchanges are not found by them."
+        ),
         "expansion_capped" => format!(
             "{count} exchanges of HTTP/2 connections have no header fields or are missing: their heads were compressed so \
              much that they would have taken more than four bytes in the store for each on the wire, as in an attack."
@@ -177,7 +180,7 @@ fn plain(detail: &str) -> String {
         .collect()
 }
 
-const ORDER: [&str; 36] = [
+const ORDER: [&str; 37] = [
     "not_recorded",
     "recorder_killed",
     "write_failed",
@@ -204,6 +207,7 @@ const ORDER: [&str; 36] = [
     "icmp_not_tied",
     "drops_untold",
     "udp_flow_evicted",
+    "identifiers_capped",
     "malformed",
     "head_capped",
     "joined_midstream",

@@ -292,7 +292,7 @@ async fn rows(
 /// First request byte to last response byte, or to the end as far as known.
 const LATENCY: &str = "COALESCE(e.response_end_delta_ns, e.end_delta_ns)";
 /// The path; of CONNECT, whose target has none, the authority.
-const PATH: &str = "CASE e.target_form WHEN 2 THEN e.url_authority ELSE e.url_path END";
+pub(crate) const PATH: &str = "CASE e.target_form WHEN 2 THEN e.url_authority ELSE e.url_path END";
 const REQUEST_NOT_SEEN: i64 = 8;
 /// Chunks of at least 8,192 ids.
 const CHUNK_SHIFT: u32 = 13;

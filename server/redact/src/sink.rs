@@ -103,4 +103,4 @@ impl Sink for TextSink {
 }
 
 /// Identifiers that are noted of one text.
-const MOST_IDENTIFIERS: usize = 16;
+const MOST_IDENTIFIERS: usize = 64;

@@ -55,6 +55,7 @@ pub(crate) fn coverage_kind(kind: CoverageKind) -> &'static str {
         CoverageKind::QuicNotDecoded => "quic_not_decoded",
         CoverageKind::IcmpNotTied => "icmp_not_tied",
         CoverageKind::UdpFlowEvicted => "udp_flow_evicted",
+        CoverageKind::IdentifiersCapped => "identifiers_capped",
     }
 }
 

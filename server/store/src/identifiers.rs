@@ -21,6 +21,8 @@ pub(crate) struct Identifiers {
     committed: (usize, Span),
     /// Those of committed batches, once this batch has written a run of them.
     kept: Option<Vec<Entry>>,
+    /// Those of this batch that were left out of exchanges with too many.
+    left_out: u64,
     /// When the last run was written.
     written_ns: u64,
     /// Hashes of one exchange.
@@ -59,16 +61,25 @@ impl Identifiers {
         let request = exchange.request.as_ref().map(|request| &request.message);
         let response = exchange.response.as_ref().map(|response| &response.message);
         let messages = [request, response];
-        // Traces first: of too many identifiers these are the last to go.
-        for is_value in [false, true] {
-            for message in messages.into_iter().flatten() {
-                gather(message, is_value, &mut self.scratch);
-            }
-            if let Some(request) = exchange.request.as_ref().filter(|_| !is_value) {
-                self.scratch.extend(request.target.identifiers());
-            }
+        for message in messages.into_iter().flatten() {
+            gather(message, false, &mut self.scratch);
         }
-        self.scratch.truncate(MOST_OF_EXCHANGE);
+        if let Some(request) = &exchange.request {
+            self.scratch.extend(request.target.identifiers());
+        }
+        let first = self.scratch.len();
+        for message in messages.into_iter().flatten() {
+            gather(message, true, &mut self.scratch);
+        }
+        if self.scratch.len() > MOST_OF_EXCHANGE {
+            // Traces and what the target holds are the last to go.
+            let mut values = self.scratch.split_off(first);
+            values.sort_unstable();
+            values.dedup();
+            self.scratch.append(&mut values);
+            self.left_out += self.scratch.len().saturating_sub(MOST_OF_EXCHANGE) as u64;
+            self.scratch.truncate(MOST_OF_EXCHANGE);
+        }
         self.scratch.sort_unstable();
         self.scratch.dedup();
         let entries = self.scratch.iter().map(|hash| Entry::new(*hash, id));
@@ -116,6 +127,11 @@ impl Identifiers {
         self.entries.clear();
         self.span = Span::default();
         merge(connection, segment)
+    }
+
+    /// How many were left out since last asked.
+    pub(crate) fn take_left_out(&mut self) -> u64 {
+        std::mem::take(&mut self.left_out)
     }
 
     /// The batch is committed.

@@ -165,6 +165,11 @@ impl State {
         self.segment.write_block(connection)?;
         for (kind, (count, at_ns), detail) in [
             (
+                CoverageKind::IdentifiersCapped,
+                (self.identifiers.take_left_out(), self.now_ns),
+                None,
+            ),
+            (
                 CoverageKind::NameOverflow,
                 (self.names.take_overflow(self.now_ns), self.now_ns),
                 None,

@@ -1,9 +1,9 @@
 //! `explain_failure`: from a symptom to the hop that failed first.
 
-use headwater_query::{Finding, Hop};
+use headwater_query::Finding;
 use serde_json::Value;
 
-use super::{Asking, Declaration, ToolError, milliseconds};
+use super::{Asking, Declaration, ToolError, signed_milliseconds, trace_transaction};
 use crate::{
     Arguments, Kind, Output, Parameter,
     arguments::common::MAX_TOKENS,
@@ -41,21 +41,7 @@ const FACTS: &[FactSpec] = &[
 
 const CHAIN: TableSpec = TableSpec {
     name: "chain",
-    columns: &[
-        column("depth"),
-        column("id"),
-        captured_column("client"),
-        captured_column("server"),
-        captured_column("method"),
-        captured_column("path"),
-        column("status"),
-        column("outcome"),
-        column("after_ms"),
-        column("took_ms"),
-        column("own_ms"),
-        column("evidence"),
-        column("confidence"),
-    ],
+    columns: &trace_transaction::HOP,
 };
 
 const FINDINGS: TableSpec = TableSpec {
@@ -89,7 +75,7 @@ pub(super) async fn answer(
     }
     let mut chain = Table::new(&CHAIN, true);
     for hop in &failure.chain {
-        chain.push(&CHAIN, hop_row(hop));
+        chain.push(&CHAIN, trace_transaction::hop(hop));
     }
     let mut findings = Table::new(&FINDINGS, true);
     for finding in &failure.findings {
@@ -99,36 +85,10 @@ pub(super) async fn answer(
     Ok(squeeze(output, arguments.max_tokens()))
 }
 
-fn hop_row(hop: &Hop) -> Vec<Value> {
-    let link = hop.link.as_ref();
-    vec![
-        hop.depth.into(),
-        hop.id.as_str().into(),
-        cell(&hop.client).into(),
-        cell(&hop.server).into(),
-        hop.method.as_deref().map(cell).into(),
-        hop.path.as_deref().map(cell).into(),
-        hop.status_code.into(),
-        hop.outcome.into(),
-        milliseconds(Some(hop.after_ns)),
-        milliseconds(Some(hop.latency_ns)),
-        milliseconds(Some(hop.own_ns)),
-        link.map(|link| link.evidence).into(),
-        link.map(|link| link.confidence.name()).into(),
-    ]
-}
-
 fn finding_row(finding: &Finding) -> Vec<Value> {
-    let after = finding.after_ns.map_or(Value::Null, |after| {
-        let size = milliseconds(Some(after.unsigned_abs()));
-        match size.as_f64().filter(|_| after < 0) {
-            Some(size) => Value::from(-size),
-            None => size,
-        }
-    });
     vec![
         finding.is.into(),
-        after,
+        signed_milliseconds(finding.after_ns),
         finding.what.as_str().into(),
         finding.id.clone().into(),
         finding.captured.as_deref().map(cell).into(),

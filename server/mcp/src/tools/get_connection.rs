@@ -1,9 +1,6 @@
 //! `get_connection`: one connection as a story, with the header elements of both directions.
 
-use headwater_query::{ConnectionDetail, Element, EndDetail, StoryLine, rfc3339};
-use serde_json::Value;
-
-use super::{Asking, Declaration, ToolError, milliseconds};
+use super::{Asking, Declaration, ToolError, milliseconds, signed_milliseconds};
 use crate::{
     Arguments, Kind, Output, Parameter,
     arguments::common::{DETAIL, MAX_TOKENS},
@@ -11,6 +8,7 @@ use crate::{
     escape::{cell, plain, value},
     output::{FactSpec, Table, TableSpec, captured, captured_column, column, fact},
 };
+use headwater_query::{ConnectionDetail, Element, EndDetail, StoryLine, rfc3339};
 
 const ID: Parameter = Parameter {
     name: "id",
@@ -205,17 +203,10 @@ fn end(output: &mut Output, paths: [&'static str; 10], end: &EndDetail, is_detai
 fn story(lines: &[StoryLine]) -> Table {
     let mut table = Table::new(&STORY, true);
     for line in lines {
-        let after = line.after_ns.map_or(Value::Null, |after| {
-            let size = milliseconds(Some(after.unsigned_abs()));
-            match size.as_f64().filter(|_| after < 0) {
-                Some(size) => Value::from(-size),
-                None => size,
-            }
-        });
         table.push(
             &STORY,
             vec![
-                after,
+                signed_milliseconds(line.after_ns),
                 line.by.into(),
                 line.what.as_str().into(),
                 line.id.clone().into(),

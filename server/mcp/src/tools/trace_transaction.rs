@@ -9,7 +9,7 @@ use crate::{
     arguments::common::{DETAIL, LIMIT, MAX_TOKENS},
     budget::{Fit, Fitting},
     escape::cell,
-    output::{TableSpec, captured_column, column, detailed},
+    output::{ColumnSpec, TableSpec, captured_column, column, detailed},
 };
 
 const ID: Parameter = Parameter {
@@ -34,26 +34,60 @@ pub(super) static DECLARATION: Declaration = Declaration {
     tables: &[TABLE],
 };
 
+/// What is told of a hop.
+pub(super) const HOP: [ColumnSpec; 13] = [
+    column("depth"),
+    column("id"),
+    captured_column("client"),
+    captured_column("server"),
+    captured_column("method"),
+    captured_column("path"),
+    column("status"),
+    column("outcome"),
+    column("after_ms"),
+    column("took_ms"),
+    column("own_ms"),
+    column("evidence"),
+    column("confidence"),
+];
+
 const TABLE: TableSpec = TableSpec {
     name: "",
-    columns: &[
-        column("depth"),
-        column("id"),
-        captured_column("client"),
-        captured_column("server"),
-        captured_column("method"),
-        captured_column("path"),
-        column("status"),
-        column("outcome"),
-        column("after_ms"),
-        column("took_ms"),
-        column("own_ms"),
-        column("evidence"),
-        column("confidence"),
-        captured_column("by"),
-        column("alternatives"),
-        detailed(column("named")),
-    ],
+    columns: &{
+        let [
+            depth,
+            id,
+            client,
+            server,
+            method,
+            path,
+            status,
+            outcome,
+            after,
+            took,
+            own,
+            evidence,
+            confidence,
+        ] = HOP;
+        [
+            depth,
+            id,
+            client,
+            server,
+            method,
+            path,
+            status,
+            outcome,
+            after,
+            took,
+            own,
+            evidence,
+            confidence,
+            captured_column("by"),
+            column("alternatives"),
+            detailed(column("named")),
+        ]
+    },
 };
 
 pub(super) async fn answer(
@@ -94,6 +128,20 @@ pub(super) async fn answer(
 fn row(hop: &Hop) -> Vec<Value> {
     let link = hop.link.as_ref();
     let alternatives = link.filter(|link| !link.alternatives.is_empty());
+    let mut row = self::hop(hop);
+    row.extend([
+        link.and_then(|link| link.carrier.as_deref())
+            .map(cell)
+            .into(),
+        alternatives.map(|link| link.alternatives.join(" ")).into(),
+        Value::from(hop.is_named),
+    ]);
+    row
+}
+
+/// The cells of `HOP`.
+pub(super) fn hop(hop: &Hop) -> Vec<Value> {
+    let link = hop.link.as_ref();
     vec![
         hop.depth.into(),
         hop.id.as_str().into(),
@@ -108,10 +156,5 @@ fn row(hop: &Hop) -> Vec<Value> {
         milliseconds(Some(hop.own_ns)),
         link.map(|link| link.evidence).into(),
         link.map(|link| link.confidence.name()).into(),
-        link.and_then(|link| link.carrier.as_deref())
-            .map(cell)
-            .into(),
-        alternatives.map(|link| link.alternatives.join(" ")).into(),
-        hop.is_named.into(),
     ]
 }

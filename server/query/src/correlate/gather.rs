@@ -48,9 +48,9 @@ pub(super) async fn gather(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     redactor: Option<&Redactor>,
-    named: &mut Named,
+    named: &Named,
 ) -> Result<Gathered, QueryError> {
-    let index = &mut named.index;
+    let index = &named.index;
     let mut gathered = Gathered {
         is_cut: index.is_cut,
         ..Gathered::default()
@@ -271,7 +271,7 @@ async fn by_identifiers(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     redactor: Option<&Redactor>,
-    index: &mut Index,
+    index: &Index,
     gathered: &mut Gathered,
     (fresh, asked): (&[Node], &mut HashSet<Hash>),
 ) -> Result<Vec<Node>, QueryError> {
@@ -294,7 +294,7 @@ async fn by_identifiers(
                 gathered.rare.insert(hash);
                 ids.extend(found);
             } else if most == MOST_OF_TRACE {
-                gathered.is_cut = true;
+                (gathered.is_cut, gathered.is_incomplete) = (true, true);
                 ids.extend(found);
             }
         }

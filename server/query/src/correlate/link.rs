@@ -86,10 +86,18 @@ fn best(
         let chosen = Chosen::of(&spans, node, by_own_thread);
         return Some(chosen.found("span", Confidence::Certain, None));
     }
+    // Where others may be missing, one that is alone is not the only one.
+    let at_most = |sure: Confidence| {
+        if gathered.is_incomplete {
+            Confidence::Weak
+        } else {
+            sure
+        }
+    };
     let traces = only(causes, |cause| cause.shares_trace(node));
     if !traces.is_empty() {
         let chosen = Chosen::of(&traces, node, by_own_thread);
-        return Some(chosen.found("trace", Confidence::Certain, None));
+        return Some(chosen.found("trace", at_most(Confidence::Certain), None));
     }
     // What one candidate shares with it and no other.
     let mut counts: HashMap<Hash, usize> = HashMap::new();
@@ -111,7 +119,7 @@ fn best(
             shared.max_by_key(|shared| shared.length)
         });
         let is_long = shared.is_some_and(|shared| shared.length >= UNIQUE_BYTES);
-        let mut found = chosen.found("id", Confidence::Strong, shared);
+        let mut found = chosen.found("id", at_most(Confidence::Strong), shared);
         if !is_long && causes.len() > 1 {
             // A word that others might have sent as well.
             let others = causes.iter().map(|cause| cause.id);
@@ -457,6 +465,23 @@ mod tests {
         check(
             &[one, two, asked],
             Some(("span", Confidence::Certain, Some(2), &[])),
+        );
+    }
+
+    #[test]
+    fn one_that_is_alone_is_weak_where_others_may_be_missing() {
+        let [mut one, _, mut asked] = three();
+        one.traces.push([1; 8]);
+        asked.traces.push([1; 8]);
+        let gathered = Gathered {
+            nodes: [one, asked].map(|node| (node.id, node)).into(),
+            is_incomplete: true,
+            ..Gathered::default()
+        };
+        let found = link(&gathered).remove(&3);
+        assert_eq!(
+            found.map(|found| (found.evidence, found.confidence)),
+            Some(("trace", Confidence::Weak))
         );
     }
 

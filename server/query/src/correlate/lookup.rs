@@ -40,7 +40,7 @@ impl Named {
         text: &str,
     ) -> Result<Self, QueryError> {
         let text = text.trim();
-        let mut index = Index::open(snapshot, segments, redactor).await?;
+        let index = Index::open(snapshot, segments, redactor).await?;
         if is_id(snapshot, text)? {
             let number = crate::exchange::number(snapshot, segments, text).await?;
             let ids = BTreeSet::from([number]);
@@ -223,7 +223,7 @@ impl Index {
 
     /// The exchanges that may hold each of these, newest segments first; one more than `most` of each where there are more.
     pub(super) async fn look_up(
-        &mut self,
+        &self,
         snapshot: &mut Snapshot,
         hashes: &[Hash],
         most: usize,
@@ -236,7 +236,7 @@ impl Index {
             found.entry(*hash).or_default();
         }
         let parts: BTreeSet<u32> = wanted.keys().map(|prefix| prefix >> 24).collect();
-        for segment in self.segments.clone() {
+        for segment in &self.segments {
             for part in &parts {
                 let is_done = |prefix: &u32, hashes: &Vec<Hash>| {
                     prefix >> 24 != *part

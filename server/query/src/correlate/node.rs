@@ -12,6 +12,7 @@ use crate::QueryError;
 use crate::integer::{narrow, unsigned};
 use crate::names::json_list;
 use crate::outcome;
+use crate::search::PATH;
 use crate::segments::{self, Segment};
 use crate::snapshot::Snapshot;
 
@@ -145,7 +146,7 @@ pub(super) async fn load(
             continue;
         }
         let sql = format!(
-            "SELECT {COLUMNS} FROM exchange_rows({}) e LEFT JOIN connection c ON c.id = e.connection_id {SERVICES} \
+            "SELECT {COLUMNS}, {PATH} AS path FROM exchange_rows({}) e LEFT JOIN connection c ON c.id = e.connection_id {SERVICES} \
              WHERE e.id IN (SELECT value FROM json_each(?))",
             segment.number
         );
@@ -170,7 +171,7 @@ pub(super) async fn of_process(
     process: i64,
 ) -> Result<Vec<Node>, QueryError> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM exchange_rows({segment}) e JOIN connection c ON c.id = e.connection_id {SERVICES} \
+        "SELECT {COLUMNS}, {PATH} AS path FROM exchange_rows({segment}) e JOIN connection c ON c.id = e.connection_id {SERVICES} \
          WHERE e.id BETWEEN ? AND ? AND e.start_ns BETWEEN ? AND ? \
          AND (e.outcome = {OPEN} OR e.start_ns + COALESCE(e.response_end_delta_ns, e.end_delta_ns) >= ?) \
          AND (c.client_process_id = ? OR c.server_process_id = ?)"
@@ -294,7 +295,7 @@ fn read(segment: i64, row: &SqliteRow, redactor: Option<&Redactor>) -> Result<No
 }
 
 const COLUMNS: &str = "e.id, e.connection_id, e.start_ns, e.response_end_delta_ns, e.end_delta_ns, e.client_service_id, \
-    e.server_service_id, e.http_request_method, e.target_form, CASE e.target_form WHEN 2 THEN e.url_authority ELSE e.url_path END AS path, e.url_query, \
+    e.server_service_id, e.http_request_method, e.target_form, e.url_query, \
     e.http_response_status_code, e.outcome, e.error_kind, e.gaps, e.request_thread_id, e.response_thread_id, e.thread_evidence, \
     e.request_header_block_id, e.request_header_holes, e.response_header_block_id, e.response_header_holes, \
     e.request_trailer_holes, e.response_trailer_holes, c.client_process_id, c.server_process_id, \

@@ -1,30 +1,28 @@
 //! `get_session`: what one client did, as a time line.
 //!
-//! Owns: which value of an exchange names a session, the way from one value of it to the next (a response that sets the
-//! same cookie anew), and what is worth a word: the first exchange, a new id, an id taken away, another identity, another
-//! address, a refusal. An exchange that another one of the session caused is left out: proxies hand cookies on.
+//! Owns: the way from one id of it to the next, and the time line. What an exchange says of ids is in `session_ids`. An exchange that another one of the session caused is left out: proxies hand cookies on.
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
-use headwater_redact::{HeaderField, Redactor, hashes_in, render_headers};
-use sqlx::{AssertSqlSafe, Row};
+use headwater_redact::Redactor;
+use sqlx::Row;
 
 use crate::answer::Window;
 use crate::coverage::{About, Framed};
 use crate::id::ExchangeId;
 use crate::integer::unsigned;
 use crate::names::{ServiceNames, json_list};
-use crate::recorder::Runs;
+use crate::recorder::{Runs, everything};
 use crate::search::secret::Secrets;
 use crate::snapshot::Snapshot;
 use crate::{Answer, CoverageItem, QueryError, outcome, segments};
 
-use super::link::UNIQUE_BYTES;
+use super::fields::Templates;
 use super::lookup::{Index, is_id};
 use super::node::{self, Hash, Node};
-use super::{everything, remark, without_key};
+use super::session_ids::{carried_in, hashes, session_values, told_by};
+use super::{remark, without_key};
 
 /// Whose session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,7 +169,7 @@ async fn follow(
     templates: &mut Templates,
     first: Vec<Hash>,
 ) -> Result<Followed, QueryError> {
-    let mut index = Index::open(snapshot, segments, redactor).await?;
+    let index = Index::open(snapshot, segments, redactor).await?;
     let mut followed = Followed {
         is_cut: index.is_cut,
         ..Followed::default()
@@ -259,130 +257,6 @@ async fn first_values(
     })
 }
 
-/// Values that name sessions, the most telling first.
-fn session_values(fields: &[HeaderField]) -> Vec<Hash> {
-    let mut found: Vec<(usize, Hash)> = Vec::new();
-    for field in fields {
-        let name = field.name.to_ascii_lowercase();
-        let text = &field.value.text;
-        match name.as_str() {
-            "cookie" | "set-cookie" => {
-                for (cookie, value) in cookies(&name, text) {
-                    if is_session_cookie(cookie) {
-                        found.extend(hashes(value).map(|hash| (0, hash)));
-                    }
-                }
-            }
-            "mcp-session-id" | "x-session-id" => found.extend(hashes(text).map(|hash| (1, hash))),
-            "authorization" => found.extend(hashes(text).map(|hash| (2, hash))),
-            "x-api-key" | "api-key" | "apikey" => found.extend(hashes(text).map(|hash| (3, hash))),
-            _ => {}
-        }
-    }
-    found.sort_by_key(|(rank, _)| *rank);
-    found.into_iter().map(|(_, hash)| hash).collect()
-}
-
-/// Names and values of a header's cookies; of `Set-Cookie` the one that it sets.
-fn cookies<'t>(header: &str, text: &'t str) -> impl Iterator<Item = (&'t str, &'t str)> {
-    let most = if header == "set-cookie" {
-        1
-    } else {
-        usize::MAX
-    };
-    text.split(';')
-        .take(most)
-        .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (name.trim(), value.trim()))
-}
-
-/// Whether a cookie is known to name a session.
-fn is_session_cookie(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let name = name
-        .trim_start_matches("__host-")
-        .trim_start_matches("__secure-");
-    SESSION_COOKIES.contains(&name)
-        || ["session", "sessid", "sessionid", "session_id", "sid"]
-            .iter()
-            .any(|end| name.ends_with(end))
-}
-
-/// The hashes in a rendered value.
-fn hashes(text: &str) -> impl Iterator<Item = Hash> {
-    hashes_in(text).map(|(hash, _)| hash)
-}
-
-/// Where a value stands in a request.
-fn carried_in(fields: &[HeaderField], value: Hash) -> Vec<String> {
-    let mut found = Vec::new();
-    for field in fields {
-        if !hashes(&field.value.text).any(|hash| hash == value) {
-            continue;
-        }
-        let name = field.name.to_ascii_lowercase();
-        if name == "cookie" {
-            let holding = cookies(&name, &field.value.text)
-                .filter(|(_, text)| hashes(text).any(|hash| hash == value));
-            found.extend(holding.map(|(cookie, _)| format!("cookie {cookie}")));
-        } else {
-            found.push(name);
-        }
-    }
-    found
-}
-
-/// What an exchange does to the session.
-#[derive(Default)]
-struct Told {
-    successors: Vec<Hash>,
-    events: Vec<&'static str>,
-}
-
-fn told_by(request: &[HeaderField], response: &[HeaderField], known: &[Hash]) -> Told {
-    let mut told = Told::default();
-    // The names under which this session's values come and go.
-    let mut own: BTreeSet<&str> = BTreeSet::new();
-    for field in request.iter().chain(response) {
-        let name = field.name.to_ascii_lowercase();
-        if name == "cookie" || name == "set-cookie" {
-            let holding = cookies(&name, &field.value.text)
-                .filter(|(_, text)| hashes(text).any(|hash| known.contains(&hash)));
-            own.extend(holding.map(|(cookie, _)| cookie));
-        }
-    }
-    for field in response {
-        if !field.name.eq_ignore_ascii_case("set-cookie") {
-            continue;
-        }
-        let text = &field.value.text;
-        for (cookie, value) in cookies("set-cookie", text) {
-            if !own.contains(cookie) {
-                continue;
-            }
-            let all: Vec<(Hash, u64)> = hashes_in(value).collect();
-            // A word in its place, as `deleted`, is no id that somebody alone has.
-            let is_id =
-                |(hash, length): &&(Hash, u64)| *length >= UNIQUE_BYTES || known.contains(hash);
-            let set: Vec<Hash> = all.iter().filter(is_id).map(|(hash, _)| *hash).collect();
-            let lower = text.to_ascii_lowercase();
-            if all.is_empty() || lower.contains("max-age=0") || lower.contains("01 jan 1970") {
-                told.events.push("the server took the id away");
-            } else if set.is_empty() {
-                told.events
-                    .push("the server set another value in its place, too short to follow");
-            } else if set.iter().any(|hash| !known.contains(hash)) {
-                told.successors
-                    .extend(set.into_iter().filter(|hash| !known.contains(hash)));
-                told.events.push("the server set a new id");
-            } else {
-                told.events.push("the server set the id");
-            }
-        }
-    }
-    told
-}
-
 /// Those that no other of them caused, oldest first.
 fn outermost(nodes: &BTreeMap<i64, Node>) -> Vec<&Node> {
     let mut by_start: Vec<&Node> = nodes.values().collect();
@@ -466,57 +340,7 @@ async fn rows(
     Ok(rows)
 }
 
-/// Templates of header blocks that were read.
-#[derive(Default)]
-struct Templates(HashMap<(i64, i64), Vec<u8>>);
-
-impl Templates {
-    /// The fields of request and response.
-    async fn fields(
-        &mut self,
-        snapshot: &mut Snapshot,
-        node: &Node,
-    ) -> Result<[Vec<HeaderField>; 2], QueryError> {
-        let mut fields = [Vec::new(), Vec::new()];
-        for ((block, holes), into) in node.blocks.iter().zip(&mut fields) {
-            let Some(block) = *block else { continue };
-            let key = (node.segment, block);
-            let template = match self.0.entry(key) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(place) => place.insert(template(snapshot, key).await?),
-            };
-            *into = render_headers(template, holes);
-        }
-        Ok(fields)
-    }
-}
-
-async fn template(
-    snapshot: &mut Snapshot,
-    (segment, block): (i64, i64),
-) -> Result<Vec<u8>, QueryError> {
-    let sql = format!("SELECT template FROM header_block_{segment} WHERE id = ?");
-    let template: Option<Vec<u8>> = sqlx::query_scalar(AssertSqlSafe(sql))
-        .bind(block)
-        .fetch_optional(snapshot.connection())
-        .await?;
-    Ok(template.unwrap_or_default())
-}
-
 /// Exchanges of one id that are looked at, the newest.
 const MOST_EXCHANGES: usize = 500;
 /// Ids of one session.
 const MOST_VALUES: usize = 16;
-/// Cookies of well-known frameworks that name sessions, besides those whose names end so.
-const SESSION_COOKIES: &[&str] = &[
-    "auth_token",
-    "beaker.session.id",
-    "connect.sid",
-    "jsessionid",
-    "koa.sess",
-    "laravel_session",
-    "phpsessid",
-    "remember_token",
-    "sess",
-    "token",
-];

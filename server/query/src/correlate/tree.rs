@@ -4,8 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use headwater_redact::{Redactor, hashes_in, render_headers};
-use sqlx::AssertSqlSafe;
+use headwater_redact::{Redactor, hashes_in};
 
 use crate::QueryError;
 use crate::id::ExchangeId;
@@ -14,21 +13,17 @@ use crate::names::ServiceNames;
 use crate::outcome;
 use crate::snapshot::Snapshot;
 
+use super::fields::Templates;
 use super::gather::Gathered;
 use super::link::Found;
 use super::node::{Hash, Node};
 use super::{Confidence, Hop, Link, Traced};
 
 /// The hops, each below the one that caused it.
-pub(super) async fn hops(
-    snapshot: &mut Snapshot,
-    Traced {
-        gathered,
-        linked,
-        redactor,
-        ..
-    }: &Traced,
-) -> Result<Vec<Hop>, QueryError> {
+pub(super) async fn hops(snapshot: &mut Snapshot, traced: &Traced) -> Result<Vec<Hop>, QueryError> {
+    let Traced {
+        gathered, linked, ..
+    } = traced;
     let belonging = belonging(gathered, linked);
     let mut below: BTreeMap<Option<i64>, Vec<&Node>> = BTreeMap::new();
     for node in belonging.iter().filter_map(|id| gathered.nodes.get(id)) {
@@ -46,7 +41,7 @@ pub(super) async fn hops(
         .filter_map(|id| gathered.nodes.get(id))
         .flat_map(|node| [node.client.service, node.server.service]);
     let names = ServiceNames::load(snapshot, services.collect()).await?;
-    let mut hops = Vec::new();
+    let (mut hops, mut templates) = (Vec::new(), Templates::default());
     let roots = below.get(&None).cloned().unwrap_or_default();
     for root in roots {
         // Depth first, without recursion: a hostile chain may be deep.
@@ -54,7 +49,7 @@ pub(super) async fn hops(
         while let Some((depth, node)) = stack.pop() {
             let caused = below.get(&Some(node.id)).map_or(&[][..], Vec::as_slice);
             let found = linked.get(&node.id);
-            let link = link(snapshot, redactor.as_ref(), gathered, found).await?;
+            let link = link(snapshot, &mut templates, traced, found).await?;
             hops.push(hop(
                 snapshot,
                 &names,
@@ -84,14 +79,13 @@ pub(super) async fn path(
         .iter()
         .flat_map(|node| [node.client.service, node.server.service]);
     let names = ServiceNames::load(snapshot, services.collect()).await?;
-    let mut hops = Vec::with_capacity(path.len());
+    let (mut hops, mut templates) = (Vec::with_capacity(path.len()), Templates::default());
     let Some(root) = path.first() else {
         return Ok(hops);
     };
     for (node, depth) in path.iter().zip(0..) {
         let found = traced.linked.get(&node.id).filter(|_| depth > 0);
-        let redactor = traced.redactor.as_ref();
-        let link = link(snapshot, redactor, &traced.gathered, found).await?;
+        let link = link(snapshot, &mut templates, traced, found).await?;
         let mut caused = traced.caused(node.id);
         caused.sort_by_key(|node| (node.start_ns, node.id));
         hops.push(hop(
@@ -145,18 +139,23 @@ fn belonging(gathered: &Gathered, linked: &BTreeMap<i64, Found>) -> BTreeSet<i64
 
 async fn link(
     snapshot: &mut Snapshot,
-    redactor: Option<&Redactor>,
-    gathered: &Gathered,
+    templates: &mut Templates,
+    Traced {
+        gathered, redactor, ..
+    }: &Traced,
     found: Option<&Found>,
 ) -> Result<Option<Link>, QueryError> {
     let Some(found) = found else {
         return Ok(None);
     };
+    let redactor = redactor.as_ref();
     let carrier = match (
         found.shared,
         found.cause.and_then(|cause| gathered.nodes.get(&cause)),
     ) {
-        (Some(shared), Some(cause)) => carrier(snapshot, redactor, cause, shared.hash).await?,
+        (Some(shared), Some(cause)) => {
+            carrier(snapshot, templates, redactor, cause, shared.hash).await?
+        }
         _ => None,
     };
     // A header that is there to tell what belongs together, and one exchange alone that had the same.
@@ -178,6 +177,7 @@ async fn link(
 /// The header of an exchange that holds a value, or `path`; `None` where it stands elsewhere.
 async fn carrier(
     snapshot: &mut Snapshot,
+    templates: &mut Templates,
     redactor: Option<&Redactor>,
     node: &Node,
     shared: Hash,
@@ -187,18 +187,8 @@ async fn carrier(
         let hashed = redactor.map(|redactor| redactor.identifiers_of(text.as_bytes()));
         hashed.is_some_and(|hashed| hashed.contains(&shared))
     };
-    for (block, holes) in &node.blocks {
-        let Some(block) = block else { continue };
-        let sql = format!(
-            "SELECT template FROM header_block_{} WHERE id = ?",
-            node.segment
-        );
-        let template: Option<Vec<u8>> = sqlx::query_scalar(AssertSqlSafe(sql))
-            .bind(block)
-            .fetch_optional(snapshot.connection())
-            .await?;
-        let holds = |text: &str| hashes_in(text).any(|(hash, _)| hash == shared) || is_kept(text);
-        let fields = render_headers(&template.unwrap_or_default(), holes);
+    let holds = |text: &str| hashes_in(text).any(|(hash, _)| hash == shared) || is_kept(text);
+    for fields in templates.fields(snapshot, node).await? {
         if let Some(field) = fields.into_iter().find(|field| holds(&field.value.text)) {
             return Ok(Some(field.name));
         }

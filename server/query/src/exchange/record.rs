@@ -118,15 +118,8 @@ impl Record {
             return Ok(Vec::new());
         };
         let holes: Option<Vec<u8>> = self.row.try_get(holes)?;
-        let sql = format!(
-            "SELECT template FROM header_block_{} WHERE id = ?",
-            self.segment
-        );
-        let template: Option<Vec<u8>> = sqlx::query_scalar(AssertSqlSafe(sql))
-            .bind(block)
-            .fetch_optional(snapshot.connection())
-            .await?;
-        Ok(template
+        Ok(template(snapshot, self.segment, block)
+            .await?
             .map(|template| render_headers(&template, &holes.unwrap_or_default()))
             .unwrap_or_default())
     }
@@ -284,6 +277,20 @@ impl Timing {
     fn at(&self, delta: Option<u64>) -> Option<u64> {
         delta.map(|delta| self.start_ns.saturating_add(delta))
     }
+}
+
+/// The template of a header block, if it is there.
+pub(crate) async fn template(
+    snapshot: &mut Snapshot,
+    segment: i64,
+    block: i64,
+) -> Result<Option<Vec<u8>>, QueryError> {
+    let sql = format!("SELECT template FROM header_block_{segment} WHERE id = ?");
+    let template = sqlx::query_scalar(AssertSqlSafe(sql))
+        .bind(block)
+        .fetch_optional(snapshot.connection())
+        .await?;
+    Ok(template)
 }
 
 /// The name that the connection's server was found by.

@@ -149,6 +149,6 @@ fn next(holes: &mut Reader<'_>) -> Option<Hole> {
 }
 
 /// Traces and spans of one block, and as many values that are kept readable.
-const MOST_MARKS: usize = 8;
+const MOST_MARKS: usize = 64;
 /// Bytes of the shortest value that may identify something.
 pub(crate) const SHORTEST: u64 = 4;

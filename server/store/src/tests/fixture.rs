@@ -157,6 +157,15 @@ impl Fixture {
         }
     }
 
+    pub(super) fn headers<'f>(
+        &mut self,
+        fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
+    ) -> HeaderBlock {
+        let mut block = HeaderBlock::default();
+        self.redactor.headers(fields, &mut block);
+        block
+    }
+
     pub(super) fn event(&mut self, key: u64, path: &str, status: Option<u16>) -> Event {
         Event::Exchange(Box::new(self.exchange(key, path, status)))
     }

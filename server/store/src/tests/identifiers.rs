@@ -205,3 +205,23 @@ fn a_batch_with_too_much_writes_early_and_can_be_rolled_back() {
     assert!(writer.roll(START + 1).unwrap());
     assert_eq!(index(&writer), (expected(&first, 1), vec![(1, 1, 0)]));
 }
+
+#[test]
+fn what_is_beyond_the_cap_of_one_exchange_is_counted() {
+    let mut fixture = Fixture::new();
+    let mut writer = fixture.writer(START);
+    writer.apply_all(&fixture.load(0, 0)).unwrap();
+    let mut exchange = fixture.exchange(7_001, "/orders/7001", Some(200));
+    let fields: Vec<String> = (0..70)
+        .map(|number| format!("a value of its own {number}"))
+        .collect();
+    let fields = fields.iter().map(|value| (&b"x-own"[..], value.as_bytes()));
+    exchange.request.as_mut().unwrap().message.headers = fixture.headers(fields);
+    writer.apply(&Event::Exchange(Box::new(exchange))).unwrap();
+    writer.commit(START).unwrap();
+    let sql = "SELECT count FROM coverage WHERE kind = 'identifiers_capped'";
+    // 70 of the header and one of the path.
+    assert_eq!(writer.number(sql), 7);
+    writer.roll(START + 1).unwrap();
+    assert_eq!(index(&writer).0.len(), 64);
+}

@@ -1,0 +1,428 @@
+//! What is known around the suspect of `explain_failure`: what its server did and met while it was under way.
+//!
+//! Owns: what is looked for, and how much each finding says: a cause, something that may or may not bear on it, what was ruled
+//! out, what could not be seen.
+
+use sqlx::{AssertSqlSafe, Row};
+
+use crate::exchange::{ProcessExit, span};
+use crate::id::{ConnectionId, DnsId, ExchangeId};
+use crate::integer::{narrow, signed, unsigned};
+use crate::names::with_port;
+use crate::segments::Segment;
+use crate::snapshot::Snapshot;
+use crate::{QueryError, outcome};
+
+use super::Traced;
+use super::node::{Node, OPEN};
+
+/// Something that is known of a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// `cause`, `known` (which may or may not bear on it), `ruled_out` or `not_seen`.
+    pub is: &'static str,
+    /// When, after the start of the suspect.
+    pub after_ns: Option<i64>,
+    /// What, in words made by Headwater.
+    pub what: String,
+    /// Printable id of what it is about.
+    pub id: Option<String>,
+    /// What was captured of it: a name, an address. Untrusted.
+    pub captured: Option<String>,
+}
+
+/// What happened to an exchange.
+pub(super) fn words_of(node: &Node, now_ns: u64) -> String {
+    let lasted = span(node.end_ns.min(now_ns).saturating_sub(node.start_ns));
+    match (node.error_kind, node.outcome) {
+        (Some(kind), COMPLETE) => format!("{} after {lasted}", outcome::failure(kind)),
+        (Some(kind), ended) => format!(
+            "{} ({}) after {lasted}",
+            outcome::failure(kind),
+            outcome::name(ended)
+        ),
+        (None, ended) => format!("no failure: {}, {lasted}", outcome::name(ended)),
+    }
+}
+
+/// Looks at what the suspect's server did and met while it was under way.
+pub(super) async fn around(
+    snapshot: &mut Snapshot,
+    segments: &[Segment],
+    traced: &Traced,
+    suspect: &Node,
+    findings: &mut Vec<Finding>,
+) -> Result<(), QueryError> {
+    let tag = snapshot.tag();
+    let after = |at_ns: i64| Some(at_ns.saturating_sub(signed(suspect.start_ns)));
+    process_ends(snapshot, suspect, findings).await?;
+    connection(snapshot, suspect, findings).await?;
+    match suspect.server.process {
+        Some(process) => {
+            let others = traced.gathered.under_way(process, suspect.start_ns, suspect.end_ns);
+            // Where not all was looked at, there may have been others.
+            let is_unsure = !traced.gathered.has_seen(process, suspect, suspect);
+            let others = others.saturating_sub(1).max(usize::from(is_unsure));
+            attempts(snapshot, suspect, (process, others), findings).await?;
+            names_not_found(snapshot, segments, suspect, (process, others), findings).await?;
+            not_read(snapshot, suspect, process, findings).await?;
+        }
+        None => findings.push(Finding {
+            is: "not_seen",
+            after_ns: None,
+            what: "the process that answered is not on this machine, or is not known: what it called cannot be tied to this".to_owned(),
+            id: None,
+            captured: None,
+        }),
+    }
+    let caused = traced.caused(suspect.id);
+    for node in caused
+        .iter()
+        .filter(|node| node.has_failed())
+        .take(MOST_OTHERS)
+    {
+        findings.push(Finding {
+            is: "known",
+            after_ns: after(signed(node.start_ns)),
+            what: format!(
+                "an exchange that it made meanwhile: {}",
+                words_of(node, snapshot.now_ns)
+            ),
+            id: Some(ExchangeId(unsigned(node.id)).printed(&tag)),
+            captured: node.path.clone(),
+        });
+    }
+    let (good, outlasting): (Vec<&Node>, Vec<&Node>) = caused
+        .into_iter()
+        .filter(|node| !node.has_failed())
+        .partition(|node| node.outcome != OPEN && node.end_ns <= suspect.end_ns);
+    for node in outlasting.iter().take(MOST_OTHERS) {
+        let lasted = node
+            .end_ns
+            .min(snapshot.now_ns)
+            .saturating_sub(node.start_ns);
+        findings.push(Finding {
+            is: "known",
+            after_ns: after(signed(node.start_ns)),
+            what: format!(
+                "an exchange that it made meanwhile went on when this was over: {}, as far as known",
+                span(lasted)
+            ),
+            id: Some(ExchangeId(unsigned(node.id)).printed(&tag)),
+            captured: node.path.clone(),
+        });
+    }
+    if let Some(slowest) = good.iter().max_by_key(|node| node.lasted_ns()) {
+        findings.push(Finding {
+            is: "ruled_out",
+            after_ns: after(signed(slowest.start_ns)),
+            what: match good.len() {
+                1 => format!(
+                    "what it called meanwhile ended well, after {}",
+                    span(slowest.lasted_ns())
+                ),
+                many => format!(
+                    "{many} exchanges that it made meanwhile ended well, the slowest after {}",
+                    span(slowest.lasted_ns())
+                ),
+            },
+            id: Some(ExchangeId(unsigned(slowest.id)).printed(&tag)),
+            captured: slowest.path.clone(),
+        });
+    }
+    let gaps = outcome::gaps(suspect.gaps);
+    if !gaps.is_empty() {
+        findings.push(Finding {
+            is: "not_seen",
+            after_ns: None,
+            what: format!("of the suspect itself: {}", gaps.join(", ")),
+            id: None,
+            captured: None,
+        });
+    }
+    Ok(())
+}
+
+/// Ends of the two processes.
+async fn process_ends(
+    snapshot: &mut Snapshot,
+    suspect: &Node,
+    findings: &mut Vec<Finding>,
+) -> Result<(), QueryError> {
+    for (who, end) in [("server", suspect.server), ("client", suspect.client)] {
+        let row = sqlx::query("SELECT pid, end_ns, exit_code, exit_signal, executable_name FROM process WHERE id = ? AND end_ns BETWEEN ? AND ?")
+            .bind(end.process)
+            .bind(signed(suspect.start_ns))
+            .bind(signed(suspect.end_ns.saturating_add(AFTER_NS)))
+            .fetch_optional(snapshot.connection())
+            .await?;
+        let Some(row) = row else { continue };
+        let at_ns: i64 = row.try_get(1)?;
+        let (code, signal): (Option<i64>, Option<i64>) = (row.try_get(2)?, row.try_get(3)?);
+        let exit = match (code, signal) {
+            (_, Some(signal)) => ProcessExit::Signal(narrow(signal)).to_string(),
+            (Some(code), None) => ProcessExit::Code(narrow(code)).to_string(),
+            (None, None) => "nobody saw how".to_owned(),
+        };
+        // A client that ended when it had its answer explains nothing.
+        let cut_short = matches!(suspect.outcome, CLIENT_GAVE_UP | SERVER_RESET);
+        if who == "client" && !(cut_short && at_ns <= signed(suspect.end_ns)) {
+            continue;
+        }
+        // An end that caused a failure came before the failure was decided.
+        let is_after = suspect.outcome == COMPLETE && at_ns > signed(suspect.end_ns);
+        let is = if is_after { "known" } else { "cause" };
+        findings.push(Finding {
+            is,
+            after_ns: Some(at_ns.saturating_sub(signed(suspect.start_ns))),
+            what: format!(
+                "the process of its {who} ended (pid {}): {exit}",
+                row.try_get::<i64, _>(0)?
+            ),
+            id: None,
+            captured: row.try_get(4)?,
+        });
+    }
+    Ok(())
+}
+
+/// What its own connection met.
+async fn connection(
+    snapshot: &mut Snapshot,
+    suspect: &Node,
+    findings: &mut Vec<Finding>,
+) -> Result<(), QueryError> {
+    let row = sqlx::query(
+        "SELECT retransmits, close_reason, end_ns, packet_drops, start_ns FROM connection WHERE id = ?",
+    )
+    .bind(suspect.connection)
+    .fetch_optional(snapshot.connection())
+    .await?;
+    let Some(row) = row else { return Ok(()) };
+    let id = Some(ConnectionId(unsigned(suspect.connection)).printed(&snapshot.tag()));
+    let (retransmits, reason): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
+    let end_ns: Option<i64> = row.try_get(2)?;
+    let ended_meanwhile =
+        end_ns.is_some_and(|end_ns| end_ns <= signed(suspect.end_ns.saturating_add(1_000_000)));
+    if suspect.outcome != COMPLETE && ended_meanwhile && reason != "fin" {
+        findings.push(Finding {
+            is: "cause",
+            after_ns: end_ns.map(|end_ns| end_ns.saturating_sub(signed(suspect.start_ns))),
+            what: format!("its connection ended: {reason}; get_connection tells the story"),
+            id: id.clone(),
+            captured: None,
+        });
+    }
+    if retransmits > 0 {
+        findings.push(Finding {
+            is: "known",
+            after_ns: None,
+            what: format!("its connection has {retransmits} retransmissions, not all of them in its time perhaps"),
+            id: id.clone(),
+            captured: None,
+        });
+    }
+    let (drops, start_ns): (Option<&str>, i64) = (row.try_get(3)?, row.try_get(4)?);
+    // What was left in a queue when the socket closed is dropped too, and explains nothing.
+    let until = signed(suspect.end_ns).saturating_sub(start_ns);
+    let meanwhile = |drop: &str| {
+        let first = drop
+            .rsplit(':')
+            .next()
+            .and_then(|first| first.parse::<i64>().ok());
+        first.is_some_and(|first| first <= until)
+    };
+    if drops.is_some_and(|drops| drops.split(',').any(meanwhile)) {
+        findings.push(Finding {
+            is: "known",
+            after_ns: None,
+            what:
+                "this machine's kernel dropped packets of its connection: get_connection says why"
+                    .to_owned(),
+            id,
+            captured: None,
+        });
+    }
+    Ok(())
+}
+
+/// Connections that the server tried to make and could not.
+async fn attempts(
+    snapshot: &mut Snapshot,
+    suspect: &Node,
+    (process, others): (i64, usize),
+    findings: &mut Vec<Finding>,
+) -> Result<(), QueryError> {
+    let rows = sqlx::query(
+        "SELECT c.id, c.start_ns, c.close_reason, s.name, s.port, EXISTS (SELECT 1 FROM connection o \
+         WHERE o.id BETWEEN c.id - ?5 AND c.id + ?5 AND o.client_process_id = ?3 AND o.server_port = c.server_port AND o.start_ns >= c.start_ns \
+         AND o.start_ns <= ?2 AND o.close_reason NOT IN ('refused', 'timed_out', 'unreachable', 'gave_up')) FROM connection c LEFT JOIN service s ON s.id = c.server_service_id \
+         WHERE c.start_ns BETWEEN ?1 AND ?2 AND c.close_reason IN ('refused', 'timed_out', 'unreachable', 'gave_up') \
+         AND c.client_process_id = ?3 ORDER BY c.start_ns LIMIT ?4",
+    )
+    .bind(signed(suspect.start_ns))
+    .bind(signed(suspect.end_ns))
+    .bind(process)
+    .bind(MOST_FINDINGS)
+    .bind(NEAR_ATTEMPTS)
+    .fetch_all(snapshot.connection())
+    .await?;
+    let tag = snapshot.tag();
+    for row in rows {
+        let at_ns: i64 = row.try_get(1)?;
+        // As with a name that has an address of IPv6 where nobody listens, and one of IPv4.
+        let (is, but) = if row.try_get(5)? {
+            ("known", ", and another to that port came about".to_owned())
+        } else {
+            whose(others)
+        };
+        let name: Option<String> = row.try_get(3)?;
+        let port: Option<i64> = row.try_get(4)?;
+        findings.push(Finding {
+            is,
+            after_ns: Some(at_ns.saturating_sub(signed(suspect.start_ns))),
+            what: format!(
+                "a connection that its server's process tried to make meanwhile: {}{but}",
+                row.try_get::<&str, _>(2)?
+            ),
+            id: Some(ConnectionId(unsigned(row.try_get(0)?)).printed(&tag)),
+            captured: name.map(|name| with_port(&name, narrow(port.unwrap_or(0)))),
+        });
+    }
+    Ok(())
+}
+
+/// What a process did is the suspect's where it answered nothing else meanwhile.
+fn whose(others: usize) -> (&'static str, String) {
+    match others {
+        0 => ("cause", String::new()),
+        1 => (
+            "known",
+            ", for this or perhaps for another exchange that it was answering".to_owned(),
+        ),
+        many => (
+            "known",
+            format!(", for this or for one of {many} others that it was answering"),
+        ),
+    }
+}
+
+/// Names that the server asked for and that were not found.
+async fn names_not_found(
+    snapshot: &mut Snapshot,
+    segments: &[Segment],
+    suspect: &Node,
+    (process, others): (i64, usize),
+    findings: &mut Vec<Finding>,
+) -> Result<(), QueryError> {
+    let tag = snapshot.tag();
+    let from_ns = signed(suspect.start_ns.saturating_sub(AFTER_NS));
+    // What is told late lies in the next segment.
+    for segment in segments
+        .iter()
+        .filter(|segment| (segment.number - suspect.segment).abs() <= 1)
+    {
+        let number = segment.number;
+        let sql = format!(
+            "SELECT id, start_ns, error_kind, dns_question_name FROM dns_exchange_{number} WHERE start_ns BETWEEN ? AND ? \
+             AND error_kind IS NOT NULL AND client_process_id = ? ORDER BY start_ns LIMIT ?"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(from_ns)
+            .bind(signed(suspect.end_ns))
+            .bind(process)
+            .bind(MOST_FINDINGS)
+            .fetch_all(snapshot.connection())
+            .await?;
+        if rows.is_empty() {
+            continue;
+        }
+        // Resolvers try a name with every suffix, and most of these do not exist.
+        let sql = format!(
+            "SELECT EXISTS (SELECT 1 FROM dns_rows({number}) WHERE start_ns BETWEEN ? AND ? AND client_process_id = ? \
+             AND error_kind IS NULL AND address_count > 0)"
+        );
+        let was_found: bool = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(from_ns)
+            .bind(signed(suspect.end_ns))
+            .bind(process)
+            .fetch_one(snapshot.connection())
+            .await?;
+        for row in rows {
+            let (is, but) = if was_found {
+                ("known", ", and another name was found".to_owned())
+            } else {
+                whose(others)
+            };
+            let at_ns: i64 = row.try_get(1)?;
+            findings.push(Finding {
+                is,
+                after_ns: Some(at_ns.saturating_sub(signed(suspect.start_ns))),
+                what: format!(
+                    "a name that its server's process asked for: {}{but}",
+                    outcome::failure(row.try_get(2)?)
+                ),
+                id: Some(DnsId(unsigned(row.try_get(0)?)).printed(&tag)),
+                captured: row.try_get(3)?,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Connections of the server whose content nobody can read here.
+async fn not_read(
+    snapshot: &mut Snapshot,
+    suspect: &Node,
+    process: i64,
+    findings: &mut Vec<Finding>,
+) -> Result<(), QueryError> {
+    let rows = sqlx::query(
+        "SELECT COALESCE(c.network_protocol_name, ''), s.name, s.port, COUNT(*), MIN(c.id) FROM connection c \
+         LEFT JOIN service s ON s.id = c.server_service_id WHERE c.id BETWEEN ?1 - ?5 AND ?1 + ?5 AND c.client_process_id = ?2 \
+         AND c.start_ns <= ?3 AND (c.end_ns IS NULL OR c.end_ns >= ?4) \
+         AND COALESCE(c.network_protocol_name, '') NOT IN ('http', 'http2', 'websocket', 'dns') \
+         AND c.close_reason NOT IN ('refused', 'timed_out', 'unreachable', 'gave_up') \
+         GROUP BY 1, 2, 3 ORDER BY 4 DESC LIMIT ?6",
+    )
+    .bind(suspect.connection)
+    .bind(process)
+    .bind(signed(suspect.end_ns))
+    .bind(signed(suspect.start_ns))
+    .bind(NEAR_CONNECTIONS)
+    .bind(MOST_FINDINGS)
+    .fetch_all(snapshot.connection())
+    .await?;
+    let tag = snapshot.tag();
+    for row in rows {
+        let protocol: String = row.try_get(0)?;
+        let name: Option<String> = row.try_get(1)?;
+        let port: Option<i64> = row.try_get(2)?;
+        let what = match protocol.as_str() {
+            "tls" => "encrypted (TLS)",
+            _ => "in a protocol that is not read here",
+        };
+        findings.push(Finding {
+            is: "not_seen",
+            after_ns: None,
+            what: format!("its server's process had {} connections meanwhile {what}: what passed there may be the cause", row.try_get::<i64, _>(3)?),
+            id: Some(ConnectionId(unsigned(row.try_get(4)?)).printed(&tag)),
+            captured: name.map(|name| with_port(&name, narrow(port.unwrap_or(0)))),
+        });
+    }
+    Ok(())
+}
+
+const COMPLETE: i64 = 0;
+const CLIENT_GAVE_UP: i64 = 2;
+const SERVER_RESET: i64 = 3;
+/// What comes so soon after belongs to it.
+const AFTER_NS: u64 = 1_000_000_000;
+/// Exchanges below the suspect that are told one by one.
+const MOST_OTHERS: usize = 3;
+/// Connections that are looked at for another try, before and after one that failed.
+const NEAR_ATTEMPTS: i64 = 200;
+/// Of each kind.
+const MOST_FINDINGS: i64 = 5;
+/// Connections that are looked at for what is not read, before and after the suspect's own.
+const NEAR_CONNECTIONS: i64 = 20_000;
