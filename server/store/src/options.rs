@@ -89,7 +89,7 @@ impl Options {
             max_bytes: 1 << 30,
             segment_rows: 250_000,
             segment_age: Duration::from_hours(6),
-            cache_bytes: 5 << 20,
+            cache_bytes: 4 << 20,
             page_bytes: 4096,
             source: Source::Live,
             settings_json: "{}".to_owned(),
