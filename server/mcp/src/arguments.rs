@@ -71,7 +71,7 @@ pub(crate) mod common {
     pub(crate) const SINCE: Parameter = Parameter::written(
         "since",
         Syntax::Time,
-        "Start: RFC 3339 or relative (-15m, -2h, -7d). Default: 15 minutes before the end of what is stored",
+        "Start: RFC 3339, relative (-15m, -2h, -7d) or a mark. Default: 15 minutes before the end of what is stored",
     );
     pub(crate) const UNTIL: Parameter = Parameter::written(
         "until",
@@ -80,7 +80,7 @@ pub(crate) mod common {
     );
     pub(crate) const SERVICE: Parameter = Parameter::text(
         "service",
-        "Answering service: part of its name, or exactly name:port",
+        "Answering service: part of its name, exactly name:port, or :port",
     );
     pub(crate) const PEER: Parameter = Parameter::text("peer", "Calling service: part of its name");
     pub(crate) const CURSOR: Parameter = Parameter::text(
@@ -166,6 +166,11 @@ impl Arguments {
             .map(str::trim)
             .filter(|text| !text.is_empty())
             .map(str::to_owned)
+    }
+
+    /// Puts another text in the place of the one given.
+    pub(crate) fn set(&mut self, name: &str, text: String) {
+        self.0.insert(name.to_owned(), Value::from(text));
     }
 
     /// Whether it was given at all.
@@ -316,7 +321,7 @@ mod tests {
 
     #[test]
     fn every_mistake_is_told() {
-        let given = json!({ "sinc": "-1h", "until": "noon", "limit": 0, "detail": "verbose", "max_tokens": "plenty" });
+        let given = json!({ "sinc": "-1h", "until": "at noon", "limit": 0, "detail": "verbose", "max_tokens": "plenty" });
         let Value::Object(given) = given else {
             unreachable!()
         };

@@ -1,23 +1,27 @@
 //! The tools: one file each, and this list of them.
 
+mod compare;
 mod explain_failure;
 mod find_errors;
 mod get_connection;
 mod get_exchange;
 mod get_session;
 mod list_services;
+mod mark;
 mod search_exchanges;
 mod status;
 mod trace_transaction;
 
 use std::fmt::Write as _;
 
-use headwater_query::{QueryError, Store, StoreState, TimeArgument, WindowArgument};
+use headwater_query::{
+    QueryError, Store, StoreState, Syntax, TimeArgument, WindowArgument, rfc3339,
+};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Arguments, Output, Parameter,
+    Arguments, Kind, Output, Parameter,
     output::{FactSpec, TableSpec},
     schema,
 };
@@ -88,6 +92,8 @@ pub struct Asking<'a> {
 /// A tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tool {
+    /// `compare`
+    Compare,
     /// `explain_failure`
     ExplainFailure,
     /// `find_errors`
@@ -100,6 +106,8 @@ pub enum Tool {
     GetSession,
     /// `list_services`
     ListServices,
+    /// `mark`
+    Mark,
     /// `search_exchanges`
     SearchExchanges,
     /// `status`
@@ -110,13 +118,15 @@ pub enum Tool {
 
 impl Tool {
     /// All of them, in the order of their names.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
+        Self::Compare,
         Self::ExplainFailure,
         Self::FindErrors,
         Self::GetConnection,
         Self::GetExchange,
         Self::GetSession,
         Self::ListServices,
+        Self::Mark,
         Self::SearchExchanges,
         Self::Status,
         Self::TraceTransaction,
@@ -124,12 +134,14 @@ impl Tool {
 
     pub(crate) fn declaration(self) -> &'static Declaration {
         match self {
+            Self::Compare => &compare::DECLARATION,
             Self::ExplainFailure => &explain_failure::DECLARATION,
             Self::FindErrors => &find_errors::DECLARATION,
             Self::GetConnection => &get_connection::DECLARATION,
             Self::GetExchange => &get_exchange::DECLARATION,
             Self::GetSession => &get_session::DECLARATION,
             Self::ListServices => &list_services::DECLARATION,
+            Self::Mark => &mark::DECLARATION,
             Self::SearchExchanges => &search_exchanges::DECLARATION,
             Self::Status => &status::DECLARATION,
             Self::TraceTransaction => &trace_transaction::DECLARATION,
@@ -156,6 +168,11 @@ impl Tool {
         self.declaration().parameters
     }
 
+    /// Whether it writes anything.
+    pub fn writes(self) -> bool {
+        self == Self::Mark
+    }
+
     /// Its title.
     pub fn title(self) -> &'static str {
         self.declaration().title
@@ -180,14 +197,24 @@ impl Tool {
         given: Map<String, Value>,
         asking: &Asking<'_>,
     ) -> Result<Output, ToolError> {
-        let arguments = Arguments::check(self.parameters(), given).map_err(ToolError::Steer)?;
+        let mut arguments = Arguments::check(self.parameters(), given).map_err(ToolError::Steer)?;
+        for parameter in self.parameters() {
+            if parameter.kind == Kind::Written(Syntax::Time)
+                && let Some(text) = arguments.text(parameter.name)
+                && let Some(at_ns) = asking.store.moment(parameter.name, &text)?
+            {
+                arguments.set(parameter.name, rfc3339(at_ns));
+            }
+        }
         match self {
+            Self::Compare => compare::answer(&arguments, asking).await,
             Self::ExplainFailure => explain_failure::answer(&arguments, asking).await,
             Self::FindErrors => find_errors::answer(&arguments, asking).await,
             Self::GetConnection => get_connection::answer(&arguments, asking).await,
             Self::GetExchange => get_exchange::answer(&arguments, asking).await,
             Self::GetSession => get_session::answer(&arguments, asking).await,
             Self::ListServices => list_services::answer(&arguments, asking).await,
+            Self::Mark => mark::answer(&arguments, asking).await,
             Self::SearchExchanges => search_exchanges::answer(&arguments, asking).await,
             Self::Status => status::answer(&arguments, asking).await,
             Self::TraceTransaction => trace_transaction::answer(&arguments, asking).await,
@@ -239,13 +266,13 @@ pub fn tools_markdown() -> String {
         );
         for parameter in tool.parameters() {
             let takes = match parameter.kind {
-                crate::Kind::Choice(words) => words.join(", "),
-                crate::Kind::Flag => "true or false".to_owned(),
-                crate::Kind::Integer { min, max, default } => {
+                Kind::Choice(words) => words.join(", "),
+                Kind::Flag => "true or false".to_owned(),
+                Kind::Integer { min, max, default } => {
                     format!("{min} to {max}, default {default}")
                 }
-                crate::Kind::Number => "number".to_owned(),
-                crate::Kind::Text | crate::Kind::Written(_) => if parameter.required {
+                Kind::Number => "number".to_owned(),
+                Kind::Text | Kind::Written(_) => if parameter.required {
                     "text, required"
                 } else {
                     "text"

@@ -5,6 +5,7 @@
 //! asked for and not stored: whether a value identifies anything is known only when it is known how often it came, and
 //! ingest pays for an index alone.
 
+mod changes;
 mod explain;
 mod fields;
 mod findings;
@@ -12,6 +13,7 @@ mod gather;
 mod link;
 mod lookup;
 mod node;
+mod peers;
 mod session;
 mod session_ids;
 mod tree;
@@ -29,12 +31,12 @@ use crate::segments::Segment;
 use crate::snapshot::Snapshot;
 use crate::{Answer, CoverageItem, QueryError, segments};
 
-pub use explain::Failure;
-pub(crate) use explain::answer as explain;
+pub(crate) use explain::{answer as explain, suspect};
+pub use explain::{Failure, Suspect};
 pub use findings::Finding;
 use gather::Gathered;
 use link::Found;
-use lookup::Named;
+use lookup::{Index, Named};
 use node::Node;
 pub(crate) use session::answer as session;
 pub use session::{Session, SessionQuery, SessionRow};
@@ -156,6 +158,8 @@ pub(crate) async fn answer(
 
 /// What was found of a transaction.
 struct Traced {
+    /// For what is followed later.
+    index: Index,
     gathered: Gathered,
     linked: BTreeMap<i64, Found>,
     /// More exchanges than so many hold the value that was asked for.
@@ -182,7 +186,31 @@ impl Traced {
             redactor,
             common: named.common,
             is_without_key: named.is_without_key,
+            index: named.index,
         })
+    }
+
+    /// Looks around an exchange that was only there to be compared with, as around those that belong together.
+    async fn follow(
+        &mut self,
+        snapshot: &mut Snapshot,
+        segments: &[Segment],
+        id: i64,
+    ) -> Result<(), QueryError> {
+        let Some(node) = self.gathered.nodes.get(&id).cloned() else {
+            return Ok(());
+        };
+        gather::walk(
+            snapshot,
+            segments,
+            self.redactor.as_ref(),
+            &self.index,
+            &mut self.gathered,
+            vec![node],
+        )
+        .await?;
+        self.linked = link::link(&self.gathered);
+        Ok(())
     }
 
     /// What caused an exchange.
@@ -197,6 +225,27 @@ impl Traced {
             .filter(|(_, found)| found.cause == Some(id))
             .filter_map(|(caused, _)| self.gathered.nodes.get(caused))
             .collect()
+    }
+
+    /// What an exchange may have caused as well as another that was under way: of the same path, where there are such.
+    fn perhaps_caused(&self, cause: &Node) -> Vec<&Node> {
+        let is_open = |node: &&Node| {
+            let found = self.linked.get(&node.id);
+            found.is_none_or(|found| {
+                found.cause != Some(cause.id) && found.confidence == Confidence::Weak
+            })
+        };
+        let mut nodes: Vec<&Node> = self
+            .gathered
+            .nodes
+            .values()
+            .filter(|node| cause.server.is_process(node.client) && cause.may_cause(node))
+            .filter(is_open)
+            .collect();
+        if nodes.iter().any(|node| cause.is_handed_on_as(node)) {
+            nodes.retain(|node| cause.is_handed_on_as(node));
+        }
+        nodes
     }
 
     /// What could not be looked at.

@@ -16,10 +16,11 @@ use crate::open::{Opened, open};
 use crate::snapshot::{Attempt, Snapshot};
 use crate::unopened::Unopened;
 use crate::{
-    Answer, ConnectionDetail, ContainersQuery, DnsQuery, DnsRow, ErrorGroup, ErrorsQuery,
-    ExchangeDetail, ExchangeRow, Failure, HeaderPage, Hop, SearchQuery, ServiceCall, ServicesQuery,
-    Session, SessionQuery, Status, TransactionQuery, UdpQuery, UdpRow, connection, containers,
-    correlate, count, dns, errors, exchange, recorder, search, services, status, udp,
+    Answer, CompareQuery, Comparison, ConnectionDetail, ContainersQuery, DnsQuery, DnsRow, ErrorGroup, ErrorsQuery,
+    ExchangeDetail, ExchangeRow, Failure, HeaderPage, Hop, Mark, SearchQuery, ServiceCall,
+    ServicesQuery, Session, SessionQuery, Status, TimeArgument, TransactionQuery, UdpQuery, UdpRow,
+    compare, connection, containers, correlate, count, dns, errors, exchange, marks, recorder, search,
+    services, status, udp,
 };
 
 /// Why a question has no answer. The text is made by Headwater: no captured text is in it.
@@ -293,7 +294,56 @@ impl Store {
         query: &ErrorsQuery,
         cancel: &CancellationToken,
     ) -> Result<Answer<Vec<ErrorGroup>>, QueryError> {
-        ask!(self, cancel, snapshot => errors::answer(&mut snapshot, query))
+        ask!(self, cancel, snapshot => errors::answer(&mut snapshot, &self.path, query))
+    }
+    /// What is different in one time from another.
+    ///
+    /// # Errors
+    /// See `QueryError`.
+    pub async fn compare(
+        &self,
+        query: &CompareQuery,
+        cancel: &CancellationToken,
+    ) -> Result<Answer<Comparison>, QueryError> {
+        ask!(self, cancel, snapshot => compare::answer(&mut snapshot, query))
+    }
+    /// Names a moment, in the file of marks beside the store.
+    ///
+    /// # Errors
+    /// `Argument` for what is no name or no time; `Store` when there is no store, or the file cannot be written.
+    pub async fn mark(
+        &self,
+        name: &str,
+        at: Option<&TimeArgument>,
+        cancel: &CancellationToken,
+    ) -> Result<Mark, QueryError> {
+        let now_ns = self.begin(cancel).await?.now_ns;
+        let at_ns = match at {
+            Some(at) => at.resolve("at", now_ns)?,
+            None => now_ns,
+        };
+        marks::add(&self.path, name, at_ns)
+    }
+    /// All marks, the latest first.
+    ///
+    /// # Errors
+    /// See `QueryError`.
+    pub async fn marks(
+        &self,
+        cancel: &CancellationToken,
+    ) -> Result<Answer<Vec<Mark>>, QueryError> {
+        ask!(self, cancel, snapshot => marks::answer(&mut snapshot, &self.path))
+    }
+    /// The moment that a text names as a mark; `None` of a text that is a time.
+    ///
+    /// # Errors
+    /// `Argument` when there is no such mark; `Store` when the marks cannot be read.
+    pub fn moment(&self, argument: &'static str, text: &str) -> Result<Option<u64>, QueryError> {
+        let name = text.trim();
+        if !marks::is_name(name) {
+            return Ok(None);
+        }
+        marks::moment(&self.path, argument, name).map(Some)
     }
     /// Resolves when the store has a commit newer than `as_of_ns`, or after `timeout`, whichever is first.
     ///

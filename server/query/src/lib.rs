@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 mod answer;
+mod compare;
 mod connection;
 mod containers;
 mod correlate;
@@ -16,10 +17,12 @@ mod dns;
 mod errors;
 mod exchange;
 mod explanation;
+mod gateway;
 mod handle;
 mod icmp;
 mod id;
 mod integer;
+mod marks;
 mod names;
 mod newest;
 mod open;
@@ -34,15 +37,18 @@ mod services;
 mod snapshot;
 mod status;
 mod syntax;
+mod traits;
 mod udp;
 mod unopened;
 mod window;
 
 pub use answer::{Answer, CoverageItem, Emptiness, Recorder, Window};
+pub use compare::{Change, CompareQuery, Comparison};
 pub use connection::{ConnectionDetail, Element, StoryLine};
 pub use containers::ContainersQuery;
 pub use correlate::{
-    Confidence, Failure, Finding, Hop, Link, Session, SessionQuery, SessionRow, TransactionQuery,
+    Confidence, Failure, Finding, Hop, Link, Session, SessionQuery, SessionRow, Suspect,
+    TransactionQuery,
 };
 pub use count::Counted;
 pub use dns::{DnsQuery, DnsRow};
@@ -54,6 +60,7 @@ pub use exchange::{
 };
 pub use handle::{QueryError, Store};
 pub use id::{ConnectionId, DnsId, ExchangeId};
+pub use marks::Mark;
 pub use search::{ExchangeRow, SearchOrder, SearchQuery};
 pub use services::{ServiceCall, ServicesQuery};
 pub use status::{Status, StoreState};

@@ -13,6 +13,7 @@ use crate::snapshot::Snapshot;
 pub(crate) struct ServiceName {
     /// `name:port`, or the name alone for a caller.
     pub(crate) shown: String,
+    pub(crate) name: String,
     pub(crate) kind: String,
 }
 
@@ -34,16 +35,26 @@ impl ServiceNames {
         .await?;
         let mut names = BTreeMap::new();
         for row in rows {
-            let shown = with_port(row.try_get(2)?, narrow(row.try_get(3)?));
+            let name: String = row.try_get(2)?;
+            let shown = with_port(&name, narrow(row.try_get(3)?));
             names.insert(
                 row.try_get(0)?,
                 ServiceName {
                     shown,
+                    name,
                     kind: row.try_get(1)?,
                 },
             );
         }
         Ok(Self(names))
+    }
+
+    /// Kinds and names, whatever their ports.
+    pub(crate) fn programs(&self) -> BTreeSet<(String, String)> {
+        let services = self.0.values();
+        services
+            .map(|service| (service.kind.clone(), service.name.clone()))
+            .collect()
     }
 
     /// The name, empty when the store does not know it.
@@ -52,11 +63,18 @@ impl ServiceNames {
     }
 }
 
-/// The services that a caller's text means: exactly `name:port`, else those whose name contains it, any case.
+/// The services that a caller's text means: exactly `name:port`, all of a port with `:port`, else those whose name contains it, any case.
 pub(crate) async fn matching(
     snapshot: &mut Snapshot,
     text: &str,
 ) -> Result<BTreeSet<i64>, QueryError> {
+    if let Some(("", port)) = split_port(text) {
+        let of_port: Vec<i64> = sqlx::query_scalar("SELECT id FROM service WHERE port = ?")
+            .bind(i64::from(port))
+            .fetch_all(snapshot.connection())
+            .await?;
+        return Ok(of_port.into_iter().collect());
+    }
     if let Some((name, port)) = split_port(text) {
         let exact: Vec<i64> =
             sqlx::query_scalar("SELECT id FROM service WHERE name = ? AND port = ?")

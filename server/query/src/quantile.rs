@@ -21,6 +21,37 @@ impl Latencies {
         }
     }
 
+    /// Adds one latency.
+    pub(crate) fn add_one(&mut self, bucket: u16) {
+        let sum = self.counts.entry(bucket).or_default();
+        *sum = sum.saturating_add(1);
+        self.sum = self.sum.saturating_add(1);
+    }
+
+    /// Adds another histogram.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (bucket, count) in &other.counts {
+            let sum = self.counts.entry(*bucket).or_default();
+            *sum = sum.saturating_add(*count);
+        }
+        self.sum = self.sum.saturating_add(other.sum);
+    }
+
+    /// How many there are.
+    pub(crate) fn sum(&self) -> u64 {
+        self.sum
+    }
+
+    /// The buckets that hold any, in order.
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = u16> {
+        self.counts.keys().copied()
+    }
+
+    /// How many a bucket holds.
+    pub(crate) fn count(&self, bucket: u16) -> u64 {
+        self.counts.get(&bucket).copied().unwrap_or(0)
+    }
+
     /// The latency that `percent` of the exchanges do not exceed.
     pub(crate) fn quantile(&self, percent: u64) -> Option<u64> {
         let rank = self.sum.saturating_mul(percent).div_ceil(100).max(1);

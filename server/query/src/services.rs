@@ -1,13 +1,15 @@
 //! `list_services`: who serves and who calls whom, from the roll-ups.
 //!
 //! Owns: the groups and their ranking, most requests first. Does not read exchanges but one for each row shown, whose
-//! connection tells an address and a process.
+//! connection tells an address and a process, and whose answer may name a gateway.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use headwater_redact::render_headers;
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::coverage::{About, Framed};
+use crate::exchange::template;
 use crate::integer::narrow;
 use crate::names::{ServiceNames, filtered, method_and_route, routes, with_port};
 use crate::page::Page;
@@ -16,7 +18,7 @@ use crate::recorder::Runs;
 use crate::rollup::{self, Rollup, Selection};
 use crate::segments;
 use crate::snapshot::Snapshot;
-use crate::{Answer, QueryError, WindowArgument, outcome};
+use crate::{Answer, QueryError, WindowArgument, gateway, outcome};
 
 /// What to list.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -50,6 +52,9 @@ pub struct ServiceCall {
     pub pid: Option<u32>,
     /// The name of that process's executable. Untrusted.
     pub program: Option<String>,
+    /// The proxy or API gateway that the server is: a program of that name, or headers of its answers say so, and it calls
+    /// others in the window or is not on this machine.
+    pub gateway: Option<&'static str>,
     /// Method and route when listed by route. Untrusted.
     pub route: Option<String>,
     /// Exchanges.
@@ -126,12 +131,14 @@ pub(crate) async fn answer(
             .add(&row);
     })
     .await?;
+    let callers = groups.keys().map(|(_, client, ..)| *client).collect();
+    let callers = ServiceNames::load(snapshot, callers).await?.programs();
     let mut ranked: Vec<(Key, Group)> = groups.into_iter().collect();
     ranked.sort_by(|(key, group), (other_key, other)| {
         (other.requests, key).cmp(&(group.requests, other_key))
     });
     let (shown, next_cursor) = page.cut(ranked);
-    let value = rows(snapshot, shown, query.by_route).await?;
+    let value = rows(snapshot, shown, query.by_route, &callers).await?;
     let empty = value.is_empty();
     Framed {
         about: About::Everything,
@@ -167,6 +174,7 @@ async fn rows(
     snapshot: &mut Snapshot,
     shown: Vec<(Key, Group)>,
     by_route: bool,
+    callers: &BTreeSet<(String, String)>,
 ) -> Result<Vec<ServiceCall>, QueryError> {
     let ids: BTreeSet<i64> = shown
         .iter()
@@ -185,6 +193,10 @@ async fn rows(
             None => ServerEnd::default(),
         };
         let (server, client) = (names.of(server), names.of(client));
+        // What serves files alone is none, whatever its name; of what is elsewhere nobody sees whom it calls.
+        let forwards = end.program.is_none() || callers.contains(&(server.kind.clone(), server.name.clone()));
+        let program = || end.program.as_deref().and_then(gateway::of_program);
+        let gateway = end.says.or_else(program).filter(|_| forwards);
         let template = templates.get(&route).map(String::as_str);
         rows.push(ServiceCall {
             server: server.shown,
@@ -194,6 +206,7 @@ async fn rows(
             address: end.address,
             pid: end.pid,
             program: end.program,
+            gateway,
             route: by_route.then(|| method_and_route(&method, template)),
             requests: group.requests,
             errors: group.errors,
@@ -213,6 +226,8 @@ struct ServerEnd {
     address: Option<String>,
     pid: Option<u32>,
     program: Option<String>,
+    /// The gateway that its answer's header fields name.
+    says: Option<&'static str>,
 }
 
 async fn server_end(
@@ -221,7 +236,8 @@ async fn server_end(
     id: i64,
 ) -> Result<ServerEnd, QueryError> {
     let sql = format!(
-        "SELECT c.server_address, c.server_port, p.pid, p.executable_name FROM exchange_rows({segment}) e \
+        "SELECT c.server_address, c.server_port, p.pid, p.executable_name, e.response_header_block_id, e.response_header_holes \
+         FROM exchange_rows({segment}) e \
          JOIN connection c ON c.id = e.connection_id LEFT JOIN process p ON p.id = c.server_process_id WHERE e.id = ?"
     );
     let row = sqlx::query(AssertSqlSafe(sql))
@@ -231,7 +247,16 @@ async fn server_end(
     let Some(row) = row else {
         return Ok(ServerEnd::default());
     };
+    let mut says = None;
+    if let Some(block) = row.try_get(4)? {
+        let template = template(snapshot, segment, block).await?.unwrap_or_default();
+        let holes: Option<&[u8]> = row.try_get(5)?;
+        let fields = render_headers(&template, holes.unwrap_or_default());
+        let fields = fields.iter().map(|field| (field.name.as_str(), field.value.text.as_str()));
+        says = gateway::of_headers(fields);
+    }
     Ok(ServerEnd {
+        says,
         address: Some(with_port(row.try_get(0)?, narrow(row.try_get(1)?))),
         pid: row.try_get::<Option<i64>, _>(2)?.map(narrow),
         program: row.try_get(3)?,

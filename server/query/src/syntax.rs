@@ -4,12 +4,12 @@
 //! conditions is done where the conditions are.
 
 use crate::search::{filter, pattern};
-use crate::{QueryError, TimeArgument, dns};
+use crate::{QueryError, TimeArgument, dns, marks};
 
 /// What a text argument is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Syntax {
-    /// RFC 3339, before now (`-15m`), or `now`.
+    /// RFC 3339, before now (`-15m`), `now`, or the name of a mark.
     Time,
     /// `404`, `5xx`, `400-499`, or response codes of DNS by name; several with commas.
     Statuses,
@@ -24,6 +24,8 @@ impl Syntax {
     /// `Argument`, showing the right forms.
     pub fn check(self, argument: &'static str, text: &str) -> Result<(), QueryError> {
         match self {
+            // Whether there is a mark of that name is seen when it is looked up.
+            Self::Time if marks::is_name(text.trim()) => Ok(()),
             // Whether it can be read does not depend on now.
             Self::Time => TimeArgument(text.to_owned()).resolve(argument, 0).map(drop),
             Self::Statuses => match dns::rcodes(text) {
@@ -45,7 +47,8 @@ mod tests {
     #[test]
     fn what_can_be_read_and_what_not() {
         for (syntax, good, bad) in [
-            (Syntax::Time, "-15m", "yesterday"),
+            (Syntax::Time, "-15m", "last night"),
+            (Syntax::Time, "before-deploy", "-before"),
             (Syntax::Statuses, "5xx, 404", "5x"),
             (Syntax::Outcomes, "failed, open", "broken"),
             (Syntax::Statuses, "nxdomain", "nope"),

@@ -8,7 +8,8 @@ use crate::answer::Window;
 use crate::integer::{signed, unsigned};
 use crate::{QueryError, cursor};
 
-/// A time as given: RFC 3339, or relative to now such as `-15m`, `-2h`, `-7d`, `now`.
+/// A time as given: RFC 3339, or relative to now such as `-15m`, `-2h`, `-7d`, `now`. Marks are looked up before
+/// (`Store::moment`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimeArgument(pub String);
 
@@ -86,6 +87,10 @@ impl Window {
 }
 
 impl TimeArgument {
+    /// What can be given.
+    pub(crate) const FORMS: &str = "give RFC 3339 with an offset such as 2026-01-31T13:00:00Z or 2026-01-31T14:00:00+01:00, a time \
+         before now such as -90s, -15m, -2h or -7d, now, or the name of a mark";
+
     pub(crate) fn resolve(&self, argument: &'static str, now_ns: u64) -> Result<u64, QueryError> {
         let text = self.0.trim();
         let parsed = if text == "now" {
@@ -97,9 +102,7 @@ impl TimeArgument {
         };
         parsed.ok_or_else(|| QueryError::Argument {
             argument,
-            problem: "give RFC 3339 with an offset such as 2026-01-31T13:00:00Z or 2026-01-31T14:00:00+01:00, a time \
-                      before now such as -90s, -15m, -2h or -7d, or now"
-                .to_owned(),
+            problem: Self::FORMS.to_owned(),
         })
     }
 }

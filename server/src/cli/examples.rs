@@ -40,6 +40,12 @@ pub(super) const DOCTOR: &str = "Examples:
 /// Those of a tool's subcommand.
 pub(super) fn of_tool(subcommand: &str) -> &'static str {
     match subcommand {
+        "compare" => {
+            "Examples:
+  headwater compare --since before-deploy            after a mark, with the time before it
+  headwater compare --since -10m                     the last ten minutes, with the ten before
+  headwater compare --since -1h --baseline-since -25h --baseline-until -24h   with the same hour of yesterday"
+        }
         "explain-failure" => {
             "Examples:
   headwater explain-failure x_9qv53                  an example of find-errors
@@ -71,6 +77,12 @@ pub(super) fn of_tool(subcommand: &str) -> &'static str {
             "Examples:
   headwater list-services --since -1h                who calls whom, how often and how fast
   headwater list-services --service api --by-route   by method and route"
+        }
+        "mark" => {
+            "Examples:
+  headwater mark before-deploy                       name this moment
+  headwater mark incident --at -20m                  name an earlier one
+  headwater mark                                     list the marks"
         }
         "search-exchanges" => {
             "Examples:

@@ -91,16 +91,18 @@ fn subcommand(tool: McpTool) -> Command {
             arg = match parameter.kind {
                 Kind::Flag => arg.long(dashed(parameter.name)).action(ArgAction::SetTrue),
                 // Said without its name, as people do, or with it, as everything else is.
-                _ if parameter.required => {
+                _ if is_bare(parameter) => {
                     let named = Arg::new(named(parameter))
                         .long(dashed(parameter.name))
                         .value_name(placeholder(parameter))
                         .help(format!("The same as {}", parameter.name.to_uppercase()))
                         .conflicts_with(parameter.name);
-                    return command.arg(named).arg(
-                        arg.value_name(parameter.name.to_uppercase())
-                            .required_unless_present(self::named(parameter)),
-                    );
+                    let bare = arg.value_name(parameter.name.to_uppercase());
+                    return command.arg(named).arg(if parameter.required {
+                        bare.required_unless_present(self::named(parameter))
+                    } else {
+                        bare
+                    });
                 }
                 _ => arg
                     .long(dashed(parameter.name))
@@ -111,7 +113,12 @@ fn subcommand(tool: McpTool) -> Command {
         })
 }
 
-/// clap's own name for a required parameter that is given as an option.
+/// What a tool is about: its required parameter, or what is named.
+fn is_bare(parameter: &Parameter) -> bool {
+    parameter.required || parameter.name == "name"
+}
+
+/// clap's own name for a parameter without a name that is given as an option.
 fn named(parameter: &Parameter) -> String {
     format!("named-{}", parameter.name)
 }
@@ -149,7 +156,7 @@ fn value(parameter: &Parameter, matches: &ArgMatches) -> Option<Value> {
     }
     let text = matches.get_one::<String>(parameter.name).or_else(|| {
         let named = named(parameter);
-        parameter.required.then(|| matches.get_one(&named))?
+        is_bare(parameter).then(|| matches.get_one(&named))?
     })?;
     let number = match parameter.kind {
         Kind::Integer { .. } => text.parse::<u64>().ok().map(Value::from),
@@ -240,6 +247,11 @@ mod tests {
         ] {
             assert_eq!(given(words).unwrap()["id"], "x_1", "{words:?}");
         }
+        assert_eq!(
+            given(&["mark", "before-deploy"]).unwrap()["name"],
+            "before-deploy"
+        );
+        assert!(!given(&["mark"]).unwrap().contains_key("name"));
         assert!(given(&["get-exchange"]).is_none());
         assert!(given(&["get-exchange", "x_1", "--id", "x_2"]).is_none());
     }

@@ -1,13 +1,15 @@
 //! The store's folder and files: modes, group, and the lock that keeps a second writer out.
 //!
-//! Owns: folder `0750`, files `0640`, never readable by the world. SQLite gives `-wal` and `-shm` the mode and owner of
+//! Owns: folder `0750`, files `0640` (that of marks, which readers write, `0660`), never readable by the world. SQLite gives `-wal` and `-shm` the mode and owner of
 //! the database. Invariant: the database itself is opened by SQLite alone, since closing any other descriptor of it would
 //! drop SQLite's locks; so the lock of the writer is on a file of its own, held by the kernel until the process ends.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use crate::{OpenError, foreign};
 
@@ -89,6 +91,43 @@ pub(crate) fn make_database(path: &Path, group: Option<u32>) -> Result<(), OpenE
     give(path, group)?;
     for suffix in ["-wal", "-shm"] {
         give(&beside(path, suffix), group)?;
+    }
+    Ok(())
+}
+
+/// Makes the file of marks, empty, when there is none: the one file that readers may write, so that whoever may read the
+/// store may add to it. Read by readers alone.
+///
+/// Invariant: its name may be somebody else's to choose (a store in `/tmp`): no link is followed, and what this user does not
+/// own is left alone.
+pub(crate) fn make_marks(path: &Path, group: Option<u32>) -> Result<(), OpenError> {
+    let name = beside(path, "-marks");
+    let opened = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(FILE_MODE)
+        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
+        .open(&name);
+    let looked_at = |error| failed(&name, "opening the marks", error);
+    let (file, metadata) = match opened.and_then(|file| Ok((file.metadata()?, file))) {
+        Ok((metadata, file)) => (file, metadata),
+        // Another user's, or no file: whoever owns it has to see to it, and nothing is lost for it.
+        Err(error) => {
+            tracing::warn!(file = %name.display(), %error, "marks cannot be kept here");
+            return Ok(());
+        }
+    };
+    let is_mine = metadata.uid() == rustix::process::geteuid().as_raw();
+    if !metadata.is_file() || !is_mine || metadata.nlink() != 1 {
+        tracing::warn!(file = %name.display(), "the file of marks is not the recorder's, and stays as it is");
+        return Ok(());
+    }
+    if let Some(group) = group.filter(|group| *group != metadata.gid()) {
+        fchown(&file, None, Some(group)).map_err(looked_at)?;
+    }
+    if metadata.mode() & 0o7777 != MARKS_MODE {
+        file.set_permissions(Permissions::from_mode(MARKS_MODE))
+            .map_err(looked_at)?;
     }
     Ok(())
 }
@@ -226,6 +265,7 @@ fn failed(path: &Path, action: &'static str, source: std::io::Error) -> OpenErro
 
 const FOLDER_MODE: u32 = 0o750;
 const FILE_MODE: u32 = 0o640;
+const MARKS_MODE: u32 = 0o660;
 
 #[cfg(test)]
 mod tests {
@@ -243,6 +283,31 @@ mod tests {
         ] {
             assert_eq!(standing(mode, is_mine), expected, "{mode:o} {is_mine}");
         }
+    }
+
+    #[test]
+    fn marks_are_for_the_group_and_no_link_is_followed() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("headwater.db");
+        let marks = beside(&path, "-marks");
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().mode() & 0o7777;
+        make_marks(&path, None).unwrap();
+        assert_eq!(mode(&marks), MARKS_MODE);
+        std::fs::write(&marks, "1 kept\n").unwrap();
+        make_marks(&path, None).unwrap();
+        assert_eq!(std::fs::read(&marks).unwrap(), b"1 kept\n");
+        // Another name for somebody's file, of either kind.
+        let other = scratch.path().join("other");
+        std::fs::write(&other, "").unwrap();
+        std::fs::set_permissions(&other, Permissions::from_mode(0o600)).unwrap();
+        std::fs::remove_file(&marks).unwrap();
+        std::os::unix::fs::symlink(&other, &marks).unwrap();
+        make_marks(&path, None).unwrap();
+        assert_eq!(mode(&other), 0o600);
+        std::fs::remove_file(&marks).unwrap();
+        std::fs::hard_link(&other, &marks).unwrap();
+        make_marks(&path, None).unwrap();
+        assert_eq!(mode(&other), 0o600);
     }
 
     #[test]

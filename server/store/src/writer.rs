@@ -64,6 +64,7 @@ impl Writer {
         let path = &options.path;
         let lock = files::claim(path, options.group)?;
         files::make_database(path, options.group)?;
+        files::make_marks(path, options.group)?;
         migrate::migrate(path, options.page_bytes, migrator)?;
         let sqlite = |error: rusqlite::Error| OpenError::Sqlite {
             path: path.clone(),

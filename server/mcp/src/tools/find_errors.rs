@@ -1,6 +1,6 @@
 //! `find_errors`: failures grouped by service, route and kind.
 
-use headwater_query::{ErrorGroup, ErrorsQuery, rfc3339};
+use headwater_query::{ErrorGroup, ErrorsQuery, Suspect, rfc3339};
 use serde_json::Value;
 
 use super::{Asking, Declaration, ToolError, window};
@@ -25,8 +25,8 @@ pub(super) static DECLARATION: Declaration = Declaration {
     description: "Failures in a window grouped by service, route and kind: HTTP status 4xx and 5xx, reset, closed, refused, gave_up, \
         timed_out, malformed, unreachable, grpc, http2 and websocket codes, server_process_killed (its process died with the exchange open; also _failed, client_), \
         dns_nxdomain, dns_servfail and the like, dns_no_answer, dns_unreachable, each with counts, first and last time, and example ids: x_… and d_… for \
-        get_exchange, c_… for get_connection where a connection came to no exchange (refused, unreachable, timed_out, gave_up). Use it first when \
-        something is broken.",
+        get_exchange, c_… for get_connection where a connection came to no exchange (refused, unreachable, timed_out, gave_up). Most more than before (the equally \
+        long time before) come first. fails_at tells a failure itself from one that came from hops below (suspect). Use it first when something is broken.",
     parameters: &[
         SINCE,
         UNTIL,
@@ -48,10 +48,14 @@ const TABLE: TableSpec = TableSpec {
         captured_column("route"),
         column("kind"),
         column("count"),
+        column("before"),
         column("of_requests"),
         column("first"),
         column("last"),
         column("examples"),
+        column("fails_at"),
+        captured_column("suspect"),
+        column("suspect_id"),
         detailed(captured_column("client")),
     ],
 };
@@ -85,15 +89,29 @@ pub(super) async fn answer(
 }
 
 fn row(group: &ErrorGroup) -> Vec<Value> {
+    let below = group.suspect.as_ref().filter(|suspect| suspect.hops > 0);
     vec![
         cell(&group.server).into(),
         cell(&group.route).into(),
         group.kind.as_str().into(),
         group.count.into(),
+        group.before.into(),
         group.of_requests.into(),
         rfc3339(group.first_ns).into(),
         rfc3339(group.last_ns).into(),
         group.examples.clone().into(),
+        group.suspect.as_ref().map(fails_at).into(),
+        below.map(|suspect| cell(&suspect.what)).into(),
+        below.map(|suspect| suspect.id.as_str()).into(),
         cell(&group.client).into(),
     ]
+}
+
+/// Where the newest example failed first.
+fn fails_at(suspect: &Suspect) -> String {
+    let perhaps = if suspect.is_weak { "perhaps " } else { "" };
+    match suspect.hops {
+        0 => "itself".to_owned(),
+        hops => format!("{perhaps}{hops} below: {}", suspect.kind),
+    }
 }

@@ -23,7 +23,7 @@ pub(super) static DECLARATION: Declaration = Declaration {
     name: "list_services",
     title: "Services and their callers",
     description: "Who serves and who calls whom in a window: requests, errors (5xx and connections that failed), their rate and latency quantiles (within 6 %) for each pair of services, or for \
-        each route with by_route. Use it to learn the shape of a system and the names that other tools take as service. \
+        each route with by_route; and which servers are proxies or API gateways. Use it to learn the shape of a system and the names that other tools take as service. \
         For single requests use search_exchanges, for failures find_errors.",
     parameters: &[
         SINCE, UNTIL, SERVICE, BY_ROUTE, LIMIT, CURSOR, DETAIL, MAX_TOKENS,
@@ -45,6 +45,7 @@ const TABLE: TableSpec = TableSpec {
         column("p50_ms"),
         column("p95_ms"),
         column("p99_ms"),
+        column("gateway"),
         detailed(column("server_kind")),
         detailed(column("client_kind")),
         detailed(column("address")),
@@ -99,6 +100,7 @@ fn row(call: &ServiceCall) -> Vec<Value> {
         milliseconds(call.p50_ns),
         milliseconds(call.p95_ns),
         milliseconds(call.p99_ns),
+        call.gateway.into(),
         call.server_kind.as_str().into(),
         call.client_kind.as_str().into(),
         call.address.as_deref().map(cell).into(),

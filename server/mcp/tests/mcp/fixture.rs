@@ -344,6 +344,7 @@ pub(crate) fn good(tool: Tool) -> Value {
         Tool::ExplainFailure | Tool::GetExchange | Tool::TraceTransaction => {
             serde_json::json!({ "id": "x_k7q21" })
         }
+        Tool::Mark => serde_json::json!({ "name": "canary-mark", "at": "2026-01-31T13:00:00Z" }),
         Tool::Status => serde_json::json!({}),
         _ => serde_json::json!({ "since": "-1h" }),
     }

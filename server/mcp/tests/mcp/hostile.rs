@@ -29,6 +29,11 @@ fn hostile() -> Fixture {
         fixture.commit(&[row]);
         fixture.dns(at, &format!("{CANARY}{text}"), Some(0));
     }
+    // Something before, and enough after it of one that is new.
+    fixture.commit(&[Row::at(fixture.now_ns - 5_400 * SECOND, "/before")]);
+    let mut new = Row::at(fixture.now_ns - 5 * SECOND, "/new");
+    (new.server, new.route) = (10, 10);
+    fixture.commit(&vec![new; 9]);
     fixture
 }
 

@@ -48,14 +48,14 @@ async fn declarations_are_as_committed() {
 }
 
 #[tokio::test]
-async fn every_tool_is_described_and_read_only() {
+async fn every_tool_is_described_and_says_whether_it_writes() {
     for tool in listed().await {
         let name = tool["name"].as_str().unwrap();
         assert!(!tool["title"].as_str().unwrap().is_empty(), "{name}");
         let description = tool["description"].as_str().unwrap();
         assert!((20..2_048).contains(&description.len()), "{name}");
         let hints = &tool["annotations"];
-        assert_eq!(hints["readOnlyHint"], true, "{name}");
+        assert_eq!(hints["readOnlyHint"], name != "mark", "{name}");
         assert_eq!(hints["destructiveHint"], false, "{name}");
         assert_eq!(
             hints["openWorldHint"], true,
@@ -99,6 +99,11 @@ fn arguments_have_the_same_names_and_meaning_everywhere() {
     for tool in Tool::ALL {
         let names: Vec<&str> = tool.parameters().iter().map(|p| p.name).collect();
         let (common, own): (&[&str], &[&str]) = match tool {
+            Tool::Compare => (
+                &["since", "until", "service", "limit", "max_tokens"],
+                &["baseline_since", "baseline_until"],
+            ),
+            Tool::Mark => (&["limit", "max_tokens"], &["name", "at"]),
             Tool::ExplainFailure => (&["id", "max_tokens"], &[]),
             Tool::FindErrors => (&window, &["without_client_errors"]),
             Tool::GetConnection => (&["id", "detail", "max_tokens"], &[]),
@@ -153,9 +158,9 @@ async fn the_list_of_tools_is_short() {
         asked += here;
         whole += here + count(&tool["outputSchema"]);
     }
-    assert!(asked <= 3_000, "{asked} tokens without output schemas");
+    assert!(asked <= 3_500, "{asked} tokens without output schemas");
     assert!(
-        whole <= 7_500,
+        whole <= 7_700,
         "{whole} tokens with output schemas ({asked} without)"
     );
 }

@@ -9,11 +9,13 @@ use std::path::Path;
 use crate::answer::Window;
 use crate::coverage::{About, Framed};
 use crate::recorder::{Runs, everything};
+use crate::segments::Segment;
 use crate::snapshot::Snapshot;
-use crate::{Answer, QueryError, segments};
+use crate::{Answer, QueryError, outcome, segments};
 
 use super::findings::{Finding, around, words_of};
 use super::node::Node;
+use super::peers::Peers;
 use super::{Confidence, Hop, Traced, tree};
 
 /// Why something failed.
@@ -33,6 +35,49 @@ pub struct Failure {
     pub findings: Vec<Finding>,
 }
 
+/// Where a failure came from, in short.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspect {
+    /// How many hops below: 0 where it failed itself first, as far as it could be seen.
+    pub hops: usize,
+    /// A link on the way may be chance.
+    pub is_weak: bool,
+    /// Printable id of the exchange that failed first.
+    pub id: String,
+    /// Service that answered it, and its method and path. Untrusted.
+    pub what: String,
+    /// How that failed, as a kind of `find_errors`.
+    pub kind: String,
+}
+
+/// The suspect of one exchange, by its printable id.
+pub(crate) async fn suspect(
+    snapshot: &mut Snapshot,
+    segments: &[Segment],
+    store: &Path,
+    id: &str,
+) -> Result<Option<Suspect>, QueryError> {
+    let mut traced = Traced::trace(snapshot, segments, store, id).await?;
+    follow(snapshot, segments, &mut traced).await?;
+    let Some(symptom) = symptom(&traced) else {
+        return Ok(None);
+    };
+    let chain = chain(&traced, symptom);
+    let hops = tree::path(snapshot, &traced, &chain).await?;
+    let kind = chain.last().and_then(|node| node.error_kind);
+    let (Some(last), Some(kind)) = (hops.last(), kind) else {
+        return Ok(None);
+    };
+    let words = [Some(last.server.as_str()), last.method.as_deref(), last.path.as_deref()];
+    Ok(Some(Suspect {
+        hops: hops.len() - 1,
+        is_weak: hops.iter().any(is_weak),
+        id: last.id.clone(),
+        what: words.into_iter().flatten().collect::<Vec<_>>().join(" "),
+        kind: outcome::failure(kind),
+    }))
+}
+
 /// Answers the question.
 pub(crate) async fn answer(
     snapshot: &mut Snapshot,
@@ -41,7 +86,8 @@ pub(crate) async fn answer(
 ) -> Result<Answer<Failure>, QueryError> {
     let runs = Runs::load(snapshot).await?;
     let segments = segments::all(snapshot).await?;
-    let traced = Traced::trace(snapshot, &segments, store, id).await?;
+    let mut traced = Traced::trace(snapshot, &segments, store, id).await?;
+    follow(snapshot, &segments, &mut traced).await?;
     let Some(symptom) = symptom(&traced) else {
         let window = everything(snapshot, &runs).await?;
         return Framed {
@@ -59,16 +105,28 @@ pub(crate) async fn answer(
     let suspect = chain.last().copied().unwrap_or(symptom);
     let hops = tree::path(snapshot, &traced, &chain).await?;
     let mut findings = Vec::new();
+    let peers = Peers::find(snapshot, &segments, symptom).await?;
+    let slowness = (!symptom.has_failed()).then(|| peers.slowness(symptom, snapshot.now_ns));
+    let is_usual = matches!(&slowness, Some(Some(finding)) if finding.is == "ruled_out");
+    findings.extend(slowness.flatten());
+    if !is_usual {
+        in_common(snapshot, &segments, (symptom, suspect), &peers, &mut findings).await?;
+    }
     around(snapshot, &segments, &traced, suspect, &mut findings).await?;
+    findings.sort_by_key(|finding| ORDER.iter().position(|is| *is == finding.is));
     let window = Window {
         since_ns: symptom.start_ns,
         until_ns: symptom.end_ns.min(snapshot.now_ns).max(symptom.start_ns),
     };
     let value = Failure {
         symptom: words_of(symptom, snapshot.now_ns),
-        verdict: verdict(&traced, (symptom, suspect), &hops, &findings),
-        suspect: hops.last().map(|hop| hop.id.clone()),
-        suspect_service: hops.last().map(|hop| hop.server.clone()),
+        verdict: if is_usual {
+            USUAL.to_owned()
+        } else {
+            verdict(&traced, (symptom, suspect), &hops, &findings)
+        },
+        suspect: hops.last().filter(|_| !is_usual).map(|hop| hop.id.clone()),
+        suspect_service: hops.last().filter(|_| !is_usual).map(|hop| hop.server.clone()),
         chain: hops,
         findings,
     };
@@ -82,6 +140,37 @@ pub(crate) async fn answer(
     }
     .finish(snapshot, &runs, &segments)
     .await
+}
+
+/// What the failed of the symptom's place have in common, and those of the suspect's.
+async fn in_common(
+    snapshot: &mut Snapshot,
+    segments: &[Segment],
+    (symptom, suspect): (&Node, &Node),
+    peers: &Peers,
+    findings: &mut Vec<Finding>,
+) -> Result<(), QueryError> {
+    let whose = |node: &Node| {
+        if node.has_failed() {
+            "that failed like it"
+        } else {
+            "that were as slow"
+        }
+    };
+    if suspect.id != symptom.id {
+        let peers = Peers::find(snapshot, segments, suspect).await?;
+        let words = format!("{}, at the suspect,", whose(suspect));
+        findings.extend(peers.in_common(snapshot, &words).await?);
+    }
+    let words = format!("{}, where it was asked for,", whose(symptom));
+    let more = peers.in_common(snapshot, &words).await?;
+    // What is known of the suspect need not be said of what was above it.
+    let told: BTreeSet<_> = findings.iter().filter_map(|finding| finding.captured.clone()).collect();
+    let is_new = |finding: &Finding| {
+        finding.captured.as_ref().is_none_or(|captured| !told.contains(captured))
+    };
+    findings.extend(more.into_iter().filter(is_new));
+    Ok(())
 }
 
 /// Of what was named the newest that failed, or the newest.
@@ -110,31 +199,127 @@ fn symptom(traced: &Traced) -> Option<&Node> {
     traced.gathered.nodes.get(&id)
 }
 
+/// Follows the chain to where it ends: what may have been caused by another as well is looked around only when it is come to.
+async fn follow(
+    snapshot: &mut Snapshot,
+    segments: &[Segment],
+    traced: &mut Traced,
+) -> Result<(), QueryError> {
+    for _ in 0..MOST_FOLLOWED {
+        let end = symptom(traced).and_then(|symptom| chain(traced, symptom).last().map(|node| node.id));
+        let Some(end) = end.filter(|end| !traced.gathered.related.contains(end)) else {
+            return Ok(());
+        };
+        traced.follow(snapshot, segments, end).await?;
+    }
+    Ok(())
+}
+
 /// From the symptom to the deepest that failed; where nothing failed, to the one that took the time.
 fn chain<'t>(traced: &'t Traced, symptom: &'t Node) -> Vec<&'t Node> {
     let mut chain = vec![symptom];
     let mut seen = BTreeSet::from([symptom.id]);
     while let Some(last) = chain.last().copied() {
-        let caused = traced.caused(last.id);
-        let next = if symptom.has_failed() {
-            // As bad as the symptom: a 404 below a 502 may well be in order. Of several the last: an answer waits for it.
-            let failed = caused
-                .into_iter()
-                .filter(|node| node.severity() >= symptom.severity().max(1))
-                // What failed later explains nothing.
-                .filter(|node| node.end_ns <= last.end_ns);
-            failed.max_by_key(|node| (node.severity(), node.end_ns, node.id))
-        } else {
-            // While most of its time is spent below.
-            let slowest = caused.into_iter().max_by_key(|node| node.lasted_ns());
-            slowest.filter(|node| node.lasted_ns().saturating_mul(2) > last.lasted_ns())
-        };
+        let next = next(traced, symptom, last);
         match next {
             Some(next) if seen.insert(next.id) => chain.push(next),
             _ => return chain,
         }
     }
     chain
+}
+
+/// The hop below that explains a hop best.
+fn next<'t>(traced: &'t Traced, symptom: &Node, last: &Node) -> Option<&'t Node> {
+    let kinds: &[Wanted] = match symptom.status {
+        _ if symptom.has_failed() => &[Wanted::FailedAsBadly, Wanted::NotAnswered, Wanted::RefusedLast],
+        // Whoever made the answer.
+        Some(300..=399) => &[Wanted::SameStatus],
+        _ => &[Wanted::Slow],
+    };
+    let caused = || traced.caused(last.id);
+    // What is this hop's own for certain goes before what may be another's.
+    for of in [caused(), one_service(traced.perhaps_caused(last))] {
+        for wanted in kinds {
+            let fitting: Vec<&Node> = of
+                .iter()
+                .copied()
+                .filter(|node| wanted.fits(node, symptom, last, &of))
+                .collect();
+            // Of several the last: an answer waits for it.
+            let best = match wanted {
+                Wanted::Slow => fitting.into_iter().max_by_key(|node| (node.lasted_ns(), node.id)),
+                _ => fitting
+                    .into_iter()
+                    .max_by_key(|node| (node.severity(), node.end_ns, node.id)),
+            };
+            if best.is_some() {
+                return best;
+            }
+        }
+    }
+    // Those that fit may be of one service where all that may be its own are of several.
+    for wanted in kinds {
+        let all = traced.perhaps_caused(last);
+        let fitting = all
+            .iter()
+            .copied()
+            .filter(|node| wanted.fits(node, symptom, last, &all));
+        let best = one_service(fitting.collect())
+            .into_iter()
+            .max_by_key(|node| (node.severity(), node.lasted_ns(), node.id));
+        if best.is_some() {
+            return best;
+        }
+    }
+    None
+}
+
+/// What a hop below must be to explain the one above it.
+#[derive(Debug, Clone, Copy)]
+enum Wanted {
+    /// As bad as the symptom: a 404 below a 502 may well be in order. What failed later explains nothing.
+    FailedAsBadly,
+    /// It went on when the one above was over: that one waited for it.
+    NotAnswered,
+    /// It was told that the fault is its own, and nothing was asked for after that.
+    RefusedLast,
+    SameStatus,
+    /// Most of the time is spent there.
+    Slow,
+}
+
+impl Wanted {
+    fn fits(self, node: &Node, symptom: &Node, last: &Node, all: &[&Node]) -> bool {
+        match self {
+            Self::FailedAsBadly => {
+                node.severity() >= symptom.severity().max(1) && node.end_ns <= last.end_ns
+            }
+            Self::NotAnswered => {
+                node.end_ns > last.end_ns && node.status.is_none() && symptom.severity() > 1
+            }
+            Self::RefusedLast => {
+                node.severity() == 1
+                    && node.end_ns <= last.end_ns
+                    && all.iter().all(|other| other.start_ns <= node.start_ns)
+            }
+            Self::SameStatus => node.status == symptom.status && node.end_ns <= last.end_ns,
+            Self::Slow => node.lasted_ns().saturating_mul(2) > last.lasted_ns(),
+        }
+    }
+}
+
+/// Exchanges that may be another's, where all of them are of one service: whichever it is, it went the same way.
+fn one_service(nodes: Vec<&Node>) -> Vec<&Node> {
+    let is_one = nodes
+        .windows(2)
+        .all(|pair| matches!(pair, [one, other] if one.server.service == other.server.service));
+    if is_one { nodes } else { Vec::new() }
+}
+
+fn is_weak(hop: &Hop) -> bool {
+    let confidence = hop.link.as_ref().map(|link| link.confidence);
+    confidence == Some(Confidence::Weak)
 }
 
 fn verdict(
@@ -154,19 +339,33 @@ fn verdict(
             format!(" {many} things are known below it that may well be the cause: see findings.")
         }
     };
-    let is_weak = |hop: &Hop| {
-        let confidence = hop.link.as_ref().map(|link| link.confidence);
-        confidence == Some(Confidence::Weak)
+    let has = |is: &str| findings.iter().any(|finding| finding.is == is);
+    let below = match (has("common"), has("changed")) {
+        (true, _) => format!("{below} Those that went like it have something in common that good ones have not: see findings."),
+        (false, true) => format!("{below} Something changed before it: see findings."),
+        (false, false) => below,
     };
     let (perhaps, weakly) = if hops.iter().any(is_weak) {
         ("Perhaps it", ", by a weak link, which may be chance")
     } else {
         ("It", "")
     };
+    if matches!(symptom.status, Some(300..=399)) && suspect.id != symptom.id {
+        return format!(
+            "Nothing failed. The answer, a redirection, came from the suspect{weakly}.{below}"
+        );
+    }
     if !symptom.has_failed() {
         let part = if suspect.id == symptom.id {
-            "it was spent in the suspect service itself, or in what it did that could not be seen"
-                .to_owned()
+            let perhaps = match traced.perhaps_caused(suspect).len() {
+                0 => String::new(),
+                many => format!(
+                    ", or in some of {many} exchanges that its process had under way and that may be its own"
+                ),
+            };
+            format!(
+                "it was spent in the suspect service itself, or in what it did that could not be seen{perhaps}"
+            )
         } else {
             format!("most of it was spent at the suspect, below{weakly}")
         };
@@ -194,3 +393,11 @@ fn verdict(
         "{perhaps} failed {hops} below first, at the suspect{weakly}; what is above it failed after that.{below}"
     )
 }
+
+const USUAL: &str = "Nothing failed, and it took no longer than is usual for its service, route and method: there is nothing to explain here.";
+/// Of findings: what helps most comes first, and is the last to give way.
+const ORDER: [&str; 9] = [
+    "cause", "same_id", "common", "changed", "retries", "slow", "known", "ruled_out", "not_seen",
+];
+/// Hops of a chain that are followed one by one.
+const MOST_FOLLOWED: usize = 6;

@@ -8,18 +8,20 @@ use sqlx::{AssertSqlSafe, Row};
 use crate::exchange::{ProcessExit, span};
 use crate::id::{ConnectionId, DnsId, ExchangeId};
 use crate::integer::{narrow, signed, unsigned};
-use crate::names::with_port;
+use crate::names::{ServiceNames, with_port};
 use crate::segments::Segment;
 use crate::snapshot::Snapshot;
 use crate::{QueryError, outcome};
 
 use super::Traced;
+use super::changes;
 use super::node::{Node, OPEN};
 
 /// Something that is known of a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// `cause`, `known` (which may or may not bear on it), `ruled_out` or `not_seen`.
+    /// `cause`, `known` (which may or may not bear on it), `same_id` (an earlier failure with the same id), `common` (what those that failed
+    /// alike have and good ones have not), `changed`, `retries`, `slow`, `ruled_out` or `not_seen`.
     pub is: &'static str,
     /// When, after the start of the suspect.
     pub after_ns: Option<i64>,
@@ -54,6 +56,7 @@ pub(super) async fn around(
     findings: &mut Vec<Finding>,
 ) -> Result<(), QueryError> {
     let tag = snapshot.tag();
+    let mut connections = vec![suspect.connection];
     let after = |at_ns: i64| Some(at_ns.saturating_sub(signed(suspect.start_ns)));
     process_ends(snapshot, suspect, findings).await?;
     connection(snapshot, suspect, findings).await?;
@@ -63,8 +66,9 @@ pub(super) async fn around(
             // Where not all was looked at, there may have been others.
             let is_unsure = !traced.gathered.has_seen(process, suspect, suspect);
             let others = others.saturating_sub(1).max(usize::from(is_unsure));
-            attempts(snapshot, suspect, (process, others), findings).await?;
+            connections.extend(attempts(snapshot, suspect, (process, others), findings).await?);
             names_not_found(snapshot, segments, suspect, (process, others), findings).await?;
+            slow_names(snapshot, segments, suspect, (process, others), findings).await?;
             not_read(snapshot, suspect, process, findings).await?;
         }
         None => findings.push(Finding {
@@ -75,7 +79,20 @@ pub(super) async fn around(
             captured: None,
         }),
     }
+    findings.extend(changes::listeners_gone(snapshot, &connections, suspect).await?);
+    findings.extend(changes::keep_alive_race(snapshot, segments, suspect).await?);
+    findings.extend(changes::same_id(traced, suspect, &tag, snapshot.now_ns));
+    findings.extend(changes::renamed(snapshot, segments, &connections, suspect).await?);
+    findings.extend(changes::restarted(snapshot, suspect).await?);
+    findings.extend(changes::retries(traced, suspect, snapshot.now_ns));
     let caused = traced.caused(suspect.id);
+    let perhaps = traced.perhaps_caused(suspect);
+    let services = caused.iter().chain(&perhaps).map(|node| node.server.service);
+    let names = ServiceNames::load(snapshot, services.collect()).await?;
+    let place = |node: &Node| {
+        let parts = [Some(names.of(node.server.service).shown), node.method.clone(), node.path.clone()];
+        Some(parts.into_iter().flatten().collect::<Vec<_>>().join(" "))
+    };
     for node in caused
         .iter()
         .filter(|node| node.has_failed())
@@ -89,7 +106,22 @@ pub(super) async fn around(
                 words_of(node, snapshot.now_ns)
             ),
             id: Some(ExchangeId(unsigned(node.id)).printed(&tag)),
-            captured: node.path.clone(),
+            captured: place(node),
+        });
+    }
+    let failed: Vec<&&Node> = perhaps.iter().filter(|node| node.has_failed()).collect();
+    if let Some(last) = failed.last() {
+        findings.push(Finding {
+            is: "known",
+            after_ns: after(signed(last.start_ns)),
+            what: format!(
+                "of {} exchanges that its process made meanwhile, for this or for others, {} failed, such as this: {}",
+                perhaps.len(),
+                failed.len(),
+                words_of(last, snapshot.now_ns)
+            ),
+            id: Some(ExchangeId(unsigned(last.id)).printed(&tag)),
+            captured: place(last),
         });
     }
     let (good, outlasting): (Vec<&Node>, Vec<&Node>) = caused
@@ -109,7 +141,7 @@ pub(super) async fn around(
                 span(lasted)
             ),
             id: Some(ExchangeId(unsigned(node.id)).printed(&tag)),
-            captured: node.path.clone(),
+            captured: place(node),
         });
     }
     if let Some(slowest) = good.iter().max_by_key(|node| node.lasted_ns()) {
@@ -127,7 +159,7 @@ pub(super) async fn around(
                 ),
             },
             id: Some(ExchangeId(unsigned(slowest.id)).printed(&tag)),
-            captured: slowest.path.clone(),
+            captured: place(slowest),
         });
     }
     let gaps = outcome::gaps(suspect.gaps);
@@ -141,6 +173,15 @@ pub(super) async fn around(
         });
     }
     Ok(())
+}
+
+/// How a process ended.
+pub(super) fn exit_of(code: Option<i64>, signal: Option<i64>) -> String {
+    match (code, signal) {
+        (_, Some(signal)) => ProcessExit::Signal(narrow(signal)).to_string(),
+        (Some(code), None) => ProcessExit::Code(narrow(code)).to_string(),
+        (None, None) => "nobody saw how".to_owned(),
+    }
 }
 
 /// Ends of the two processes.
@@ -159,11 +200,7 @@ async fn process_ends(
         let Some(row) = row else { continue };
         let at_ns: i64 = row.try_get(1)?;
         let (code, signal): (Option<i64>, Option<i64>) = (row.try_get(2)?, row.try_get(3)?);
-        let exit = match (code, signal) {
-            (_, Some(signal)) => ProcessExit::Signal(narrow(signal)).to_string(),
-            (Some(code), None) => ProcessExit::Code(narrow(code)).to_string(),
-            (None, None) => "nobody saw how".to_owned(),
-        };
+        let exit = exit_of(code, signal);
         // A client that ended when it had its answer explains nothing.
         let cut_short = matches!(suspect.outcome, CLIENT_GAVE_UP | SERVER_RESET);
         if who == "client" && !(cut_short && at_ns <= signed(suspect.end_ns)) {
@@ -246,15 +283,15 @@ async fn connection(
     Ok(())
 }
 
-/// Connections that the server tried to make and could not.
+/// Connections that the server tried to make and could not; gives their ids.
 async fn attempts(
     snapshot: &mut Snapshot,
     suspect: &Node,
     (process, others): (i64, usize),
     findings: &mut Vec<Finding>,
-) -> Result<(), QueryError> {
+) -> Result<Vec<i64>, QueryError> {
     let rows = sqlx::query(
-        "SELECT c.id, c.start_ns, c.close_reason, s.name, s.port, EXISTS (SELECT 1 FROM connection o \
+        "SELECT c.id, c.start_ns, c.close_reason, s.name, c.server_port, c.server_address, EXISTS (SELECT 1 FROM connection o \
          WHERE o.id BETWEEN c.id - ?5 AND c.id + ?5 AND o.client_process_id = ?3 AND o.server_port = c.server_port AND o.start_ns >= c.start_ns \
          AND o.start_ns <= ?2 AND o.close_reason NOT IN ('refused', 'timed_out', 'unreachable', 'gave_up')) FROM connection c LEFT JOIN service s ON s.id = c.server_service_id \
          WHERE c.start_ns BETWEEN ?1 AND ?2 AND c.close_reason IN ('refused', 'timed_out', 'unreachable', 'gave_up') \
@@ -267,17 +304,19 @@ async fn attempts(
     .bind(NEAR_ATTEMPTS)
     .fetch_all(snapshot.connection())
     .await?;
-    let tag = snapshot.tag();
+    let (tag, mut ids) = (snapshot.tag(), Vec::new());
     for row in rows {
+        ids.push(row.try_get(0)?);
         let at_ns: i64 = row.try_get(1)?;
         // As with a name that has an address of IPv6 where nobody listens, and one of IPv4.
-        let (is, but) = if row.try_get(5)? {
+        let (is, but) = if row.try_get(6)? {
             ("known", ", and another to that port came about".to_owned())
         } else {
             whose(others)
         };
+        let address = with_port(row.try_get(5)?, narrow(row.try_get(4)?));
         let name: Option<String> = row.try_get(3)?;
-        let port: Option<i64> = row.try_get(4)?;
+        let name = name.map_or_else(|| address.clone(), |name| with_port(&name, narrow(row.try_get::<i64, _>(4).unwrap_or(0))));
         findings.push(Finding {
             is,
             after_ns: Some(at_ns.saturating_sub(signed(suspect.start_ns))),
@@ -286,10 +325,10 @@ async fn attempts(
                 row.try_get::<&str, _>(2)?
             ),
             id: Some(ConnectionId(unsigned(row.try_get(0)?)).printed(&tag)),
-            captured: name.map(|name| with_port(&name, narrow(port.unwrap_or(0)))),
+            captured: Some(if name == address { address } else { format!("{name} at {address}") }),
         });
     }
-    Ok(())
+    Ok(ids)
 }
 
 /// What a process did is the suspect's where it answered nothing else meanwhile.
@@ -361,6 +400,49 @@ async fn names_not_found(
                 what: format!(
                     "a name that its server's process asked for: {}{but}",
                     outcome::failure(row.try_get(2)?)
+                ),
+                id: Some(DnsId(unsigned(row.try_get(0)?)).printed(&tag)),
+                captured: row.try_get(3)?,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Questions for names that took most of the time.
+async fn slow_names(
+    snapshot: &mut Snapshot,
+    segments: &[Segment],
+    suspect: &Node,
+    (process, others): (i64, usize),
+    findings: &mut Vec<Finding>,
+) -> Result<(), QueryError> {
+    let tag = snapshot.tag();
+    let until_ns = suspect.end_ns.min(snapshot.now_ns);
+    for segment in segments
+        .iter()
+        .filter(|segment| (segment.number - suspect.segment).abs() <= 1)
+    {
+        let sql = format!(
+            "SELECT id, start_ns, end_delta_ns, dns_question_name FROM dns_rows({}) WHERE start_ns BETWEEN ?1 AND ?2 \
+             AND client_process_id = ?3 AND end_delta_ns * 2 > ?2 - ?1 AND start_ns + end_delta_ns <= ?2 ORDER BY end_delta_ns DESC LIMIT 2",
+            segment.number
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(signed(suspect.start_ns))
+            .bind(signed(until_ns))
+            .bind(process)
+            .fetch_all(snapshot.connection())
+            .await?;
+        for row in rows {
+            let (is, but) = whose(others);
+            let at_ns: i64 = row.try_get(1)?;
+            findings.push(Finding {
+                is,
+                after_ns: Some(at_ns.saturating_sub(signed(suspect.start_ns))),
+                what: format!(
+                    "a name that its server's process asked for meanwhile took most of the time: {}{but}",
+                    span(unsigned(row.try_get(2)?))
                 ),
                 id: Some(DnsId(unsigned(row.try_get(0)?)).printed(&tag)),
                 captured: row.try_get(3)?,

@@ -35,6 +35,8 @@ pub(super) struct Gathered {
     pub(super) named: BTreeSet<i64>,
     /// Values that few exchanges hold.
     pub(super) rare: HashSet<Hash>,
+    /// Identifiers that were looked up.
+    pub(super) asked: HashSet<Hash>,
     /// What was looked at.
     pub(super) seen: Vec<Seen>,
     /// Exchanges that happened at the same time are not all there.
@@ -50,14 +52,25 @@ pub(super) async fn gather(
     redactor: Option<&Redactor>,
     named: &Named,
 ) -> Result<Gathered, QueryError> {
-    let index = &named.index;
     let mut gathered = Gathered {
-        is_cut: index.is_cut,
+        is_cut: named.index.is_cut,
         ..Gathered::default()
     };
-    let mut fresh = named.nodes.clone();
-    gathered.named = fresh.iter().map(|node| node.id).collect();
-    let mut asked: HashSet<Hash> = HashSet::new();
+    gathered.named = named.nodes.iter().map(|node| node.id).collect();
+    let fresh = named.nodes.clone();
+    walk(snapshot, segments, redactor, &named.index, &mut gathered, fresh).await?;
+    Ok(gathered)
+}
+
+/// Goes on from some exchanges.
+pub(super) async fn walk(
+    snapshot: &mut Snapshot,
+    segments: &[Segment],
+    redactor: Option<&Redactor>,
+    index: &Index,
+    gathered: &mut Gathered,
+    mut fresh: Vec<Node>,
+) -> Result<(), QueryError> {
     for _ in 0..MOST_ROUNDS {
         if fresh.is_empty() {
             break;
@@ -69,8 +82,8 @@ pub(super) async fn gather(
             segments,
             redactor,
             index,
-            &mut gathered,
-            (&fresh, &mut asked),
+            gathered,
+            &fresh,
         )
         .await?;
         found.extend(more.into_iter().map(|node| (node.id, node)));
@@ -81,7 +94,7 @@ pub(super) async fn gather(
                 .or_insert_with(|| node.clone());
         }
         for node in &fresh {
-            let more = around(snapshot, segments, redactor, &mut gathered, node).await?;
+            let more = around(snapshot, segments, redactor, gathered, node).await?;
             found.extend(more.into_iter().map(|node| (node.id, node)));
         }
         gathered.related.extend(fresh.iter().map(|node| node.id));
@@ -96,7 +109,7 @@ pub(super) async fn gather(
         fresh = gathered.new_related();
     }
     gathered.is_cut |= !fresh.is_empty();
-    Ok(gathered)
+    Ok(())
 }
 
 impl Gathered {
@@ -273,15 +286,15 @@ async fn by_identifiers(
     redactor: Option<&Redactor>,
     index: &Index,
     gathered: &mut Gathered,
-    (fresh, asked): (&[Node], &mut HashSet<Hash>),
+    fresh: &[Node],
 ) -> Result<Vec<Node>, QueryError> {
     let mut traces: Vec<Hash> = fresh.iter().flat_map(|node| node.traces.clone()).collect();
-    traces.retain(|trace| asked.insert(*trace));
+    traces.retain(|trace| gathered.asked.insert(*trace));
     let mut values: Vec<Hash> = fresh
         .iter()
         .flat_map(|node| node.values.keys().copied())
         .collect();
-    values.retain(|value| asked.insert(*value));
+    values.retain(|value| gathered.asked.insert(*value));
     if values.len() > MOST_VALUES {
         values.truncate(MOST_VALUES);
         gathered.is_cut = true;

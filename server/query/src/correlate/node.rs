@@ -50,11 +50,15 @@ pub(super) struct Node {
     pub(super) id: i64,
     pub(super) segment: i64,
     pub(super) connection: i64,
+    /// Position on its connection, from 0.
+    pub(super) ordinal: i64,
     pub(super) start_ns: u64,
     /// The last byte of the response, or when the outcome was decided.
     pub(super) end_ns: u64,
     pub(super) client: Who,
     pub(super) server: Who,
+    /// 0 when there is none.
+    pub(super) route: i64,
     pub(super) method: Option<String>,
     pub(super) path: Option<String>,
     pub(super) status: Option<u16>,
@@ -225,10 +229,12 @@ fn read(segment: i64, row: &SqliteRow, redactor: Option<&Redactor>) -> Result<No
         id: row.try_get("id")?,
         segment,
         connection: row.try_get("connection_id")?,
+        ordinal: row.try_get("ordinal")?,
         start_ns,
         end_ns,
         client: who("client_process_id", "client_service_id", "client_program")?,
         server: who("server_process_id", "server_service_id", "server_program")?,
+        route: row.try_get::<Option<i64>, _>("route_id")?.unwrap_or(0),
         method: row.try_get("http_request_method")?,
         path: row.try_get("path")?,
         status: row
@@ -294,8 +300,8 @@ fn read(segment: i64, row: &SqliteRow, redactor: Option<&Redactor>) -> Result<No
     Ok(node)
 }
 
-const COLUMNS: &str = "e.id, e.connection_id, e.start_ns, e.response_end_delta_ns, e.end_delta_ns, e.client_service_id, \
-    e.server_service_id, e.http_request_method, e.target_form, e.url_query, \
+const COLUMNS: &str = "e.id, e.connection_id, e.ordinal, e.start_ns, e.response_end_delta_ns, e.end_delta_ns, e.client_service_id, \
+    e.server_service_id, e.route_id, e.http_request_method, e.target_form, e.url_query, \
     e.http_response_status_code, e.outcome, e.error_kind, e.gaps, e.request_thread_id, e.response_thread_id, e.thread_evidence, \
     e.request_header_block_id, e.request_header_holes, e.response_header_block_id, e.response_header_holes, \
     e.request_trailer_holes, e.response_trailer_holes, c.client_process_id, c.server_process_id, \

@@ -1,0 +1,86 @@
+//! Names that mean other addresses than before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::AssertSqlSafe;
+
+use crate::QueryError;
+use crate::answer::Window;
+use crate::integer::signed;
+use crate::segments::{self, Segment};
+use crate::snapshot::Snapshot;
+
+use super::{Change, Ranked};
+
+/// Addresses by name and family.
+type Meanings = BTreeMap<(String, bool), BTreeSet<String>>;
+
+pub(super) async fn read(
+    snapshot: &mut Snapshot,
+    segments: &[Segment],
+    (baseline, window): (Window, Window),
+) -> Result<Vec<Ranked>, QueryError> {
+    let before = meanings(snapshot, segments, baseline).await?;
+    let after = meanings(snapshot, segments, window).await?;
+    let mut found = Vec::new();
+    for ((name, is_v6), now) in after {
+        let Some(then) = before.get(&(name.clone(), is_v6)) else {
+            continue;
+        };
+        // Those that share one rotate.
+        if then.is_disjoint(&now) {
+            let list = |of: &BTreeSet<String>| {
+                of.iter().take(MOST_ADDRESSES).cloned().collect::<Vec<_>>().join(" ")
+            };
+            found.push(Ranked {
+                rank: 3,
+                strength: 0.0,
+                change: Change {
+                    what: "name",
+                    server: None,
+                    client: None,
+                    route: None,
+                    before: format!("{} addresses", then.len()),
+                    after: format!("{} others", now.len()),
+                    captured: Some(format!("{name} {}, before {}", list(&now), list(then))),
+                    chance: None,
+                },
+            });
+        }
+    }
+    Ok(found)
+}
+
+async fn meanings(
+    snapshot: &mut Snapshot,
+    segments: &[Segment],
+    window: Window,
+) -> Result<Meanings, QueryError> {
+    let mut meanings = Meanings::new();
+    // A resolver of a whole network is not looked through.
+    if segments::count_dns(snapshot, segments, window).await? > MOST_QUESTIONS {
+        return Ok(meanings);
+    }
+    for segment in segments {
+        let sql = format!(
+            "SELECT DISTINCT dns_question_name, dns_answers FROM dns_rows({}) WHERE start_ns BETWEEN ? AND ? \
+             AND error_kind IS NULL AND address_count > 0 AND dns_question_name IS NOT NULL AND dns_answers IS NOT NULL",
+            segment.number
+        );
+        let rows: Vec<(String, String)> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(signed(window.since_ns))
+            .bind(signed(window.until_ns))
+            .fetch_all(snapshot.connection())
+            .await?;
+        for (name, answers) in rows {
+            for address in answers.split(',') {
+                let key = (name.clone(), address.contains(':'));
+                meanings.entry(key).or_default().insert(address.to_owned());
+            }
+        }
+    }
+    Ok(meanings)
+}
+
+const MOST_QUESTIONS: u64 = 50_000;
+const MOST_ADDRESSES: usize = 4;

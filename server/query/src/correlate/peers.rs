@@ -1,0 +1,230 @@
+//! The exchanges of the same service, route and method about the same time: what those that failed have in common that the
+//! others have not, and whether one was slower than is usual.
+//!
+//! Owns: which exchanges are compared, and the bounds of that.
+
+use sqlx::AssertSqlSafe;
+
+use crate::QueryError;
+use crate::exchange::span;
+use crate::integer::unsigned;
+use crate::segments::Segment;
+use crate::snapshot::Snapshot;
+use crate::traits::{self, Difference, Sample};
+
+use super::findings::Finding;
+use super::node::Node;
+
+/// The others of an exchange's place.
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    /// Those that went like it: failed in the same way or, where it did not fail, were as slow.
+    alike: Vec<(i64, i64)>,
+    /// Those that ended well, or were not slow.
+    others: Vec<(i64, i64)>,
+    /// Of those that ended well.
+    median_ns: Option<u64>,
+}
+
+impl Peers {
+    /// Looks for them near an exchange, in the order of commits.
+    pub(super) async fn find(
+        snapshot: &mut Snapshot,
+        segments: &[Segment],
+        node: &Node,
+    ) -> Result<Self, QueryError> {
+        let mut found = Self::default();
+        let mut ended_well: Vec<(i64, i64, u64)> = Vec::new();
+        for reach in REACH {
+            ended_well.clear();
+            for segment in segments {
+                let (first, last) = (
+                    segment.first_id.max(node.id.saturating_sub(reach)),
+                    (segment.end_id - 1).min(node.id.saturating_add(reach)),
+                );
+                if first <= last {
+                    let rows = well(snapshot, segment.number, (first, last), node).await?;
+                    ended_well.extend(rows);
+                }
+            }
+            if ended_well.len() >= ENOUGH {
+                break;
+            }
+        }
+        let mut latencies: Vec<u64> = ended_well.iter().map(|(.., latency)| *latency).collect();
+        latencies.sort_unstable();
+        found.median_ns = latencies.get(latencies.len() / 2).copied();
+        if node.has_failed() {
+            found.others = ended_well.iter().map(|(segment, id, _)| (*segment, *id)).collect();
+            let reach = REACH[REACH.len() - 1];
+            for segment in segments {
+                let (first, last) = (
+                    segment.first_id.max(node.id.saturating_sub(reach)),
+                    (segment.end_id - 1).min(node.id.saturating_add(reach)),
+                );
+                if first <= last {
+                    let rows = failed(snapshot, segment.number, (first, last), node).await?;
+                    found.alike.extend(rows);
+                }
+            }
+        } else {
+            let median = found.median_ns.unwrap_or(0);
+            for (segment, id, latency) in ended_well {
+                if is_slow(latency, median) {
+                    found.alike.push((segment, id));
+                } else if latency <= median.saturating_mul(2) {
+                    found.others.push((segment, id));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// How the time of an exchange that did not fail compares with theirs.
+    pub(super) fn slowness(&self, node: &Node, now_ns: u64) -> Option<Finding> {
+        let median = self.median_ns?;
+        let lasted = node.end_ns.min(now_ns).saturating_sub(node.start_ns);
+        let others = self.others.len();
+        if others < FEWEST {
+            return None;
+        }
+        let (is, how) = if is_slow(lasted, median) {
+            ("slow", "it is slow")
+        } else {
+            ("ruled_out", "it is as fast as is usual")
+        };
+        Some(Finding {
+            is,
+            after_ns: None,
+            what: format!(
+                "{how}: {}, where the median of its service, route and method about then is {}",
+                span(lasted),
+                span(median)
+            ),
+            id: None,
+            captured: None,
+        })
+    }
+
+    /// What those alike have and the others have not.
+    pub(super) async fn in_common(
+        &self,
+        snapshot: &mut Snapshot,
+        whose: &str,
+    ) -> Result<Vec<Finding>, QueryError> {
+        let alike = samples(snapshot, &self.alike).await?;
+        let others = samples(snapshot, &self.others).await?;
+        let (alike, others): (Vec<&Sample>, Vec<&Sample>) =
+            (alike.iter().collect(), others.iter().collect());
+        let found = traits::differences(&alike, &others);
+        Ok(found
+            .into_iter()
+            .take(MOST_TOLD)
+            .map(|difference| finding(&difference, whose))
+            .collect())
+    }
+}
+
+fn finding(difference: &Difference, whose: &str) -> Finding {
+    let ((some, of_some), (others, of_others)) = difference.shares();
+    Finding {
+        is: "common",
+        after_ns: None,
+        what: format!(
+            "{}: {some} of {of_some} {whose} have it, and {others} of {of_others} good ones of the same service, route and method",
+            difference.aspect.words()
+        ),
+        id: None,
+        captured: Some(difference.captured.clone()).filter(|text| !text.is_empty()),
+    }
+}
+
+/// So much longer than is usual that a person would ask why.
+fn is_slow(lasted_ns: u64, median_ns: u64) -> bool {
+    lasted_ns > median_ns.saturating_mul(3) && lasted_ns > median_ns.saturating_add(LEAST_SLOW_NS)
+}
+
+async fn samples(
+    snapshot: &mut Snapshot,
+    places: &[(i64, i64)],
+) -> Result<Vec<Sample>, QueryError> {
+    let mut samples = Vec::with_capacity(places.len());
+    let mut segments: Vec<i64> = places.iter().map(|(segment, _)| *segment).collect();
+    segments.dedup();
+    for segment in segments {
+        let ids: Vec<i64> = places
+            .iter()
+            .filter(|(of, _)| *of == segment)
+            .map(|(_, id)| *id)
+            .collect();
+        let read = traits::read(snapshot, segment, &ids, false).await?;
+        samples.extend(read.into_iter().map(|(_, sample)| sample));
+    }
+    Ok(samples)
+}
+
+/// Exchanges of the place that ended well, nearest first: segment, id, latency.
+async fn well(
+    snapshot: &mut Snapshot,
+    segment: i64,
+    (first, last): (i64, i64),
+    node: &Node,
+) -> Result<Vec<(i64, i64, u64)>, QueryError> {
+    let sql = format!(
+        "SELECT e.id, COALESCE(e.response_end_delta_ns, e.end_delta_ns) FROM exchange_rows({segment}) e \
+         WHERE e.id BETWEEN ?1 AND ?2 AND e.server_service_id = ?3 AND COALESCE(e.http_request_method, '') = ?4 \
+         AND COALESCE(e.route_id, 0) = ?5 AND e.error_kind IS NULL AND e.outcome = 0 AND e.id <> ?6 \
+         ORDER BY ABS(e.id - ?6) LIMIT ?7"
+    );
+    let rows: Vec<(i64, i64)> = sqlx::query_as(AssertSqlSafe(sql))
+        .bind(first)
+        .bind(last)
+        .bind(node.server.service)
+        .bind(node.method.clone().unwrap_or_default())
+        .bind(node.route)
+        .bind(node.id)
+        .bind(MOST_OTHERS)
+        .fetch_all(snapshot.connection())
+        .await?;
+    let rows = rows.into_iter();
+    Ok(rows
+        .map(|(id, latency)| (segment, id, unsigned(latency)))
+        .collect())
+}
+
+/// Exchanges of the place that failed in the same way, itself among them, nearest first.
+async fn failed(
+    snapshot: &mut Snapshot,
+    segment: i64,
+    (first, last): (i64, i64),
+    node: &Node,
+) -> Result<Vec<(i64, i64)>, QueryError> {
+    // Failures are rows of their own, and have an index.
+    let sql = format!(
+        "SELECT id FROM exchange_{segment} WHERE error_kind = ?1 AND id BETWEEN ?2 AND ?3 AND server_service_id = ?4 \
+         AND COALESCE(http_request_method, '') = ?5 AND COALESCE(route_id, 0) = ?6 ORDER BY ABS(id - ?7) LIMIT ?8"
+    );
+    let ids: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
+        .bind(node.error_kind)
+        .bind(first)
+        .bind(last)
+        .bind(node.server.service)
+        .bind(node.method.clone().unwrap_or_default())
+        .bind(node.route)
+        .bind(node.id)
+        .bind(MOST_ALIKE)
+        .fetch_all(snapshot.connection())
+        .await?;
+    Ok(ids.into_iter().map(|id| (segment, id)).collect())
+}
+
+/// Ids before and after that are looked at, the second where the first has too few.
+const REACH: [i64; 2] = [8_192, 65_536];
+const ENOUGH: usize = 100;
+/// Fewer show nothing.
+const FEWEST: usize = 5;
+const MOST_OTHERS: i64 = 300;
+const MOST_ALIKE: i64 = 150;
+const MOST_TOLD: usize = 3;
+/// A few milliseconds are nobody's trouble.
+const LEAST_SLOW_NS: u64 = 20_000_000;

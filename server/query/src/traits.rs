@@ -1,0 +1,434 @@
+//! What some exchanges have in common that others have not.
+//!
+//! Owns: the traits of an exchange (who asked, who answered, connection, header names and values, query, path, size), and
+//! which of them tell two groups apart, by a test of significance: with hundreds of traits, some differ by chance.
+
+use std::collections::{BTreeSet, HashMap};
+
+use headwater_redact::render_headers;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Row};
+
+use crate::QueryError;
+use crate::exchange::template;
+use crate::integer::{narrow, unsigned};
+use crate::names::{json_list, with_port};
+use crate::snapshot::Snapshot;
+
+/// What a trait is about. Of traits that the same exchanges have, the first by this order is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Aspect {
+    /// `name=value`.
+    QueryValue,
+    /// `name: value`.
+    RequestHeaderValue,
+    /// Of a path, with its place.
+    PathSegment,
+    /// So many bytes or more.
+    RequestBody,
+    QueryParameter,
+    RequestHeader,
+    NoRequestHeader,
+    /// Process number.
+    ServerProcess,
+    ServerAddress,
+    Client,
+    ClientAddress,
+    ClientProcess,
+    FirstOnConnection,
+    LaterOnConnection,
+    Version,
+    Status,
+    ResponseHeaderValue,
+    ResponseHeader,
+    NoResponseHeader,
+}
+
+impl Aspect {
+    /// What is said of exchanges that have it; what was captured stands beside it.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::QueryValue => "this value of a query parameter",
+            Self::RequestHeaderValue => "this value of a request header",
+            Self::PathSegment => "this segment of the path",
+            Self::RequestBody => "a request body of so many bytes or more",
+            Self::QueryParameter => "this query parameter",
+            Self::RequestHeader => "this request header",
+            Self::NoRequestHeader => "no such request header",
+            Self::ServerProcess => "this process (pid) that answered",
+            Self::ServerAddress => "this address that answered",
+            Self::Client => "this client",
+            Self::ClientAddress => "this client address",
+            Self::ClientProcess => "this process (pid) that asked",
+            Self::FirstOnConnection => "the first place on their connection",
+            Self::LaterOnConnection => "a connection that was used before",
+            Self::Version => "this version of HTTP",
+            Self::Status => "this status",
+            Self::ResponseHeaderValue => "this value of a response header",
+            Self::ResponseHeader => "this response header",
+            Self::NoResponseHeader => "no such response header",
+        }
+    }
+}
+
+/// One exchange's traits.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sample {
+    traits: BTreeSet<(Aspect, String)>,
+    /// Names of header fields of request and response.
+    names: [BTreeSet<String>; 2],
+    /// Server, route (0 when there is none) and method.
+    pub(crate) place: (i64, i64, String),
+    pub(crate) start_ns: i64,
+}
+
+/// A trait that tells two groups apart.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Difference {
+    pub(crate) aspect: Aspect,
+    /// What was captured of it. Untrusted.
+    pub(crate) captured: String,
+    /// How many of the first group have it, and how many there are.
+    pub(crate) of_some: (usize, usize),
+    /// The same of the other group.
+    pub(crate) of_others: (usize, usize),
+    /// Of the G-test, with one degree of freedom.
+    pub(crate) strength: f64,
+}
+
+impl Difference {
+    /// Both shares, in words made by Headwater.
+    pub(crate) fn shares(&self) -> ((usize, usize), (usize, usize)) {
+        (self.of_some, self.of_others)
+    }
+}
+
+/// Reads the traits of exchanges of one segment; `responses` says whether those of responses are wanted.
+pub(crate) async fn read(
+    snapshot: &mut Snapshot,
+    segment: i64,
+    ids: &[i64],
+    responses: bool,
+) -> Result<Vec<(i64, Sample)>, QueryError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = format!(
+        "SELECT {COLUMNS} FROM exchange_rows({segment}) e LEFT JOIN connection c ON c.id = e.connection_id \
+         LEFT JOIN process cp ON cp.id = c.client_process_id LEFT JOIN process sp ON sp.id = c.server_process_id \
+         LEFT JOIN service s ON s.id = e.client_service_id WHERE e.id IN (SELECT value FROM json_each(?))"
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(json_list(ids.iter().copied()))
+        .fetch_all(snapshot.connection())
+        .await?;
+    let mut templates: HashMap<i64, Vec<u8>> = HashMap::new();
+    let mut samples = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut sample = of_row(&row)?;
+        let status: Option<i64> = row.try_get("http_response_status_code")?;
+        if let Some(status) = status.filter(|_| responses) {
+            sample.traits.insert((Aspect::Status, status.to_string()));
+        }
+        for (at, (block, holes)) in BLOCKS.iter().enumerate().take(1 + usize::from(responses)) {
+            let Some(block): Option<i64> = row.try_get(*block)? else {
+                continue;
+            };
+            if let std::collections::hash_map::Entry::Vacant(place) = templates.entry(block) {
+                place.insert(template(snapshot, segment, block).await?.unwrap_or_default());
+            }
+            let holes: Option<&[u8]> = row.try_get(*holes)?;
+            let known = templates.get(&block).map_or(&[][..], Vec::as_slice);
+            sample.headers(at == 0, &render_headers(known, holes.unwrap_or_default()));
+        }
+        samples.push((row.try_get("id")?, sample));
+    }
+    Ok(samples)
+}
+
+fn of_row(row: &SqliteRow) -> Result<Sample, QueryError> {
+    let mut sample = Sample {
+        place: (
+            row.try_get("server_service_id")?,
+            row.try_get::<Option<i64>, _>("route_id")?.unwrap_or(0),
+            row.try_get::<Option<String>, _>("http_request_method")?.unwrap_or_default(),
+        ),
+        start_ns: row.try_get("start_ns")?,
+        ..Sample::default()
+    };
+    let mut add = |aspect: Aspect, text: String| {
+        sample.traits.insert((aspect, text));
+    };
+    for (aspect, column) in [
+        (Aspect::Client, "client"),
+        (Aspect::ClientAddress, "client_address"),
+    ] {
+        if let Some(text) = row.try_get::<Option<String>, _>(column)? {
+            add(aspect, text);
+        }
+    }
+    for (aspect, column) in [
+        (Aspect::ClientProcess, "client_pid"),
+        (Aspect::ServerProcess, "server_pid"),
+    ] {
+        if let Some(pid) = row.try_get::<Option<i64>, _>(column)? {
+            add(aspect, pid.to_string());
+        }
+    }
+    if let Some(address) = row.try_get::<Option<&str>, _>("server_address")? {
+        let port: i64 = row.try_get("server_port")?;
+        add(Aspect::ServerAddress, with_port(address, narrow(port)));
+    }
+    let is_http2 = row.try_get::<Option<i64>, _>("http2_stream_id")?.is_some();
+    add(Aspect::Version, if is_http2 { "HTTP/2" } else { "HTTP/1" }.to_owned());
+    let place = match row.try_get::<i64, _>("ordinal")? {
+        0 => Aspect::FirstOnConnection,
+        _ => Aspect::LaterOnConnection,
+    };
+    add(place, String::new());
+    let body = unsigned(row.try_get::<Option<i64>, _>("http_request_body_size")?.unwrap_or(0));
+    for least in BODY_SIZES.into_iter().filter(|least| body >= *least) {
+        add(Aspect::RequestBody, least.to_string());
+    }
+    if let Some(path) = row.try_get::<Option<&str>, _>("url_path")? {
+        let segments = path.split('/').enumerate().filter(|(_, text)| !text.is_empty());
+        for (at, text) in segments.take(MOST_SEGMENTS) {
+            add(Aspect::PathSegment, format!("{at}: {text}"));
+        }
+    }
+    if let Some(query) = row.try_get::<Option<&str>, _>("url_query")? {
+        for pair in query.split('&').filter(|pair| !pair.is_empty()).take(MOST_PAIRS) {
+            let (name, _) = pair.split_once('=').unwrap_or((pair, ""));
+            add(Aspect::QueryParameter, name.to_owned());
+            add(Aspect::QueryValue, pair.to_owned());
+        }
+    }
+    Ok(sample)
+}
+
+impl Sample {
+    fn headers(&mut self, is_request: bool, fields: &[headwater_redact::HeaderField]) {
+        let (present, with_value) = if is_request {
+            (Aspect::RequestHeader, Aspect::RequestHeaderValue)
+        } else {
+            (Aspect::ResponseHeader, Aspect::ResponseHeaderValue)
+        };
+        for field in fields {
+            let name = field.name.to_ascii_lowercase();
+            // Of these the value says what is known otherwise, or when it was sent.
+            if !UNTELLING.contains(&name.as_str()) {
+                self.traits.insert((with_value, format!("{name}: {}", field.value.text)));
+            }
+            self.traits.insert((present, name.clone()));
+            if let Some(names) = self.names.get_mut(usize::from(!is_request)) {
+                names.insert(name);
+            }
+        }
+    }
+}
+
+/// What tells the first group from the others, the strongest first.
+pub(crate) fn differences(some: &[&Sample], others: &[&Sample]) -> Vec<Difference> {
+    let mut counts: HashMap<(Aspect, &str), Count> = HashMap::new();
+    let all_names: [BTreeSet<&str>; 2] = [0, 1].map(|side| {
+        let samples = some.iter().chain(others);
+        samples
+            .filter_map(|sample| sample.names.get(side))
+            .flatten()
+            .map(String::as_str)
+            .collect()
+    });
+    let samples = some.iter().map(|sample| (true, sample));
+    let samples = samples.chain(others.iter().map(|sample| (false, sample)));
+    for (place, (is_some, sample)) in samples.enumerate() {
+        let absent = [Aspect::NoRequestHeader, Aspect::NoResponseHeader]
+            .into_iter()
+            .zip(&all_names)
+            .zip(&sample.names)
+            .flat_map(|((aspect, all), own)| {
+                let missing = all.iter().filter(|name| !own.contains(**name));
+                missing.map(move |name| (aspect, *name))
+            });
+        let own = sample.traits.iter().map(|(aspect, text)| (*aspect, text.as_str()));
+        for key in own.chain(absent) {
+            counts.entry(key).or_default().add(place, is_some);
+        }
+    }
+    let mut found: Vec<(u64, Difference)> = counts
+        .into_iter()
+        .filter_map(|((aspect, text), count)| {
+            let difference = Difference {
+                aspect,
+                captured: text.to_owned(),
+                of_some: (count.some, some.len()),
+                of_others: (count.others, others.len()),
+                strength: g_test((count.some, some.len()), (count.others, others.len())),
+            };
+            difference.tells().then_some((count.whom, difference))
+        })
+        .collect();
+    found.sort_by(|(_, one), (_, other)| {
+        let order = other.strength.total_cmp(&one.strength);
+        order.then_with(|| (one.aspect, &one.captured).cmp(&(other.aspect, &other.captured)))
+    });
+    // Several traits of the very same exchanges say one thing.
+    let mut told = BTreeSet::new();
+    found.retain(|(whom, _)| told.insert(*whom));
+    found.into_iter().map(|(_, difference)| difference).collect()
+}
+
+impl Difference {
+    /// Whether most of the first group have it, most of the others have not, and it can hardly be chance.
+    fn tells(&self) -> bool {
+        let share = |(part, whole): (usize, usize)| ratio(part, whole.max(1));
+        share(self.of_some) - share(self.of_others) > LEAST_DIFFERENCE
+            && self.strength >= LEAST_STRENGTH
+    }
+}
+
+#[derive(Default)]
+struct Count {
+    some: usize,
+    others: usize,
+    /// The same for traits that the same exchanges have.
+    whom: u64,
+}
+
+impl Count {
+    fn add(&mut self, place: usize, is_some: bool) {
+        if is_some {
+            self.some += 1;
+        } else {
+            self.others += 1;
+        }
+        self.whom ^= mixed(u64::try_from(place).unwrap_or(u64::MAX));
+    }
+}
+
+/// A number for each place that no sum of few others is likely to be (the finaliser of SplitMix64).
+fn mixed(place: u64) -> u64 {
+    let mut mixed = place.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// The statistic of the G-test of two shares (a likelihood ratio, distributed as chi-squared with one degree of freedom).
+pub(crate) fn g_test((a, of_a): (usize, usize), (b, of_b): (usize, usize)) -> f64 {
+    let all = of_a + of_b;
+    if all == 0 || of_a == 0 || of_b == 0 {
+        return 0.0;
+    }
+    let has = a + b;
+    let cell = |seen: usize, row: usize, column: usize| {
+        if seen == 0 {
+            return 0.0;
+        }
+        let expected = ratio(row, all) * float(column);
+        float(seen) * (float(seen) / expected).ln()
+    };
+    let sum = cell(a, has, of_a)
+        + cell(b, has, of_b)
+        + cell(of_a - a, all - has, of_a)
+        + cell(of_b - b, all - has, of_b);
+    2.0 * sum
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of exchanges")]
+pub(crate) fn float(count: usize) -> f64 {
+    count as f64
+}
+
+fn ratio(part: usize, whole: usize) -> f64 {
+    float(part) / float(whole)
+}
+
+const COLUMNS: &str = "e.id, e.start_ns, e.server_service_id, e.route_id, e.http_request_method, e.http_response_status_code, e.ordinal, e.url_path, e.url_query, e.http_request_body_size, e.http2_stream_id, \
+    e.request_header_block_id, e.request_header_holes, e.response_header_block_id, e.response_header_holes, \
+    s.name AS client, c.client_address, c.server_address, c.server_port, cp.pid AS client_pid, sp.pid AS server_pid";
+const BLOCKS: [(&str, &str); 2] = [
+    ("request_header_block_id", "request_header_holes"),
+    ("response_header_block_id", "response_header_holes"),
+];
+const UNTELLING: [&str; 6] = [
+    "content-length",
+    "date",
+    "age",
+    "host-date",
+    "traceparent",
+    "etag",
+];
+const BODY_SIZES: [u64; 6] = [1, 1_024, 8_192, 65_536, 262_144, 1_048_576];
+const MOST_SEGMENTS: usize = 8;
+const MOST_PAIRS: usize = 16;
+/// Between the two shares.
+const LEAST_DIFFERENCE: f64 = 0.5;
+/// Of the G-test: chance reaches it for one trait in ten thousand.
+pub(crate) const LEAST_STRENGTH: f64 = 15.1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(traits: &[(Aspect, &str)], names: &[&str]) -> Sample {
+        Sample {
+            traits: traits.iter().map(|(aspect, text)| (*aspect, (*text).to_owned())).collect(),
+            names: [names.iter().map(|name| (*name).to_owned()).collect(), BTreeSet::new()],
+            ..Sample::default()
+        }
+    }
+
+    #[test]
+    fn what_only_the_failing_have_is_found_and_told_once() {
+        let bad = sample(
+            &[
+                (Aspect::RequestHeaderValue, "x-tenant: acme"),
+                (Aspect::RequestHeader, "x-tenant"),
+                (Aspect::Client, "curl"),
+                (Aspect::ClientProcess, "7"),
+            ],
+            &["x-tenant"],
+        );
+        let good = sample(
+            &[
+                (Aspect::RequestHeaderValue, "x-tenant: other"),
+                (Aspect::RequestHeader, "x-tenant"),
+                (Aspect::Client, "curl"),
+            ],
+            &["x-tenant"],
+        );
+        let (some, others) = (vec![&bad; 6], vec![&good; 40]);
+        let found = differences(&some, &others);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].captured, "x-tenant: acme");
+        assert_eq!(found[0].shares(), ((6, 6), (0, 40)));
+    }
+
+    #[test]
+    fn a_header_that_is_missing_is_found() {
+        let bad = sample(&[], &["host"]);
+        let good = sample(&[], &["host", "authorization"]);
+        let found = differences(&[&bad; 9], &[&good; 30]);
+        let told: Vec<_> = found.iter().map(|it| (it.aspect, it.captured.as_str())).collect();
+        assert_eq!(told, [(Aspect::NoRequestHeader, "authorization")]);
+    }
+
+    /// One failure says nothing, and neither does a trait that half of the good ones have.
+    #[test]
+    fn chance_is_not_told() {
+        let bad = sample(&[(Aspect::Client, "a")], &[]);
+        let good = sample(&[(Aspect::Client, "b")], &[]);
+        assert_eq!(differences(&[&bad], &[&good; 20]), []);
+        let mixed: Vec<&Sample> = [&bad, &good].into_iter().cycle().take(40).collect();
+        assert_eq!(differences(&[&bad; 20], &mixed), []);
+    }
+
+    #[test]
+    fn the_test_of_two_shares() {
+        assert!(g_test((0, 10), (0, 10)).abs() < 1e-9);
+        assert!(g_test((5, 10), (50, 100)).abs() < 1e-9);
+        // 2 * (10 ln 2 + 10 ln 2)
+        assert!((g_test((10, 10), (0, 10)) - 27.7259).abs() < 1e-3);
+        assert!(g_test((1, 0), (1, 0)).abs() < 1e-9);
+    }
+}
