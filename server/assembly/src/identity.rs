@@ -25,8 +25,9 @@ pub struct Identity {
 pub trait Identities {
     /// The process that the kernel named as a socket's owner.
     fn owner(&mut self, owner: &Owner) -> Option<Identity>;
-    /// The process that listens at an address of a namespace, for connections whose server never sent anything.
-    fn listener(&mut self, netns: u32, local: SocketAddr) -> Option<Identity>;
+    /// The process that listened at an address of a namespace when a connection began (boot clock), for connections whose server
+    /// never sent anything.
+    fn listener(&mut self, netns: u32, local: SocketAddr, at_ns: u64) -> Option<Identity>;
 }
 
 /// For capture files: nobody is known.
@@ -37,7 +38,7 @@ impl Identities for NoIdentities {
     fn owner(&mut self, _: &Owner) -> Option<Identity> {
         None
     }
-    fn listener(&mut self, _: u32, _: SocketAddr) -> Option<Identity> {
+    fn listener(&mut self, _: u32, _: SocketAddr, _: u64) -> Option<Identity> {
         None
     }
 }

@@ -29,7 +29,7 @@ const MAX_ENDED: usize = 1024;
 /// Processes remembered as named.
 const MAX_NAMED: usize = 8192;
 /// Clock ticks of `/proc/PID/stat` (USER_HZ is 100 on every architecture that Linux supports today).
-const TICK_NS: u64 = 10_000_000;
+pub(super) const TICK_NS: u64 = 10_000_000;
 
 struct Begun {
     at_ns: u64,
@@ -120,6 +120,8 @@ impl ProcIdentities {
     /// What is to be told of a process that ended: nothing, when nothing was told of it before.
     pub(crate) fn ended(&mut self, exit: &Exit) -> Option<ProcessEnd> {
         let key = key(exit.pid, exit.start_boot_ns);
+        self.listeners
+            .ended(key.pid, key.start_boot_ns / TICK_NS, exit.at_ns);
         if self.begun.contains_key(&key) {
             // What it forked may have yet to be met.
             self.ended.push_back(key);
@@ -276,8 +278,8 @@ impl Identities for ProcIdentities {
         })
     }
 
-    fn listener(&mut self, netns: u32, local: SocketAddr) -> Option<Identity> {
-        let found = self.listeners.find(netns, local)?;
+    fn listener(&mut self, netns: u32, local: SocketAddr, at_ns: u64) -> Option<Identity> {
+        let found = self.listeners.find(netns, local, at_ns)?;
         let key = key(found.pid, found.start_ticks * TICK_NS);
         self.name(&Met {
             key,

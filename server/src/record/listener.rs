@@ -5,13 +5,14 @@
 //! own: where a million descriptors are open that takes a second, in which the ring buffer would overflow.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::SocketAddr,
     os::unix::fs::MetadataExt,
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     time::{Duration, Instant},
 };
 
+use super::identity::TICK_NS;
 use procfs::{
     net::TcpState,
     process::{FDTarget, Process, all_processes},
@@ -22,6 +23,9 @@ const MIN_AGE: Duration = Duration::from_secs(5);
 /// So long a picture is waited for when it is asked for; later it serves those who ask then.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// Of one address those that have ended are remembered up to so many.
+const MOST_ENDED: usize = 8;
+
 /// A process that listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Listener {
@@ -29,6 +33,16 @@ pub(crate) struct Listener {
     pub(crate) parent: u32,
     pub(crate) start_ticks: u64,
     pub(crate) comm: String,
+    /// On the boot clock; `None` while it runs, as far as is known.
+    pub(crate) ended_ns: Option<u64>,
+}
+
+impl Listener {
+    /// Whether it can have taken a connection that began at a time of the boot clock.
+    fn lived_at(&self, at_ns: u64) -> bool {
+        self.ended_ns.is_none_or(|ended_ns| at_ns <= ended_ns)
+            && self.start_ticks.saturating_mul(TICK_NS) <= at_ns
+    }
 }
 
 /// By namespace and port; addresses in the order found.
@@ -37,6 +51,8 @@ type Picture = HashMap<(u32, u16), Vec<(SocketAddr, Listener)>>;
 /// The picture, and who takes the next one.
 pub(crate) struct Listeners {
     found: Picture,
+    /// Who is in it: number and start.
+    known: HashSet<(u32, u64)>,
     asked: Option<Instant>,
     is_due: bool,
     ask: SyncSender<()>,
@@ -57,6 +73,7 @@ impl Listeners {
         });
         Self {
             found: Picture::new(),
+            known: HashSet::new(),
             asked: None,
             is_due: false,
             ask,
@@ -64,10 +81,23 @@ impl Listeners {
         }
     }
 
-    /// The process that listens at an address, or at the unspecified one with the same port.
-    pub(crate) fn find(&mut self, netns: u32, local: SocketAddr) -> Option<Listener> {
+    /// Remembers that a process ended: it takes no connection from then on, and another may listen in its place.
+    pub(crate) fn ended(&mut self, pid: u32, start_ticks: u64, at_ns: u64) {
+        if !self.known.contains(&(pid, start_ticks)) {
+            return;
+        }
+        for (_, listener) in self.found.values_mut().flatten() {
+            if (listener.pid, listener.start_ticks) == (pid, start_ticks) {
+                listener.ended_ns = Some(at_ns);
+            }
+        }
+        self.asked = None;
+    }
+
+    /// The process that listened at an address, or at the unspecified one with the same port, at a time of the boot clock.
+    pub(crate) fn find(&mut self, netns: u32, local: SocketAddr, at_ns: u64) -> Option<Listener> {
         self.receive(Duration::ZERO);
-        if let Some(listener) = self.look(netns, local) {
+        if let Some(listener) = self.look(netns, local, at_ns) {
             return Some(listener);
         }
         if !self.is_due && self.asked.is_none_or(|asked| asked.elapsed() >= MIN_AGE) {
@@ -75,7 +105,7 @@ impl Listeners {
             self.is_due = self.ask.try_send(()).is_ok();
             self.receive(PATIENCE);
         }
-        self.look(netns, local)
+        self.look(netns, local, at_ns)
     }
 
     fn receive(&mut self, patience: Duration) {
@@ -83,14 +113,28 @@ impl Listeners {
             return;
         }
         match self.pictures.recv_timeout(patience) {
-            Ok(picture) => (self.found, self.is_due) = (picture, false),
+            Ok(mut picture) => {
+                // Who has ended since is not in the new one, and may yet be asked for.
+                for (place, listeners) in self.found.drain() {
+                    let gone = listeners
+                        .into_iter()
+                        .filter(|(_, listener)| listener.ended_ns.is_some());
+                    let room = MOST_ENDED.saturating_sub(picture.get(&place).map_or(0, Vec::len));
+                    picture.entry(place).or_default().extend(gone.take(room));
+                }
+                let all = picture.values().flatten();
+                self.known = all
+                    .map(|(_, listener)| (listener.pid, listener.start_ticks))
+                    .collect();
+                (self.found, self.is_due) = (picture, false);
+            }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => self.is_due = false,
         }
     }
 
     /// Where the namespace is not known, the port must be listened on in one only.
-    fn look(&self, netns: u32, local: SocketAddr) -> Option<Listener> {
+    fn look(&self, netns: u32, local: SocketAddr, at_ns: u64) -> Option<Listener> {
         let all = if netns == 0 {
             let mut places = self
                 .found
@@ -104,12 +148,10 @@ impl Listeners {
         } else {
             self.found.get(&(netns, local.port()))?
         };
-        let exact = all.iter().find(|(address, _)| address.ip() == local.ip());
+        let lived = || all.iter().filter(|(_, listener)| listener.lived_at(at_ns));
+        let exact = lived().find(|(address, _)| address.ip() == local.ip());
         exact
-            .or_else(|| {
-                all.iter()
-                    .find(|(address, _)| address.ip().is_unspecified())
-            })
+            .or_else(|| lived().find(|(address, _)| address.ip().is_unspecified()))
             .map(|(_, listener)| listener.clone())
     }
 }
@@ -173,5 +215,42 @@ fn listener(process: &Process) -> Option<Listener> {
         parent: u32::try_from(stat.ppid).unwrap_or(0),
         start_ticks: stat.starttime,
         comm: stat.comm,
+        ended_ns: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listeners(all: &[(u32, u64)]) -> Listeners {
+        let mut listeners = Listeners::new();
+        for (pid, start_ticks) in all {
+            let listener = Listener {
+                pid: *pid,
+                parent: 1,
+                start_ticks: *start_ticks,
+                comm: "node".to_owned(),
+                ended_ns: None,
+            };
+            listeners.known.insert((*pid, *start_ticks));
+            let place = listeners.found.entry((1, 80)).or_default();
+            place.push((SocketAddr::from(([127, 0, 0, 1], 80)), listener));
+        }
+        listeners
+    }
+
+    #[test]
+    fn one_that_had_ended_or_not_begun_takes_nothing() {
+        let mut listeners = listeners(&[(7, 10), (8, 30)]);
+        let address = SocketAddr::from(([127, 0, 0, 1], 80));
+        listeners.ended(7, 10, 20 * TICK_NS);
+        let pid = |at: u64| {
+            let found = listeners.look(1, address, at * TICK_NS);
+            found.map(|listener| listener.pid)
+        };
+        // It may have ended for that very connection.
+        assert_eq!((pid(9), pid(15), pid(20)), (None, Some(7), Some(7)));
+        assert_eq!((pid(21), pid(29), pid(30)), (None, None, Some(8)));
+    }
 }

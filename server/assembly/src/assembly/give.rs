@@ -144,8 +144,8 @@ impl<I: Identities> Assembly<I> {
         } else {
             server.netns
         };
-        let address = server.address;
-        let Some(mut identity) = self.identities.listener(netns, address) else {
+        let (address, at_ns) = (server.address, conversation.start_ns);
+        let Some(mut identity) = self.identities.listener(netns, address, at_ns) else {
             return;
         };
         if let Some(process) = identity.news.take() {

@@ -187,7 +187,7 @@ impl Identities for Program {
         })
     }
 
-    fn listener(&mut self, _: u32, _: SocketAddr) -> Option<Identity> {
+    fn listener(&mut self, _: u32, _: SocketAddr, _: u64) -> Option<Identity> {
         None
     }
 }
