@@ -37,6 +37,7 @@ mod process;
 mod reason;
 mod retention;
 mod rollup;
+mod routes;
 mod run;
 mod segment;
 mod spelled;

@@ -1,4 +1,4 @@
-//! Services, routes and methods: names that repeat, each stored once.
+//! Services, routes and methods: names that repeat, each stored once. Routes are in `routes`.
 //!
 //! Owns: their caps. Names come from strangers, and roll-ups have a row for each combination, so distinct ones are limited;
 //! what is beyond is `(other)`, and how many were is told in coverage. After a roll-back the tables are read again.
@@ -11,6 +11,7 @@ use rusqlite::{Connection, params};
 
 use crate::codes::service_kind;
 use crate::ledger::FastMap;
+use crate::routes::Routes;
 use std::hash::BuildHasher;
 
 /// All names.
@@ -19,9 +20,7 @@ pub(crate) struct Names {
     /// By name; several kinds and ports may share one.
     services: FastMap<Box<str>, Vec<KnownService>>,
     service_count: usize,
-    /// By service.
-    routes: FastMap<i64, FastMap<Box<str>, i64>>,
-    route_count: usize,
+    routes: Routes,
     pub(crate) methods: Methods,
     overflow: Overflow,
 }
@@ -37,8 +36,7 @@ impl Names {
     /// Reads what the store knows.
     pub(crate) fn load(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         self.services.clear();
-        self.routes.clear();
-        (self.service_count, self.route_count) = (0, 0);
+        self.service_count = 0;
         let mut statement = connection.prepare("SELECT id, kind, name, port FROM service")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
@@ -48,12 +46,7 @@ impl Names {
             };
             self.know_service(kind, row.get(2)?, row.get(3)?, row.get(0)?);
         }
-        let mut statement = connection.prepare("SELECT id, service_id, template FROM route")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            self.know_route(row.get(1)?, row.get(2)?, row.get(0)?);
-        }
-        Ok(())
+        self.routes.load(connection)
     }
 
     /// The id of a service.
@@ -84,20 +77,11 @@ impl Names {
         service: i64,
         template: &str,
     ) -> rusqlite::Result<i64> {
-        let known = self.routes.get(&service);
-        if let Some(id) = known.and_then(|routes| routes.get(template)) {
-            return Ok(*id);
+        if let Some(id) = self.routes.get(connection, service, template)? {
+            return Ok(id);
         }
-        let of_service = known.map_or(0, FastMap::len);
-        if of_service < MOST_ROUTES_OF_SERVICE && self.route_count < MOST_ROUTES {
-            return self.new_route(connection, service, template);
-        }
-        let other = known.and_then(|routes| routes.get(OTHER)).copied();
         self.overflow.add(&(service, template));
-        match other {
-            Some(id) => Ok(id),
-            None => self.new_route(connection, service, OTHER),
-        }
+        self.routes.other(connection, service)
     }
 
     /// The number of a method; see `Methods::name`.
@@ -128,7 +112,7 @@ impl Names {
 
     /// Whether names that no row uses any more should be looked for.
     pub(crate) fn is_nearly_full(&self) -> bool {
-        self.service_count >= MOST_SERVICES / 4 * 3 || self.route_count >= MOST_ROUTES / 4 * 3
+        self.service_count >= MOST_SERVICES / 4 * 3 || self.routes.is_nearly_full()
     }
 
     fn known_service(&self, kind: &str, name: &str, port: u16) -> Option<i64> {
@@ -154,30 +138,12 @@ impl Names {
         Ok(id)
     }
 
-    fn new_route(
-        &mut self,
-        connection: &Connection,
-        service: i64,
-        template: &str,
-    ) -> rusqlite::Result<i64> {
-        connection
-            .prepare_cached("INSERT INTO route (service_id, template) VALUES (?, ?)")?
-            .execute(params![service, template])?;
-        let id = connection.last_insert_rowid();
-        self.know_route(service, template.into(), id);
-        Ok(id)
-    }
-
     fn know_service(&mut self, kind: &'static str, name: Box<str>, port: u16, id: i64) {
         let known = KnownService { kind, port, id };
         self.services.entry(name).or_default().push(known);
         self.service_count += 1;
     }
 
-    fn know_route(&mut self, service: i64, template: Box<str>, id: i64) {
-        self.routes.entry(service).or_default().insert(template, id);
-        self.route_count += 1;
-    }
 }
 
 /// Methods seen since the writer was opened; the first is the empty one of failed connections.
@@ -218,11 +184,8 @@ impl Overflow {
 }
 
 const KINDS: [&str; 5] = ["container", "unit", "program", "host", "address"];
-const OTHER: &str = "(other)";
+pub(crate) const OTHER: &str = "(other)";
 pub(crate) const MOST_SERVICES: usize = 2_000;
-pub(crate) const MOST_ROUTES_OF_SERVICE: usize = 500;
-/// Of all services together: about 3 MiB of memory.
-const MOST_ROUTES: usize = 20_000;
 const MOST_METHODS: usize = 64;
 const LONGEST_METHOD: usize = 32;
 /// `Methods::name` of what is beyond the cap (OpenTelemetry's `_OTHER`).

@@ -256,7 +256,7 @@ const SERVER_RESET: i64 = 3;
 const SERVER_CLOSED: i64 = 4;
 /// A server that means a request takes longer to refuse it.
 const QUICK_NS: u64 = 50_000_000;
-const LEAST_IDLE_NS: u64 = 100_000_000;
+const LEAST_IDLE_NS: u64 = 20_000_000;
 /// Exchanges before that are looked at for the one before on the connection.
 const NEAR_EXCHANGES: i64 = 65_536;
 /// Connections before and after that are looked at.

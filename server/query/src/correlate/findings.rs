@@ -362,37 +362,44 @@ async fn names_not_found(
         .filter(|segment| (segment.number - suspect.segment).abs() <= 1)
     {
         let number = segment.number;
+        // The last of each name, those of its own time first.
         let sql = format!(
-            "SELECT id, start_ns, error_kind, dns_question_name FROM dns_exchange_{number} WHERE start_ns BETWEEN ? AND ? \
-             AND error_kind IS NOT NULL AND client_process_id = ? ORDER BY start_ns LIMIT ?"
+            "SELECT MAX(id), start_ns, error_kind, dns_question_name FROM dns_exchange_{number} WHERE start_ns BETWEEN ?1 AND ?2 \
+             AND error_kind IS NOT NULL AND client_process_id = ?3 GROUP BY dns_question_name ORDER BY start_ns < ?5, start_ns DESC LIMIT ?4"
         );
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(from_ns)
             .bind(signed(suspect.end_ns))
             .bind(process)
             .bind(MOST_FINDINGS)
+            .bind(signed(suspect.start_ns))
             .fetch_all(snapshot.connection())
             .await?;
-        if rows.is_empty() {
-            continue;
-        }
-        // Resolvers try a name with every suffix, and most of these do not exist.
-        let sql = format!(
-            "SELECT EXISTS (SELECT 1 FROM dns_rows({number}) WHERE start_ns BETWEEN ? AND ? AND client_process_id = ? \
-             AND error_kind IS NULL AND address_count > 0)"
-        );
-        let was_found: bool = sqlx::query_scalar(AssertSqlSafe(sql))
-            .bind(from_ns)
-            .bind(signed(suspect.end_ns))
-            .bind(process)
-            .fetch_one(snapshot.connection())
-            .await?;
         for row in rows {
-            let (is, but) = if was_found {
+            let (id, name): (i64, Option<String>) = (row.try_get(0)?, row.try_get(3)?);
+            // Resolvers try a name with every suffix, and most of these do not exist; or they ask for both families at once.
+            let sql = format!(
+                "SELECT EXISTS (SELECT 1 FROM dns_rows({number}) WHERE start_ns BETWEEN ?1 AND ?2 AND client_process_id = ?3 \
+                 AND error_kind IS NULL AND address_count > 0), EXISTS (SELECT 1 FROM dns_rows({number}) WHERE id BETWEEN ?4 - ?5 AND ?4 - 1 \
+                 AND dns_question_name = ?6 AND start_ns < ?1 AND error_kind IS NULL AND address_count > 0)"
+            );
+            let (was_found, before): (bool, bool) = sqlx::query_as(AssertSqlSafe(sql))
+                .bind(row.try_get::<i64, _>(1)?.saturating_sub(AT_ONCE_NS))
+                .bind(signed(suspect.end_ns))
+                .bind(process)
+                .bind(id)
+                .bind(NEAR_QUESTIONS)
+                .bind(name)
+                .fetch_one(snapshot.connection())
+                .await?;
+            let (is, mut but) = if was_found {
                 ("known", ", and another name was found".to_owned())
             } else {
                 whose(others)
             };
+            if before && !was_found {
+                but.push_str("; it had been found before");
+            }
             let at_ns: i64 = row.try_get(1)?;
             findings.push(Finding {
                 is,
@@ -500,6 +507,10 @@ const CLIENT_GAVE_UP: i64 = 2;
 const SERVER_RESET: i64 = 3;
 /// What comes so soon after belongs to it.
 const AFTER_NS: u64 = 1_000_000_000;
+/// Questions of one look-up.
+const AT_ONCE_NS: i64 = 50_000_000;
+/// Questions before that are looked at for an answer to the same.
+const NEAR_QUESTIONS: i64 = 50_000;
 /// Exchanges below the suspect that are told one by one.
 const MOST_OTHERS: usize = 3;
 /// Connections that are looked at for another try, before and after one that failed.

@@ -3,7 +3,8 @@
 use headwater_model::{CloseReason, Coverage, CoverageKind, Event, Outcome};
 
 use super::fixture::{Fixture, SECOND, START};
-use crate::names::{MOST_ROUTES_OF_SERVICE, MOST_SERVICES};
+use crate::names::MOST_SERVICES;
+use crate::routes::MOST_ROUTES_OF_SERVICE;
 
 #[test]
 fn an_exchange_is_one_row_from_open_to_end() {
@@ -156,7 +157,7 @@ fn names_beyond_the_caps_are_other_and_counted() {
             .map(|digit| char::from(digit + 50))
             .collect();
         writer
-            .apply(&fixture.event(key, &format!("/{letters}"), Some(200)))
+            .apply(&fixture.event(key, &format!("/shop.Orders/{letters}"), Some(200)))
             .unwrap();
     }
     for key in 0..u64::try_from(MOST_SERVICES).unwrap() + 20 {
