@@ -112,6 +112,8 @@ pub struct Hop {
     pub latency_ns: u64,
     /// The part of it in which no exchange that it caused was under way.
     pub own_ns: u64,
+    /// The least round trip of its connection, where it is known: what the network between takes of an answer at least.
+    pub network_ns: Option<u64>,
     /// To the hop above; `None` where nothing above was found.
     pub link: Option<Link>,
     /// It is what was asked for, or holds the value that was.

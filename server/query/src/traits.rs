@@ -254,8 +254,16 @@ pub(crate) fn differences(some: &[&Sample], others: &[&Sample]) -> Vec<Differenc
             counts.entry(key).or_default().add(place, is_some);
         }
     }
+    // Of whom the process is not known, nobody can say that it is another one.
+    let is_known = |aspect: Aspect| {
+        !matches!(aspect, Aspect::ServerProcess | Aspect::ClientProcess)
+            || some.iter().chain(others).all(|sample| {
+                sample.traits.iter().any(|(own, _)| *own == aspect)
+            })
+    };
     let mut found: Vec<(u64, Difference)> = counts
         .into_iter()
+        .filter(|((aspect, _), _)| is_known(*aspect))
         .filter_map(|((aspect, text), count)| {
             let difference = Difference {
                 aspect,

@@ -24,7 +24,7 @@ pub(super) static DECLARATION: Declaration = Declaration {
     name: "trace_transaction",
     title: "One transaction across processes",
     description: "What belongs together with one exchange, or with those that carry an id: a tree of exchanges across processes, each below \
-        the one that caused it, with the time that each took in all and by itself (own_ms), and the evidence for each link: span or trace (trace \
+        the one that caused it, with the time that each took in all, by itself (own_ms) and on the network at least (network_ms, the round trip), and the evidence for each link: span or trace (trace \
         context of any format), id (a rare value that both carry; by says where), thread (sent by the thread that answered the one above), path \
         (of the same path), time (nested in it). certain and strong links can be relied on; weak ones may be chance, alternatives are other \
         exchanges that may have caused it. Without an id, causes are looked for up to 5 s before. Use it to see where a slow or failed request \
@@ -85,6 +85,8 @@ const TABLE: TableSpec = TableSpec {
             confidence,
             captured_column("by"),
             column("alternatives"),
+            column("network_ms"),
+            column("waterfall"),
             detailed(column("named")),
         ]
     },
@@ -101,13 +103,15 @@ pub(super) async fn answer(
     let mut answer = asking.store.transaction(&query, asking.cancel).await?;
     let mut fitting = Fitting::new(arguments.max_tokens());
     let mut left_out = 0;
+    let ends = answer.value.iter().map(|hop| hop.after_ns.saturating_add(hop.latency_ns));
+    let whole_ns = ends.max().unwrap_or(0);
     loop {
         let mut output = Output::listed(
             &answer,
             "Try the id of an exchange, from search_exchanges.",
             &TABLE,
             arguments.is_detailed(),
-            row,
+            |hop| row(hop, whole_ns),
         );
         if left_out > 0 {
             output.notes.push(format!(
@@ -125,7 +129,7 @@ pub(super) async fn answer(
     }
 }
 
-fn row(hop: &Hop) -> Vec<Value> {
+fn row(hop: &Hop, whole_ns: u64) -> Vec<Value> {
     let link = hop.link.as_ref();
     let alternatives = link.filter(|link| !link.alternatives.is_empty());
     let mut row = self::hop(hop);
@@ -134,10 +138,28 @@ fn row(hop: &Hop) -> Vec<Value> {
             .map(cell)
             .into(),
         alternatives.map(|link| link.alternatives.join(" ")).into(),
+        milliseconds(hop.network_ns),
+        waterfall(hop, whole_ns).into(),
         Value::from(hop.is_named),
     ]);
     row
 }
+
+/// When it was under way, as a part of the whole: `..###.....`.
+fn waterfall(hop: &Hop, whole_ns: u64) -> String {
+    let place = |ns: u64| {
+        let part = u128::from(ns) * u128::from(WIDTH) / u128::from(whole_ns.max(1));
+        u64::try_from(part).unwrap_or(WIDTH).min(WIDTH)
+    };
+    let from = place(hop.after_ns).min(WIDTH - 1);
+    let to = place(hop.after_ns.saturating_add(hop.latency_ns)).max(from + 1);
+    (0..WIDTH)
+        .map(|at| if (from..to).contains(&at) { '#' } else { '.' })
+        .collect()
+}
+
+/// Characters of the bar.
+const WIDTH: u64 = 16;
 
 /// The cells of `HOP`.
 pub(super) fn hop(hop: &Hop) -> Vec<Value> {
@@ -157,4 +179,37 @@ pub(super) fn hop(hop: &Hop) -> Vec<Value> {
         link.map(|link| link.evidence).into(),
         link.map(|link| link.confidence.name()).into(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bar_shows_when_a_hop_was_under_way() {
+        let mut hop = Hop {
+            depth: 0,
+            id: String::new(),
+            client: String::new(),
+            server: String::new(),
+            method: None,
+            path: None,
+            status_code: None,
+            outcome: "complete",
+            start_ns: 0,
+            after_ns: 0,
+            latency_ns: 160,
+            own_ns: 0,
+            network_ns: None,
+            link: None,
+            is_named: false,
+        };
+        assert_eq!(waterfall(&hop, 160), "################");
+        (hop.after_ns, hop.latency_ns) = (40, 80);
+        assert_eq!(waterfall(&hop, 160), "....########....");
+        // What is too short to be seen is seen.
+        (hop.after_ns, hop.latency_ns) = (160, 0);
+        assert_eq!(waterfall(&hop, 160), "...............#");
+        assert_eq!(waterfall(&hop, 0), "...............#");
+    }
 }

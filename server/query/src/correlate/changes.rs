@@ -123,7 +123,7 @@ pub(super) async fn listeners_gone(
              JOIN connection b ON b.id BETWEEN a.id - ?2 AND a.id + ?2 AND b.server_address = a.server_address \
              AND b.server_port = a.server_port AND b.server_process_id IS NOT NULL AND b.start_ns <= a.start_ns \
              JOIN process p ON p.id = b.server_process_id WHERE a.id = ?1 AND a.close_reason <> 'fin' AND a.server_process_id IS NULL \
-             AND p.end_ns <= a.start_ns + ?3 ORDER BY b.id DESC LIMIT 1",
+             AND p.end_ns <= COALESCE(a.end_ns, a.start_ns) + ?3 ORDER BY b.id DESC LIMIT 1",
         )
         .bind(attempt)
         .bind(NEAR_CONNECTIONS)

@@ -109,6 +109,7 @@ pub(crate) async fn answer(
     let slowness = (!symptom.has_failed()).then(|| peers.slowness(symptom, snapshot.now_ns));
     let is_usual = matches!(&slowness, Some(Some(finding)) if finding.is == "ruled_out");
     findings.extend(slowness.flatten());
+    findings.extend(peers.impatience(symptom));
     if !is_usual {
         in_common(snapshot, &segments, (symptom, suspect), &peers, &mut findings).await?;
     }

@@ -258,6 +258,7 @@ mod tests {
             outcome: 0,
             error_kind: None,
             gaps: 0,
+            round_trip_ns: None,
             asked_by: None,
             answered_by: None,
             blocks: [(None, Vec::new()), (None, Vec::new())],

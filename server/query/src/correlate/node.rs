@@ -9,6 +9,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::QueryError;
+use crate::connection::round_trip_ns;
 use crate::integer::{narrow, unsigned};
 use crate::names::json_list;
 use crate::outcome;
@@ -67,6 +68,8 @@ pub(super) struct Node {
     pub(super) error_kind: Option<i64>,
     /// As `exchange_N.gaps`.
     pub(super) gaps: i64,
+    /// The least round trip of its connection, as far as it is known.
+    pub(super) round_trip_ns: Option<u64>,
     pub(super) asked_by: Thread,
     pub(super) answered_by: Thread,
     /// Ids of the header blocks of request and response, with their holes.
@@ -243,6 +246,7 @@ fn read(segment: i64, row: &SqliteRow, redactor: Option<&Redactor>) -> Result<No
         outcome,
         error_kind: row.try_get("error_kind")?,
         gaps: row.try_get("gaps")?,
+        round_trip_ns: round_trip_ns(row.try_get("client_tcp")?, row.try_get("server_tcp")?),
         asked_by: thread("request_thread_id", evidence)?,
         answered_by: thread("response_thread_id", evidence >> 2)?,
         blocks: [
@@ -304,7 +308,7 @@ const COLUMNS: &str = "e.id, e.connection_id, e.ordinal, e.start_ns, e.response_
     e.server_service_id, e.route_id, e.http_request_method, e.target_form, e.url_query, \
     e.http_response_status_code, e.outcome, e.error_kind, e.gaps, e.request_thread_id, e.response_thread_id, e.thread_evidence, \
     e.request_header_block_id, e.request_header_holes, e.response_header_block_id, e.response_header_holes, \
-    e.request_trailer_holes, e.response_trailer_holes, c.client_process_id, c.server_process_id, \
+    e.request_trailer_holes, e.response_trailer_holes, c.client_process_id, c.server_process_id, c.client_tcp, c.server_tcp, \
     cs.program AS client_program, ss.program AS server_program";
 /// The first row of the same kind and name stands for all of a program.
 const SERVICES: &str = "LEFT JOIN (SELECT s.id, (SELECT MIN(o.id) FROM service o WHERE o.name = s.name AND o.kind = s.kind) AS program \

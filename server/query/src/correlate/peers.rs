@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 
 use crate::QueryError;
 use crate::exchange::span;
-use crate::integer::unsigned;
+use crate::integer::{signed, unsigned};
 use crate::segments::Segment;
 use crate::snapshot::Snapshot;
 use crate::traits::{self, Difference, Sample};
@@ -99,6 +99,24 @@ impl Peers {
             what: format!(
                 "{how}: {}, where the median of its service, route and method about then is {}",
                 span(lasted),
+                span(median)
+            ),
+            id: None,
+            captured: None,
+        })
+    }
+
+    /// Whether the client gave up sooner than answers usually take.
+    pub(super) fn impatience(&self, node: &Node) -> Option<Finding> {
+        let median = self.median_ns.filter(|_| node.outcome == CLIENT_GAVE_UP)?;
+        let waited = node.lasted_ns();
+        (self.others.len() >= FEWEST && waited < median.saturating_mul(11) / 10).then(|| Finding {
+            is: "cause",
+            after_ns: Some(signed(waited)),
+            what: format!(
+                "its client gave up after {}, where the median of good answers of this service, route and method about then is {}: the client \
+                 is less patient than answers take",
+                span(waited),
                 span(median)
             ),
             id: None,
@@ -218,6 +236,7 @@ async fn failed(
     Ok(ids.into_iter().map(|id| (segment, id)).collect())
 }
 
+const CLIENT_GAVE_UP: i64 = 2;
 /// Ids before and after that are looked at, the second where the first has too few.
 const REACH: [i64; 2] = [8_192, 65_536];
 const ENOUGH: usize = 100;

@@ -237,6 +237,7 @@ fn hop(
         after_ns: node.start_ns.saturating_sub(root.start_ns),
         latency_ns,
         own_ns: latency_ns.saturating_sub(covered(node.start_ns, end_ns, caused)),
+        network_ns: node.round_trip_ns,
         link,
         is_named: gathered.named.contains(&node.id),
     }
