@@ -14,7 +14,7 @@ use crate::snapshot::Snapshot;
 use crate::{Answer, QueryError, outcome, segments};
 
 use super::findings::{Finding, around, words_of};
-use super::node::Node;
+use super::node::{Node, OPEN};
 use super::peers::Peers;
 use super::{Confidence, Hop, Traced, tree};
 
@@ -46,7 +46,7 @@ pub struct Suspect {
     pub id: String,
     /// Service that answered it, and its method and path. Untrusted.
     pub what: String,
-    /// How that failed, as a kind of `find_errors`.
+    /// How that failed, as a kind of `find_errors`, or its outcome where that is none.
     pub kind: String,
 }
 
@@ -64,8 +64,7 @@ pub(crate) async fn suspect(
     };
     let chain = chain(&traced, symptom);
     let hops = tree::path(snapshot, &traced, &chain).await?;
-    let kind = chain.last().and_then(|node| node.error_kind);
-    let (Some(last), Some(kind)) = (hops.last(), kind) else {
+    let (Some(last), Some(node)) = (hops.last(), chain.last()) else {
         return Ok(None);
     };
     let words = [Some(last.server.as_str()), last.method.as_deref(), last.path.as_deref()];
@@ -74,7 +73,9 @@ pub(crate) async fn suspect(
         is_weak: hops.iter().any(is_weak),
         id: last.id.clone(),
         what: words.into_iter().flatten().collect::<Vec<_>>().join(" "),
-        kind: outcome::failure(kind),
+        kind: node
+            .error_kind
+            .map_or_else(|| outcome::name(node.outcome).to_owned(), outcome::failure),
     }))
 }
 
@@ -297,7 +298,8 @@ impl Wanted {
                 node.severity() >= symptom.severity().max(1) && node.end_ns <= last.end_ns
             }
             Self::NotAnswered => {
-                node.end_ns > last.end_ns && node.status.is_none() && symptom.severity() > 1
+                let is_longer = node.end_ns > last.end_ns || node.outcome == OPEN;
+                is_longer && node.status.is_none() && symptom.severity() > 1
             }
             Self::RefusedLast => {
                 node.severity() == 1
@@ -370,7 +372,16 @@ fn verdict(
         } else {
             format!("most of it was spent at the suspect, below{weakly}")
         };
-        return format!("Nothing failed. Of its time {part}.{below}");
+        let failed = match (symptom.outcome, symptom.status) {
+            (OPEN, None) => "It has no answer yet",
+            _ => "Nothing failed",
+        };
+        return format!("{failed}. Of its time {part}.{below}");
+    }
+    if suspect.outcome == OPEN && suspect.status.is_none() {
+        return format!(
+            "What is above waited for the suspect{weakly}, which had given no answer yet when it was looked at.{below}"
+        );
     }
     if suspect.id == symptom.id {
         let has_failed = traced

@@ -3,6 +3,8 @@
 //! Owns: what is looked for, and how much each finding says: a cause, something that may or may not bear on it, what was ruled
 //! out, what could not be seen.
 
+use std::collections::BTreeMap;
+
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::exchange::{ProcessExit, span};
@@ -122,6 +124,25 @@ pub(super) async fn around(
             ),
             id: Some(ExchangeId(unsigned(last.id)).printed(&tag)),
             captured: place(last),
+        });
+    }
+    let mut by_service: BTreeMap<i64, Vec<&Node>> = BTreeMap::new();
+    for node in &caused {
+        by_service.entry(node.server.service).or_default().push(node);
+    }
+    for (service, nodes) in by_service.iter().filter(|(_, nodes)| nodes.len() >= MANY) {
+        let took: u64 = nodes.iter().map(|node| node.lasted_ns()).sum();
+        let is = if took.saturating_mul(2) > suspect.lasted_ns() { "slow" } else { "known" };
+        findings.push(Finding {
+            is,
+            after_ns: None,
+            what: format!(
+                "it made {} exchanges with one service meanwhile, which took {} in all",
+                nodes.len(),
+                span(took)
+            ),
+            id: None,
+            captured: Some(names.of(*service).shown),
         });
     }
     let (good, outlasting): (Vec<&Node>, Vec<&Node>) = caused
@@ -511,6 +532,8 @@ const AFTER_NS: u64 = 1_000_000_000;
 const AT_ONCE_NS: i64 = 50_000_000;
 /// Questions before that are looked at for an answer to the same.
 const NEAR_QUESTIONS: i64 = 50_000;
+/// Exchanges with one service that are worth a word.
+const MANY: usize = 10;
 /// Exchanges below the suspect that are told one by one.
 const MOST_OTHERS: usize = 3;
 /// Connections that are looked at for another try, before and after one that failed.
