@@ -101,7 +101,7 @@ pub(crate) async fn answer(
         remarks.push(remark(
             whole,
             "compared_by_slots",
-            "So much happened at the ends of the two times that they are compared by whole slots of ten seconds.",
+            "So much happened that the two times are compared by their whole slots of ten seconds; what is at their ends, up to ten seconds, is left out.",
         ));
     }
     let counts = (before.total(), after.total());

@@ -10,6 +10,8 @@ mod arguments;
 mod connection;
 #[path = "store/coverage.rs"]
 mod coverage;
+#[path = "store/differences.rs"]
+mod differences;
 #[path = "store/dns.rs"]
 mod dns;
 #[path = "store/fixture.rs"]

@@ -86,7 +86,7 @@ impl Side {
 #[derive(Debug, Default)]
 pub(super) struct Counted {
     pub(super) sides: BTreeMap<Place, Side>,
-    /// Its ends were taken by whole slots.
+    /// An end was left out, or a window shorter than a slot taken as a whole one.
     pub(super) is_limited: bool,
 }
 
@@ -111,10 +111,8 @@ impl Counted {
         counted.slots(snapshot, segments, whole(first, behind - 1), servers).await?;
         let ends = [(window.since_ns, first), (behind, window.until_ns.saturating_add(1))];
         for (from, to) in ends.into_iter().filter(|(from, to)| from < to) {
-            let end = whole(from, to - 1);
-            if !counted.exactly(snapshot, segments, end, servers).await? {
-                counted.slots(snapshot, segments, end.snapped(), servers).await?;
-            }
+            // What is too much to read stays out: its slot may belong to the other window as well.
+            counted.exactly(snapshot, segments, whole(from, to - 1), servers).await?;
         }
         Ok(counted)
     }
@@ -244,4 +242,4 @@ impl Counted {
 }
 
 /// Exchanges that are read one by one at an end of a window.
-const MOST_EXACT: u64 = 100_000;
+const MOST_EXACT: u64 = 200_000;
