@@ -23,6 +23,8 @@ const MIN_AGE: Duration = Duration::from_secs(5);
 /// So long a picture is waited for when it is asked for; later it serves those who ask then.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// What a process held is closed within so long of its end.
+const CLOSING_NS: u64 = 20_000_000;
 /// Of one address those that have ended are remembered up to so many.
 const MOST_ENDED: usize = 8;
 
@@ -38,10 +40,14 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Whether it can have taken a connection that began at a time of the boot clock.
+    /// Whether it can have taken a connection that began at a time of the boot clock. Its start is known to a tick only; its end
+    /// is told before the kernel closes what it listened on.
     fn lived_at(&self, at_ns: u64) -> bool {
-        self.ended_ns.is_none_or(|ended_ns| at_ns <= ended_ns)
-            && self.start_ticks.saturating_mul(TICK_NS) <= at_ns
+        let ended = self
+            .ended_ns
+            .map(|ended_ns| ended_ns.saturating_add(CLOSING_NS));
+        let begun = self.start_ticks.saturating_add(1).saturating_mul(TICK_NS);
+        ended.is_none_or(|ended_ns| at_ns <= ended_ns) && begun <= at_ns
     }
 }
 
@@ -250,7 +256,7 @@ mod tests {
             found.map(|listener| listener.pid)
         };
         // It may have ended for that very connection.
-        assert_eq!((pid(9), pid(15), pid(20)), (None, Some(7), Some(7)));
-        assert_eq!((pid(21), pid(29), pid(30)), (None, None, Some(8)));
+        assert_eq!((pid(10), pid(15), pid(22)), (None, Some(7), Some(7)));
+        assert_eq!((pid(23), pid(30), pid(31)), (None, None, Some(8)));
     }
 }

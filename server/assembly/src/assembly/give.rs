@@ -1,6 +1,6 @@
 //! What comes out of conversations, to be stored.
 
-use headwater_model::{Event, Exchange, ExchangeKey, Outcome};
+use headwater_model::{CloseReason, Event, Exchange, ExchangeKey, Outcome};
 use headwater_protocols::http1;
 
 use super::Assembly;
@@ -125,6 +125,10 @@ impl<I: Identities> Assembly<I> {
         let Some(client) = conversation.client.filter(|_| !conversation.announced) else {
             return;
         };
+        // Nobody listened, whoever does by now.
+        if conversation.close_reason == CloseReason::Refused {
+            return;
+        }
         let Some(server) = conversation.parties.get(1 - client) else {
             return;
         };
