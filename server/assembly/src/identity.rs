@@ -28,6 +28,8 @@ pub trait Identities {
     /// The process that listened at an address of a namespace when a connection began (boot clock), for connections whose server
     /// never sent anything.
     fn listener(&mut self, netns: u32, local: SocketAddr, at_ns: u64) -> Option<Identity>;
+    /// A process was seen to answer at an address of a namespace: it may be asked for by `listener`.
+    fn served(&mut self, _netns: u32, _local: SocketAddr, _process: ProcessKey) {}
 }
 
 /// For capture files: nobody is known.

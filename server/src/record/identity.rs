@@ -278,6 +278,11 @@ impl Identities for ProcIdentities {
         })
     }
 
+    fn served(&mut self, netns: u32, local: SocketAddr, process: ProcessKey) {
+        self.listeners
+            .served(netns, local, process.pid, process.start_boot_ns / TICK_NS);
+    }
+
     fn listener(&mut self, netns: u32, local: SocketAddr, at_ns: u64) -> Option<Identity> {
         let found = self.listeners.find(netns, local, at_ns)?;
         let key = key(found.pid, found.start_ticks * TICK_NS);

@@ -25,8 +25,9 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 /// What a process held is closed within so long of its end.
 const CLOSING_NS: u64 = 20_000_000;
-/// Of one address those that have ended are remembered up to so many.
-const MOST_ENDED: usize = 8;
+/// Of one port so many are remembered, those that have ended among them.
+const MOST_AT_ONE_PLACE: usize = 16;
+const MOST_PLACES: usize = 4_096;
 
 /// A process that listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +88,39 @@ impl Listeners {
         }
     }
 
+    /// Remembers who answered at an address, besides those that the picture shows.
+    pub(crate) fn served(&mut self, netns: u32, local: SocketAddr, pid: u32, start_ticks: u64) {
+        let is_full = self.found.len() >= MOST_PLACES;
+        let place = (netns, local.port());
+        if is_full && !self.found.contains_key(&place) {
+            return;
+        }
+        let listeners = self.found.entry(place).or_default();
+        let is_known = |(address, listener): &(SocketAddr, Listener)| {
+            (listener.pid, listener.start_ticks) == (pid, start_ticks)
+                && (address.ip() == local.ip() || address.ip().is_unspecified())
+        };
+        if listeners.iter().any(is_known) {
+            return;
+        }
+        if listeners.len() >= MOST_AT_ONE_PLACE {
+            // Those that ended first, else those seen first.
+            let ended = listeners
+                .iter()
+                .position(|(_, listener)| listener.ended_ns.is_some());
+            listeners.remove(ended.unwrap_or(0));
+        }
+        let listener = Listener {
+            pid,
+            parent: 0,
+            start_ticks,
+            comm: String::new(),
+            ended_ns: None,
+        };
+        listeners.push((local, listener));
+        self.known.insert((pid, start_ticks));
+    }
+
     /// Remembers that a process ended: it takes no connection from then on, and another may listen in its place.
     pub(crate) fn ended(&mut self, pid: u32, start_ticks: u64, at_ns: u64) {
         if !self.known.contains(&(pid, start_ticks)) {
@@ -125,7 +159,8 @@ impl Listeners {
                     let gone = listeners
                         .into_iter()
                         .filter(|(_, listener)| listener.ended_ns.is_some());
-                    let room = MOST_ENDED.saturating_sub(picture.get(&place).map_or(0, Vec::len));
+                    let room =
+                        MOST_AT_ONE_PLACE.saturating_sub(picture.get(&place).map_or(0, Vec::len));
                     picture.entry(place).or_default().extend(gone.take(room));
                 }
                 let all = picture.values().flatten();
@@ -244,6 +279,25 @@ mod tests {
             place.push((SocketAddr::from(([127, 0, 0, 1], 80)), listener));
         }
         listeners
+    }
+
+    #[test]
+    fn who_answered_there_may_have_taken_what_nobody_answered() {
+        let mut listeners = listeners(&[]);
+        let address = SocketAddr::from(([127, 0, 0, 1], 80));
+        for pid in 1..40 {
+            listeners.served(1, address, pid, 10);
+            listeners.served(1, address, pid, 10);
+            listeners.ended(pid, 10, 20 * TICK_NS);
+        }
+        listeners.served(1, address, 50, 30);
+        let pid = |at: u64| {
+            let found = listeners.look(1, address, at * TICK_NS);
+            found.map(|listener| listener.pid)
+        };
+        assert_eq!(pid(40), Some(50));
+        assert!(pid(15).is_some() && pid(25).is_none());
+        assert_eq!(listeners.found[&(1, 80)].len(), MOST_AT_ONE_PLACE);
     }
 
     #[test]

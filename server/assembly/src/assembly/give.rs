@@ -137,7 +137,11 @@ impl<I: Identities> Assembly<I> {
                 .parties
                 .get(client)
                 .is_some_and(|party| party.peer.ip().is_loopback());
-        if server.identity.is_some() || !here {
+        if let Some(identity) = &server.identity {
+            self.identities.served(server.netns, server.address, identity.key);
+            return;
+        }
+        if !here {
             return;
         }
         let netns = if server.netns == 0 {
