@@ -181,12 +181,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name", nargs="?", choices=names())
     parser.add_argument("--all", action="store_true", help="every scenario in three modes")
+    parser.add_argument("--names", action="store_true", help="print the names of all scenarios")
     parser.add_argument("--only", nargs="+", choices=names(), help="with --all: these alone")
     parser.add_argument("--healthy", action="store_true", help="without the fault")
     parser.add_argument("--fault", action="store_true", help="with the fault, which is so unless told")
     parser.add_argument("--decoy", action="store_true", help="beside another system, which fails too")
     parser.add_argument("--keep", metavar="FOLDER", help="leave the store there, and print the answers, too")
     given = parser.parse_args()
+    if given.names:
+        print("\n".join(names()))
+        return
     if given.all:
         sys.exit(0 if everything(given.only) else 1)
     if not given.name:

@@ -3,7 +3,7 @@
 //! A word in the path of each request tells which it belongs to, and is read by this test alone: it holds no digit, so that
 //! it identifies nothing, and is turned round on the way to the last service.
 
-#![allow(clippy::expect_used, reason = "tests")]
+#![allow(clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
 use std::{collections::BTreeMap, process::Command};
 
@@ -165,6 +165,33 @@ struct Tally {
     evidence: BTreeMap<String, usize>,
 }
 
+/// The word that the clients ask for with this number.
+fn numbered(kind: &str, number: u32) -> String {
+    let letters = b"bcdfghjkmn";
+    let digits = format!("{number:06}");
+    let digits = digits
+        .bytes()
+        .map(|digit| letters[usize::from(digit - b'0')]);
+    format!("{kind}{}", digits.map(char::from).collect::<String>())
+}
+
+/// More requests than can be traced one by one: those of some hundred words, spread over all.
+fn truth_of_many(store: &Store, chain: &Chain, count: u32, at_once: u32) {
+    for kind in ["trace", "id", "cookie", "none"] {
+        ask(chain.nginx.port, at_once, count, kind);
+        for (service, hops_each) in [("nginx", 3), ("python", 2)] {
+            let mut found = Tally::default();
+            for number in (0..count).step_by(usize::try_from(count / 400).expect("a step").max(1)) {
+                let path = format!("=/front/{}", numbered(kind, number));
+                let asked = ["search-exchanges", "--service", service, "--path", &path];
+                judge(store, &mut found, store.await_rows(&asked, 1), hops_each);
+            }
+            println!("{count} at {at_once}, {kind}, from {service}: {found:?}");
+            assert_eq!(found.wrong, 0, "{kind}: {found:?}");
+        }
+    }
+}
+
 /// From the exchanges with a service on: so many of each word.
 fn tally(store: &Store, service: &str, kind: &str, (count, hops_each): (usize, usize)) -> Tally {
     let mut tally = Tally::default();
@@ -178,6 +205,11 @@ fn tally(store: &Store, service: &str, kind: &str, (count, hops_each): (usize, u
         ],
         count,
     );
+    judge(store, &mut tally, rows, hops_each);
+    tally
+}
+
+fn judge(store: &Store, tally: &mut Tally, rows: Vec<Map<String, Value>>, hops_each: usize) {
     for row in rows {
         let own = word(&column(&row, "path"));
         let id = column(&row, "id");
@@ -208,7 +240,6 @@ fn tally(store: &Store, service: &str, kind: &str, (count, hops_each): (usize, u
         tally.whole += usize::from(right >= hops_each);
         tally.found += usize::from(found >= hops_each);
     }
-    tally
 }
 
 #[test]
@@ -228,13 +259,28 @@ fn one_at_a_time_every_evidence_makes_the_chain() {
     }
 }
 
+/// How many requests of each kind, and how many at a time. By hand: `HEADWATER_TRUTH=25000,64` asks for more than are traced
+/// one by one, of which some hundreds spread over all are.
+fn load() -> (u32, u32) {
+    let given = std::env::var("HEADWATER_TRUTH").unwrap_or_default();
+    let numbers = given.split_once(',').and_then(|(count, at_once)| {
+        Some((count.trim().parse().ok()?, at_once.trim().parse().ok()?))
+    });
+    numbers.unwrap_or((200, 16))
+}
+
 #[test]
 fn many_at_once_no_link_that_can_be_relied_on_is_wrong() {
     let store = Store::new();
     let _recorder = store.record(&[]);
     let chain = Chain::new();
+    let (count, at_once) = load();
+    if count > 200 {
+        truth_of_many(&store, &chain, count, at_once);
+        return;
+    }
     for kind in ["trace", "id", "cookie", "none"] {
-        ask(chain.nginx.port, 16, 200, kind);
+        ask(chain.nginx.port, at_once, count, kind);
         let found = tally(&store, "nginx", kind, (200, 3));
         println!("{kind}: {found:?}");
         assert_eq!(found.wrong, 0, "{kind}: {found:?}");

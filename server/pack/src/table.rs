@@ -429,10 +429,15 @@ impl Cursor<'_> {
         let (plain, segment) = (self.layout.plain, self.asked.segment);
         let columns = self.layout.columns.len();
         let sql = format!(
-            "SELECT * FROM {plain}_{segment} WHERE id BETWEEN ? AND ? ORDER BY id LIMIT {READ_AHEAD}"
+            "SELECT * FROM {plain}_{segment} WHERE id BETWEEN ? AND ? AND start_ns BETWEEN ? AND ? ORDER BY id LIMIT {READ_AHEAD}"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
-        let mut rows = statement.query([self.next_plain, self.asked.ids.1])?;
+        let mut rows = statement.query([
+            self.next_plain,
+            self.asked.ids.1,
+            self.asked.start_ns.0,
+            self.asked.start_ns.1,
+        ])?;
         let mut read = Vec::new();
         while let Some(row) = rows.next()? {
             let values: Result<Box<[Value]>, _> =

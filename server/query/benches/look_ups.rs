@@ -44,7 +44,11 @@ async fn main() {
         .skip(1)
         .filter_map(|word| word.parse().ok())
         .collect();
-    let sizes = if given.is_empty() { vec![1_000_000, 10_000_000] } else { given };
+    let sizes = if given.is_empty() {
+        vec![1_000_000, 10_000_000]
+    } else {
+        given
+    };
     let mut before: Option<Figures> = None;
     for size in sizes {
         let folder = tempfile::tempdir().unwrap();
@@ -90,7 +94,10 @@ impl Figures {
             ("list_services", &self.services),
             ("compare", &self.compare),
         ] {
-            println!("  {name:14} median {:8.3} ms, p99 {:8.3} ms", spread.median, spread.p99);
+            println!(
+                "  {name:14} median {:8.3} ms, p99 {:8.3} ms",
+                spread.median, spread.p99
+            );
         }
         println!(
             "  trace / select {:.1} by median, {:.1} by p99",
@@ -140,10 +147,18 @@ async fn ask(path: &Path, size: u64, ingest_us: f64) -> Figures {
         let chain = chosen(number);
         let first = i64::try_from(chain * HOPS).unwrap() + 1;
         let began = Instant::now();
-        let segment = segments.iter().find(|(_, begins)| *begins <= first).unwrap().0;
-        let sql = format!("SELECT * FROM exchange_rows({segment}) WHERE id IN (?1, ?1 + 1, ?1 + 2)");
+        let segment = segments
+            .iter()
+            .find(|(_, begins)| *begins <= first)
+            .unwrap()
+            .0;
+        let sql =
+            format!("SELECT * FROM exchange_rows({segment}) WHERE id IN (?1, ?1 + 1, ?1 + 2)");
         let mut statement = plain.prepare_cached(&sql).unwrap();
-        let found = statement.query_map([first], |row| row.get::<_, i64>(0)).unwrap().count();
+        let found = statement
+            .query_map([first], |row| row.get::<_, i64>(0))
+            .unwrap()
+            .count();
         select.push(milliseconds(began));
         assert!(found > 0);
         let query = TransactionQuery {
@@ -247,7 +262,9 @@ fn fill(path: &Path, size: u64) -> f64 {
         }
         next = end;
     }
-    writer.close(START + size * STEP_NS, StopReason::Signal).unwrap();
+    writer
+        .close(START + size * STEP_NS, StopReason::Signal)
+        .unwrap();
     spent * 1e6 / counted as f64
 }
 
@@ -286,18 +303,19 @@ fn process(redactor: &mut Redactor, number: u32) -> Event {
 fn connection(redactor: &mut Redactor, number: u64) -> Event {
     let address: IpAddr = [127, 0, 0, 1].into();
     let hop = usize::try_from(number % HOPS).unwrap();
-    let mut end = |who: usize, port: u16, peer_port: u16, service_port: Option<u16>| ConnectionEnd {
-        address,
-        port,
-        peer_address: address,
-        peer_port,
-        local: true,
-        netns: 1,
-        cookie: number * 2 + u64::from(service_port.is_some()) + 1,
-        process: Some(key_of(u32::try_from(who).unwrap())),
-        process_evidence: Evidence::SocketLock,
-        service: service(redactor, who, service_port),
-    };
+    let mut end =
+        |who: usize, port: u16, peer_port: u16, service_port: Option<u16>| ConnectionEnd {
+            address,
+            port,
+            peer_address: address,
+            peer_port,
+            local: true,
+            netns: 1,
+            cookie: number * 2 + u64::from(service_port.is_some()) + 1,
+            process: Some(key_of(u32::try_from(who).unwrap())),
+            process_evidence: Evidence::SocketLock,
+            service: service(redactor, who, service_port),
+        };
     let client_port = 40_000 + u16::try_from(number).unwrap();
     let server_port = 8_000 + u16::try_from(hop).unwrap();
     Event::Connection(Box::new(Connection {
@@ -329,7 +347,9 @@ fn exchange(redactor: &mut Redactor, chain: u64, hop: u64) -> Event {
     let traceparent = format!("00-{trace:032x}-{:016x}-01", chain * 8 + hop + 1);
     let mut message = |fields: &[(&str, &str)], from_ns: u64, last_ns: u64| {
         let mut headers = HeaderBlock::default();
-        let fields = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        let fields = fields
+            .iter()
+            .map(|(name, value)| (name.as_bytes(), value.as_bytes()));
         redactor.headers(fields, &mut headers);
         Message {
             headers,
@@ -344,12 +364,24 @@ fn exchange(redactor: &mut Redactor, chain: u64, hop: u64) -> Event {
         }
     };
     let request = message(
-        &[("Host", "shop.example"), ("User-Agent", "bench/1"), ("traceparent", &traceparent)],
+        &[
+            ("Host", "shop.example"),
+            ("User-Agent", "bench/1"),
+            ("traceparent", &traceparent),
+        ],
         start_ns,
         start_ns + 2_000,
     );
-    let response = message(&[("Server", "bench"), ("Content-Length", "615")], end_ns - 3_000, end_ns);
-    let status = if hop == HOPS - 1 && chain.is_multiple_of(1_000) { 503 } else { 200 };
+    let response = message(
+        &[("Server", "bench"), ("Content-Length", "615")],
+        end_ns - 3_000,
+        end_ns,
+    );
+    let status = if hop == HOPS - 1 && chain.is_multiple_of(1_000) {
+        503
+    } else {
+        200
+    };
     Event::Exchange(Box::new(Exchange {
         key: ExchangeKey(chain * HOPS + hop),
         connection: ConnectionKey(lane * HOPS + hop),

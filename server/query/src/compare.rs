@@ -10,6 +10,8 @@ mod sampled;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use headwater_schema::latency::bucket_of;
+
 use crate::answer::Window;
 use crate::coverage::{About, Framed};
 use crate::names::{ServiceNames, filtered, method_and_route, routes};
@@ -17,9 +19,10 @@ use crate::quantile::Latencies;
 use crate::recorder::Runs;
 use crate::search::checked_limit;
 use crate::snapshot::Snapshot;
-use crate::traits::{LEAST_STRENGTH, g_test};
 use crate::window::rfc3339;
-use crate::{Answer, CoverageItem, QueryError, TimeArgument, WindowArgument, outcome, segments};
+use crate::{
+    Answer, CoverageItem, QueryError, TimeArgument, WindowArgument, chance, outcome, segments,
+};
 
 use counted::{Counted, Place, Side};
 
@@ -39,7 +42,8 @@ pub struct CompareQuery {
 /// One difference.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
-    /// `errors`, `appeared`, `vanished`, `latency`, `rate`, `header` (or another trait of requests and responses), `name`.
+    /// `errors`, `client_errors`, `appeared`, `vanished`, `latency`, `rate`, `requests` (a trait of requests or responses: header
+    /// fields, statuses, processes, addresses), `name`.
     pub what: &'static str,
     /// Answering service. Untrusted.
     pub server: Option<String>,
@@ -74,7 +78,8 @@ pub struct Comparison {
 struct Ranked {
     /// 0 comes first.
     rank: u8,
-    strength: f64,
+    /// Less likely chance comes first.
+    chance: f64,
     change: Change,
 }
 
@@ -92,6 +97,11 @@ pub(crate) async fn answer(
     let servers = filtered(snapshot, query.service.as_deref()).await?;
     let before = Counted::read(snapshot, &segments, baseline, servers.as_ref()).await?;
     let after = Counted::read(snapshot, &segments, window, servers.as_ref()).await?;
+    let recorded = [&before, &after].map(|counted| {
+        let parts = counted.parts.iter();
+        let ns: u64 = parts.map(|part| runs.recorded_ns(*part).max(1)).sum();
+        float(ns) / 1e9
+    });
     let whole = Window {
         since_ns: baseline.since_ns.min(window.since_ns),
         until_ns: window.until_ns.max(baseline.until_ns),
@@ -104,16 +114,29 @@ pub(crate) async fn answer(
             "So much happened that the two times are compared by their whole slots of ten seconds; what is at their ends, up to ten seconds, is left out.",
         ));
     }
+    let is_partial =
+        |window: Window| runs.recorded_ns(window) < (window.until_ns - window.since_ns) / 10 * 9;
+    if is_partial(baseline) || is_partial(window) {
+        remarks.push(remark(
+            whole,
+            "compared_in_part",
+            "A recorder ran in part of one of the two times only: rates are of the time that it ran, and what appeared or vanished may have \
+             been there when it did not.",
+        ));
+    }
     let counts = (before.total(), after.total());
     let mut found = Vec::new();
     if counts.0 > 0 && counts.1 > 0 {
-        let lengths = (length(baseline), length(window));
+        let lengths = (recorded[0], recorded[1]);
         let names = Names::load(snapshot, &before, &after).await?;
         found.extend(destinations(&before, &after, lengths, &names));
         found.extend(of_routes(&before, &after, lengths, &names));
         let sampled = sampled::read(snapshot, &segments, (baseline, window), servers.as_ref());
         found.extend(sampled.await?);
-        found.extend(names::read(snapshot, &segments, (baseline, window)).await?);
+        // Names are not a service's.
+        if servers.is_none() {
+            found.extend(names::read(snapshot, &segments, (baseline, window)).await?);
+        }
     } else if counts.0 == 0 && counts.1 > 0 {
         remarks.push(remark(
             whole,
@@ -124,7 +147,7 @@ pub(crate) async fn answer(
     }
     found.sort_by(|one, other| {
         let order = one.rank.cmp(&other.rank);
-        order.then_with(|| other.strength.total_cmp(&one.strength))
+        order.then_with(|| one.chance.total_cmp(&other.chance))
     });
     let left_out = found.len().saturating_sub(limit);
     found.truncate(limit);
@@ -132,7 +155,9 @@ pub(crate) async fn answer(
         remarks.push(remark(
             whole,
             "changes_cut",
-            &format!("{left_out} more differences are left out; a greater limit, or service, shows them."),
+            &format!(
+                "{left_out} more differences are left out; a greater limit, or service, shows them."
+            ),
         ));
     }
     Framed {
@@ -152,11 +177,7 @@ pub(crate) async fn answer(
     .await
 }
 
-fn baseline(
-    given: &WindowArgument,
-    window: Window,
-    now_ns: u64,
-) -> Result<Window, QueryError> {
+fn baseline(given: &WindowArgument, window: Window, now_ns: u64) -> Result<Window, QueryError> {
     let at = |time: &Option<TimeArgument>, argument: &'static str| {
         let time = time.as_ref();
         time.map(|time| time.resolve(argument, now_ns)).transpose()
@@ -169,7 +190,11 @@ fn baseline(
     if since_ns > until_ns {
         return refuse(
             "baseline_since",
-            format!("{} is after its end, {}", rfc3339(since_ns), rfc3339(until_ns)),
+            format!(
+                "{} is after its end, {}",
+                rfc3339(since_ns),
+                rfc3339(until_ns)
+            ),
         );
     }
     if until_ns >= window.since_ns && since_ns <= window.until_ns {
@@ -218,7 +243,10 @@ fn destinations(
 ) -> Vec<Ranked> {
     let mut found = Vec::new();
     let pairs = (before.merged(Place::pair), after.merged(Place::pair));
-    let routes = (before.merged(Place::of_route), after.merged(Place::of_route));
+    let routes = (
+        before.merged(Place::of_route),
+        after.merged(Place::of_route),
+    );
     for (by_pair, (before, after)) in [(true, pairs), (false, routes)] {
         for (what, here, there, (own, other)) in [
             ("appeared", &after, &before, (lengths.1, lengths.0)),
@@ -230,8 +258,10 @@ fn destinations(
                 if !by_pair && !is_known {
                     continue;
                 }
-                let strength = absence(side.count, own, other);
-                if strength < LEAST_ABSENCE {
+                // A route that was learned meanwhile is none that is new.
+                let is_learned = names.route(place).contains("{name}");
+                let chance = chance::of_absence(side.count, own, other);
+                if chance > MOST_OF_ABSENCE || !by_pair && is_learned {
                     continue;
                 }
                 let told = counts_of(side);
@@ -240,8 +270,8 @@ fn destinations(
                     _ => (told, "none".to_owned()),
                 };
                 found.push(Ranked {
-                    rank: if side.errors() > 0 && what == "appeared" { 0 } else { 1 },
-                    strength,
+                    rank: u8::from(side.failed() == 0 || what == "vanished"),
+                    chance,
                     change: Change {
                         what,
                         server: Some(names.services.of(place.server).shown),
@@ -250,7 +280,7 @@ fn destinations(
                         before,
                         after,
                         captured: None,
-                        chance: chance(strength),
+                        chance: chance::words(chance),
                     },
                 });
             }
@@ -267,15 +297,18 @@ fn of_routes(
     names: &Names,
 ) -> Vec<Ranked> {
     let mut found = Vec::new();
-    let (before, after) = (before.merged(Place::of_route), after.merged(Place::of_route));
+    let (before, after) = (
+        before.merged(Place::of_route),
+        after.merged(Place::of_route),
+    );
     for (place, now) in &after {
         let Some(then) = before.get(place) else {
             continue;
         };
-        let mut push = |rank, strength: f64, what, (before, after): (String, String)| {
+        let mut push = |rank, chance: f64, what, (before, after): (String, String)| {
             found.push(Ranked {
                 rank,
-                strength,
+                chance,
                 change: Change {
                     what,
                     server: Some(names.services.of(place.server).shown),
@@ -284,31 +317,39 @@ fn of_routes(
                     before,
                     after,
                     captured: None,
-                    chance: chance(strength),
+                    chance: chance::words(chance),
                 },
             });
         };
-        let share = |side: &Side| (small(side.errors()), small(side.count));
-        let strength = g_test(share(now), share(then));
-        if strength >= LEAST_STRENGTH {
-            let is_worse = ratio(now.errors(), now.count) > ratio(then.errors(), then.count);
-            push(u8::from(!is_worse) * 4, strength, "errors", (counts_of(then), counts_of(now)));
-        }
-        let z = rank_sum(&then.latencies, &now.latencies);
-        if let (Some(was), Some(is)) = (then.latencies.quantile(50), now.latencies.quantile(50)) {
-            let (was, is) = (float(was), float(is));
-            let is_shift = is > was * LATENCY_RATIO || was > is * LATENCY_RATIO;
-            if z * z >= LEAST_STRENGTH && is_shift {
-                let told = (latency_of(then), latency_of(now));
-                push(if is > was { 2 } else { 4 }, z * z, "latency", told);
+        for (what, count) in [
+            ("errors", Side::errors as fn(&Side) -> u64),
+            ("client_errors", Side::client_errors),
+        ] {
+            let share = |side: &Side| (small(count(side)), small(side.count));
+            let chance = chance::of_shares(share(now), share(then));
+            if chance <= chance::MOST {
+                let is_worse = ratio(count(now), now.count) > ratio(count(then), then.count);
+                push(
+                    u8::from(!is_worse) * 4,
+                    chance,
+                    what,
+                    (counts_of(then), counts_of(now)),
+                );
             }
         }
-        let rates = (float(then.count) / length_before, float(now.count) / length_after);
-        let strength = rate_test((then.count, length_before), (now.count, length_after));
+        if let Some((chance, is_slower)) = shift(&then.latencies, &now.latencies) {
+            let told = (latency_of(then), latency_of(now));
+            push(if is_slower { 2 } else { 4 }, chance, "latency", told);
+        }
+        let rates = (
+            float(then.count) / length_before,
+            float(now.count) / length_after,
+        );
+        let chance = chance::of_rates((then.count, length_before), (now.count, length_after));
         let is_shift = rates.1 > rates.0 * RATE_RATIO || rates.0 > rates.1 * RATE_RATIO;
-        if strength >= LEAST_STRENGTH && is_shift {
+        if chance <= chance::MOST && is_shift {
             let told = (format!("{:.2}/s", rates.0), format!("{:.2}/s", rates.1));
-            push(5, strength, "rate", told);
+            push(5, chance, "rate", told);
         }
     }
     found
@@ -316,9 +357,9 @@ fn of_routes(
 
 fn counts_of(side: &Side) -> String {
     let kinds = side.worst().map_or_else(String::new, |kind| {
-        format!(", most of them {}", outcome::failure(kind))
+        format!(", most often {}", outcome::failure(kind))
     });
-    match side.errors() {
+    match side.failed() {
         0 => format!("{} requests, none failed", side.count),
         failed => format!("{failed} of {} failed{kinds}", side.count),
     }
@@ -332,22 +373,29 @@ fn latency_of(side: &Side) -> String {
     format!("p50 {} ms, p95 {} ms", told(50), told(95))
 }
 
-/// How much speaks against `count` events in one time and none in the other being chance (as chi-squared).
-fn absence(count: u64, own_s: f64, other_s: f64) -> f64 {
-    2.0 * float(count) * ((own_s + other_s) / own_s).ln()
-}
-
-/// The same of two counts (the likelihood ratio of two Poisson rates).
-fn rate_test((a, length_a): (u64, f64), (b, length_b): (u64, f64)) -> f64 {
-    let all = float(a + b);
-    let term = |count: u64, length: f64| {
-        if count == 0 {
-            return 0.0;
-        }
-        let expected = all * length / (length_a + length_b);
-        float(count) * (float(count) / expected).ln()
+/// Whether latencies moved, and how: the middle of them by their ranks, or the slow ones by how many are beyond what one in
+/// twenty was before.
+fn shift(before: &Latencies, after: &Latencies) -> Option<(f64, bool)> {
+    let of = |latencies: &Latencies, percent| latencies.quantile(percent).map(float);
+    let (was, is) = (of(before, 50)?, of(after, 50)?);
+    let chance = chance::of_normal(rank_sum(before, after));
+    if chance <= chance::MOST && (is > was * LATENCY_RATIO || was > is * LATENCY_RATIO) {
+        return Some((chance, is > was));
+    }
+    let (was, is) = (of(before, 95)?, of(after, 95)?);
+    if before.sum().min(after.sum()) < FEWEST_OF_TAIL {
+        return None;
+    }
+    let is_slower = is > was;
+    let limit = bucket_of(ns(was.min(is)));
+    let beyond = |latencies: &Latencies| {
+        let slow = latencies.buckets().filter(|bucket| *bucket > limit);
+        let slow: u64 = slow.map(|bucket| latencies.count(bucket)).sum();
+        (small(slow), small(latencies.sum()))
     };
-    2.0 * (term(a, length_a) + term(b, length_b))
+    let chance = chance::of_shares(beyond(after), beyond(before));
+    let is_shift = is > was * TAIL_RATIO || was > is * TAIL_RATIO;
+    (chance <= chance::MOST && is_shift).then_some((chance, is_slower))
 }
 
 /// Mann and Whitney's rank sum test of two histograms, as a number of standard deviations.
@@ -361,10 +409,10 @@ fn rank_sum(before: &Latencies, after: &Latencies) -> f64 {
     let (mut below, mut ranks, mut ties) = (0.0, 0.0, 0.0);
     for bucket in buckets {
         let (a, b) = (float(before.count(bucket)), float(after.count(bucket)));
-        let tied = a + b;
-        ranks += b * (below + f64::midpoint(tied, 1.0));
-        ties += tied * (tied * tied - 1.0);
-        below += tied;
+        let here = a + b;
+        ranks += b * (below + f64::midpoint(here, 1.0));
+        ties += here * (here * here - 1.0);
+        below += here;
     }
     let u = ranks - n2 * (n2 + 1.0) / 2.0;
     let variance = n1 * n2 / 12.0 * (n + 1.0 - ties / (n * (n - 1.0)));
@@ -372,18 +420,6 @@ fn rank_sum(before: &Latencies, after: &Latencies) -> f64 {
         return 0.0;
     }
     (u - n1 * n2 / 2.0) / variance.sqrt()
-}
-
-/// What chance makes of a statistic that is distributed as chi-squared with one degree of freedom.
-fn chance(strength: f64) -> Option<&'static str> {
-    let levels = [
-        (23.9, "<1e-6"),
-        (19.5, "<1e-5"),
-        (15.1, "<1e-4"),
-        (10.8, "<0.001"),
-        (6.6, "<0.01"),
-    ];
-    levels.into_iter().find(|(least, _)| strength >= *least).map(|(_, words)| words)
 }
 
 fn remark(window: Window, kind: &str, explanation: &str) -> CoverageItem {
@@ -396,10 +432,6 @@ fn remark(window: Window, kind: &str, explanation: &str) -> CoverageItem {
     }
 }
 
-fn length(window: Window) -> f64 {
-    (float(window.until_ns.saturating_sub(window.since_ns)) / 1e9).max(1e-3)
-}
-
 fn ratio(part: u64, whole: u64) -> f64 {
     float(part) / float(whole.max(1))
 }
@@ -408,13 +440,29 @@ fn small(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts and times that are told with few digits")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts and times that are told with few digits"
+)]
 fn float(number: u64) -> f64 {
     number as f64
 }
 
-/// What appears or vanishes by chance less than once in a hundred.
-const LEAST_ABSENCE: f64 = 6.6;
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "of a latency"
+)]
+fn ns(latency: f64) -> u64 {
+    latency.max(0.0) as u64
+}
+
+/// Of what appears or vanishes.
+const MOST_OF_ABSENCE: f64 = 0.01;
+/// Of the slow ones.
+const TAIL_RATIO: f64 = 2.0;
+/// So that one in twenty is something.
+const FEWEST_OF_TAIL: u64 = 40;
 const LATENCY_RATIO: f64 = 1.3;
 const RATE_RATIO: f64 = 2.0;
 const FEWEST_LATENCIES: f64 = 8.0;
@@ -440,26 +488,36 @@ mod tests {
         assert!(rank_sum(&fast, &fast).abs() < 1e-9);
         assert!(rank_sum(&fast, &slow) > 7.0);
         assert!((rank_sum(&fast, &slow) + rank_sum(&slow, &fast)).abs() < 1e-9);
-        assert!(rank_sum(&fast, &latencies(&[(140, 3)])).abs() < 1e-9, "too few");
+        assert!(
+            rank_sum(&fast, &latencies(&[(140, 3)])).abs() < 1e-9,
+            "too few"
+        );
         let all_alike = latencies(&[(100, 50)]);
         assert!(rank_sum(&all_alike, &all_alike).abs() < 1e-9, "no variance");
     }
 
     #[test]
-    fn rates_and_absences() {
-        assert!(rate_test((100, 10.0), (100, 10.0)).abs() < 1e-9);
-        assert!(rate_test((100, 10.0), (300, 30.0)).abs() < 1e-9, "of other lengths");
-        assert!(rate_test((10, 10.0), (60, 10.0)) > LEAST_STRENGTH);
-        assert!(absence(3, 60.0, 60.0) < LEAST_ABSENCE);
-        assert!(absence(7, 60.0, 60.0) > LEAST_ABSENCE);
-        // A long time before that had none says more.
-        assert!(absence(3, 60.0, 3_600.0) > LEAST_ABSENCE);
-        assert_eq!((chance(30.0), chance(7.0), chance(1.0)), (Some("<1e-6"), Some("<0.01"), None));
+    fn the_slow_ones_alone_can_move() {
+        let fast = latencies(&[(100, 100)]);
+        let some_slow = latencies(&[(100, 80), (180, 20)]);
+        assert_eq!(
+            shift(&fast, &some_slow).map(|(_, is_slower)| is_slower),
+            Some(true)
+        );
+        assert_eq!(
+            shift(&some_slow, &fast).map(|(_, is_slower)| is_slower),
+            Some(false)
+        );
+        assert_eq!(shift(&fast, &latencies(&[(100, 99), (180, 1)])), None);
+        assert_eq!(shift(&fast, &fast), None);
     }
 
     #[test]
     fn the_time_before_is_as_long_and_ends_where_the_window_begins() {
-        let window = Window { since_ns: 1_000, until_ns: 1_400 };
+        let window = Window {
+            since_ns: 1_000,
+            until_ns: 1_400,
+        };
         let found = baseline(&WindowArgument::default(), window, 5_000).unwrap();
         assert_eq!((found.since_ns, found.until_ns), (599, 999));
         let at = |text: &str| Some(TimeArgument(text.to_owned()));

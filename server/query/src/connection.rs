@@ -177,10 +177,13 @@ impl View {
 pub(crate) fn round_trip_ns(client: Option<&str>, server: Option<&str>) -> Option<u64> {
     let client = TcpNumbers::read(client);
     let measured = client.socket.and_then(|socket| socket.rtt_min_us);
-    measured.filter(|us| *us > 0).map(|us| us.saturating_mul(1_000)).or_else(|| {
-        let server = TcpNumbers::read(server);
-        server.handshake?.at.checked_sub(client.handshake?.at)
-    })
+    measured
+        .filter(|us| *us > 0)
+        .map(|us| us.saturating_mul(1_000))
+        .or_else(|| {
+            let server = TcpNumbers::read(server);
+            server.handshake?.at.checked_sub(client.handshake?.at)
+        })
 }
 
 /// Answers the look-up. `most` bounds the exchanges that are told one by one.

@@ -5,6 +5,7 @@
 //! asked for and not stored: whether a value identifies anything is known only when it is known how often it came, and
 //! ingest pays for an index alone.
 
+mod calls;
 mod changes;
 mod explain;
 mod fields;
@@ -12,6 +13,8 @@ mod findings;
 mod gather;
 mod link;
 mod lookup;
+mod names;
+mod need;
 mod node;
 mod peers;
 mod session;
@@ -31,8 +34,8 @@ use crate::segments::Segment;
 use crate::snapshot::Snapshot;
 use crate::{Answer, CoverageItem, QueryError, segments};
 
-pub(crate) use explain::{answer as explain, suspect};
 pub use explain::{Failure, Suspect};
+pub(crate) use explain::{answer as explain, suspect};
 pub use findings::Finding;
 use gather::Gathered;
 use link::Found;
@@ -213,6 +216,32 @@ impl Traced {
         .await?;
         self.linked = link::link(&self.gathered);
         Ok(())
+    }
+
+    /// Looks at all that the server's process of an exchange did meanwhile; says whether that had not been done.
+    async fn look_around(
+        &mut self,
+        snapshot: &mut Snapshot,
+        segments: &[Segment],
+        id: i64,
+    ) -> Result<bool, QueryError> {
+        let Some(node) = self.gathered.nodes.get(&id).cloned() else {
+            return Ok(false);
+        };
+        let has_seen = |process| self.gathered.has_looked(process, &node);
+        if node.server.process.is_none_or(has_seen) {
+            return Ok(false);
+        }
+        gather::look_around(
+            snapshot,
+            segments,
+            self.redactor.as_ref(),
+            &mut self.gathered,
+            &node,
+        )
+        .await?;
+        self.linked = link::link(&self.gathered);
+        Ok(true)
     }
 
     /// What caused an exchange.

@@ -61,7 +61,7 @@ pub struct ErrorGroup {
     /// Printable ids of a few, newest first: of DNS exchanges (`d_…`) for kinds of DNS, of connections (`c_…`) where no
     /// exchange came to be.
     pub examples: Vec<String>,
-    /// How many there were in the equally long time before; `None` where nothing was recorded then.
+    /// How many there were in the equally long time before; `None` where not all of that was recorded, or is kept.
     pub before: Option<u64>,
     /// Where the newest example failed first; `None` where that was not looked at, or it is no exchange.
     pub suspect: Option<Suspect>,
@@ -129,10 +129,12 @@ pub(crate) async fn answer(
         }
     })
     .await?;
-    let before = before(snapshot, &segments, page.window, &selection).await?;
+    let before = before(snapshot, &runs, &segments, page.window, &selection).await?;
     let mut ranked: Vec<((Place, i64), Group)> = groups.into_iter().collect();
     for (key, group) in &mut ranked {
-        group.before = before.as_ref().map(|before| before.get(key).copied().unwrap_or(0));
+        group.before = before
+            .as_ref()
+            .map(|before| before.get(key).copied().unwrap_or(0));
     }
     ranked.sort_by(|(key, group), (other_key, other)| {
         (other.more(), other.count, other.last_ns, key).cmp(&(
@@ -144,17 +146,25 @@ pub(crate) async fn answer(
     });
     let (shown, next_cursor) = page.cut(ranked);
     let mut value = rows(snapshot, shown, &totals).await?;
-    let began = Instant::now();
+    let until = Instant::now() + TIME_FOR_SUSPECTS;
+    snapshot.hurry(Some(until));
     let mut is_late = false;
     for group in &mut value {
-        is_late = began.elapsed() > TIME_FOR_SUSPECTS;
-        if is_late {
-            break;
-        }
-        if let Some(example) = group.examples.first().filter(|id| id.starts_with("x_")) {
-            group.suspect = correlate::suspect(snapshot, &segments, store, example).await?;
+        let Some(example) = group.examples.first().filter(|id| id.starts_with("x_")) else {
+            continue;
+        };
+        // What is known of the groups is worth more than where one of them began.
+        let found = match Instant::now() {
+            now if now < until => correlate::suspect(snapshot, &segments, store, example).await,
+            _ => Ok(None),
+        };
+        match found {
+            Ok(Some(suspect)) => group.suspect = Some(suspect),
+            Err(QueryError::Cancelled) => return Err(QueryError::Cancelled),
+            Ok(None) | Err(_) => is_late = true,
         }
     }
+    snapshot.hurry(None);
     let remarks = is_late.then(|| CoverageItem {
         kind: "suspects_not_sought".to_owned(),
         from_ns: page.window.since_ns,
@@ -212,9 +222,10 @@ impl Group {
     }
 }
 
-/// Failures of the equally long time before; `None` where nothing at all is kept of it.
+/// Failures of the equally long time before; `None` where that was not recorded, or not all of it, or is not kept.
 async fn before(
     snapshot: &mut Snapshot,
+    runs: &Runs,
     segments: &[Segment],
     window: Window,
     selection: &Selection,
@@ -224,9 +235,19 @@ async fn before(
         since_ns: window.since_ns.saturating_sub(length_ns + 1),
         until_ns: window.since_ns.saturating_sub(1),
     };
-    let (mut counts, mut any) = (BTreeMap::new(), false);
+    let recorded_ns = runs.recorded_ns(earlier);
+    let oldest_ns = segments
+        .iter()
+        .filter_map(|segment| segment.min_start_ns)
+        .min();
+    let is_kept = oldest_ns.is_some_and(|oldest_ns| {
+        oldest_ns <= signed(earlier.since_ns.saturating_add(length_ns / 10))
+    });
+    if recorded_ns < length_ns / 10 * 9 || !is_kept {
+        return Ok(None);
+    }
+    let mut counts = BTreeMap::new();
     rollup::each(snapshot, segments, earlier, selection, |row| {
-        any = true;
         if row.kind != 0 {
             let count: &mut u64 = counts
                 .entry(((row.server, row.route, row.method), row.kind))
@@ -235,7 +256,7 @@ async fn before(
         }
     })
     .await?;
-    Ok(any.then_some(counts))
+    Ok(Some(counts))
 }
 
 async fn rows(

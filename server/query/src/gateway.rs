@@ -29,8 +29,11 @@ pub(crate) fn of_headers<'f>(
             .find(|(known, _)| name.starts_with(known))
             .map(|(_, gateway)| gateway);
         let said = matches!(name.as_str(), "server" | "via" | "x-powered-by").then(|| {
-            SAID.into_iter()
-                .find(|known| value.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == *known))
+            SAID.into_iter().find(|known| {
+                value
+                    .split(|c: char| !c.is_ascii_alphanumeric())
+                    .any(|word| word == *known)
+            })
         });
         // What only such a program sends says more than what any may say.
         match (own, said.flatten()) {
@@ -70,8 +73,18 @@ const HEADERS: [(&str, &str); 5] = [
 ];
 /// Words of `Server` and `Via`.
 const SAID: [&str; 12] = [
-    "kong", "envoy", "apisix", "apinto", "apipark", "openresty", "caddy", "varnish", "squid",
-    "haproxy", "traefik", "nghttpx",
+    "kong",
+    "envoy",
+    "apisix",
+    "apinto",
+    "apipark",
+    "openresty",
+    "caddy",
+    "varnish",
+    "squid",
+    "haproxy",
+    "traefik",
+    "nghttpx",
 ];
 
 #[cfg(test)]
@@ -90,7 +103,13 @@ mod tests {
         }
         for (fields, expected) in [
             (&[("Server", "kong/3.4.0")][..], Some("kong")),
-            (&[("via", "1.1 varnish (Varnish/7)"), ("x-envoy-upstream-service-time", "3")], Some("envoy")),
+            (
+                &[
+                    ("via", "1.1 varnish (Varnish/7)"),
+                    ("x-envoy-upstream-service-time", "3"),
+                ],
+                Some("envoy"),
+            ),
             (&[("server", "nginx/1.22")], None),
             (&[("x-note", "kong")], None),
         ] {

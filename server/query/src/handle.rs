@@ -16,11 +16,11 @@ use crate::open::{Opened, open};
 use crate::snapshot::{Attempt, Snapshot};
 use crate::unopened::Unopened;
 use crate::{
-    Answer, CompareQuery, Comparison, ConnectionDetail, ContainersQuery, DnsQuery, DnsRow, ErrorGroup, ErrorsQuery,
-    ExchangeDetail, ExchangeRow, Failure, HeaderPage, Hop, Mark, SearchQuery, ServiceCall,
-    ServicesQuery, Session, SessionQuery, Status, TimeArgument, TransactionQuery, UdpQuery, UdpRow,
-    compare, connection, containers, correlate, count, dns, errors, exchange, marks, recorder, search,
-    services, status, udp,
+    Answer, CompareQuery, Comparison, ConnectionDetail, ContainersQuery, DnsQuery, DnsRow,
+    ErrorGroup, ErrorsQuery, ExchangeDetail, ExchangeRow, Failure, HeaderPage, Hop, Mark,
+    SearchQuery, ServiceCall, ServicesQuery, Session, SessionQuery, Status, TimeArgument,
+    TransactionQuery, UdpQuery, UdpRow, compare, connection, containers, correlate, count, dns,
+    errors, exchange, marks, recorder, search, services, status, udp,
 };
 
 /// Why a question has no answer. The text is made by Headwater: no captured text is in it.
@@ -328,10 +328,7 @@ impl Store {
     ///
     /// # Errors
     /// See `QueryError`.
-    pub async fn marks(
-        &self,
-        cancel: &CancellationToken,
-    ) -> Result<Answer<Vec<Mark>>, QueryError> {
+    pub async fn marks(&self, cancel: &CancellationToken) -> Result<Answer<Vec<Mark>>, QueryError> {
         ask!(self, cancel, snapshot => marks::answer(&mut snapshot, &self.path))
     }
     /// The moment that a text names as a mark; `None` of a text that is a time.

@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 mod answer;
+mod chance;
 mod compare;
 mod connection;
 mod containers;

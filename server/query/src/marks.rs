@@ -4,10 +4,11 @@
 //! writing that readers do. Whoever may write the file may write anything, so that lines of another form are left out; the
 //! recorder makes the file and never reads it. Of a name that was given twice the later mark counts.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::OFlags;
 
@@ -39,7 +40,7 @@ pub(crate) fn is_name(text: &str) -> bool {
 pub(crate) fn all(store: &Path) -> Result<Vec<Mark>, QueryError> {
     match OpenOptions::new()
         .read(true)
-        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
+        .custom_flags(FLAGS.bits().cast_signed())
         .open(beside(store, SUFFIX))
     {
         Ok(mut file) => read(&mut file).map_err(|error| failed("read", &error)),
@@ -74,11 +75,7 @@ pub(crate) async fn answer(
 ///
 /// # Errors
 /// `Argument` when there is none of that name.
-pub(crate) fn moment(
-    store: &Path,
-    argument: &'static str,
-    name: &str,
-) -> Result<u64, QueryError> {
+pub(crate) fn moment(store: &Path, argument: &'static str, name: &str) -> Result<u64, QueryError> {
     let marks = all(store)?;
     let found = marks.iter().find(|mark| mark.name == name);
     found
@@ -120,18 +117,35 @@ fn append(store: &Path, mark: &Mark) -> std::io::Result<()> {
         .create(true)
         // As the recorder makes it: whoever may read the store may add marks.
         .mode(0o660)
-        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .custom_flags(FLAGS.bits().cast_signed())
         .open(beside(store, SUFFIX))?;
-    // Several servers may write at once.
-    file.lock()?;
-    if file.metadata()?.len() >= LONGEST_FILE {
-        let marks = read(&mut file)?;
-        let kept = marks.iter().rev().take(MOST_KEPT).rev();
-        let text: String = kept.map(line).collect();
-        file.set_len(0)?;
-        file.write_all(text.as_bytes())?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.nlink() != 1 {
+        return Err(ErrorKind::PermissionDenied.into());
     }
-    file.write_all(line(mark).as_bytes())
+    // Several servers may write at once; whoever holds it for long is none of them.
+    let mut tries = 0;
+    while let Err(error) = file.try_lock() {
+        tries += 1;
+        match error {
+            TryLockError::WouldBlock if tries < MOST_TRIES => std::thread::sleep(BETWEEN_TRIES),
+            TryLockError::WouldBlock => return Err(ErrorKind::WouldBlock.into()),
+            TryLockError::Error(error) => return Err(error),
+        }
+    }
+    if metadata.len() < LONGEST_FILE {
+        return file.write_all(line(mark).as_bytes());
+    }
+    // Over the old text, which is longer, and cut then: on a full disk nothing is lost.
+    let marks = read(&mut file)?;
+    let kept = marks.iter().rev().take(MOST_KEPT).rev();
+    let text: String = kept.chain([mark]).map(line).collect();
+    let over = OpenOptions::new()
+        .write(true)
+        .custom_flags(FLAGS.bits().cast_signed())
+        .open(beside(store, SUFFIX))?;
+    over.write_all_at(text.as_bytes(), 0)?;
+    over.set_len(u64::try_from(text.len()).unwrap_or(u64::MAX))
 }
 
 fn line(mark: &Mark) -> String {
@@ -146,12 +160,10 @@ fn read(file: &mut File) -> std::io::Result<Vec<Mark>> {
     let mut marks: Vec<Mark> = Vec::new();
     let mut places = std::collections::HashMap::new();
     for mark in text.lines().filter_map(parsed) {
-        match places.get(&mark.name) {
-            Some(place) => marks[*place] = mark,
-            None => {
-                places.insert(mark.name.clone(), marks.len());
-                marks.push(mark);
-            }
+        let place = *places.entry(mark.name.clone()).or_insert(marks.len());
+        match marks.get_mut(place) {
+            Some(known) => *known = mark,
+            None => marks.push(mark),
         }
     }
     marks.sort_by(|one, other| (one.at_ns, &one.name).cmp(&(other.at_ns, &other.name)));
@@ -178,6 +190,10 @@ fn failed(action: &str, error: &std::io::Error) -> QueryError {
     }
 }
 
+/// No link is followed, and no pipe waited for.
+const FLAGS: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK);
+const MOST_TRIES: u32 = 20;
+const BETWEEN_TRIES: Duration = Duration::from_millis(5);
 const SUFFIX: &str = "-marks";
 const LONGEST_NAME: usize = 64;
 const NS_OF_MS: u64 = 1_000_000;
@@ -197,24 +213,49 @@ mod tests {
         add(&store, "before-deploy", 1_700_000_000_123_456_789).unwrap();
         add(&store, "v1.2_rc", 1_600_000_000_000_000_000).unwrap();
         add(&store, "before-deploy", 1_800_000_000_000_000_000).unwrap();
-        let names: Vec<_> = all(&store).unwrap().into_iter().map(|mark| mark.name).collect();
+        let names: Vec<_> = all(&store)
+            .unwrap()
+            .into_iter()
+            .map(|mark| mark.name)
+            .collect();
         assert_eq!(names, ["v1.2_rc", "before-deploy"]);
-        assert_eq!(moment(&store, "since", "before-deploy").unwrap(), 1_800_000_000_000_000_000);
-        let told = moment(&store, "since", "after-deploy").unwrap_err().to_string();
-        assert!(told.contains("no mark of that name") && told.contains("RFC 3339"), "{told}");
+        assert_eq!(
+            moment(&store, "since", "before-deploy").unwrap(),
+            1_800_000_000_000_000_000
+        );
+        let told = moment(&store, "since", "after-deploy")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            told.contains("no mark of that name") && told.contains("RFC 3339"),
+            "{told}"
+        );
     }
 
     #[test]
     fn names_cannot_be_times_and_other_lines_are_left_out() {
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path().join("headwater.db");
-        for bad in ["", "-15m", "now", "two words", "a/b", "2026-01-31T13:00:00Z", "é", &"x".repeat(65)] {
+        for bad in [
+            "",
+            "-15m",
+            "now",
+            "two words",
+            "a/b",
+            "2026-01-31T13:00:00Z",
+            "é",
+            &"x".repeat(65),
+        ] {
             assert!(add(&store, bad, 1).is_err(), "{bad}");
         }
-        let lines = "junk\n5 ok\n18446744073709551615 late\n7 two words\n\u{1b}[31m red\n9 -15m\n8 good";
+        let lines =
+            "junk\n5 ok\n18446744073709551615 late\n7 two words\n\u{1b}[31m red\n9 -15m\n8 good";
         std::fs::write(beside(&store, SUFFIX), lines).unwrap();
         let found = all(&store).unwrap();
-        let found: Vec<_> = found.iter().map(|mark| (mark.name.as_str(), mark.at_ns)).collect();
+        let found: Vec<_> = found
+            .iter()
+            .map(|mark| (mark.name.as_str(), mark.at_ns))
+            .collect();
         assert_eq!(found, [("ok", 5 * NS_OF_MS), ("good", 8 * NS_OF_MS)]);
     }
 
@@ -222,7 +263,10 @@ mod tests {
     fn the_oldest_go_when_the_file_is_full() {
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path().join("headwater.db");
-        let many: String = (0..20_000).map(|number| format!("{number} mark-{number}\n")).collect();
+        let mut many = Vec::new();
+        for number in 0..20_000 {
+            writeln!(many, "{number} mark-{number}").unwrap();
+        }
         assert!(many.len() as u64 > LONGEST_FILE);
         std::fs::write(beside(&store, SUFFIX), many).unwrap();
         add(&store, "newest", 30_000 * NS_OF_MS).unwrap();
@@ -240,6 +284,21 @@ mod tests {
         std::fs::write(&other, "").unwrap();
         std::os::unix::fs::symlink(&other, beside(&store, SUFFIX)).unwrap();
         assert!(add(&store, "x", 1).is_err());
+        std::fs::remove_file(beside(&store, SUFFIX)).unwrap();
+        std::fs::hard_link(&other, beside(&store, SUFFIX)).unwrap();
+        assert!(add(&store, "x", 1).is_err());
         assert_eq!(std::fs::read(&other).unwrap(), b"");
+    }
+
+    #[test]
+    fn whoever_holds_the_lock_holds_nobody_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("headwater.db");
+        add(&store, "first", NS_OF_MS).unwrap();
+        let held = File::open(beside(&store, SUFFIX)).unwrap();
+        held.lock().unwrap();
+        assert!(add(&store, "second", NS_OF_MS).is_err());
+        held.unlock().unwrap();
+        add(&store, "second", NS_OF_MS).unwrap();
     }
 }

@@ -95,15 +95,46 @@ impl Runs {
         })
     }
 
+    /// How much of the window a recorder ran; all of it in a store of replayed captures, of which nobody can say.
+    pub(crate) fn recorded_ns(&self, window: Window) -> u64 {
+        let until_ns = window.until_ns.min(self.now_ns);
+        let whole = until_ns.saturating_sub(window.since_ns);
+        let gaps = self.gaps(window).unwrap_or_default();
+        let silent = gaps
+            .iter()
+            .map(|(from_ns, until_ns, _)| until_ns - from_ns)
+            .sum();
+        whole.saturating_sub(silent)
+    }
+
     /// The parts of the window in which no recorder ran. None are told of a store that holds replayed captures only.
     pub(crate) fn silence(&self, window: Window) -> Option<CoverageItem> {
         let until_ns = window.until_ns.min(self.now_ns);
+        let gaps = self.gaps(window)?;
+        let (first, last) = (gaps.first().copied()?, gaps.last().copied()?);
+        Some(CoverageItem {
+            kind: "not_recorded".to_owned(),
+            from_ns: first.0,
+            until_ns: last.1,
+            count: u64::try_from(gaps.len()).unwrap_or(u64::MAX),
+            explanation: explain(
+                &gaps,
+                last.1 == until_ns && until_ns + SILENCE_NS > self.as_of_ns(),
+            ),
+        })
+    }
+
+    /// From, until, and whether the recorder before it was killed; `None` where none ever ran here.
+    fn gaps(&self, window: Window) -> Option<Vec<(u64, u64, bool)>> {
+        let until_ns = window.until_ns.min(self.now_ns);
         let mut gaps: Vec<(u64, u64, bool)> = Vec::new();
-        let (mut covered_ns, mut killed, mut any) = (window.since_ns, false, false);
+        let (mut covered_ns, mut killed) = (window.since_ns, false);
         let mut live: Vec<&Run> = self.runs.iter().filter(|run| run.live).collect();
+        if live.is_empty() {
+            return None;
+        }
         live.sort_by_key(|run| run.started_ns);
         for run in live {
-            any = true;
             if run.started_ns > covered_ns && covered_ns < until_ns {
                 gaps.push((covered_ns, run.started_ns.min(until_ns), killed));
             }
@@ -115,17 +146,7 @@ impl Runs {
         if covered_ns < until_ns {
             gaps.push((covered_ns, until_ns, killed));
         }
-        let (first, last) = (gaps.first().copied()?, gaps.last().copied()?);
-        any.then(|| CoverageItem {
-            kind: "not_recorded".to_owned(),
-            from_ns: first.0,
-            until_ns: last.1,
-            count: u64::try_from(gaps.len()).unwrap_or(u64::MAX),
-            explanation: explain(
-                &gaps,
-                last.1 == until_ns && until_ns + SILENCE_NS > self.as_of_ns(),
-            ),
-        })
+        Some(gaps)
     }
 
     /// Whether only replayed captures are stored.

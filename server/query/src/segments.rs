@@ -175,7 +175,8 @@ pub(crate) async fn count_dns(
 }
 
 impl Segment {
-    fn may_hold(&self, since_ns: i64, until_ns: i64) -> bool {
+    /// Whether it may hold anything of a window.
+    pub(crate) fn may_hold(&self, since_ns: i64, until_ns: i64) -> bool {
         // The open segment's row may lag behind its blocks.
         !self.closed
             || self.min_start_ns.is_none_or(|min| min <= until_ns)

@@ -52,8 +52,8 @@ pub struct ServiceCall {
     pub pid: Option<u32>,
     /// The name of that process's executable. Untrusted.
     pub program: Option<String>,
-    /// The proxy or API gateway that the server is: a program of that name, or headers of its answers say so, and it calls
-    /// others in the window or is not on this machine.
+    /// The proxy or API gateway that the server is: a program of that name that calls others in the window or, where the program
+    /// is not known, what header fields of its answers name.
     pub gateway: Option<&'static str>,
     /// Method and route when listed by route. Untrusted.
     pub route: Option<String>,
@@ -194,9 +194,14 @@ async fn rows(
         };
         let (server, client) = (names.of(server), names.of(client));
         // What serves files alone is none, whatever its name; of what is elsewhere nobody sees whom it calls.
-        let forwards = end.program.is_none() || callers.contains(&(server.kind.clone(), server.name.clone()));
-        let program = || end.program.as_deref().and_then(gateway::of_program);
-        let gateway = end.says.or_else(program).filter(|_| forwards);
+        let forwards =
+            end.program.is_none() || callers.contains(&(server.kind.clone(), server.name.clone()));
+        // Header fields may be another's, handed on: they count where the program is not known.
+        let gateway = match end.program.as_deref() {
+            Some(program) => gateway::of_program(program),
+            None => end.says,
+        };
+        let gateway = gateway.filter(|_| forwards);
         let template = templates.get(&route).map(String::as_str);
         rows.push(ServiceCall {
             server: server.shown,
@@ -249,10 +254,14 @@ async fn server_end(
     };
     let mut says = None;
     if let Some(block) = row.try_get(4)? {
-        let template = template(snapshot, segment, block).await?.unwrap_or_default();
+        let template = template(snapshot, segment, block)
+            .await?
+            .unwrap_or_default();
         let holes: Option<&[u8]> = row.try_get(5)?;
         let fields = render_headers(&template, holes.unwrap_or_default());
-        let fields = fields.iter().map(|field| (field.name.as_str(), field.value.text.as_str()));
+        let fields = fields
+            .iter()
+            .map(|field| (field.name.as_str(), field.value.text.as_str()));
         says = gateway::of_headers(fields);
     }
     Ok(ServerEnd {

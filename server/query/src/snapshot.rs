@@ -21,6 +21,8 @@ pub(crate) struct Snapshot {
     pub(crate) now_ns: u64,
     cancel: CancellationToken,
     deadline: Instant,
+    /// An earlier one, for a part of the answer that can be left out.
+    hurry: Option<Instant>,
     /// Stops a statement that still runs when the snapshot is dropped.
     _stop: DropGuard,
 }
@@ -51,6 +53,7 @@ impl Snapshot {
             now_ns: u64::try_from(now_ns).unwrap_or(u64::MAX),
             cancel: cancel.clone(),
             deadline,
+            hurry: None,
             _stop: stop.drop_guard(),
         })
     }
@@ -73,13 +76,19 @@ impl Snapshot {
         if self.cancel.is_cancelled() {
             return Err(QueryError::Cancelled);
         }
-        if Instant::now() < self.deadline {
+        let now = Instant::now();
+        if now < self.deadline && self.hurry.is_none_or(|until| now < until) {
             return Ok(());
         }
         Err(QueryError::Argument {
             argument: "id",
             problem: "so much belongs to this that it takes too long to put together; give the id of one exchange of it".to_owned(),
         })
+    }
+
+    /// From now on `check` takes that for the end as well.
+    pub(crate) fn hurry(&mut self, until: Option<Instant>) {
+        self.hurry = until;
     }
 
     /// Ends the transaction, and says what the attempt was good for.

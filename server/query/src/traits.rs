@@ -1,7 +1,7 @@
 //! What some exchanges have in common that others have not.
 //!
 //! Owns: the traits of an exchange (who asked, who answered, connection, header names and values, query, path, size), and
-//! which of them tell two groups apart, by a test of significance: with hundreds of traits, some differ by chance.
+//! which of them tell two groups apart: with hundreds of traits, some differ by chance.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,6 +10,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::QueryError;
+use crate::chance;
 use crate::exchange::template;
 use crate::integer::{narrow, unsigned};
 use crate::names::{json_list, with_port};
@@ -75,8 +76,6 @@ impl Aspect {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sample {
     traits: BTreeSet<(Aspect, String)>,
-    /// Names of header fields of request and response.
-    names: [BTreeSet<String>; 2],
     /// Server, route (0 when there is none) and method.
     pub(crate) place: (i64, i64, String),
     pub(crate) start_ns: i64,
@@ -92,8 +91,8 @@ pub(crate) struct Difference {
     pub(crate) of_some: (usize, usize),
     /// The same of the other group.
     pub(crate) of_others: (usize, usize),
-    /// Of the G-test, with one degree of freedom.
-    pub(crate) strength: f64,
+    /// How likely chance makes such a difference, at most.
+    pub(crate) chance: f64,
 }
 
 impl Difference {
@@ -135,7 +134,11 @@ pub(crate) async fn read(
                 continue;
             };
             if let std::collections::hash_map::Entry::Vacant(place) = templates.entry(block) {
-                place.insert(template(snapshot, segment, block).await?.unwrap_or_default());
+                place.insert(
+                    template(snapshot, segment, block)
+                        .await?
+                        .unwrap_or_default(),
+                );
             }
             let holes: Option<&[u8]> = row.try_get(*holes)?;
             let known = templates.get(&block).map_or(&[][..], Vec::as_slice);
@@ -151,7 +154,8 @@ fn of_row(row: &SqliteRow) -> Result<Sample, QueryError> {
         place: (
             row.try_get("server_service_id")?,
             row.try_get::<Option<i64>, _>("route_id")?.unwrap_or(0),
-            row.try_get::<Option<String>, _>("http_request_method")?.unwrap_or_default(),
+            row.try_get::<Option<String>, _>("http_request_method")?
+                .unwrap_or_default(),
         ),
         start_ns: row.try_get("start_ns")?,
         ..Sample::default()
@@ -180,24 +184,37 @@ fn of_row(row: &SqliteRow) -> Result<Sample, QueryError> {
         add(Aspect::ServerAddress, with_port(address, narrow(port)));
     }
     let is_http2 = row.try_get::<Option<i64>, _>("http2_stream_id")?.is_some();
-    add(Aspect::Version, if is_http2 { "HTTP/2" } else { "HTTP/1" }.to_owned());
+    add(
+        Aspect::Version,
+        if is_http2 { "HTTP/2" } else { "HTTP/1" }.to_owned(),
+    );
     let place = match row.try_get::<i64, _>("ordinal")? {
         0 => Aspect::FirstOnConnection,
         _ => Aspect::LaterOnConnection,
     };
     add(place, String::new());
-    let body = unsigned(row.try_get::<Option<i64>, _>("http_request_body_size")?.unwrap_or(0));
+    let body = unsigned(
+        row.try_get::<Option<i64>, _>("http_request_body_size")?
+            .unwrap_or(0),
+    );
     for least in BODY_SIZES.into_iter().filter(|least| body >= *least) {
         add(Aspect::RequestBody, least.to_string());
     }
     if let Some(path) = row.try_get::<Option<&str>, _>("url_path")? {
-        let segments = path.split('/').enumerate().filter(|(_, text)| !text.is_empty());
+        let segments = path
+            .split('/')
+            .enumerate()
+            .filter(|(_, text)| !text.is_empty());
         for (at, text) in segments.take(MOST_SEGMENTS) {
             add(Aspect::PathSegment, format!("{at}: {text}"));
         }
     }
     if let Some(query) = row.try_get::<Option<&str>, _>("url_query")? {
-        for pair in query.split('&').filter(|pair| !pair.is_empty()).take(MOST_PAIRS) {
+        for pair in query
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .take(MOST_PAIRS)
+        {
             let (name, _) = pair.split_once('=').unwrap_or((pair, ""));
             add(Aspect::QueryParameter, name.to_owned());
             add(Aspect::QueryValue, pair.to_owned());
@@ -213,85 +230,101 @@ impl Sample {
         } else {
             (Aspect::ResponseHeader, Aspect::ResponseHeaderValue)
         };
-        for field in fields {
+        for field in fields.iter().take(MOST_FIELDS) {
             let name = field.name.to_ascii_lowercase();
             // Of these the value says what is known otherwise, or when it was sent.
             if !UNTELLING.contains(&name.as_str()) {
-                self.traits.insert((with_value, format!("{name}: {}", field.value.text)));
+                self.traits
+                    .insert((with_value, format!("{name}: {}", field.value.text)));
             }
-            self.traits.insert((present, name.clone()));
-            if let Some(names) = self.names.get_mut(usize::from(!is_request)) {
-                names.insert(name);
-            }
+            self.traits.insert((present, name));
+        }
+    }
+
+    /// Whether it has what is different.
+    pub(crate) fn has(&self, difference: &Difference) -> bool {
+        let has = |aspect: Aspect| self.traits.contains(&(aspect, difference.captured.clone()));
+        match difference.aspect {
+            Aspect::NoRequestHeader => !has(Aspect::RequestHeader),
+            Aspect::NoResponseHeader => !has(Aspect::ResponseHeader),
+            aspect => has(aspect),
         }
     }
 }
 
-/// What tells the first group from the others, the strongest first.
+/// What tells the first group from the others, the least likely to be chance first.
 pub(crate) fn differences(some: &[&Sample], others: &[&Sample]) -> Vec<Difference> {
     let mut counts: HashMap<(Aspect, &str), Count> = HashMap::new();
-    let all_names: [BTreeSet<&str>; 2] = [0, 1].map(|side| {
-        let samples = some.iter().chain(others);
-        samples
-            .filter_map(|sample| sample.names.get(side))
-            .flatten()
-            .map(String::as_str)
-            .collect()
-    });
+    let mut all = Count::default();
+    // Of whom the process is not known, nobody can say that it is another one.
+    let mut with_process = [0_usize; 2];
     let samples = some.iter().map(|sample| (true, sample));
     let samples = samples.chain(others.iter().map(|sample| (false, sample)));
     for (place, (is_some, sample)) in samples.enumerate() {
-        let absent = [Aspect::NoRequestHeader, Aspect::NoResponseHeader]
-            .into_iter()
-            .zip(&all_names)
-            .zip(&sample.names)
-            .flat_map(|((aspect, all), own)| {
-                let missing = all.iter().filter(|name| !own.contains(**name));
-                missing.map(move |name| (aspect, *name))
-            });
-        let own = sample.traits.iter().map(|(aspect, text)| (*aspect, text.as_str()));
-        for key in own.chain(absent) {
-            counts.entry(key).or_default().add(place, is_some);
+        all.add(place, is_some);
+        for (aspect, text) in &sample.traits {
+            counts
+                .entry((*aspect, text.as_str()))
+                .or_default()
+                .add(place, is_some);
+            match aspect {
+                Aspect::ServerProcess => with_process[0] += 1,
+                Aspect::ClientProcess => with_process[1] += 1,
+                _ => {}
+            }
         }
     }
-    // Of whom the process is not known, nobody can say that it is another one.
-    let is_known = |aspect: Aspect| {
-        !matches!(aspect, Aspect::ServerProcess | Aspect::ClientProcess)
-            || some.iter().chain(others).all(|sample| {
-                sample.traits.iter().any(|(own, _)| *own == aspect)
-            })
+    let absences: Vec<((Aspect, &str), Count)> = counts
+        .iter()
+        .filter_map(|((aspect, text), count)| {
+            let absent = match aspect {
+                Aspect::RequestHeader => Aspect::NoRequestHeader,
+                Aspect::ResponseHeader => Aspect::NoResponseHeader,
+                _ => return None,
+            };
+            Some(((absent, *text), all.without(count)))
+        })
+        .collect();
+    counts.extend(absences);
+    let whole = some.len() + others.len();
+    let is_known = |aspect: Aspect| match aspect {
+        Aspect::ServerProcess => with_process[0] == whole,
+        Aspect::ClientProcess => with_process[1] == whole,
+        _ => true,
     };
     let mut found: Vec<(u64, Difference)> = counts
         .into_iter()
         .filter(|((aspect, _), _)| is_known(*aspect))
         .filter_map(|((aspect, text), count)| {
+            let of_some = (count.some, some.len());
+            let of_others = (count.others, others.len());
+            let differs =
+                ratio(count.some, some.len().max(1)) - ratio(count.others, others.len().max(1));
+            if differs <= LEAST_DIFFERENCE {
+                return None;
+            }
+            let chance = chance::of_shares(of_some, of_others);
             let difference = Difference {
                 aspect,
                 captured: text.to_owned(),
-                of_some: (count.some, some.len()),
-                of_others: (count.others, others.len()),
-                strength: g_test((count.some, some.len()), (count.others, others.len())),
+                of_some,
+                of_others,
+                chance,
             };
-            difference.tells().then_some((count.whom, difference))
+            (chance <= chance::MOST).then_some((count.whom, difference))
         })
         .collect();
     found.sort_by(|(_, one), (_, other)| {
-        let order = other.strength.total_cmp(&one.strength);
+        let order = one.chance.total_cmp(&other.chance);
         order.then_with(|| (one.aspect, &one.captured).cmp(&(other.aspect, &other.captured)))
     });
     // Several traits of the very same exchanges say one thing.
     let mut told = BTreeSet::new();
     found.retain(|(whom, _)| told.insert(*whom));
-    found.into_iter().map(|(_, difference)| difference).collect()
-}
-
-impl Difference {
-    /// Whether most of the first group have it, most of the others have not, and it can hardly be chance.
-    fn tells(&self) -> bool {
-        let share = |(part, whole): (usize, usize)| ratio(part, whole.max(1));
-        share(self.of_some) - share(self.of_others) > LEAST_DIFFERENCE
-            && self.strength >= LEAST_STRENGTH
-    }
+    found
+        .into_iter()
+        .map(|(_, difference)| difference)
+        .collect()
 }
 
 #[derive(Default)]
@@ -311,6 +344,15 @@ impl Count {
         }
         self.whom ^= mixed(u64::try_from(place).unwrap_or(u64::MAX));
     }
+
+    /// Those of all that are not among these.
+    fn without(&self, other: &Self) -> Self {
+        Self {
+            some: self.some - other.some,
+            others: self.others - other.others,
+            whom: self.whom ^ other.whom,
+        }
+    }
 }
 
 /// A number for each place that no sum of few others is likely to be (the finaliser of SplitMix64).
@@ -321,29 +363,8 @@ fn mixed(place: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// The statistic of the G-test of two shares (a likelihood ratio, distributed as chi-squared with one degree of freedom).
-pub(crate) fn g_test((a, of_a): (usize, usize), (b, of_b): (usize, usize)) -> f64 {
-    let all = of_a + of_b;
-    if all == 0 || of_a == 0 || of_b == 0 {
-        return 0.0;
-    }
-    let has = a + b;
-    let cell = |seen: usize, row: usize, column: usize| {
-        if seen == 0 {
-            return 0.0;
-        }
-        let expected = ratio(row, all) * float(column);
-        float(seen) * (float(seen) / expected).ln()
-    };
-    let sum = cell(a, has, of_a)
-        + cell(b, has, of_b)
-        + cell(of_a - a, all - has, of_a)
-        + cell(of_b - b, all - has, of_b);
-    2.0 * sum
-}
-
 #[expect(clippy::cast_precision_loss, reason = "counts of exchanges")]
-pub(crate) fn float(count: usize) -> f64 {
+fn float(count: usize) -> f64 {
     count as f64
 }
 
@@ -371,40 +392,36 @@ const MOST_SEGMENTS: usize = 8;
 const MOST_PAIRS: usize = 16;
 /// Between the two shares.
 const LEAST_DIFFERENCE: f64 = 0.5;
-/// Of the G-test: chance reaches it for one trait in ten thousand.
-pub(crate) const LEAST_STRENGTH: f64 = 15.1;
+/// Header fields of a message; a head of more is made to be one.
+const MOST_FIELDS: usize = 64;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn sample(traits: &[(Aspect, &str)], names: &[&str]) -> Sample {
+    fn sample(traits: &[(Aspect, &str)]) -> Sample {
+        let traits = traits.iter();
         Sample {
-            traits: traits.iter().map(|(aspect, text)| (*aspect, (*text).to_owned())).collect(),
-            names: [names.iter().map(|name| (*name).to_owned()).collect(), BTreeSet::new()],
+            traits: traits
+                .map(|(aspect, text)| (*aspect, (*text).to_owned()))
+                .collect(),
             ..Sample::default()
         }
     }
 
     #[test]
     fn what_only_the_failing_have_is_found_and_told_once() {
-        let bad = sample(
-            &[
-                (Aspect::RequestHeaderValue, "x-tenant: acme"),
-                (Aspect::RequestHeader, "x-tenant"),
-                (Aspect::Client, "curl"),
-                (Aspect::ClientProcess, "7"),
-            ],
-            &["x-tenant"],
-        );
-        let good = sample(
-            &[
-                (Aspect::RequestHeaderValue, "x-tenant: other"),
-                (Aspect::RequestHeader, "x-tenant"),
-                (Aspect::Client, "curl"),
-            ],
-            &["x-tenant"],
-        );
+        let bad = sample(&[
+            (Aspect::RequestHeaderValue, "x-tenant: acme"),
+            (Aspect::RequestHeader, "x-tenant"),
+            (Aspect::Client, "curl"),
+            (Aspect::ClientProcess, "7"),
+        ]);
+        let good = sample(&[
+            (Aspect::RequestHeaderValue, "x-tenant: other"),
+            (Aspect::RequestHeader, "x-tenant"),
+            (Aspect::Client, "curl"),
+        ]);
         let (some, others) = (vec![&bad; 6], vec![&good; 40]);
         let found = differences(&some, &others);
         assert_eq!(found.len(), 1, "{found:?}");
@@ -414,29 +431,25 @@ mod tests {
 
     #[test]
     fn a_header_that_is_missing_is_found() {
-        let bad = sample(&[], &["host"]);
-        let good = sample(&[], &["host", "authorization"]);
+        let host = (Aspect::RequestHeader, "host");
+        let bad = sample(&[host]);
+        let good = sample(&[host, (Aspect::RequestHeader, "authorization")]);
         let found = differences(&[&bad; 9], &[&good; 30]);
-        let told: Vec<_> = found.iter().map(|it| (it.aspect, it.captured.as_str())).collect();
+        assert!(bad.has(&found[0]) && !good.has(&found[0]));
+        let told: Vec<_> = found
+            .iter()
+            .map(|it| (it.aspect, it.captured.as_str()))
+            .collect();
         assert_eq!(told, [(Aspect::NoRequestHeader, "authorization")]);
     }
 
     /// One failure says nothing, and neither does a trait that half of the good ones have.
     #[test]
     fn chance_is_not_told() {
-        let bad = sample(&[(Aspect::Client, "a")], &[]);
-        let good = sample(&[(Aspect::Client, "b")], &[]);
+        let bad = sample(&[(Aspect::Client, "a")]);
+        let good = sample(&[(Aspect::Client, "b")]);
         assert_eq!(differences(&[&bad], &[&good; 20]), []);
         let mixed: Vec<&Sample> = [&bad, &good].into_iter().cycle().take(40).collect();
         assert_eq!(differences(&[&bad; 20], &mixed), []);
-    }
-
-    #[test]
-    fn the_test_of_two_shares() {
-        assert!(g_test((0, 10), (0, 10)).abs() < 1e-9);
-        assert!(g_test((5, 10), (50, 100)).abs() < 1e-9);
-        // 2 * (10 ln 2 + 10 ln 2)
-        assert!((g_test((10, 10), (0, 10)) - 27.7259).abs() < 1e-3);
-        assert!(g_test((1, 0), (1, 0)).abs() < 1e-9);
     }
 }

@@ -20,6 +20,8 @@ use procfs::{
 
 /// Looking through every descriptor of every process is dear.
 const MIN_AGE: Duration = Duration::from_secs(5);
+/// Once one that it shows has ended, another may listen in its place.
+const MIN_AGE_OUTDATED: Duration = Duration::from_secs(1);
 /// So long a picture is waited for when it is asked for; later it serves those who ask then.
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -61,7 +63,13 @@ pub(crate) struct Listeners {
     /// Who is in it: number and start.
     known: HashSet<(u32, u64)>,
     asked: Option<Instant>,
+    /// When it was last waited for.
+    waited: Option<Instant>,
     is_due: bool,
+    /// One that it shows has ended.
+    is_outdated: bool,
+    /// Ends that came while a picture was under way, which may show those processes alive.
+    ends: Vec<(u32, u64, u64)>,
     ask: SyncSender<()>,
     pictures: Receiver<Picture>,
 }
@@ -82,7 +90,10 @@ impl Listeners {
             found: Picture::new(),
             known: HashSet::new(),
             asked: None,
+            waited: None,
             is_due: false,
+            is_outdated: false,
+            ends: Vec::new(),
             ask,
             pictures,
         }
@@ -123,15 +134,21 @@ impl Listeners {
 
     /// Remembers that a process ended: it takes no connection from then on, and another may listen in its place.
     pub(crate) fn ended(&mut self, pid: u32, start_ticks: u64, at_ns: u64) {
-        if !self.known.contains(&(pid, start_ticks)) {
-            return;
+        if self.is_due && self.ends.len() < MOST_PLACES {
+            self.ends.push((pid, start_ticks, at_ns));
         }
+        if self.known.contains(&(pid, start_ticks)) {
+            self.mark_ended(pid, start_ticks, at_ns);
+            self.is_outdated = true;
+        }
+    }
+
+    fn mark_ended(&mut self, pid: u32, start_ticks: u64, at_ns: u64) {
         for (_, listener) in self.found.values_mut().flatten() {
             if (listener.pid, listener.start_ticks) == (pid, start_ticks) {
                 listener.ended_ns = Some(at_ns);
             }
         }
-        self.asked = None;
     }
 
     /// The process that listened at an address, or at the unspecified one with the same port, at a time of the boot clock.
@@ -140,10 +157,20 @@ impl Listeners {
         if let Some(listener) = self.look(netns, local, at_ns) {
             return Some(listener);
         }
-        if !self.is_due && self.asked.is_none_or(|asked| asked.elapsed() >= MIN_AGE) {
+        let least = if self.is_outdated {
+            MIN_AGE_OUTDATED
+        } else {
+            MIN_AGE
+        };
+        if !self.is_due && self.asked.is_none_or(|asked| asked.elapsed() >= least) {
             self.asked = Some(Instant::now());
+            self.is_outdated = false;
             self.is_due = self.ask.try_send(()).is_ok();
-            self.receive(PATIENCE);
+            // The recorder's thread has other things to do.
+            if self.waited.is_none_or(|waited| waited.elapsed() >= MIN_AGE) {
+                self.waited = Some(Instant::now());
+                self.receive(PATIENCE);
+            }
         }
         self.look(netns, local, at_ns)
     }
@@ -168,6 +195,9 @@ impl Listeners {
                     .map(|(_, listener)| (listener.pid, listener.start_ticks))
                     .collect();
                 (self.found, self.is_due) = (picture, false);
+                for (pid, start_ticks, at_ns) in std::mem::take(&mut self.ends) {
+                    self.mark_ended(pid, start_ticks, at_ns);
+                }
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => self.is_due = false,

@@ -136,6 +136,11 @@ impl State {
         before: Option<OpenExchange>,
         segment: i64,
     ) -> rusqlite::Result<Place> {
+        let status = exchange
+            .response
+            .as_ref()
+            .and_then(|response| response.status_code);
+        let is_good = status.is_some_and(|status| (200..400).contains(&status));
         let route = match exchange
             .request
             .as_ref()
@@ -146,6 +151,7 @@ impl State {
                 statements.connection,
                 connection.server_service,
                 route,
+                is_good,
             )?),
         };
         let request = exchange.request.as_ref().map(|request| &request.message);

@@ -126,7 +126,9 @@ impl Identifiers {
         write_run(connection, segment, run, &self.entries)?;
         self.entries.clear();
         self.span = Span::default();
-        merge(connection, segment)
+        // Nothing more comes to a segment that ends: what is left of small runs is read by every look-up from then on.
+        let enough = if matches!(when, When::Now) { 2 } else { MERGED };
+        merge(connection, segment, enough)
     }
 
     /// How many were left out since last asked.
@@ -182,17 +184,20 @@ fn write_run(
     Ok(())
 }
 
-/// Makes one run of many small ones, if there are so many. Their spans are kept: between them may be exchanges that no run
+/// Makes one run of the small ones, if there are so many. Their spans are kept: between them may be exchanges that no run
 /// holds, where a recorder was killed.
-fn merge(connection: &Connection, segment: i64) -> rusqlite::Result<()> {
+fn merge(connection: &Connection, segment: i64, enough: i64) -> rusqlite::Result<()> {
     let (count, first_run, last_run): (i64, Option<i64>, Option<i64>) = connection
         .prepare_cached(&format!(
             "SELECT COUNT(*), MIN(run), MAX(run) FROM identifier_run_{segment} WHERE level = {SMALL}"
         ))?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    let (MERGED.., Some(first_run), Some(last_run)) = (count, first_run, last_run) else {
+    let (Some(first_run), Some(last_run)) = (first_run, last_run) else {
         return Ok(());
     };
+    if count < enough {
+        return Ok(());
+    }
     let run: i64 = connection
         .prepare_cached(&format!(
             "INSERT INTO identifier_run_{segment} (first_id, last_id, level) VALUES (0, -1, {LARGE}) RETURNING run"

@@ -70,14 +70,15 @@ impl Names {
         }
     }
 
-    /// The id of a route of `service`.
+    /// The id of a route of `service`; `is_good` says whether the server knew the path.
     pub(crate) fn route(
         &mut self,
         connection: &Connection,
         service: i64,
         template: &str,
+        is_good: bool,
     ) -> rusqlite::Result<i64> {
-        if let Some(id) = self.routes.get(connection, service, template)? {
+        if let Some(id) = self.routes.get(connection, service, template, is_good)? {
             return Ok(id);
         }
         self.overflow.add(&(service, template));
@@ -143,7 +144,6 @@ impl Names {
         self.services.entry(name).or_default().push(known);
         self.service_count += 1;
     }
-
 }
 
 /// Methods seen since the writer was opened; the first is the empty one of failed connections.

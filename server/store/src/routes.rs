@@ -1,8 +1,9 @@
 //! Routes: what paths have in common, learned from them.
 //!
 //! Owns: their caps, and where a path's segment is a name. `headwater-redact` marks what is a number or the like (`{}`); a
-//! word is known to be one of many (`{name}`) when so many have come in its place: from then on no word there is a route of
-//! its own. What was learned is in the templates that are stored, and stays.
+//! word is known to be one of many (`{name}`) when so many have come in its place: from then on no new word there is a route of
+//! its own. Those that came before keep theirs: a path has one route for good. What was learned is in the templates that are
+//! stored. Nothing is learned of the first segment, where strangers try their luck, or of what the server did not answer well.
 
 use std::collections::HashSet;
 
@@ -22,7 +23,7 @@ pub(crate) struct Routes {
 
 #[derive(Debug, Default)]
 struct OfService {
-    /// By template, without those in whose place a name has been learned.
+    /// By template.
     ids: FastMap<Box<str>, i64>,
     /// Beginnings of templates, with the slash at their end, behind which a segment is a name.
     learned: HashSet<Box<str>>,
@@ -34,31 +35,31 @@ impl Routes {
         *self = Self::default();
         let mut statement = connection.prepare("SELECT id, service_id, template FROM route")?;
         let rows = statement.query_map([], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
+            Ok((
+                row.get::<_, i64>(0)?,
+                row.get::<_, i64>(1)?,
+                row.get::<_, String>(2)?,
+            ))
         })?;
         let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
         self.count = rows.len();
-        for (_, service, template) in &rows {
-            let of = self.services.entry(*service).or_default();
+        for (id, service, template) in rows {
+            let of = self.services.entry(service).or_default();
             for (at, _) in template.match_indices(NAME) {
                 of.learned.extend(template.get(..at).map(Box::from));
             }
-        }
-        for (id, service, template) in rows {
-            let of = self.services.entry(service).or_default();
-            if of.named(&template).is_none() {
-                of.ids.insert(template.into(), id);
-            }
+            of.ids.insert(template.into(), id);
         }
         Ok(())
     }
 
-    /// The id of a route of `service`, or none beyond the caps.
+    /// The id of a route of `service`, or none beyond the caps; `is_good` says whether the server knew the path.
     pub(crate) fn get(
         &mut self,
         connection: &Connection,
         service: i64,
         template: &str,
+        is_good: bool,
     ) -> rusqlite::Result<Option<i64>> {
         let of = self.services.entry(service).or_default();
         if let Some(id) = of.ids.get(template) {
@@ -69,13 +70,15 @@ impl Routes {
         if let Some(id) = of.ids.get(template) {
             return Ok(Some(*id));
         }
-        of.learn(template);
-        // It may be one of those whose name has just been learned.
-        let named = of.named(template);
-        let template = named.as_deref().unwrap_or(template);
         if of.ids.len() >= MOST_ROUTES_OF_SERVICE || self.count >= MOST_ROUTES {
             return Ok(None);
         }
+        if is_good {
+            of.learn(template);
+        }
+        // It may be one of those whose name has just been learned.
+        let named = of.named(template);
+        let template = named.as_deref().unwrap_or(template);
         self.insert(connection, service, template).map(Some)
     }
 
@@ -100,7 +103,9 @@ impl Routes {
         template: &str,
     ) -> rusqlite::Result<i64> {
         connection
-            .prepare_cached("INSERT INTO route (service_id, template) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+            .prepare_cached(
+                "INSERT INTO route (service_id, template) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            )?
             .execute(params![service, template])?;
         let id = connection
             .prepare_cached("SELECT id FROM route WHERE service_id = ? AND template = ?")?
@@ -115,7 +120,7 @@ impl Routes {
 impl OfService {
     /// The template with `{name}` where that was learned; none where nothing was.
     fn named(&self, template: &str) -> Option<String> {
-        if self.learned.is_empty() {
+        if self.learned.is_empty() || is_grpc(template) {
             return None;
         }
         let (mut out, mut is_named) = (String::with_capacity(template.len()), false);
@@ -139,7 +144,7 @@ impl OfService {
         for segment in template.split('/') {
             let before = template.get(..at).unwrap_or_default();
             at += segment.len() + 1;
-            if !is_word(segment) || before.is_empty() || is_grpc(template) {
+            if !is_word(segment) || before.len() < 2 || is_grpc(template) {
                 continue;
             }
             let words: HashSet<&str> = self
@@ -151,12 +156,6 @@ impl OfService {
                 .collect();
             if words.len() + usize::from(!words.contains(segment)) > MOST_WORDS {
                 self.learned.insert(before.into());
-                // Those that came before are of the same route from now on.
-                let known = std::mem::take(&mut self.ids);
-                self.ids = known
-                    .into_iter()
-                    .filter(|(known, _)| self.named(known).is_none())
-                    .collect();
                 return;
             }
         }
@@ -212,32 +211,50 @@ mod tests {
     fn many_words_in_one_place_are_names() {
         let connection = connection();
         let mut routes = Routes::default();
-        let get = |routes: &mut Routes, template: &str| {
-            routes.get(&connection, 1, template).unwrap().unwrap()
+        let get = |routes: &mut Routes, path: &str| {
+            let id = routes.get(&connection, 1, path, true).unwrap();
+            template(&connection, id.unwrap())
         };
         for fixed in ["/health", "/users", "/users/{}/posts"] {
-            get(&mut routes, fixed);
+            assert_eq!(get(&mut routes, fixed), fixed);
         }
         for number in 0..MOST_WORDS {
-            let id = get(&mut routes, &format!("/users/{}/posts", name(number)));
-            assert!(!template(&connection, id).contains(NAME), "{number}");
+            let path = format!("/users/{}/posts", name(number));
+            assert_eq!(get(&mut routes, &path), path);
         }
-        let learned = get(&mut routes, &format!("/users/{}/posts", name(600)));
-        assert_eq!(template(&connection, learned), "/users/{name}/posts");
-        // Those that were routes of their own, too, and what else begins like them.
-        assert_eq!(get(&mut routes, &format!("/users/{}/posts", name(0))), learned);
-        let other = get(&mut routes, &format!("/users/{}/likes", name(7)));
-        assert_eq!(template(&connection, other), "/users/{name}/likes");
-        let health = get(&mut routes, "/health");
-        assert_eq!(template(&connection, health), "/health");
-        // And after a start.
+        let new = format!("/users/{}/posts", name(600));
+        assert_eq!(get(&mut routes, &new), "/users/{name}/posts");
+        let likes = format!("/users/{}/likes", name(700));
+        assert_eq!(get(&mut routes, &likes), "/users/{name}/likes");
+        // A path that has a route keeps it, now and after a start.
+        let old = format!("/users/{}/posts", name(3));
         let mut again = Routes::default();
         again.load(&connection).unwrap();
-        assert_eq!(get(&mut again, &format!("/users/{}/posts", name(3))), learned);
-        assert_eq!(get(&mut again, "/users/{}/posts"), get(&mut routes, "/users/{}/posts"));
+        for routes in [&mut routes, &mut again] {
+            assert_eq!(get(routes, &old), old);
+            assert_eq!(get(routes, &new), "/users/{name}/posts");
+            assert_eq!(get(routes, "/health"), "/health");
+            assert_eq!(get(routes, "/users/{}/posts"), "/users/{}/posts");
+        }
         // Another service has learned nothing.
-        let id = again.get(&connection, 2, "/users/abc/posts").unwrap().unwrap();
-        assert_eq!(template(&connection, id), "/users/abc/posts");
+        let id = again.get(&connection, 2, &new, true).unwrap().unwrap();
+        assert_eq!(template(&connection, id), new);
+    }
+
+    #[test]
+    fn what_strangers_try_teaches_nothing() {
+        let connection = connection();
+        let mut routes = Routes::default();
+        for number in 0..200 {
+            let tried = [
+                format!("/{}", name(number)),
+                format!("/admin/{}", name(number)),
+            ];
+            for (path, is_good) in tried.iter().zip([true, false]) {
+                let id = routes.get(&connection, 1, path, is_good).unwrap().unwrap();
+                assert_eq!(template(&connection, id), *path);
+            }
+        }
     }
 
     #[test]
@@ -246,7 +263,7 @@ mod tests {
         let mut routes = Routes::default();
         for number in 0..200 {
             let method = format!("/shop.Orders/{}", name(number));
-            let id = routes.get(&connection, 1, &method).unwrap().unwrap();
+            let id = routes.get(&connection, 1, &method, true).unwrap().unwrap();
             assert_eq!(template(&connection, id), method);
         }
     }
@@ -258,9 +275,14 @@ mod tests {
         // No two words in one place: nothing to learn.
         for number in 0..MOST_ROUTES_OF_SERVICE {
             let deep = format!("/shop.Orders/{}", name(number));
-            assert!(routes.get(&connection, 1, &deep).unwrap().is_some());
+            assert!(routes.get(&connection, 1, &deep, true).unwrap().is_some());
         }
-        assert_eq!(routes.get(&connection, 1, "/shop.Orders/one-more").unwrap(), None);
+        assert_eq!(
+            routes
+                .get(&connection, 1, "/shop.Orders/one-more", true)
+                .unwrap(),
+            None
+        );
         let other = routes.other(&connection, 1).unwrap();
         assert_eq!(routes.other(&connection, 1).unwrap(), other);
     }

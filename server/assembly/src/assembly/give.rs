@@ -138,7 +138,8 @@ impl<I: Identities> Assembly<I> {
                 .get(client)
                 .is_some_and(|party| party.peer.ip().is_loopback());
         if let Some(identity) = &server.identity {
-            self.identities.served(server.netns, server.address, identity.key);
+            self.identities
+                .served(server.netns, server.address, identity.key);
             return;
         }
         if !here {

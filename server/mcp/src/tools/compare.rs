@@ -30,7 +30,15 @@ pub(super) static DECLARATION: Declaration = Declaration {
         appeared or vanished, failures, latency and rate of routes, header names and values, statuses, processes and addresses of sampled requests, \
         names that mean other addresses. What got worse comes first; differences that chance makes are left out (chance is the most likely \
         it could be that). Use it when something broke or got slow at a known time.",
-    parameters: &[SINCE, UNTIL, BASELINE_SINCE, BASELINE_UNTIL, SERVICE, LIMIT, MAX_TOKENS],
+    parameters: &[
+        SINCE,
+        UNTIL,
+        BASELINE_SINCE,
+        BASELINE_UNTIL,
+        SERVICE,
+        LIMIT,
+        MAX_TOKENS,
+    ],
     facts: FACTS,
     tables: &[TABLE],
 };
@@ -62,7 +70,7 @@ pub(super) async fn answer(
     arguments: &Arguments,
     asking: &Asking<'_>,
 ) -> Result<Output, ToolError> {
-    let mut query = CompareQuery {
+    let query = CompareQuery {
         window: window(arguments),
         baseline: WindowArgument {
             since: arguments.text("baseline_since").map(TimeArgument),
@@ -71,11 +79,13 @@ pub(super) async fn answer(
         service: arguments.text("service"),
         limit: arguments.limit(),
     };
+    let mut answer = asking.store.compare(&query, asking.cancel).await?;
     let mut fitting = Fitting::new(arguments.max_tokens());
+    let mut left_out = 0;
     loop {
-        let answer = asking.store.compare(&query, asking.cancel).await?;
         let compared = &answer.value;
-        let mut output = Output::framed(&answer, "Try a longer window (since), or without service.");
+        let mut output =
+            Output::framed(&answer, "Try a longer window (since), or without service.");
         for (path, ns) in [
             ("baseline.since", compared.baseline.since_ns),
             ("baseline.until", compared.baseline.until_ns),
@@ -91,12 +101,23 @@ pub(super) async fn answer(
             table.push(&TABLE, row(change));
         }
         if table.rows.is_empty() && compared.counts.0 > 0 && compared.counts.1 > 0 {
-            output.notes.push("nothing is different beyond what chance makes".to_owned());
+            output
+                .notes
+                .push("no difference was found that chance would hardly make".to_owned());
+        }
+        if left_out > 0 {
+            output.notes.push(format!(
+                "{left_out} lesser differences are left out for max_tokens"
+            ));
         }
         output.tables.push(table);
         match fitting.judge(output) {
             Fit::Done(output) => return Ok(*output),
-            Fit::Again(limit) => query.limit = limit,
+            Fit::Again(limit) => {
+                let most = usize::try_from(limit).unwrap_or(usize::MAX);
+                left_out += answer.value.changes.len().saturating_sub(most);
+                answer.value.changes.truncate(most);
+            }
         }
     }
 }

@@ -17,8 +17,15 @@ pub(super) static DECLARATION: Declaration = Declaration {
     description: "Names a moment, such as before-deploy, so that since and until of every tool take that name. Without a name it lists the marks. \
         Use it before a change, then compare with since=before-deploy. It writes one line into a file beside the store, and nothing else.",
     parameters: &[
-        Parameter::text("name", "Letters, digits, '.', '_' and '-', 64 at most; a name given again moves"),
-        Parameter::written("at", Syntax::Time, "The moment, like since; now unless told"),
+        Parameter::text(
+            "name",
+            "Letters, digits, '.', '_' and '-', 64 at most; a name given again moves",
+        ),
+        Parameter::written(
+            "at",
+            Syntax::Time,
+            "The moment, like since; now unless told",
+        ),
         LIMIT,
         MAX_TOKENS,
     ],
@@ -41,7 +48,9 @@ pub(super) async fn answer(
     let marked = match arguments.text("name") {
         Some(name) => Some(asking.store.mark(&name, at.as_ref(), asking.cancel).await?),
         None if at.is_some() => {
-            return Err(ToolError::Steer("give name too: what the moment is called".to_owned()));
+            return Err(ToolError::Steer(
+                "give name too: what the moment is called".to_owned(),
+            ));
         }
         None => None,
     };
@@ -55,10 +64,16 @@ pub(super) async fn answer(
     loop {
         answer.value.truncate(most);
         let mut output = Output::listed(&answer, "", &TABLE, true, row);
-        output.tell(FACTS, "marked", marked.as_ref().map(|mark| rfc3339(mark.at_ns)));
+        output.tell(
+            FACTS,
+            "marked",
+            marked.as_ref().map(|mark| rfc3339(mark.at_ns)),
+        );
         match (&marked, all - answer.value.len()) {
             (None, 0) if all == 0 => output.notes.push("there is no mark yet".to_owned()),
-            (None, more) if more > 0 => output.notes.push(format!("{more} earlier marks are left out")),
+            (None, more) if more > 0 => output
+                .notes
+                .push(format!("{more} earlier marks are left out")),
             _ => {}
         }
         match fitting.judge(output) {

@@ -103,7 +103,10 @@ pub(super) async fn answer(
     let mut answer = asking.store.transaction(&query, asking.cancel).await?;
     let mut fitting = Fitting::new(arguments.max_tokens());
     let mut left_out = 0;
-    let ends = answer.value.iter().map(|hop| hop.after_ns.saturating_add(hop.latency_ns));
+    let ends = answer
+        .value
+        .iter()
+        .map(|hop| hop.after_ns.saturating_add(hop.latency_ns));
     let whole_ns = ends.max().unwrap_or(0);
     loop {
         let mut output = Output::listed(

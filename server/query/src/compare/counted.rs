@@ -54,8 +54,23 @@ pub(super) struct Side {
 
 impl Side {
     /// Failures of any kind.
-    pub(super) fn errors(&self) -> u64 {
+    pub(super) fn failed(&self) -> u64 {
         self.failures.values().sum()
+    }
+
+    /// Those of the server's or the network's.
+    pub(super) fn errors(&self) -> u64 {
+        self.of_kind(outcome::is_error)
+    }
+
+    /// Those that are the client's own fault.
+    pub(super) fn client_errors(&self) -> u64 {
+        self.of_kind(outcome::is_client_error)
+    }
+
+    fn of_kind(&self, is_it: fn(i64) -> bool) -> u64 {
+        let kinds = self.failures.iter().filter(|(kind, _)| is_it(**kind));
+        kinds.map(|(_, count)| *count).sum()
     }
 
     /// The most frequent kind of failure.
@@ -86,8 +101,10 @@ impl Side {
 #[derive(Debug, Default)]
 pub(super) struct Counted {
     pub(super) sides: BTreeMap<Place, Side>,
-    /// An end was left out, or a window shorter than a slot taken as a whole one.
+    /// An end was left out.
     pub(super) is_limited: bool,
+    /// What was counted.
+    pub(super) parts: Vec<Window>,
 }
 
 impl Counted {
@@ -104,15 +121,25 @@ impl Counted {
         let whole = |since_ns, until_ns| Window { since_ns, until_ns };
         if first >= behind {
             if !counted.exactly(snapshot, segments, window, servers).await? {
-                counted.slots(snapshot, segments, window.snapped(), servers).await?;
+                return Err(QueryError::Argument {
+                    argument: "since",
+                    problem: "so much happened in so short a time that it cannot be compared; take half a minute or more".to_owned(),
+                });
             }
             return Ok(counted);
         }
-        counted.slots(snapshot, segments, whole(first, behind - 1), servers).await?;
-        let ends = [(window.since_ns, first), (behind, window.until_ns.saturating_add(1))];
+        let inner = whole(first, behind - 1);
+        counted.slots(snapshot, segments, inner, servers).await?;
+        counted.parts.push(inner);
+        let ends = [
+            (window.since_ns, first),
+            (behind, window.until_ns.saturating_add(1)),
+        ];
         for (from, to) in ends.into_iter().filter(|(from, to)| from < to) {
             // What is too much to read stays out: its slot may belong to the other window as well.
-            counted.exactly(snapshot, segments, whole(from, to - 1), servers).await?;
+            counted
+                .exactly(snapshot, segments, whole(from, to - 1), servers)
+                .await?;
         }
         Ok(counted)
     }
@@ -151,7 +178,10 @@ impl Counted {
             };
             let side = self.sides.entry(place).or_default();
             side.add(row.kind, row.count);
-            side.latencies.add(&row.latency);
+            // Those of DNS are not read at the ends.
+            if !outcome::is_dns(row.kind) {
+                side.latencies.add(&row.latency);
+            }
         })
         .await
     }
@@ -166,10 +196,12 @@ impl Counted {
     ) -> Result<bool, QueryError> {
         let chunks = segments::chunks(snapshot, segments, window, 10).await?;
         let many = chunks.iter().map(|chunk| chunk.ids).sum::<u64>();
-        if many > MOST_EXACT || segments::count_dns(snapshot, segments, window).await? > MOST_EXACT {
+        if many > MOST_EXACT || segments::count_dns(snapshot, segments, window).await? > MOST_EXACT
+        {
             self.is_limited = true;
             return Ok(false);
         }
+        self.parts.push(window);
         let wanted = |server: i64, client: i64| {
             servers.is_none_or(|servers| servers.contains(&server) || servers.contains(&client))
         };
@@ -177,7 +209,7 @@ impl Counted {
         for chunk in chunks {
             let sql = format!(
                 "SELECT server_service_id, client_service_id, COALESCE(route_id, 0), COALESCE(http_request_method, ''), \
-                 COALESCE(error_kind, 0), COALESCE(response_end_delta_ns, end_delta_ns) FROM exchange_rows({}) \
+                 COALESCE(error_kind, 0), CASE WHEN outcome NOT IN (1, 8) THEN COALESCE(response_end_delta_ns, end_delta_ns) END FROM exchange_rows({}) \
                  WHERE id BETWEEN ? AND ? AND start_ns BETWEEN ? AND ?",
                 chunk.segment
             );
@@ -198,7 +230,10 @@ impl Counted {
                 if wanted(place.server, place.client) {
                     let side = self.sides.entry(place).or_default();
                     side.add(row.try_get(4)?, 1);
-                    side.latencies.add_one(bucket_of(unsigned(row.try_get(5)?)));
+                    let latency: Option<i64> = row.try_get(5)?;
+                    if let Some(latency) = latency {
+                        side.latencies.add_one(bucket_of(unsigned(latency)));
+                    }
                 }
             }
         }
@@ -206,14 +241,20 @@ impl Counted {
         let attempts: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
             "SELECT server_service_id, client_service_id, CASE close_reason WHEN 'refused' THEN 3 WHEN 'gave_up' THEN 4 \
              WHEN 'timed_out' THEN 5 ELSE 7 END, COUNT(*) FROM connection WHERE start_ns BETWEEN ? AND ? \
-             AND close_reason IN ('refused', 'timed_out', 'unreachable', 'gave_up') GROUP BY 1, 2, 3",
+             AND close_reason IN ('refused', 'timed_out', 'unreachable', 'gave_up') AND client_bytes = 0 GROUP BY 1, 2, 3",
         )
         .bind(since_ns)
         .bind(until_ns)
         .fetch_all(snapshot.connection())
         .await?;
-        let mut others = attempts.into_iter().map(|row| ("", row)).collect::<Vec<_>>();
-        for segment in segments {
+        let mut others = attempts
+            .into_iter()
+            .map(|row| ("", row))
+            .collect::<Vec<_>>();
+        for segment in segments
+            .iter()
+            .filter(|segment| segment.may_hold(since_ns, until_ns))
+        {
             let sql = format!(
                 "SELECT server_service_id, client_service_id, COALESCE(error_kind, 3000), COUNT(*) FROM dns_rows({}) \
                  WHERE start_ns BETWEEN ? AND ? GROUP BY 1, 2, 3",
@@ -234,7 +275,10 @@ impl Counted {
                     route: 0,
                     method: method.to_owned(),
                 };
-                self.sides.entry(place).or_default().add(kind, unsigned(count));
+                self.sides
+                    .entry(place)
+                    .or_default()
+                    .add(kind, unsigned(count));
             }
         }
         Ok(true)

@@ -27,14 +27,19 @@ pub(super) async fn read(
         let Some(then) = before.get(&(name.clone(), is_v6)) else {
             continue;
         };
-        // Those that share one rotate.
-        if then.is_disjoint(&now) {
+        // Those that share one rotate; of a large pool two answers have none in common.
+        let is_pool = then.len() > MOST_ADDRESSES || now.len() > MOST_ADDRESSES;
+        if then.is_disjoint(&now) && !is_pool {
             let list = |of: &BTreeSet<String>| {
-                of.iter().take(MOST_ADDRESSES).cloned().collect::<Vec<_>>().join(" ")
+                of.iter()
+                    .take(MOST_ADDRESSES)
+                    .cloned()
+                    .collect::<Vec<_>>()
+                    .join(" ")
             };
             found.push(Ranked {
                 rank: 3,
-                strength: 0.0,
+                chance: 1.0,
                 change: Change {
                     what: "name",
                     server: None,
@@ -61,15 +66,19 @@ async fn meanings(
     if segments::count_dns(snapshot, segments, window).await? > MOST_QUESTIONS {
         return Ok(meanings);
     }
-    for segment in segments {
+    let (since_ns, until_ns) = (signed(window.since_ns), signed(window.until_ns));
+    for segment in segments
+        .iter()
+        .filter(|segment| segment.may_hold(since_ns, until_ns))
+    {
         let sql = format!(
             "SELECT DISTINCT dns_question_name, dns_answers FROM dns_rows({}) WHERE start_ns BETWEEN ? AND ? \
              AND error_kind IS NULL AND address_count > 0 AND dns_question_name IS NOT NULL AND dns_answers IS NOT NULL",
             segment.number
         );
         let rows: Vec<(String, String)> = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(signed(window.since_ns))
-            .bind(signed(window.until_ns))
+            .bind(since_ns)
+            .bind(until_ns)
             .fetch_all(snapshot.connection())
             .await?;
         for (name, answers) in rows {

@@ -12,7 +12,9 @@ use crate::segments::{self, Segment};
 use crate::snapshot::Snapshot;
 use crate::traits::{self, Aspect, Difference, Sample};
 
-use super::{Change, Ranked, chance};
+use crate::chance;
+
+use super::{Change, Ranked};
 
 /// Server, route and method.
 type Place = (i64, i64, String);
@@ -28,45 +30,68 @@ pub(super) async fn read(
     // The same difference on many routes of a server is one.
     let mut found: BTreeMap<(i64, Aspect, String), (Difference, bool, usize)> = BTreeMap::new();
     for (place, now) in &after {
+        snapshot.check()?;
         let Some(then) = before.get(place) else {
             continue;
         };
-        let (now, then): (Vec<&Sample>, Vec<&Sample>) = (now.iter().collect(), then.iter().collect());
-        let came = traits::differences(&now, &then).into_iter().map(|it| (it, true));
-        let went = traits::differences(&then, &now).into_iter().map(|it| (it, false));
+        let (now, then): (Vec<&Sample>, Vec<&Sample>) =
+            (now.iter().collect(), then.iter().collect());
+        let came = traits::differences(&now, &then)
+            .into_iter()
+            .map(|it| (it, true));
+        let went = traits::differences(&then, &now)
+            .into_iter()
+            .map(|it| (it, false));
         // That a header is missing is told by what went.
-        let is_told = |aspect| !matches!(aspect, Aspect::NoRequestHeader | Aspect::NoResponseHeader | Aspect::PathSegment);
+        let is_told = |aspect| {
+            !matches!(
+                aspect,
+                Aspect::NoRequestHeader | Aspect::NoResponseHeader | Aspect::PathSegment
+            )
+        };
         for (difference, has_come) in came.chain(went).filter(|(it, _)| is_told(it.aspect)) {
             let key = (place.0, difference.aspect, difference.captured.clone());
-            let known = found.entry(key).or_insert_with(|| (difference.clone(), has_come, 0));
+            let known = found
+                .entry(key)
+                .or_insert_with(|| (difference.clone(), has_come, 0));
             known.2 += 1;
-            if difference.strength > known.0.strength {
+            if difference.chance < known.0.chance {
                 (known.0, known.1) = (difference, has_come);
             }
         }
     }
-    let names = ServiceNames::load(snapshot, found.keys().map(|(server, ..)| *server).collect()).await?;
-    let ranked = found.into_iter().map(|((server, ..), (difference, has_come, routes))| {
-        let ((some, of_some), (others, of_others)) = difference.shares();
-        let (many, few) = (format!("{some} of {of_some}"), format!("{others} of {of_others}"));
-        let words = difference.aspect.words();
-        let on = if routes > 1 { format!(", and so on {routes} routes") } else { String::new() };
-        let (before, after) = if has_come { (few, many) } else { (many, few) };
-        Ranked {
-            rank: 3,
-            strength: difference.strength,
-            change: Change {
-                what: "requests",
-                server: Some(names.of(server).shown),
-                client: None,
-                route: None,
-                before: format!("{before} sampled have {words}"),
-                after: format!("{after}{on}"),
-                captured: Some(difference.captured).filter(|text| !text.is_empty()),
-                chance: chance(difference.strength),
-            },
-        }
-    });
+    let names =
+        ServiceNames::load(snapshot, found.keys().map(|(server, ..)| *server).collect()).await?;
+    let ranked = found
+        .into_iter()
+        .map(|((server, ..), (difference, has_come, routes))| {
+            let ((some, of_some), (others, of_others)) = difference.shares();
+            let (many, few) = (
+                format!("{some} of {of_some}"),
+                format!("{others} of {of_others}"),
+            );
+            let words = difference.aspect.words();
+            let on = if routes > 1 {
+                format!(", and so on {routes} routes")
+            } else {
+                String::new()
+            };
+            let (before, after) = if has_come { (few, many) } else { (many, few) };
+            Ranked {
+                rank: 3,
+                chance: difference.chance,
+                change: Change {
+                    what: "requests",
+                    server: Some(names.of(server).shown),
+                    client: None,
+                    route: None,
+                    before: format!("{before} sampled have {words}"),
+                    after: format!("{after}{on}"),
+                    captured: Some(difference.captured).filter(|text| !text.is_empty()),
+                    chance: chance::words(difference.chance),
+                },
+            }
+        });
     Ok(ranked.collect())
 }
 

@@ -39,27 +39,30 @@ pub(super) async fn renamed(
         if !told.insert(name.clone()) {
             continue;
         }
-        for segment in segments.iter().rev().take(MOST_SEGMENTS) {
+        let near =
+            |segment: &&Segment| (0..MOST_SEGMENTS).contains(&(suspect.segment - segment.number));
+        for segment in segments.iter().rev().filter(near) {
+            // Of the same family. An earlier answer with the same address: names rotate.
             let sql = format!(
-                "SELECT start_ns, dns_answers FROM dns_rows({}) WHERE id BETWEEN ?1 - ?4 AND ?1 - 1 AND dns_question_name = ?2 \
-                 AND error_kind IS NULL AND dns_answers IS NOT NULL AND instr(',' || dns_answers || ',', ',' || ?3 || ',') = 0 \
-                 AND address_count > 0 ORDER BY id DESC LIMIT 1",
+                "SELECT start_ns, dns_answers, EXISTS (SELECT 1 FROM dns_rows({0}) WHERE id BETWEEN ?1 - ?4 AND ?1 - 1 AND dns_question_name = ?2 \
+                 AND instr(',' || dns_answers || ',', ',' || ?3 || ',') > 0 AND start_ns < ?6) FROM dns_rows({0}) \
+                 WHERE id BETWEEN ?1 - ?4 AND ?1 - 1 AND dns_question_name = ?2 AND error_kind IS NULL AND dns_answers IS NOT NULL \
+                 AND instr(',' || dns_answers || ',', ',' || ?3 || ',') = 0 AND (instr(dns_answers, ':') > 0) = ?5 AND address_count > 0 \
+                 ORDER BY id DESC LIMIT 1",
                 segment.number
             );
-            let before: Option<(i64, String)> = sqlx::query_as(AssertSqlSafe(sql))
+            let before: Option<(i64, String, bool)> = sqlx::query_as(AssertSqlSafe(sql))
                 .bind(exchange)
                 .bind(&name)
                 .bind(&address)
                 .bind(MOST_QUESTIONS)
+                .bind(address.contains(':'))
+                .bind(signed(suspect.start_ns.saturating_sub(ROTATION_NS)))
                 .fetch_optional(snapshot.connection())
                 .await?;
-            let Some((at_ns, answers)) = before else {
+            let Some((at_ns, answers, false)) = before else {
                 continue;
             };
-            // Of the other family: a name has both.
-            if answers.contains(':') != address.contains(':') {
-                continue;
-            }
             findings.push(Finding {
                 is: "changed",
                 after_ns: Some(at_ns.saturating_sub(signed(suspect.start_ns))),
@@ -120,10 +123,12 @@ pub(super) async fn listeners_gone(
     for attempt in attempts.iter().take(MOST_CONNECTIONS) {
         let row = sqlx::query(
             "SELECT p.id, p.pid, p.end_ns, p.exit_code, p.exit_signal, p.executable_name FROM connection a \
-             JOIN connection b ON b.id BETWEEN a.id - ?2 AND a.id + ?2 AND b.server_address = a.server_address \
-             AND b.server_port = a.server_port AND b.server_process_id IS NOT NULL AND b.start_ns <= a.start_ns \
-             JOIN process p ON p.id = b.server_process_id WHERE a.id = ?1 AND a.close_reason <> 'fin' AND a.server_process_id IS NULL \
-             AND p.end_ns <= COALESCE(a.end_ns, a.start_ns) + ?3 ORDER BY b.id DESC LIMIT 1",
+             JOIN process p ON p.id = (SELECT b.server_process_id FROM connection b WHERE b.id BETWEEN a.id - ?2 AND a.id + ?2 \
+             AND b.server_address = a.server_address AND b.server_port = a.server_port \
+             AND (b.server_netns = a.server_netns OR a.server_netns = 0 AND b.server_netns = a.client_netns) \
+             AND b.server_process_id IS NOT NULL AND b.start_ns <= a.start_ns ORDER BY b.start_ns DESC LIMIT 1) \
+             WHERE a.id = ?1 AND a.close_reason IN ('refused', 'server_reset', 'timed_out') AND a.server_process_id IS NULL \
+             AND p.end_ns <= COALESCE(a.end_ns, a.start_ns) + ?3",
         )
         .bind(attempt)
         .bind(NEAR_CONNECTIONS)
@@ -150,7 +155,7 @@ pub(super) async fn listeners_gone(
     Ok(findings)
 }
 
-/// A connection that had been idle and was closed as the request came: the server cannot have meant this request.
+/// A connection that had been idle and was closed as the request came.
 pub(super) async fn keep_alive_race(
     snapshot: &mut Snapshot,
     segments: &[Segment],
@@ -158,7 +163,13 @@ pub(super) async fn keep_alive_race(
 ) -> Result<Option<Finding>, QueryError> {
     let is_closed = matches!(suspect.outcome, SERVER_RESET | SERVER_CLOSED);
     let lasted_ns = suspect.lasted_ns();
-    if !is_closed || suspect.status.is_some() || suspect.ordinal == 0 || lasted_ns > QUICK_NS {
+    let is_exit = matches!(suspect.error_kind, Some(9..=12));
+    if !is_closed
+        || is_exit
+        || suspect.status.is_some()
+        || suspect.ordinal == 0
+        || lasted_ns > QUICK_NS
+    {
         return Ok(None);
     }
     for segment in segments.iter().rev() {
@@ -179,12 +190,23 @@ pub(super) async fn keep_alive_race(
         if idle_ns < lasted_ns.saturating_mul(10).max(LEAST_IDLE_NS) {
             return Ok(None);
         }
+        // Too soon for the request to have been read, after a time that servers leave connections open for.
+        let soon_ns = suspect
+            .round_trip_ns
+            .unwrap_or(0)
+            .saturating_mul(2)
+            .max(SOON_NS);
+        let (is, race) = if lasted_ns <= soon_ns && idle_ns >= LONG_IDLE_NS {
+            ("cause", "a keep-alive race: ")
+        } else {
+            ("known", "perhaps a keep-alive race: ")
+        };
         return Ok(Some(Finding {
-            is: "cause",
+            is,
             after_ns: Some(signed(lasted_ns)),
             what: format!(
-                "a keep-alive race: its connection had carried {} exchanges and was idle for {}; the server closed it {} after the \
-                 request was sent, without a byte of an answer, as servers do with idle connections",
+                "{race}its connection had carried {} exchanges and was idle for {}; the server closed it {} after the request was sent, \
+                 without a byte of an answer",
                 suspect.ordinal,
                 span(idle_ns),
                 span(lasted_ns)
@@ -237,7 +259,11 @@ pub(super) fn retries(traced: &Traced, suspect: &Node, now_ns: u64) -> Option<Fi
     }
     let first = tries.iter().map(|node| node.start_ns).min()?;
     let last = tries.iter().map(|node| node.end_ns.min(now_ns)).max()?;
-    let storm = if tries.len() >= STORM { " (a retry storm)" } else { "" };
+    let storm = if tries.len() >= STORM {
+        " (a retry storm)"
+    } else {
+        ""
+    };
     Some(Finding {
         is: "retries",
         after_ns: Some(signed(first).saturating_sub(signed(suspect.start_ns))),
@@ -254,15 +280,20 @@ pub(super) fn retries(traced: &Traced, suspect: &Node, now_ns: u64) -> Option<Fi
 
 const SERVER_RESET: i64 = 3;
 const SERVER_CLOSED: i64 = 4;
-/// A server that means a request takes longer to refuse it.
 const QUICK_NS: u64 = 50_000_000;
+/// No server has read a request and thought about it so soon.
+const SOON_NS: u64 = 2_000_000;
+/// Servers leave idle connections open for a second and more.
+const LONG_IDLE_NS: u64 = 1_000_000_000;
 const LEAST_IDLE_NS: u64 = 20_000_000;
 /// Exchanges before that are looked at for the one before on the connection.
 const NEAR_EXCHANGES: i64 = 65_536;
 /// Connections before and after that are looked at.
 const NEAR_CONNECTIONS: i64 = 20_000;
 const MOST_CONNECTIONS: usize = 4;
-const MOST_SEGMENTS: usize = 3;
+const MOST_SEGMENTS: i64 = 3;
+/// An address that a name had so long before is none that is new.
+const ROTATION_NS: u64 = 60_000_000_000;
 /// Questions before the one that counted, that are looked at for another answer.
 const MOST_QUESTIONS: i64 = 50_000;
 const OVERLAP_NS: u64 = 2_000_000_000;

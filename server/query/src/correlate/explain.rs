@@ -40,7 +40,7 @@ pub struct Failure {
 pub struct Suspect {
     /// How many hops below: 0 where it failed itself first, as far as it could be seen.
     pub hops: usize,
-    /// A link on the way may be chance.
+    /// A link on the way may be chance, or what failed below did so less badly.
     pub is_weak: bool,
     /// Printable id of the exchange that failed first.
     pub id: String,
@@ -67,10 +67,14 @@ pub(crate) async fn suspect(
     let (Some(last), Some(node)) = (hops.last(), chain.last()) else {
         return Ok(None);
     };
-    let words = [Some(last.server.as_str()), last.method.as_deref(), last.path.as_deref()];
+    let words = [
+        Some(last.server.as_str()),
+        last.method.as_deref(),
+        last.path.as_deref(),
+    ];
     Ok(Some(Suspect {
         hops: hops.len() - 1,
-        is_weak: hops.iter().any(is_weak),
+        is_weak: hops.iter().any(is_weak) || is_lesser(symptom, node),
         id: last.id.clone(),
         what: words.into_iter().flatten().collect::<Vec<_>>().join(" "),
         kind: node
@@ -108,11 +112,20 @@ pub(crate) async fn answer(
     let mut findings = Vec::new();
     let peers = Peers::find(snapshot, &segments, symptom).await?;
     let slowness = (!symptom.has_failed()).then(|| peers.slowness(symptom, snapshot.now_ns));
-    let is_usual = matches!(&slowness, Some(Some(finding)) if finding.is == "ruled_out");
+    let is_answered = symptom.outcome != OPEN && !matches!(symptom.status, Some(300..=399));
+    let is_usual =
+        is_answered && matches!(&slowness, Some(Some(finding)) if finding.is == "ruled_out");
     findings.extend(slowness.flatten());
     findings.extend(peers.impatience(symptom));
     if !is_usual {
-        in_common(snapshot, &segments, (symptom, suspect), &peers, &mut findings).await?;
+        in_common(
+            snapshot,
+            &segments,
+            (symptom, suspect),
+            &peers,
+            &mut findings,
+        )
+        .await?;
     }
     around(snapshot, &segments, &traced, suspect, &mut findings).await?;
     findings.sort_by_key(|finding| ORDER.iter().position(|is| *is == finding.is));
@@ -125,10 +138,13 @@ pub(crate) async fn answer(
         verdict: if is_usual {
             USUAL.to_owned()
         } else {
-            verdict(&traced, (symptom, suspect), &hops, &findings)
+            verdict(&traced, &chain, &hops, &findings)
         },
         suspect: hops.last().filter(|_| !is_usual).map(|hop| hop.id.clone()),
-        suspect_service: hops.last().filter(|_| !is_usual).map(|hop| hop.server.clone()),
+        suspect_service: hops
+            .last()
+            .filter(|_| !is_usual)
+            .map(|hop| hop.server.clone()),
         chain: hops,
         findings,
     };
@@ -167,9 +183,15 @@ async fn in_common(
     let words = format!("{}, where it was asked for,", whose(symptom));
     let more = peers.in_common(snapshot, &words).await?;
     // What is known of the suspect need not be said of what was above it.
-    let told: BTreeSet<_> = findings.iter().filter_map(|finding| finding.captured.clone()).collect();
+    let told: BTreeSet<_> = findings
+        .iter()
+        .filter_map(|finding| finding.captured.clone())
+        .collect();
     let is_new = |finding: &Finding| {
-        finding.captured.as_ref().is_none_or(|captured| !told.contains(captured))
+        finding
+            .captured
+            .as_ref()
+            .is_none_or(|captured| !told.contains(captured))
     };
     findings.extend(more.into_iter().filter(is_new));
     Ok(())
@@ -208,11 +230,16 @@ async fn follow(
     traced: &mut Traced,
 ) -> Result<(), QueryError> {
     for _ in 0..MOST_FOLLOWED {
-        let end = symptom(traced).and_then(|symptom| chain(traced, symptom).last().map(|node| node.id));
-        let Some(end) = end.filter(|end| !traced.gathered.related.contains(end)) else {
+        let end =
+            symptom(traced).and_then(|symptom| chain(traced, symptom).last().map(|node| node.id));
+        let Some(end) = end else {
             return Ok(());
         };
-        traced.follow(snapshot, segments, end).await?;
+        if !traced.gathered.related.contains(&end) {
+            traced.follow(snapshot, segments, end).await?;
+        } else if !traced.look_around(snapshot, segments, end).await? {
+            return Ok(());
+        }
     }
     Ok(())
 }
@@ -234,7 +261,11 @@ fn chain<'t>(traced: &'t Traced, symptom: &'t Node) -> Vec<&'t Node> {
 /// The hop below that explains a hop best.
 fn next<'t>(traced: &'t Traced, symptom: &Node, last: &Node) -> Option<&'t Node> {
     let kinds: &[Wanted] = match symptom.status {
-        _ if symptom.has_failed() => &[Wanted::FailedAsBadly, Wanted::NotAnswered, Wanted::RefusedLast],
+        _ if symptom.has_failed() => &[
+            Wanted::FailedAsBadly,
+            Wanted::NotAnswered,
+            Wanted::RefusedLast,
+        ],
         // Whoever made the answer.
         Some(300..=399) => &[Wanted::SameStatus],
         _ => &[Wanted::Slow],
@@ -250,7 +281,9 @@ fn next<'t>(traced: &'t Traced, symptom: &Node, last: &Node) -> Option<&'t Node>
                 .collect();
             // Of several the last: an answer waits for it.
             let best = match wanted {
-                Wanted::Slow => fitting.into_iter().max_by_key(|node| (node.lasted_ns(), node.id)),
+                Wanted::Slow => fitting
+                    .into_iter()
+                    .max_by_key(|node| (node.lasted_ns(), node.id)),
                 _ => fitting
                     .into_iter()
                     .max_by_key(|node| (node.severity(), node.end_ns, node.id)),
@@ -301,6 +334,7 @@ impl Wanted {
                 let is_longer = node.end_ns > last.end_ns || node.outcome == OPEN;
                 is_longer && node.status.is_none() && symptom.severity() > 1
             }
+            // Which may have been in order.
             Self::RefusedLast => {
                 node.severity() == 1
                     && node.end_ns <= last.end_ns
@@ -320,17 +354,25 @@ fn one_service(nodes: Vec<&Node>) -> Vec<&Node> {
     if is_one { nodes } else { Vec::new() }
 }
 
+/// Whether a failure is less bad than the one that it is to explain: a refusal below an error.
+fn is_lesser(symptom: &Node, suspect: &Node) -> bool {
+    suspect.has_failed() && suspect.severity() < symptom.severity()
+}
+
 fn is_weak(hop: &Hop) -> bool {
     let confidence = hop.link.as_ref().map(|link| link.confidence);
     confidence == Some(Confidence::Weak)
 }
 
-fn verdict(
-    traced: &Traced,
-    (symptom, suspect): (&Node, &Node),
-    hops: &[Hop],
-    findings: &[Finding],
-) -> String {
+fn verdict(traced: &Traced, chain: &[&Node], hops: &[Hop], findings: &[Finding]) -> String {
+    let [symptom, ..] = chain else {
+        return String::new();
+    };
+    let above = chain
+        .len()
+        .checked_sub(2)
+        .and_then(|above| chain.get(above));
+    let suspect = chain.last().unwrap_or(symptom);
     let causes = findings
         .iter()
         .filter(|finding| finding.is == "cause")
@@ -344,12 +386,19 @@ fn verdict(
     };
     let has = |is: &str| findings.iter().any(|finding| finding.is == is);
     let below = match (has("common"), has("changed")) {
-        (true, _) => format!("{below} Those that went like it have something in common that good ones have not: see findings."),
+        (true, _) => format!(
+            "{below} Those that went like it have something in common that good ones have not: see findings."
+        ),
         (false, true) => format!("{below} Something changed before it: see findings."),
         (false, false) => below,
     };
     let (perhaps, weakly) = if hops.iter().any(is_weak) {
         ("Perhaps it", ", by a weak link, which may be chance")
+    } else if is_lesser(symptom, suspect) {
+        (
+            "Perhaps it",
+            ", which failed less badly and may have been in order",
+        )
     } else {
         ("It", "")
     };
@@ -378,9 +427,10 @@ fn verdict(
         };
         return format!("{failed}. Of its time {part}.{below}");
     }
-    if suspect.outcome == OPEN && suspect.status.is_none() {
+    let is_later = above.is_some_and(|above| suspect.end_ns > above.end_ns);
+    if suspect.status.is_none() && (suspect.outcome == OPEN || is_later) {
         return format!(
-            "What is above waited for the suspect{weakly}, which had given no answer yet when it was looked at.{below}"
+            "What is above waited for the suspect{weakly}, which had given no answer when that was over.{below}"
         );
     }
     if suspect.id == symptom.id {
@@ -406,10 +456,19 @@ fn verdict(
     )
 }
 
-const USUAL: &str = "Nothing failed, and it took no longer than is usual for its service, route and method: there is nothing to explain here.";
+const USUAL: &str = "Nothing failed, and others of its service, route and method took as long about then: if all of them are slow, compare tells \
+    since when.";
 /// Of findings: what helps most comes first, and is the last to give way.
 const ORDER: [&str; 9] = [
-    "cause", "same_id", "common", "changed", "retries", "slow", "known", "ruled_out", "not_seen",
+    "cause",
+    "same_id",
+    "common",
+    "changed",
+    "retries",
+    "slow",
+    "known",
+    "ruled_out",
+    "not_seen",
 ];
 /// Hops of a chain that are followed one by one.
-const MOST_FOLLOWED: usize = 6;
+const MOST_FOLLOWED: usize = 12;

@@ -3,21 +3,19 @@
 //! Owns: what is looked for, and how much each finding says: a cause, something that may or may not bear on it, what was ruled
 //! out, what could not be seen.
 
-use std::collections::BTreeMap;
-
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::Row;
 
 use crate::exchange::{ProcessExit, span};
-use crate::id::{ConnectionId, DnsId, ExchangeId};
+use crate::id::ConnectionId;
 use crate::integer::{narrow, signed, unsigned};
-use crate::names::{ServiceNames, with_port};
+use crate::names::with_port;
 use crate::segments::Segment;
 use crate::snapshot::Snapshot;
 use crate::{QueryError, outcome};
 
 use super::Traced;
-use super::changes;
-use super::node::{Node, OPEN};
+use super::node::Node;
+use super::{calls, changes, names};
 
 /// Something that is known of a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +57,6 @@ pub(super) async fn around(
 ) -> Result<(), QueryError> {
     let tag = snapshot.tag();
     let mut connections = vec![suspect.connection];
-    let after = |at_ns: i64| Some(at_ns.saturating_sub(signed(suspect.start_ns)));
     process_ends(snapshot, suspect, findings).await?;
     connection(snapshot, suspect, findings).await?;
     match suspect.server.process {
@@ -69,8 +66,8 @@ pub(super) async fn around(
             let is_unsure = !traced.gathered.has_seen(process, suspect, suspect);
             let others = others.saturating_sub(1).max(usize::from(is_unsure));
             connections.extend(attempts(snapshot, suspect, (process, others), findings).await?);
-            names_not_found(snapshot, segments, suspect, (process, others), findings).await?;
-            slow_names(snapshot, segments, suspect, (process, others), findings).await?;
+            names::not_found(snapshot, segments, suspect, (process, others), findings).await?;
+            names::slow(snapshot, segments, suspect, (process, others), findings).await?;
             not_read(snapshot, suspect, process, findings).await?;
         }
         None => findings.push(Finding {
@@ -87,102 +84,7 @@ pub(super) async fn around(
     findings.extend(changes::renamed(snapshot, segments, &connections, suspect).await?);
     findings.extend(changes::restarted(snapshot, suspect).await?);
     findings.extend(changes::retries(traced, suspect, snapshot.now_ns));
-    let caused = traced.caused(suspect.id);
-    let perhaps = traced.perhaps_caused(suspect);
-    let services = caused.iter().chain(&perhaps).map(|node| node.server.service);
-    let names = ServiceNames::load(snapshot, services.collect()).await?;
-    let place = |node: &Node| {
-        let parts = [Some(names.of(node.server.service).shown), node.method.clone(), node.path.clone()];
-        Some(parts.into_iter().flatten().collect::<Vec<_>>().join(" "))
-    };
-    for node in caused
-        .iter()
-        .filter(|node| node.has_failed())
-        .take(MOST_OTHERS)
-    {
-        findings.push(Finding {
-            is: "known",
-            after_ns: after(signed(node.start_ns)),
-            what: format!(
-                "an exchange that it made meanwhile: {}",
-                words_of(node, snapshot.now_ns)
-            ),
-            id: Some(ExchangeId(unsigned(node.id)).printed(&tag)),
-            captured: place(node),
-        });
-    }
-    let failed: Vec<&&Node> = perhaps.iter().filter(|node| node.has_failed()).collect();
-    if let Some(last) = failed.last() {
-        findings.push(Finding {
-            is: "known",
-            after_ns: after(signed(last.start_ns)),
-            what: format!(
-                "of {} exchanges that its process made meanwhile, for this or for others, {} failed, such as this: {}",
-                perhaps.len(),
-                failed.len(),
-                words_of(last, snapshot.now_ns)
-            ),
-            id: Some(ExchangeId(unsigned(last.id)).printed(&tag)),
-            captured: place(last),
-        });
-    }
-    let mut by_service: BTreeMap<i64, Vec<&Node>> = BTreeMap::new();
-    for node in &caused {
-        by_service.entry(node.server.service).or_default().push(node);
-    }
-    for (service, nodes) in by_service.iter().filter(|(_, nodes)| nodes.len() >= MANY) {
-        let took: u64 = nodes.iter().map(|node| node.lasted_ns()).sum();
-        let is = if took.saturating_mul(2) > suspect.lasted_ns() { "slow" } else { "known" };
-        findings.push(Finding {
-            is,
-            after_ns: None,
-            what: format!(
-                "it made {} exchanges with one service meanwhile, which took {} in all",
-                nodes.len(),
-                span(took)
-            ),
-            id: None,
-            captured: Some(names.of(*service).shown),
-        });
-    }
-    let (good, outlasting): (Vec<&Node>, Vec<&Node>) = caused
-        .into_iter()
-        .filter(|node| !node.has_failed())
-        .partition(|node| node.outcome != OPEN && node.end_ns <= suspect.end_ns);
-    for node in outlasting.iter().take(MOST_OTHERS) {
-        let lasted = node
-            .end_ns
-            .min(snapshot.now_ns)
-            .saturating_sub(node.start_ns);
-        findings.push(Finding {
-            is: "known",
-            after_ns: after(signed(node.start_ns)),
-            what: format!(
-                "an exchange that it made meanwhile went on when this was over: {}, as far as known",
-                span(lasted)
-            ),
-            id: Some(ExchangeId(unsigned(node.id)).printed(&tag)),
-            captured: place(node),
-        });
-    }
-    if let Some(slowest) = good.iter().max_by_key(|node| node.lasted_ns()) {
-        findings.push(Finding {
-            is: "ruled_out",
-            after_ns: after(signed(slowest.start_ns)),
-            what: match good.len() {
-                1 => format!(
-                    "what it called meanwhile ended well, after {}",
-                    span(slowest.lasted_ns())
-                ),
-                many => format!(
-                    "{many} exchanges that it made meanwhile ended well, the slowest after {}",
-                    span(slowest.lasted_ns())
-                ),
-            },
-            id: Some(ExchangeId(unsigned(slowest.id)).printed(&tag)),
-            captured: place(slowest),
-        });
-    }
+    calls::told(snapshot, traced, suspect, findings).await?;
     let gaps = outcome::gaps(suspect.gaps);
     if !gaps.is_empty() {
         findings.push(Finding {
@@ -337,7 +239,10 @@ async fn attempts(
         };
         let address = with_port(row.try_get(5)?, narrow(row.try_get(4)?));
         let name: Option<String> = row.try_get(3)?;
-        let name = name.map_or_else(|| address.clone(), |name| with_port(&name, narrow(row.try_get::<i64, _>(4).unwrap_or(0))));
+        let name = name.map_or_else(
+            || address.clone(),
+            |name| with_port(&name, narrow(row.try_get::<i64, _>(4).unwrap_or(0))),
+        );
         findings.push(Finding {
             is,
             after_ns: Some(at_ns.saturating_sub(signed(suspect.start_ns))),
@@ -346,14 +251,18 @@ async fn attempts(
                 row.try_get::<&str, _>(2)?
             ),
             id: Some(ConnectionId(unsigned(row.try_get(0)?)).printed(&tag)),
-            captured: Some(if name == address { address } else { format!("{name} at {address}") }),
+            captured: Some(if name == address {
+                address
+            } else {
+                format!("{name} at {address}")
+            }),
         });
     }
     Ok(ids)
 }
 
 /// What a process did is the suspect's where it answered nothing else meanwhile.
-fn whose(others: usize) -> (&'static str, String) {
+pub(super) fn whose(others: usize) -> (&'static str, String) {
     match others {
         0 => ("cause", String::new()),
         1 => (
@@ -365,119 +274,6 @@ fn whose(others: usize) -> (&'static str, String) {
             format!(", for this or for one of {many} others that it was answering"),
         ),
     }
-}
-
-/// Names that the server asked for and that were not found.
-async fn names_not_found(
-    snapshot: &mut Snapshot,
-    segments: &[Segment],
-    suspect: &Node,
-    (process, others): (i64, usize),
-    findings: &mut Vec<Finding>,
-) -> Result<(), QueryError> {
-    let tag = snapshot.tag();
-    let from_ns = signed(suspect.start_ns.saturating_sub(AFTER_NS));
-    // What is told late lies in the next segment.
-    for segment in segments
-        .iter()
-        .filter(|segment| (segment.number - suspect.segment).abs() <= 1)
-    {
-        let number = segment.number;
-        // The last of each name, those of its own time first.
-        let sql = format!(
-            "SELECT MAX(id), start_ns, error_kind, dns_question_name FROM dns_exchange_{number} WHERE start_ns BETWEEN ?1 AND ?2 \
-             AND error_kind IS NOT NULL AND client_process_id = ?3 GROUP BY dns_question_name ORDER BY start_ns < ?5, start_ns DESC LIMIT ?4"
-        );
-        let rows = sqlx::query(AssertSqlSafe(sql))
-            .bind(from_ns)
-            .bind(signed(suspect.end_ns))
-            .bind(process)
-            .bind(MOST_FINDINGS)
-            .bind(signed(suspect.start_ns))
-            .fetch_all(snapshot.connection())
-            .await?;
-        for row in rows {
-            let (id, name): (i64, Option<String>) = (row.try_get(0)?, row.try_get(3)?);
-            // Resolvers try a name with every suffix, and most of these do not exist; or they ask for both families at once.
-            let sql = format!(
-                "SELECT EXISTS (SELECT 1 FROM dns_rows({number}) WHERE start_ns BETWEEN ?1 AND ?2 AND client_process_id = ?3 \
-                 AND error_kind IS NULL AND address_count > 0), EXISTS (SELECT 1 FROM dns_rows({number}) WHERE id BETWEEN ?4 - ?5 AND ?4 - 1 \
-                 AND dns_question_name = ?6 AND start_ns < ?1 AND error_kind IS NULL AND address_count > 0)"
-            );
-            let (was_found, before): (bool, bool) = sqlx::query_as(AssertSqlSafe(sql))
-                .bind(row.try_get::<i64, _>(1)?.saturating_sub(AT_ONCE_NS))
-                .bind(signed(suspect.end_ns))
-                .bind(process)
-                .bind(id)
-                .bind(NEAR_QUESTIONS)
-                .bind(name)
-                .fetch_one(snapshot.connection())
-                .await?;
-            let (is, mut but) = if was_found {
-                ("known", ", and another name was found".to_owned())
-            } else {
-                whose(others)
-            };
-            if before && !was_found {
-                but.push_str("; it had been found before");
-            }
-            let at_ns: i64 = row.try_get(1)?;
-            findings.push(Finding {
-                is,
-                after_ns: Some(at_ns.saturating_sub(signed(suspect.start_ns))),
-                what: format!(
-                    "a name that its server's process asked for: {}{but}",
-                    outcome::failure(row.try_get(2)?)
-                ),
-                id: Some(DnsId(unsigned(row.try_get(0)?)).printed(&tag)),
-                captured: row.try_get(3)?,
-            });
-        }
-    }
-    Ok(())
-}
-
-/// Questions for names that took most of the time.
-async fn slow_names(
-    snapshot: &mut Snapshot,
-    segments: &[Segment],
-    suspect: &Node,
-    (process, others): (i64, usize),
-    findings: &mut Vec<Finding>,
-) -> Result<(), QueryError> {
-    let tag = snapshot.tag();
-    let until_ns = suspect.end_ns.min(snapshot.now_ns);
-    for segment in segments
-        .iter()
-        .filter(|segment| (segment.number - suspect.segment).abs() <= 1)
-    {
-        let sql = format!(
-            "SELECT id, start_ns, end_delta_ns, dns_question_name FROM dns_rows({}) WHERE start_ns BETWEEN ?1 AND ?2 \
-             AND client_process_id = ?3 AND end_delta_ns * 2 > ?2 - ?1 AND start_ns + end_delta_ns <= ?2 ORDER BY end_delta_ns DESC LIMIT 2",
-            segment.number
-        );
-        let rows = sqlx::query(AssertSqlSafe(sql))
-            .bind(signed(suspect.start_ns))
-            .bind(signed(until_ns))
-            .bind(process)
-            .fetch_all(snapshot.connection())
-            .await?;
-        for row in rows {
-            let (is, but) = whose(others);
-            let at_ns: i64 = row.try_get(1)?;
-            findings.push(Finding {
-                is,
-                after_ns: Some(at_ns.saturating_sub(signed(suspect.start_ns))),
-                what: format!(
-                    "a name that its server's process asked for meanwhile took most of the time: {}{but}",
-                    span(unsigned(row.try_get(2)?))
-                ),
-                id: Some(DnsId(unsigned(row.try_get(0)?)).printed(&tag)),
-                captured: row.try_get(3)?,
-            });
-        }
-    }
-    Ok(())
 }
 
 /// Connections of the server whose content nobody can read here.
@@ -527,18 +323,10 @@ const COMPLETE: i64 = 0;
 const CLIENT_GAVE_UP: i64 = 2;
 const SERVER_RESET: i64 = 3;
 /// What comes so soon after belongs to it.
-const AFTER_NS: u64 = 1_000_000_000;
-/// Questions of one look-up.
-const AT_ONCE_NS: i64 = 50_000_000;
-/// Questions before that are looked at for an answer to the same.
-const NEAR_QUESTIONS: i64 = 50_000;
-/// Exchanges with one service that are worth a word.
-const MANY: usize = 10;
-/// Exchanges below the suspect that are told one by one.
-const MOST_OTHERS: usize = 3;
+pub(super) const AFTER_NS: u64 = 1_000_000_000;
 /// Connections that are looked at for another try, before and after one that failed.
 const NEAR_ATTEMPTS: i64 = 200;
 /// Of each kind.
-const MOST_FINDINGS: i64 = 5;
+pub(super) const MOST_FINDINGS: i64 = 5;
 /// Connections that are looked at for what is not read, before and after the suspect's own.
 const NEAR_CONNECTIONS: i64 = 20_000;

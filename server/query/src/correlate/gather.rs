@@ -14,6 +14,7 @@ use crate::segments::{self, Segment};
 use crate::snapshot::Snapshot;
 
 use super::lookup::{Index, Named};
+use super::need::to_look_at;
 use super::node::{self, Hash, Node};
 
 /// That of a process was looked at which began from one time on until another, and went on at a third.
@@ -58,7 +59,15 @@ pub(super) async fn gather(
     };
     gathered.named = named.nodes.iter().map(|node| node.id).collect();
     let fresh = named.nodes.clone();
-    walk(snapshot, segments, redactor, &named.index, &mut gathered, fresh).await?;
+    walk(
+        snapshot,
+        segments,
+        redactor,
+        &named.index,
+        &mut gathered,
+        fresh,
+    )
+    .await?;
     Ok(gathered)
 }
 
@@ -77,15 +86,7 @@ pub(super) async fn walk(
         }
         snapshot.check()?;
         let mut found = BTreeMap::new();
-        let more = by_identifiers(
-            snapshot,
-            segments,
-            redactor,
-            index,
-            gathered,
-            &fresh,
-        )
-        .await?;
+        let more = by_identifiers(snapshot, segments, redactor, index, gathered, &fresh).await?;
         found.extend(more.into_iter().map(|node| (node.id, node)));
         for node in &fresh {
             gathered
@@ -94,7 +95,8 @@ pub(super) async fn walk(
                 .or_insert_with(|| node.clone());
         }
         for node in &fresh {
-            let more = around(snapshot, segments, redactor, gathered, node).await?;
+            let processes = to_look_at(snapshot, segments, gathered, &found, node).await?;
+            let more = around(snapshot, segments, redactor, gathered, node, processes).await?;
             found.extend(more.into_iter().map(|node| (node.id, node)));
         }
         gathered.related.extend(fresh.iter().map(|node| node.id));
@@ -204,6 +206,15 @@ impl Gathered {
         !self.is_incomplete && self.seen.iter().any(covers)
     }
 
+    /// Whether what a process did while an exchange was under way was looked at.
+    pub(super) fn has_looked(&self, process: i64, node: &Node) -> bool {
+        self.seen.iter().any(|seen| {
+            seen.process == process
+                && seen.since_ns <= node.start_ns
+                && node.start_ns <= seen.until_ns
+        })
+    }
+
     /// Rare values that both hold.
     pub(super) fn shared<'g>(
         &'g self,
@@ -300,8 +311,12 @@ async fn by_identifiers(
         gathered.is_cut = true;
     }
     let mut ids = BTreeSet::new();
+    let near: BTreeSet<i64> = fresh
+        .iter()
+        .flat_map(|node| node.segment - NEAR_SEGMENTS..=node.segment + NEAR_SEGMENTS)
+        .collect();
     for (hashes, most) in [(&traces, MOST_OF_TRACE), (&values, MOST_OF_VALUE)] {
-        let found = index.look_up(snapshot, hashes, most).await?;
+        let found = index.look_up(snapshot, hashes, most, Some(&near)).await?;
         for (hash, found) in found {
             if found.len() <= most {
                 gathered.rare.insert(hash);
@@ -316,19 +331,39 @@ async fn by_identifiers(
     node::load(snapshot, segments, redactor, &ids).await
 }
 
-/// What the two processes of an exchange asked and answered about the same time.
+/// Looks at all that the server's process of a gathered exchange asked and answered about the same time, where that was not
+/// done for want of need.
+pub(super) async fn look_around(
+    snapshot: &mut Snapshot,
+    segments: &[Segment],
+    redactor: Option<&Redactor>,
+    gathered: &mut Gathered,
+    node: &Node,
+) -> Result<(), QueryError> {
+    let processes = node.server.process.into_iter().collect();
+    let found = around(snapshot, segments, redactor, gathered, node, processes).await?;
+    for node in found {
+        if gathered.nodes.len() < MOST_NODES {
+            gathered.nodes.entry(node.id).or_insert(node);
+        } else {
+            (gathered.is_cut, gathered.is_incomplete) = (true, true);
+        }
+    }
+    Ok(())
+}
+
+/// What processes of an exchange asked and answered about the same time.
 async fn around(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     redactor: Option<&Redactor>,
     gathered: &mut Gathered,
     node: &Node,
+    processes: Vec<i64>,
 ) -> Result<Vec<Node>, QueryError> {
     let mut found = Vec::new();
-    for process in [node.server.process, node.client.process]
-        .into_iter()
-        .flatten()
-    {
+    for process in processes {
+        snapshot.check()?;
         let window = Window {
             since_ns: node.start_ns.saturating_sub(LOOK_BACK_NS),
             until_ns: node.end_ns.min(node.start_ns.saturating_add(LONGEST_NS)),
@@ -372,6 +407,8 @@ async fn around(
 
 /// Requests of a process that show how it uses threads.
 const LEAST_SENT: usize = 4;
+/// Segments before and after that what shares an identifier is looked for in: each has 250,000 exchanges, or lasts six hours.
+pub(super) const NEAR_SEGMENTS: i64 = 1;
 /// How often the walk goes on from what it found: the depth of a transaction, both ways.
 const MOST_ROUNDS: usize = 12;
 const MOST_NODES: usize = 2_000;
@@ -381,12 +418,12 @@ const MOST_OF_TRACE: usize = 1_000;
 const MOST_OF_VALUE: usize = 64;
 const MOST_VALUES: usize = 1_024;
 /// An exchange may have been caused by one that began so long before.
-const LOOK_BACK_NS: u64 = 5_000_000_000;
+pub(super) const LOOK_BACK_NS: u64 = 5_000_000_000;
 /// What an exchange that lasts longer caused later is not looked for by time.
-const LONGEST_NS: u64 = 60_000_000_000;
+pub(super) const LONGEST_NS: u64 = 60_000_000_000;
 /// Processes and times that are looked at.
 const MOST_SCANS: usize = 48;
 /// Exchanges that are looked at for one process.
 const MOST_LOOKED_AT: u64 = 30_000;
 /// Chunks of at least 1,024 ids.
-const CHUNK_SHIFT: u32 = 10;
+pub(super) const CHUNK_SHIFT: u32 = 10;

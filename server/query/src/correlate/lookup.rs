@@ -67,7 +67,7 @@ impl Named {
                 index,
             });
         };
-        let found = index.look_up(snapshot, &hashes, MOST_NAMED).await?;
+        let found = index.look_up(snapshot, &hashes, MOST_NAMED, None).await?;
         let is_common = found.values().any(|ids| ids.len() > MOST_NAMED);
         let ids: BTreeSet<i64> = found.into_values().flatten().collect();
         let newest = ids.into_iter().rev().take(MOST_NAMED).collect();
@@ -221,12 +221,14 @@ impl Index {
         }
     }
 
-    /// The exchanges that may hold each of these, newest segments first; one more than `most` of each where there are more.
+    /// The exchanges of these segments (of all, without) that may hold each of these, newest segments first; one more than
+    /// `most` of each where there are more.
     pub(super) async fn look_up(
         &self,
         snapshot: &mut Snapshot,
         hashes: &[Hash],
         most: usize,
+        near: Option<&BTreeSet<i64>>,
     ) -> Result<BTreeMap<Hash, BTreeSet<i64>>, QueryError> {
         let mut wanted: BTreeMap<u32, Vec<Hash>> = BTreeMap::new();
         let mut found: BTreeMap<Hash, BTreeSet<i64>> = BTreeMap::new();
@@ -236,7 +238,8 @@ impl Index {
             found.entry(*hash).or_default();
         }
         let parts: BTreeSet<u32> = wanted.keys().map(|prefix| prefix >> 24).collect();
-        for segment in &self.segments {
+        let is_near = |segment: &&i64| near.is_none_or(|near| near.contains(*segment));
+        for segment in self.segments.iter().filter(is_near) {
             for part in &parts {
                 let is_done = |prefix: &u32, hashes: &Vec<Hash>| {
                     prefix >> 24 != *part

@@ -24,6 +24,10 @@ pub(super) struct Peers {
     others: Vec<(i64, i64)>,
     /// Of those that ended well.
     median_ns: Option<u64>,
+    /// Segment and id of the exchange itself.
+    own: (i64, i64),
+    /// It failed, or is slow: there is something to explain.
+    is_alike: bool,
 }
 
 impl Peers {
@@ -33,19 +37,16 @@ impl Peers {
         segments: &[Segment],
         node: &Node,
     ) -> Result<Self, QueryError> {
-        let mut found = Self::default();
+        let mut found = Self {
+            own: (node.segment, node.id),
+            is_alike: node.has_failed(),
+            ..Self::default()
+        };
         let mut ended_well: Vec<(i64, i64, u64)> = Vec::new();
         for reach in REACH {
             ended_well.clear();
-            for segment in segments {
-                let (first, last) = (
-                    segment.first_id.max(node.id.saturating_sub(reach)),
-                    (segment.end_id - 1).min(node.id.saturating_add(reach)),
-                );
-                if first <= last {
-                    let rows = well(snapshot, segment.number, (first, last), node).await?;
-                    ended_well.extend(rows);
-                }
+            for (segment, span) in near(segments, node, reach) {
+                ended_well.extend(well(snapshot, segment, span, node).await?);
             }
             if ended_well.len() >= ENOUGH {
                 break;
@@ -55,20 +56,25 @@ impl Peers {
         latencies.sort_unstable();
         found.median_ns = latencies.get(latencies.len() / 2).copied();
         if node.has_failed() {
-            found.others = ended_well.iter().map(|(segment, id, _)| (*segment, *id)).collect();
-            let reach = REACH[REACH.len() - 1];
-            for segment in segments {
-                let (first, last) = (
-                    segment.first_id.max(node.id.saturating_sub(reach)),
-                    (segment.end_id - 1).min(node.id.saturating_add(reach)),
-                );
-                if first <= last {
-                    let rows = failed(snapshot, segment.number, (first, last), node).await?;
-                    found.alike.extend(rows);
-                }
+            found.others = ended_well
+                .iter()
+                .map(|(segment, id, _)| (*segment, *id))
+                .collect();
+            for (segment, span) in near(segments, node, FAR) {
+                let rows = failed(snapshot, segment, span, node).await?;
+                found.alike.extend(rows);
             }
         } else {
             let median = found.median_ns.unwrap_or(0);
+            found.is_alike = is_slow(
+                node.end_ns
+                    .min(snapshot.now_ns)
+                    .saturating_sub(node.start_ns),
+                median,
+            );
+            if found.is_alike {
+                found.alike.push(found.own);
+            }
             for (segment, id, latency) in ended_well {
                 if is_slow(latency, median) {
                     found.alike.push((segment, id));
@@ -90,8 +96,10 @@ impl Peers {
         }
         let (is, how) = if is_slow(lasted, median) {
             ("slow", "it is slow")
+        } else if lasted.saturating_mul(2) <= median.saturating_mul(3) {
+            ("ruled_out", "it is as fast as others")
         } else {
-            ("ruled_out", "it is as fast as is usual")
+            ("known", "it is slower than others")
         };
         Some(Finding {
             is,
@@ -110,7 +118,10 @@ impl Peers {
     pub(super) fn impatience(&self, node: &Node) -> Option<Finding> {
         let median = self.median_ns.filter(|_| node.outcome == CLIENT_GAVE_UP)?;
         let waited = node.lasted_ns();
-        (self.others.len() >= FEWEST && waited < median.saturating_mul(11) / 10).then(|| Finding {
+        // One that was ended did not lose patience, and one that left at once has other reasons.
+        let is_exit = matches!(node.error_kind, Some(9..=12));
+        let is_patience = waited >= median / 2 && waited < median.saturating_mul(11) / 10;
+        (!is_exit && is_patience && self.others.len() >= FEWEST).then(|| Finding {
             is: "cause",
             after_ns: Some(signed(waited)),
             what: format!(
@@ -130,17 +141,35 @@ impl Peers {
         snapshot: &mut Snapshot,
         whose: &str,
     ) -> Result<Vec<Finding>, QueryError> {
+        if !self.is_alike {
+            return Ok(Vec::new());
+        }
+        let own = samples(snapshot, &[self.own]).await?;
         let alike = samples(snapshot, &self.alike).await?;
         let others = samples(snapshot, &self.others).await?;
+        snapshot.check()?;
         let (alike, others): (Vec<&Sample>, Vec<&Sample>) =
             (alike.iter().collect(), others.iter().collect());
         let found = traits::differences(&alike, &others);
+        // What most of the others have explains nothing where this one has it not.
+        let is_its = |difference: &Difference| own.first().is_some_and(|own| own.has(difference));
         Ok(found
             .into_iter()
+            .filter(is_its)
             .take(MOST_TOLD)
             .map(|difference| finding(&difference, whose))
             .collect())
     }
+}
+
+/// Segments with the ids of them that are so near.
+fn near(segments: &[Segment], node: &Node, reach: i64) -> Vec<(i64, (i64, i64))> {
+    let span = |segment: &Segment| {
+        let first = segment.first_id.max(node.id.saturating_sub(reach));
+        let last = (segment.end_id - 1).min(node.id.saturating_add(reach));
+        (first <= last).then_some((segment.number, (first, last)))
+    };
+    segments.iter().filter_map(span).collect()
 }
 
 fn finding(difference: &Difference, whose: &str) -> Finding {
@@ -238,7 +267,8 @@ async fn failed(
 
 const CLIENT_GAVE_UP: i64 = 2;
 /// Ids before and after that are looked at, the second where the first has too few.
-const REACH: [i64; 2] = [8_192, 65_536];
+const REACH: [i64; 2] = [8_192, FAR];
+const FAR: i64 = 65_536;
 const ENOUGH: usize = 100;
 /// Fewer show nothing.
 const FEWEST: usize = 5;

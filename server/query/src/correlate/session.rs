@@ -178,7 +178,7 @@ async fn follow(
     while !next.is_empty() {
         snapshot.check()?;
         followed.known.extend(&next);
-        let found = index.look_up(snapshot, &next, MOST_EXCHANGES).await?;
+        let found = index.look_up(snapshot, &next, MOST_EXCHANGES, None).await?;
         followed.is_cut |= found.values().any(|ids| ids.len() > MOST_EXCHANGES);
         let ids: BTreeSet<i64> = found
             .into_values()

@@ -1,0 +1,119 @@
+//! Incidents: small real systems with one fault each, investigated through a real MCP client by one script for all of them,
+//! which knows the symptom alone. Each also without its fault, where nobody may be blamed, and beside a system that fails too.
+//!
+//! `scenarios/run.py --help` runs one of them by hand.
+
+#![allow(clippy::expect_used, reason = "tests")]
+
+use std::path::PathBuf;
+
+use headwater_integration_tests::{Scratch, headwater, python, run};
+use serde_json::Value;
+use tiktoken_rs::o200k_base_singleton;
+
+/// What a run came to.
+struct Run {
+    name: String,
+    mode: &'static str,
+    is_right: bool,
+    calls: usize,
+    tokens: usize,
+    told: String,
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scenarios")
+}
+
+/// Every file of the folder but those that are no scenario.
+fn names() -> Vec<String> {
+    let printed = run(std::process::Command::new(python())
+        .arg(folder().join("run.py"))
+        .arg("--names"));
+    let printed = String::from_utf8_lossy(&printed.stdout).into_owned();
+    let names: Vec<String> = printed.split_whitespace().map(str::to_owned).collect();
+    assert!(names.len() >= 20, "{names:?}");
+    names
+}
+
+fn play(name: &str, mode: &'static str) -> Run {
+    let scratch = Scratch::new();
+    let kept = scratch.file("kept");
+    std::fs::create_dir(&kept).expect("a folder");
+    let mut command = std::process::Command::new(python());
+    command
+        .env("HEADWATER_TEST_BINARY", headwater())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .arg(folder().join("run.py"))
+        .args([name, mode, "--keep"])
+        .arg(&kept);
+    if mode == "--decoy" {
+        command.arg("--fault");
+    }
+    let output = command.output().expect("python");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let result: Value = serde_json::from_str(&said).unwrap_or_default();
+    let answers = result["answers"].as_array().cloned().unwrap_or_default();
+    let tokens = o200k_base_singleton();
+    let count = |answer: &Value| {
+        tokens
+            .encode_ordinary(answer.as_str().unwrap_or_default())
+            .len()
+    };
+    let is_right = result["ok"] == true;
+    let told = if is_right {
+        String::new()
+    } else {
+        let problems = format!("{} {}", result["problems"], result["conclusion"]);
+        format!("{problems} {}", String::from_utf8_lossy(&output.stderr))
+    };
+    Run {
+        name: name.to_owned(),
+        mode,
+        is_right,
+        calls: answers.len(),
+        tokens: answers.iter().map(count).sum(),
+        told,
+    }
+}
+
+fn median(mut all: Vec<usize>) -> usize {
+    all.sort_unstable();
+    all.get(all.len() / 2).copied().unwrap_or(0)
+}
+
+#[test]
+fn one_script_names_what_was_at_fault_and_nobody_else() {
+    let mut runs = Vec::new();
+    for name in names() {
+        for mode in ["--fault", "--decoy", "--healthy"] {
+            let run = play(&name, mode);
+            println!(
+                "{} {}: {} calls, {} tokens {}",
+                run.name, run.mode, run.calls, run.tokens, run.told
+            );
+            runs.push(run);
+        }
+    }
+    let (calls, tokens) = (
+        runs.iter().map(|run| run.calls).collect::<Vec<_>>(),
+        runs.iter().map(|run| run.tokens).collect::<Vec<_>>(),
+    );
+    let most = |all: &[usize]| all.iter().copied().max().unwrap_or(0);
+    println!(
+        "{} runs: calls median {}, most {}; tokens median {}, most {}",
+        runs.len(),
+        median(calls.clone()),
+        most(&calls),
+        median(tokens.clone()),
+        most(&tokens)
+    );
+    assert!(median(calls.clone()) <= 3 && most(&calls) <= 5);
+    assert!(median(tokens.clone()) <= 3_000 && most(&tokens) <= 6_000);
+    let wrong: Vec<_> = runs
+        .iter()
+        .filter(|run| !run.is_right)
+        .map(|run| format!("{} {}: {}", run.name, run.mode, run.told))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
