@@ -1,6 +1,9 @@
 //! Incidents: small real systems with one fault each, investigated through a real MCP client by one script for all of them,
 //! which knows the symptom alone. Each also without its fault, where nobody may be blamed, and beside a system that fails too.
 //!
+//! These are races and time-outs on a machine that others share: a run that goes wrong is played again, twice at most, and of all
+//! runs one in twenty at most may need that.
+//!
 //! `scenarios/run.py --help` runs one of them by hand.
 
 #![allow(clippy::expect_used, reason = "tests")]
@@ -84,14 +87,21 @@ fn median(mut all: Vec<usize>) -> usize {
 
 #[test]
 fn one_script_names_what_was_at_fault_and_nobody_else() {
-    let mut runs = Vec::new();
+    let (mut runs, mut repeated) = (Vec::new(), 0);
     for name in names() {
         for mode in ["--fault", "--decoy", "--healthy"] {
-            let run = play(&name, mode);
-            println!(
-                "{} {}: {} calls, {} tokens {}",
-                run.name, run.mode, run.calls, run.tokens, run.told
-            );
+            let mut run = play(&name, mode);
+            for _ in 0..2 {
+                println!(
+                    "{} {}: {} calls, {} tokens {}",
+                    run.name, run.mode, run.calls, run.tokens, run.told
+                );
+                if run.is_right {
+                    break;
+                }
+                repeated += 1;
+                run = play(&name, mode);
+            }
             runs.push(run);
         }
     }
@@ -101,12 +111,17 @@ fn one_script_names_what_was_at_fault_and_nobody_else() {
     );
     let most = |all: &[usize]| all.iter().copied().max().unwrap_or(0);
     println!(
-        "{} runs: calls median {}, most {}; tokens median {}, most {}",
+        "{} runs, {repeated} of them again: calls median {}, most {}; tokens median {}, most {}",
         runs.len(),
         median(calls.clone()),
         most(&calls),
         median(tokens.clone()),
         most(&tokens)
+    );
+    assert!(
+        repeated * 20 <= runs.len(),
+        "{repeated} of {} went wrong at first",
+        runs.len()
     );
     assert!(median(calls.clone()) <= 3 && most(&calls) <= 5);
     assert!(median(tokens.clone()) <= 3_000 && most(&tokens) <= 6_000);

@@ -89,13 +89,11 @@ fn service(following: u16, handed_on: &str) -> (Program, u16) {
 
 fn ask(port: u16, at_once: u32, count: u32, kind: &str) {
     let numbers = [u32::from(port), at_once, count].map(|number| number.to_string());
-    let clients = Program::start(
-        Command::new(python())
-            .args(["-u", "-c", CLIENTS])
-            .args(numbers)
-            .arg(kind),
-    );
-    clients.await_line("done");
+    let done = run(Command::new(python())
+        .args(["-u", "-c", CLIENTS])
+        .args(numbers)
+        .arg(kind));
+    assert!(done.status.success(), "{done:?}");
 }
 
 /// nginx before a service before a service.
