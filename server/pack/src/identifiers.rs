@@ -59,11 +59,15 @@ pub fn write_part(entries: &[Entry], out: &mut Vec<u8>) {
     }
 }
 
-/// Reads the entries of a part.
+/// Reads the entries of a part, in their order, until `found` says that it has seen enough (false).
 ///
 /// # Errors
 /// When the bytes are no part of a run.
-pub fn read_part(part: u32, data: &[u8], mut found: impl FnMut(Entry)) -> Result<(), Damaged> {
+pub fn read_part(
+    part: u32,
+    data: &[u8],
+    mut found: impl FnMut(Entry) -> bool,
+) -> Result<(), Damaged> {
     let mut at = 0;
     let base = unzigzag(read_number(data, &mut at)?);
     let mut key = 0_u32;
@@ -73,10 +77,13 @@ pub fn read_part(part: u32, data: &[u8], mut found: impl FnMut(Entry)) -> Result
         let next = key.checked_add(distance);
         key = next.filter(|key| *key < 1 << 24).ok_or(damaged)?;
         let id = base.wrapping_add(unzigzag(read_number(data, &mut at)?));
-        found(Entry {
+        let goes_on = found(Entry {
             prefix: part << 24 | key,
             id,
         });
+        if !goes_on {
+            break;
+        }
     }
     Ok(())
 }
@@ -106,14 +113,24 @@ mod tests {
             let mut data = Vec::new();
             write_part(&entries, &mut data);
             let mut read = Vec::new();
-            read_part(0x7f, &data, |entry| read.push(entry)).unwrap();
+            let all = read_part(0x7f, &data, |entry| {
+                read.push(entry);
+                true
+            });
+            all.unwrap();
             assert_eq!(read, entries);
+            let mut first = None;
+            let one = read_part(0x7f, &data, |entry| {
+                assert_eq!(first.replace(entry), None);
+                false
+            });
+            assert_eq!((one, first.as_ref()), (Ok(()), entries.first()));
             for cut in 0..data.len() {
                 // Whatever it gives, it ends.
-                let _ = read_part(0x7f, data.get(..cut).unwrap(), |_| {});
+                let _ = read_part(0x7f, data.get(..cut).unwrap(), |_| true);
             }
         }
-        assert!(read_part(0, &[0, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 0], |_| {}).is_err());
+        assert!(read_part(0, &[0, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 0], |_| true).is_err());
         assert_eq!(Entry::new([1, 2, 3, 4, 5, 6, 7, 8], 9).part(), 1);
     }
 }

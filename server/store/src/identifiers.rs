@@ -216,6 +216,7 @@ fn merge(connection: &Connection, segment: i64, enough: i64) -> rusqlite::Result
             // A damaged row gives what can be read of it; the rest could not be found anyway.
             let _ = read_part(part, row.get_ref(0)?.as_blob()?, |entry| {
                 entries.push(entry);
+                true
             });
         }
         drop(rows);

@@ -5,12 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use futures_util::TryStreamExt;
 use headwater_pack::identifiers::{Entry, read_part};
 use headwater_redact::{IdentifierKind, Redactor, hashes_in, identifiers};
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::QueryError;
 use crate::id::{ConnectionId, DnsId, ExchangeId};
+use crate::names::json_list;
 use crate::segments::Segment;
 use crate::snapshot::Snapshot;
 
@@ -132,20 +134,13 @@ impl Index {
             unindexed: HashMap::new(),
             is_cut: false,
         };
+        let spans = index.spans(snapshot).await?;
         let mut left = MOST_UNINDEXED;
         for segment in segments.iter().rev() {
-            let sql = format!(
-                "SELECT first_id, last_id FROM identifier_run_{} WHERE last_id >= first_id ORDER BY first_id",
-                segment.number
-            );
-            let runs = sqlx::query(AssertSqlSafe(sql))
-                .fetch_all(snapshot.connection())
-                .await?;
             let mut next = segment.first_id;
             let mut gaps = Vec::new();
-            for run in runs {
-                let (first, last): (i64, i64) = (run.try_get(0)?, run.try_get(1)?);
-                if first > next {
+            for (_, first, last) in spans.iter().filter(|(of, ..)| *of == segment.number) {
+                if *first > next {
                     gaps.push((next, first - 1));
                 }
                 next = next.max(last.saturating_add(1));
@@ -160,6 +155,24 @@ impl Index {
             }
         }
         Ok(index)
+    }
+
+    /// Segment, first and last id of every run, in the order of their ids.
+    async fn spans(&self, snapshot: &mut Snapshot) -> Result<Vec<(i64, i64, i64)>, QueryError> {
+        let mut spans = Vec::new();
+        for segments in self.segments.chunks(MOST_AT_ONCE) {
+            let sql = of_each(segments.iter(), |segment| {
+                format!(
+                    "SELECT {segment}, first_id, last_id FROM identifier_run_{segment} WHERE last_id >= first_id"
+                )
+            });
+            let found: Vec<(i64, i64, i64)> = sqlx::query_as(AssertSqlSafe(sql))
+                .fetch_all(snapshot.connection())
+                .await?;
+            spans.extend(found);
+        }
+        spans.sort_unstable_by_key(|(_, first, last)| (*first, *last));
+        Ok(spans)
     }
 
     async fn read_gap(
@@ -221,8 +234,8 @@ impl Index {
         }
     }
 
-    /// The exchanges of these segments (of all, without) that may hold each of these, newest segments first; one more than
-    /// `most` of each where there are more.
+    /// The exchanges of these segments (of all, without) that may hold each of these; of each the newest, one more than `most`
+    /// where there are more.
     pub(super) async fn look_up(
         &self,
         snapshot: &mut Snapshot,
@@ -237,51 +250,40 @@ impl Index {
             wanted.entry(prefix).or_default().push(*hash);
             found.entry(*hash).or_default();
         }
-        let parts: BTreeSet<u32> = wanted.keys().map(|prefix| prefix >> 24).collect();
+        let mut parts: BTreeMap<u32, u32> = BTreeMap::new();
+        for prefix in wanted.keys() {
+            // The greatest of each part: what is behind it need not be read.
+            parts.insert(prefix >> 24, *prefix);
+        }
         let is_near = |segment: &&i64| near.is_none_or(|near| near.contains(*segment));
-        for segment in self.segments.iter().filter(is_near) {
-            for part in &parts {
-                let is_done = |prefix: &u32, hashes: &Vec<Hash>| {
-                    prefix >> 24 != *part
-                        || hashes
-                            .iter()
-                            .all(|hash| found.get(hash).is_some_and(|ids| ids.len() > most))
-                };
-                if wanted
-                    .iter()
-                    .all(|(prefix, hashes)| is_done(prefix, hashes))
-                {
-                    continue;
-                }
-                let sql = format!(
-                    "SELECT data FROM identifier_{segment} WHERE place IN \
-                     (SELECT run << 8 | ? FROM identifier_run_{segment} WHERE level < {MERGED}) ORDER BY place DESC"
-                );
-                let rows: Vec<Vec<u8>> = sqlx::query_scalar(AssertSqlSafe(sql))
-                    .bind(i64::from(*part))
-                    .fetch_all(snapshot.connection())
-                    .await?;
-                // The newest run first, and of a run the newest exchanges.
-                for data in rows {
-                    let is_full = |hash: &Hash| found.get(hash).is_some_and(|ids| ids.len() > most);
-                    let open: BTreeSet<Hash> = wanted
-                        .values()
-                        .flatten()
-                        .copied()
-                        .filter(|hash| !is_full(hash))
-                        .collect();
-                    // A damaged row gives what can be read of it.
-                    let _ = read_part(*part, &data, |entry| {
-                        let hashes = wanted.get(&entry.prefix).into_iter().flatten();
-                        for hash in hashes.filter(|hash| open.contains(*hash)) {
-                            let ids = found.entry(*hash).or_default();
-                            ids.insert(entry.id);
-                            if ids.len() > most + 1 {
-                                ids.pop_first();
-                            }
+        let segments: Vec<&i64> = self.segments.iter().filter(is_near).collect();
+        for segments in segments.chunks(MOST_AT_ONCE) {
+            snapshot.check()?;
+            // One statement for all: each costs more than a row does.
+            let sql = of_each(segments.iter(), |segment| {
+                format!(
+                    "SELECT place & 255, data FROM identifier_{segment} WHERE place IN (SELECT run << 8 | value \
+                     FROM identifier_run_{segment}, json_each(?1) WHERE level < {MERGED})"
+                )
+            });
+            let mut rows = sqlx::query(AssertSqlSafe(sql))
+                .bind(json_list(parts.keys().map(|part| i64::from(*part))))
+                .fetch(snapshot.connection());
+            while let Some(row) = rows.try_next().await? {
+                let (part, data): (u32, &[u8]) = (row.try_get(0)?, row.try_get(1)?);
+                let last = parts.get(&part).copied().unwrap_or(u32::MAX);
+                // A damaged row gives what can be read of it.
+                let _ = read_part(part, data, |entry| {
+                    for hash in wanted.get(&entry.prefix).into_iter().flatten() {
+                        let ids = found.entry(*hash).or_default();
+                        ids.insert(entry.id);
+                        // The newest are kept.
+                        if ids.len() > most + 1 {
+                            ids.pop_first();
                         }
-                    });
-                }
+                    }
+                    entry.prefix <= last
+                });
             }
         }
         for hash in hashes {
@@ -296,6 +298,16 @@ impl Index {
     }
 }
 
+/// One statement that asks the same of each segment.
+fn of_each<S: std::fmt::Display>(
+    segments: impl Iterator<Item = S>,
+    select: impl Fn(S) -> String,
+) -> String {
+    segments.map(select).collect::<Vec<_>>().join(" UNION ALL ")
+}
+
+/// Segments that one statement asks: SQLite takes five hundred terms.
+const MOST_AT_ONCE: usize = 200;
 /// `identifier_run_N.level` of runs whose rows are in another.
 const MERGED: i64 = 2;
 /// Exchanges that are shown of a value that many hold.

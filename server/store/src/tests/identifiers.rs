@@ -21,7 +21,11 @@ fn index(writer: &Writer) -> (Vec<Entry>, Vec<(i64, i64, i64)>) {
     for row in rows {
         let (place, data) = row.unwrap();
         let part = u32::try_from(place & 0xff).unwrap();
-        read_part(part, &data, |entry| entries.push(entry)).unwrap();
+        read_part(part, &data, |entry| {
+            entries.push(entry);
+            true
+        })
+        .unwrap();
     }
     entries.sort_unstable();
     let mut runs = writer
