@@ -91,7 +91,8 @@ CREATE TABLE identifier_run_{N} (
 );
 
 CREATE TABLE identifier_{N} (
-    place INTEGER PRIMARY KEY,                        -- run << 8, and the first byte of the hash
+    place INTEGER PRIMARY KEY,                        -- run << 12, and the first twelve bits of the hash; of a
+                                                      -- run of level 0 the first eight, and four zeros
     data  BLOB NOT NULL                               -- headwater_pack::identifiers
 );
 

@@ -1,4 +1,5 @@
-//! Which exchanges hold which identifiers: sorted runs, cut by the first byte of the hash.
+//! Which exchanges hold which identifiers: sorted runs, cut by the first bits of the hash: a run as it is written by eight,
+//! one made of many by twelve, so that a look-up reads some hundred bytes of either.
 //!
 //! Owns: the bytes of one part of a run. Four bytes of a hash are kept: the first says which part, three are in it. Another
 //! hash in some millions begins alike, so what is found is looked at again in the exchange itself.
@@ -16,6 +17,11 @@ use crate::unpacker::read_number;
 
 /// Into how many parts a run is cut.
 pub const PARTS: u32 = 256;
+
+/// And one made of many.
+pub const FINE_PARTS: u32 = 1 << FINE_BITS;
+/// Bits of a hash that say in which fine part it is; four of them are not of the part.
+pub const FINE_BITS: u32 = 12;
 
 /// An identifier, and an exchange that holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,14 +42,30 @@ impl Entry {
         }
     }
 
-    /// The part that it is in.
+    /// The part that it is in: its first byte.
     pub fn part(self) -> u32 {
         self.prefix >> 24
+    }
+
+    /// The finer part that it is in, of a run made of many: its first twelve bits.
+    pub fn fine_part(self) -> u32 {
+        self.prefix >> 20
     }
 
     fn key(self) -> u32 {
         self.prefix & 0x00ff_ffff
     }
+}
+
+/// The key of the row of one fine part of a run: those of one run lie together, so that a run is written to the end of the
+/// table. The row of a part that is not fine has that of its first fine one.
+pub fn place(run: i64, fine_part: u32) -> i64 {
+    run << FINE_BITS | i64::from(fine_part)
+}
+
+/// The part of a row's key.
+pub fn part_of(place: i64) -> u32 {
+    u32::try_from(place >> 4 & 0xff).unwrap_or(0)
 }
 
 /// Writes entries of one part, which are sorted.
@@ -131,6 +153,9 @@ mod tests {
             }
         }
         assert!(read_part(0, &[0, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 0], |_| true).is_err());
-        assert_eq!(Entry::new([1, 2, 3, 4, 5, 6, 7, 8], 9).part(), 1);
+        let entry = Entry::new([1, 2, 3, 4, 5, 6, 7, 8], 9);
+        assert_eq!((entry.part(), entry.fine_part()), (1, 0x10));
+        assert_eq!(part_of(place(77, entry.fine_part())), 1);
+        assert_eq!(part_of(place(77, FINE_PARTS - 1)), 0xff);
     }
 }

@@ -163,11 +163,14 @@ fn options(path: &Path, still: bool) -> SqliteConnectOptions {
         .filename(uri)
         .read_only(true)
         .busy_timeout(Duration::from_secs(5))
-        .statement_cache_capacity(48)
+        // A store has some dozen segments, and each its own statements.
+        .statement_cache_capacity(256)
+        // Rows come from a thread of sqlx's own: the more of them may wait, the less often the two wait for each other.
+        .row_buffer_size(1024)
         .pragma("query_only", "ON")
         .pragma("trusted_schema", "OFF")
         .pragma("temp_store", "MEMORY")
-        .pragma("cache_size", "-2048")
+        .pragma("cache_size", "-8192")
         .disable_statement_logging()
 }
 

@@ -8,7 +8,7 @@
 //! late, of earlier segments too.
 
 use headwater_model::{Exchange, Message};
-use headwater_pack::identifiers::{Entry, PARTS, read_part, write_part};
+use headwater_pack::identifiers::{Entry, FINE_BITS, FINE_PARTS, PARTS, place, read_part, write_part};
 use headwater_redact::{IdentifierKind, identifiers};
 use rusqlite::{Connection, params};
 
@@ -110,8 +110,13 @@ impl Identifiers {
             }
             When::Now => exchanges > 0 || self.span.has_older,
         };
+        // Nothing more comes to a segment that ends: what is left of small runs is read by every look-up from then on.
+        let enough = if matches!(when, When::Now) { 2 } else { MERGED };
         if !is_due {
-            return Ok(());
+            return match when {
+                When::Now => merge(connection, segment, enough),
+                When::Full | When::Due { .. } => Ok(()),
+            };
         }
         if self.kept.is_none() {
             let committed = self.entries.get(..self.committed.0);
@@ -123,11 +128,9 @@ impl Identifiers {
                 "INSERT INTO identifier_run_{segment} (first_id, last_id, level) VALUES (?, ?, {SMALL}) RETURNING run"
             ))?
             .query_row([first, last], |row| row.get(0))?;
-        write_run(connection, segment, run, &self.entries)?;
+        write_run(connection, segment, run, &self.entries, |entry| entry.part() << 4)?;
         self.entries.clear();
         self.span = Span::default();
-        // Nothing more comes to a segment that ends: what is left of small runs is read by every look-up from then on.
-        let enough = if matches!(when, When::Now) { 2 } else { MERGED };
         merge(connection, segment, enough)
     }
 
@@ -163,23 +166,24 @@ fn gather(message: &Message, is_value: bool, hashes: &mut Vec<[u8; 8]>) {
     }
 }
 
-/// Stores the rows of a run; `sorted` is all of it.
+/// Stores rows of a run; `sorted` is all of it, or a part. `row` says in which fine part the row of an entry begins.
 fn write_run(
     connection: &Connection,
     segment: i64,
     run: i64,
     sorted: &[Entry],
+    row: impl Fn(Entry) -> u32,
 ) -> rusqlite::Result<()> {
     let mut insert =
         connection.prepare_cached(&format!("INSERT INTO identifier_{segment} VALUES (?, ?)"))?;
     let mut data = Vec::new();
-    for entries in sorted.chunk_by(|one, other| one.part() == other.part()) {
+    for entries in sorted.chunk_by(|one, other| row(*one) == row(*other)) {
         let Some(first) = entries.first() else {
             continue;
         };
         data.clear();
         write_part(entries, &mut data);
-        insert.execute(params![place(first.part(), run), data])?;
+        insert.execute(params![place(run, row(*first)), data])?;
     }
     Ok(())
 }
@@ -205,7 +209,7 @@ fn merge(connection: &Connection, segment: i64, enough: i64) -> rusqlite::Result
         .query_row([], |row| row.get(0))?;
     let sql = format!(
         "SELECT data FROM identifier_{segment} WHERE place IN \
-         (SELECT run << 8 | ? FROM identifier_run_{segment} WHERE level = {SMALL})"
+         (SELECT run << {FINE_BITS} | (? << 4) FROM identifier_run_{segment} WHERE level = {SMALL})"
     );
     let mut select = connection.prepare_cached(&sql)?;
     let mut entries = Vec::new();
@@ -221,14 +225,14 @@ fn merge(connection: &Connection, segment: i64, enough: i64) -> rusqlite::Result
         }
         drop(rows);
         entries.sort_unstable();
-        write_run(connection, segment, run, &entries)?;
+        write_run(connection, segment, run, &entries, Entry::fine_part)?;
     }
     // A large run among them has the number of none of them.
     connection
         .prepare_cached(&format!(
             "DELETE FROM identifier_{segment} WHERE place BETWEEN ? AND ?"
         ))?
-        .execute([place(0, first_run), place(PARTS - 1, last_run)])?;
+        .execute([place(first_run, 0), place(last_run, FINE_PARTS - 1)])?;
     connection.execute(
         &format!(
             "UPDATE identifier_run_{segment} SET level = {MERGED_LEVEL} WHERE level = {SMALL}"
@@ -236,11 +240,6 @@ fn merge(connection: &Connection, segment: i64, enough: i64) -> rusqlite::Result
         [],
     )?;
     Ok(())
-}
-
-/// The key of the row of one part of a run: those of one run lie together, so that a run is written to the end of the table.
-fn place(part: u32, run: i64) -> i64 {
-    run << 8 | i64::from(part)
 }
 
 /// `identifier_run_N.level`.

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures_util::TryStreamExt;
-use headwater_pack::identifiers::{Entry, read_part};
+use headwater_pack::identifiers::{Entry, FINE_BITS, part_of, read_part};
 use headwater_redact::{IdentifierKind, Redactor, hashes_in, identifiers};
 use sqlx::{AssertSqlSafe, Row};
 
@@ -250,10 +250,10 @@ impl Index {
             wanted.entry(prefix).or_default().push(*hash);
             found.entry(*hash).or_default();
         }
+        // The greatest of each fine part: what is behind it need not be read.
         let mut parts: BTreeMap<u32, u32> = BTreeMap::new();
         for prefix in wanted.keys() {
-            // The greatest of each part: what is behind it need not be read.
-            parts.insert(prefix >> 24, *prefix);
+            parts.insert(prefix >> (32 - FINE_BITS), *prefix);
         }
         let is_near = |segment: &&i64| near.is_none_or(|near| near.contains(*segment));
         let segments: Vec<&i64> = self.segments.iter().filter(is_near).collect();
@@ -262,16 +262,19 @@ impl Index {
             // One statement for all: each costs more than a row does.
             let sql = of_each(segments.iter(), |segment| {
                 format!(
-                    "SELECT place & 255, data FROM identifier_{segment} WHERE place IN (SELECT run << 8 | value \
-                     FROM identifier_run_{segment}, json_each(?1) WHERE level < {MERGED})"
+                    "SELECT place, data FROM identifier_{segment} WHERE place IN (SELECT run << {FINE_BITS} | \
+                     CASE level WHEN {SMALL} THEN value & -16 ELSE value END FROM identifier_run_{segment}, json_each(?1) \
+                     WHERE level < {MERGED})"
                 )
             });
             let mut rows = sqlx::query(AssertSqlSafe(sql))
                 .bind(json_list(parts.keys().map(|part| i64::from(*part))))
                 .fetch(snapshot.connection());
             while let Some(row) = rows.try_next().await? {
-                let (part, data): (u32, &[u8]) = (row.try_get(0)?, row.try_get(1)?);
-                let last = parts.get(&part).copied().unwrap_or(u32::MAX);
+                let (place, data): (i64, &[u8]) = (row.try_get(0)?, row.try_get(1)?);
+                let part = part_of(place);
+                let of_part = parts.range(part << 4..=part << 4 | 15);
+                let last = of_part.map(|(_, prefix)| *prefix).max().unwrap_or(u32::MAX);
                 // A damaged row gives what can be read of it.
                 let _ = read_part(part, data, |entry| {
                     for hash in wanted.get(&entry.prefix).into_iter().flatten() {
@@ -308,7 +311,9 @@ fn of_each<S: std::fmt::Display>(
 
 /// Segments that one statement asks: SQLite takes five hundred terms.
 const MOST_AT_ONCE: usize = 200;
-/// `identifier_run_N.level` of runs whose rows are in another.
+/// `identifier_run_N.level` of runs as they were written, cut into fewer parts,
+const SMALL: i64 = 0;
+/// and of runs whose rows are in another.
 const MERGED: i64 = 2;
 /// Exchanges that are shown of a value that many hold.
 const MOST_NAMED: usize = 32;

@@ -1,6 +1,6 @@
 //! What a value names, by the index of identifiers and without it.
 
-use headwater_pack::identifiers::{Entry, write_part};
+use headwater_pack::identifiers::{Entry, place, write_part};
 use headwater_query::{Hop, TransactionQuery};
 use headwater_redact::{Policy, Redactor};
 use tokio_util::sync::CancellationToken;
@@ -23,20 +23,24 @@ fn carrying(count: i64) -> Fixture {
     fixture
 }
 
-/// A run of the index, of these exchanges.
-fn index(fixture: &Fixture, ids: std::ops::RangeInclusive<i64>) {
+/// A run of the index, of these exchanges: as it is written, or (level 1) as one that was made of many.
+fn index(fixture: &Fixture, ids: std::ops::RangeInclusive<i64>, level: i64) {
     let redactor = Redactor::new(&fixture.key, &Policy::default());
     let hash = redactor.identifiers_of(VALUE.as_bytes())[0];
     let entries: Vec<Entry> = ids.clone().map(|id| Entry::new(hash, id)).collect();
     let mut data = Vec::new();
     write_part(&entries, &mut data);
     let run = ids.start();
-    let sql = "INSERT INTO identifier_run_1 VALUES (?, ?, ?, 0)";
+    let sql = "INSERT INTO identifier_run_1 VALUES (?, ?, ?, ?)";
     fixture
         .writer
-        .execute(sql, [run, ids.start(), ids.end()])
+        .execute(sql, [run, ids.start(), ids.end(), &level])
         .unwrap();
-    let place = run << 8 | i64::from(entries[0].part());
+    let row = match level {
+        0 => entries[0].part() << 4,
+        _ => entries[0].fine_part(),
+    };
+    let place = place(*run, row);
     let sql = "INSERT INTO identifier_1 VALUES (?, ?)";
     fixture
         .writer
@@ -60,7 +64,8 @@ async fn few_are_found_with_the_index_and_without_it() {
     let fixture = carrying(9);
     for indexed in [None, Some(1..=4), Some(5..=9)] {
         if let Some(ids) = indexed {
-            index(&fixture, ids);
+            let level = i64::from(*ids.start() > 1);
+            index(&fixture, ids, level);
         }
         let (hops, kinds) = hops(&fixture).await;
         assert_eq!(hops.len(), 9);
@@ -75,7 +80,7 @@ async fn of_many_the_newest_are_shown() {
     let newest_ns = u64::try_from(fixture.now_ns - 600 * SECOND + 268 * SECOND).unwrap();
     for indexed in [None, Some(1..=299)] {
         if let Some(ids) = indexed {
-            index(&fixture, ids);
+            index(&fixture, ids, 1);
         }
         let (hops, kinds) = hops(&fixture).await;
         assert_eq!(hops.len(), 32);

@@ -1,7 +1,7 @@
 //! The index of identifiers.
 
 use headwater_model::{CloseReason, Event, Outcome};
-use headwater_pack::identifiers::{Entry, read_part};
+use headwater_pack::identifiers::{Entry, part_of, read_part};
 
 use super::fixture::{Fixture, START};
 use crate::{StopReason, Writer};
@@ -20,8 +20,7 @@ fn index(writer: &Writer) -> (Vec<Entry>, Vec<(i64, i64, i64)>) {
         .unwrap();
     for row in rows {
         let (place, data) = row.unwrap();
-        let part = u32::try_from(place & 0xff).unwrap();
-        read_part(part, &data, |entry| {
+        read_part(part_of(place), &data, |entry| {
             entries.push(entry);
             true
         })
