@@ -8,7 +8,9 @@
 //! late, of earlier segments too.
 
 use headwater_model::{Exchange, Message};
-use headwater_pack::identifiers::{Entry, FINE_BITS, FINE_PARTS, PARTS, place, read_part, write_part};
+use headwater_pack::identifiers::{
+    Entry, FINE_BITS, FINE_PARTS, PARTS, place, read_part, write_part,
+};
 use headwater_redact::{IdentifierKind, identifiers};
 use rusqlite::{Connection, params};
 
@@ -128,7 +130,9 @@ impl Identifiers {
                 "INSERT INTO identifier_run_{segment} (first_id, last_id, level) VALUES (?, ?, {SMALL}) RETURNING run"
             ))?
             .query_row([first, last], |row| row.get(0))?;
-        write_run(connection, segment, run, &self.entries, |entry| entry.part() << 4)?;
+        write_run(connection, segment, run, &self.entries, |entry| {
+            entry.part() << 4
+        })?;
         self.entries.clear();
         self.span = Span::default();
         merge(connection, segment, enough)

@@ -229,6 +229,7 @@ async fn follow(
     segments: &[Segment],
     traced: &mut Traced,
 ) -> Result<(), QueryError> {
+    let mut looked = BTreeSet::new();
     for _ in 0..MOST_FOLLOWED {
         let end =
             symptom(traced).and_then(|symptom| chain(traced, symptom).last().map(|node| node.id));
@@ -237,7 +238,7 @@ async fn follow(
         };
         if !traced.gathered.related.contains(&end) {
             traced.follow(snapshot, segments, end).await?;
-        } else if !traced.look_around(snapshot, segments, end).await? {
+        } else if !looked.insert(end) || !traced.look_around(snapshot, segments, end).await? {
             return Ok(());
         }
     }

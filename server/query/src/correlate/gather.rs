@@ -206,13 +206,13 @@ impl Gathered {
         !self.is_incomplete && self.seen.iter().any(covers)
     }
 
-    /// Whether what a process did while an exchange was under way was looked at.
+    /// Whether what a process did while an exchange was under way was looked at, as far as that is done.
     pub(super) fn has_looked(&self, process: i64, node: &Node) -> bool {
-        self.seen.iter().any(|seen| {
-            seen.process == process
-                && seen.since_ns <= node.start_ns
-                && node.start_ns <= seen.until_ns
-        })
+        let until_ns = node.end_ns.min(node.start_ns.saturating_add(LONGEST_NS));
+        let covers = |seen: &Seen| {
+            seen.process == process && seen.since_ns <= node.start_ns && until_ns <= seen.until_ns
+        };
+        self.seen.iter().any(covers)
     }
 
     /// Rare values that both hold.
