@@ -31,6 +31,14 @@ pub(crate) enum Fit {
     Again(u32),
 }
 
+/// Cuts a list that was read whole to so many rows, and gives how many that left out.
+pub(crate) fn cut<T>(rows: &mut Vec<T>, most: u32) -> usize {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let left_out = rows.len().saturating_sub(most);
+    rows.truncate(most);
+    left_out
+}
+
 /// The search for the number of rows that fit.
 pub(crate) struct Fitting {
     budget: usize,

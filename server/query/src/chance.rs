@@ -5,11 +5,13 @@
 
 use std::f64::consts::PI;
 
+use crate::integer::float;
+
 /// Of a difference that is told.
 pub(crate) const MOST: f64 = 1e-4;
 
 /// Of two shares, both ways: so many of so many, and the same of others.
-pub(crate) fn of_shares((a, of_a): (usize, usize), (b, of_b): (usize, usize)) -> f64 {
+pub(crate) fn of_shares((a, of_a): (u64, u64), (b, of_b): (u64, u64)) -> f64 {
     if of_a == 0 || of_b == 0 {
         return 1.0;
     }
@@ -58,17 +60,23 @@ pub(crate) fn words(chance: f64) -> Option<&'static str> {
 }
 
 /// Fisher's exact test: of all tables with these sums, those that are no more likely than this one.
-fn fisher((a, of_a): (usize, usize), (b, of_b): (usize, usize)) -> f64 {
+fn fisher((a, of_a): (u64, u64), (b, of_b): (u64, u64)) -> f64 {
     let (has, all) = (a + b, of_a + of_b);
     let factorials: Vec<f64> = std::iter::once(0.0)
         .chain((1..=all).scan(0.0, |sum, number| {
-            *sum += float(number as u64).ln();
+            *sum += float(number).ln();
             Some(*sum)
         }))
         .collect();
-    let ln = |number: usize| factorials.get(number).copied().unwrap_or(0.0);
-    let choose = |of: usize, some: usize| ln(of) - ln(some) - ln(of - some);
-    let likely = |x: usize| (choose(of_a, x) + choose(of_b, has - x) - choose(all, has)).exp();
+    let ln = |number: u64| {
+        let place = usize::try_from(number).ok();
+        place
+            .and_then(|place| factorials.get(place))
+            .copied()
+            .unwrap_or(0.0)
+    };
+    let choose = |of: u64, some: u64| ln(of) - ln(some) - ln(of - some);
+    let likely = |x: u64| (choose(of_a, x) + choose(of_b, has - x) - choose(all, has)).exp();
     let own = likely(a) * (1.0 + 1e-9);
     let sum: f64 = (has.saturating_sub(of_b)..=has.min(of_a))
         .map(likely)
@@ -77,10 +85,9 @@ fn fisher((a, of_a): (usize, usize), (b, of_b): (usize, usize)) -> f64 {
     sum.min(1.0)
 }
 
-fn g_statistic((a, of_a): (usize, usize), (b, of_b): (usize, usize)) -> f64 {
-    let number = |count: usize| float(count as u64);
-    let all = number(of_a) + number(of_b);
-    let has = number(a) + number(b);
+fn g_statistic((a, of_a): (u64, u64), (b, of_b): (u64, u64)) -> f64 {
+    let [a, of_a, b, of_b] = [a, of_a, b, of_b].map(float);
+    let (all, has) = (of_a + of_b, a + b);
     let cell = |seen: f64, row: f64, column: f64| {
         if seen <= 0.0 {
             0.0
@@ -88,7 +95,6 @@ fn g_statistic((a, of_a): (usize, usize), (b, of_b): (usize, usize)) -> f64 {
             seen * (seen * all / (row * column)).ln()
         }
     };
-    let (of_a, of_b, a, b) = (number(of_a), number(of_b), number(a), number(b));
     2.0 * (cell(a, has, of_a)
         + cell(b, has, of_b)
         + cell(of_a - a, all - has, of_a)
@@ -114,16 +120,8 @@ fn chi_squared(statistic: f64) -> f64 {
     polynomial * (-x * x).exp()
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counts, of which few digits matter"
-)]
-fn float(number: u64) -> f64 {
-    number as f64
-}
-
 /// Beyond so many together Fisher's test and the G-test say the same.
-const MOST_EXACT: usize = 2_000;
+const MOST_EXACT: u64 = 2_000;
 
 #[cfg(test)]
 mod tests {

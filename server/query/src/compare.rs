@@ -5,17 +5,16 @@
 //! make as well are left out.
 
 mod counted;
+mod latency;
 mod names;
 mod sampled;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use headwater_schema::latency::bucket_of;
-
 use crate::answer::Window;
 use crate::coverage::{About, Framed};
+use crate::integer::float;
 use crate::names::{ServiceNames, filtered, method_and_route, routes};
-use crate::quantile::Latencies;
 use crate::recorder::Runs;
 use crate::search::checked_limit;
 use crate::snapshot::Snapshot;
@@ -99,51 +98,34 @@ pub(crate) async fn answer(
     let after = Counted::read(snapshot, &segments, window, servers.as_ref()).await?;
     let recorded = [&before, &after].map(|counted| {
         let parts = counted.parts.iter();
-        let ns: u64 = parts.map(|part| runs.recorded_ns(*part).max(1)).sum();
-        float(ns) / 1e9
+        let ns: u64 = parts.map(|part| runs.recorded_ns(*part, &segments)).sum();
+        float(ns.max(1)) / 1e9
     });
     let whole = Window {
         since_ns: baseline.since_ns.min(window.since_ns),
         until_ns: window.until_ns.max(baseline.until_ns),
     };
-    let mut remarks = Vec::new();
-    if before.is_limited || after.is_limited {
-        remarks.push(remark(
-            whole,
-            "compared_by_slots",
-            "So much happened that the two times are compared by their whole slots of ten seconds; what is at their ends, up to ten seconds, is left out.",
-        ));
-    }
-    let is_partial =
-        |window: Window| runs.recorded_ns(window) < (window.until_ns - window.since_ns) / 10 * 9;
-    if is_partial(baseline) || is_partial(window) {
-        remarks.push(remark(
-            whole,
-            "compared_in_part",
-            "A recorder ran in part of one of the two times only: rates are of the time that it ran, and what appeared or vanished may have \
-             been there when it did not.",
-        ));
-    }
     let counts = (before.total(), after.total());
-    let mut found = Vec::new();
-    if counts.0 > 0 && counts.1 > 0 {
-        let lengths = (recorded[0], recorded[1]);
-        let names = Names::load(snapshot, &before, &after).await?;
-        found.extend(destinations(&before, &after, lengths, &names));
-        found.extend(of_routes(&before, &after, lengths, &names));
-        let sampled = sampled::read(snapshot, &segments, (baseline, window), servers.as_ref());
-        found.extend(sampled.await?);
-        // Names are not a service's.
-        if servers.is_none() {
-            found.extend(names::read(snapshot, &segments, (baseline, window)).await?);
+    let is_limited = before.is_limited || after.is_limited;
+    let is_partial = [baseline, window].into_iter().any(|window| {
+        runs.recorded_ns(window, &segments) < (window.until_ns - window.since_ns) / 10 * 9
+    });
+    let mut remarks = remarks(whole, counts, (is_limited, is_partial));
+    let names = Names::load(snapshot, &before, &after).await?;
+    let lengths = (recorded[0], recorded[1]);
+    let mut found = destinations(&before, &after, lengths, &names);
+    found.extend(of_routes(&before, &after, lengths, &names));
+    found.extend(sampled::read(snapshot, &segments, (baseline, window), servers.as_ref()).await?);
+    // Names are not a service's.
+    if servers.is_none() {
+        match names::read(snapshot, &segments, (baseline, window)).await? {
+            Some(renamed) => found.extend(renamed),
+            None => remarks.push(remark(
+                whole,
+                "names_not_compared",
+                "So many names were asked for that it was not looked whether they mean other addresses: take shorter times.",
+            )),
         }
-    } else if counts.0 == 0 && counts.1 > 0 {
-        remarks.push(remark(
-            whole,
-            "baseline_empty",
-            "Nothing is kept of the time before, so that there is nothing to compare with: give baseline_since and baseline_until, \
-             or see list_services and find_errors.",
-        ));
     }
     found.sort_by(|one, other| {
         let order = one.rank.cmp(&other.rank);
@@ -175,6 +157,43 @@ pub(crate) async fn answer(
     }
     .finish(snapshot, &runs, &segments)
     .await
+}
+
+/// What bears on the whole comparison.
+fn remarks(
+    whole: Window,
+    counts: (u64, u64),
+    (is_limited, is_partial): (bool, bool),
+) -> Vec<CoverageItem> {
+    let told = [
+        (
+            counts.0 == 0,
+            "baseline_empty",
+            "Nothing that is kept happened in the time before: give baseline_since and baseline_until for another, or see list_services and \
+             find_errors.",
+        ),
+        (
+            counts.1 == 0,
+            "window_empty",
+            "Nothing that is kept happened in the window: give since and until for another.",
+        ),
+        (
+            is_limited,
+            "compared_by_slots",
+            "So much happened that the two times are compared by their whole slots of ten seconds; what is at their ends, up to ten seconds, \
+             is left out.",
+        ),
+        (
+            is_partial,
+            "compared_in_part",
+            "A recorder ran in part of one of the two times only, or not all of it is kept: rates and chances are of that part, and what it held \
+             else is not known.",
+        ),
+    ];
+    let holds = told.into_iter().filter(|(holds, ..)| *holds);
+    holds
+        .map(|(_, kind, words)| remark(whole, kind, words))
+        .collect()
 }
 
 fn baseline(given: &WindowArgument, window: Window, now_ns: u64) -> Result<Window, QueryError> {
@@ -252,10 +271,10 @@ fn destinations(
             ("appeared", &after, &before, (lengths.1, lengths.0)),
             ("vanished", &before, &after, (lengths.0, lengths.1)),
         ] {
+            let servers: BTreeSet<i64> = there.keys().map(|place| place.server).collect();
             for (place, side) in here.iter().filter(|(place, _)| !there.contains_key(*place)) {
-                // A route of a pair that is new itself is not told apart.
-                let is_known = there.keys().any(|known| known.server == place.server);
-                if !by_pair && !is_known {
+                // A route of a server that is new itself is not told apart.
+                if !by_pair && !servers.contains(&place.server) {
                     continue;
                 }
                 // A route that was learned meanwhile is none that is new.
@@ -325,7 +344,7 @@ fn of_routes(
             ("errors", Side::errors as fn(&Side) -> u64),
             ("client_errors", Side::client_errors),
         ] {
-            let share = |side: &Side| (small(count(side)), small(side.count));
+            let share = |side: &Side| (count(side), side.count);
             let chance = chance::of_shares(share(now), share(then));
             if chance <= chance::MOST {
                 let is_worse = ratio(count(now), now.count) > ratio(count(then), then.count);
@@ -337,7 +356,7 @@ fn of_routes(
                 );
             }
         }
-        if let Some((chance, is_slower)) = shift(&then.latencies, &now.latencies) {
+        if let Some((chance, is_slower)) = latency::shift(&then.latencies, &now.latencies) {
             let told = (latency_of(then), latency_of(now));
             push(if is_slower { 2 } else { 4 }, chance, "latency", told);
         }
@@ -373,55 +392,6 @@ fn latency_of(side: &Side) -> String {
     format!("p50 {} ms, p95 {} ms", told(50), told(95))
 }
 
-/// Whether latencies moved, and how: the middle of them by their ranks, or the slow ones by how many are beyond what one in
-/// twenty was before.
-fn shift(before: &Latencies, after: &Latencies) -> Option<(f64, bool)> {
-    let of = |latencies: &Latencies, percent| latencies.quantile(percent).map(float);
-    let (was, is) = (of(before, 50)?, of(after, 50)?);
-    let chance = chance::of_normal(rank_sum(before, after));
-    if chance <= chance::MOST && (is > was * LATENCY_RATIO || was > is * LATENCY_RATIO) {
-        return Some((chance, is > was));
-    }
-    let (was, is) = (of(before, 95)?, of(after, 95)?);
-    if before.sum().min(after.sum()) < FEWEST_OF_TAIL {
-        return None;
-    }
-    let is_slower = is > was;
-    let limit = bucket_of(ns(was.min(is)));
-    let beyond = |latencies: &Latencies| {
-        let slow = latencies.buckets().filter(|bucket| *bucket > limit);
-        let slow: u64 = slow.map(|bucket| latencies.count(bucket)).sum();
-        (small(slow), small(latencies.sum()))
-    };
-    let chance = chance::of_shares(beyond(after), beyond(before));
-    let is_shift = is > was * TAIL_RATIO || was > is * TAIL_RATIO;
-    (chance <= chance::MOST && is_shift).then_some((chance, is_slower))
-}
-
-/// Mann and Whitney's rank sum test of two histograms, as a number of standard deviations.
-fn rank_sum(before: &Latencies, after: &Latencies) -> f64 {
-    let (n1, n2) = (float(before.sum()), float(after.sum()));
-    let n = n1 + n2;
-    if n1 < FEWEST_LATENCIES || n2 < FEWEST_LATENCIES {
-        return 0.0;
-    }
-    let buckets: BTreeSet<u16> = before.buckets().chain(after.buckets()).collect();
-    let (mut below, mut ranks, mut ties) = (0.0, 0.0, 0.0);
-    for bucket in buckets {
-        let (a, b) = (float(before.count(bucket)), float(after.count(bucket)));
-        let here = a + b;
-        ranks += b * (below + f64::midpoint(here, 1.0));
-        ties += here * (here * here - 1.0);
-        below += here;
-    }
-    let u = ranks - n2 * (n2 + 1.0) / 2.0;
-    let variance = n1 * n2 / 12.0 * (n + 1.0 - ties / (n * (n - 1.0)));
-    if variance <= 0.0 {
-        return 0.0;
-    }
-    (u - n1 * n2 / 2.0) / variance.sqrt()
-}
-
 fn remark(window: Window, kind: &str, explanation: &str) -> CoverageItem {
     CoverageItem {
         kind: kind.to_owned(),
@@ -436,81 +406,13 @@ fn ratio(part: u64, whole: u64) -> f64 {
     float(part) / float(whole.max(1))
 }
 
-fn small(count: u64) -> usize {
-    usize::try_from(count).unwrap_or(usize::MAX)
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counts and times that are told with few digits"
-)]
-fn float(number: u64) -> f64 {
-    number as f64
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "of a latency"
-)]
-fn ns(latency: f64) -> u64 {
-    latency.max(0.0) as u64
-}
-
 /// Of what appears or vanishes.
 const MOST_OF_ABSENCE: f64 = 0.01;
-/// Of the slow ones.
-const TAIL_RATIO: f64 = 2.0;
-/// So that one in twenty is something.
-const FEWEST_OF_TAIL: u64 = 40;
-const LATENCY_RATIO: f64 = 1.3;
 const RATE_RATIO: f64 = 2.0;
-const FEWEST_LATENCIES: f64 = 8.0;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn latencies(all: &[(u16, u64)]) -> Latencies {
-        let mut latencies = Latencies::default();
-        for (bucket, count) in all {
-            for _ in 0..*count {
-                latencies.add_one(*bucket);
-            }
-        }
-        latencies
-    }
-
-    #[test]
-    fn ranks_tell_a_shift_and_no_shift() {
-        let fast = latencies(&[(100, 20), (101, 20)]);
-        let slow = latencies(&[(140, 20), (141, 20)]);
-        assert!(rank_sum(&fast, &fast).abs() < 1e-9);
-        assert!(rank_sum(&fast, &slow) > 7.0);
-        assert!((rank_sum(&fast, &slow) + rank_sum(&slow, &fast)).abs() < 1e-9);
-        assert!(
-            rank_sum(&fast, &latencies(&[(140, 3)])).abs() < 1e-9,
-            "too few"
-        );
-        let all_alike = latencies(&[(100, 50)]);
-        assert!(rank_sum(&all_alike, &all_alike).abs() < 1e-9, "no variance");
-    }
-
-    #[test]
-    fn the_slow_ones_alone_can_move() {
-        let fast = latencies(&[(100, 100)]);
-        let some_slow = latencies(&[(100, 80), (180, 20)]);
-        assert_eq!(
-            shift(&fast, &some_slow).map(|(_, is_slower)| is_slower),
-            Some(true)
-        );
-        assert_eq!(
-            shift(&some_slow, &fast).map(|(_, is_slower)| is_slower),
-            Some(false)
-        );
-        assert_eq!(shift(&fast, &latencies(&[(100, 99), (180, 1)])), None);
-        assert_eq!(shift(&fast, &fast), None);
-    }
 
     #[test]
     fn the_time_before_is_as_long_and_ends_where_the_window_begins() {

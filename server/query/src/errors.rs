@@ -235,15 +235,7 @@ async fn before(
         since_ns: window.since_ns.saturating_sub(length_ns + 1),
         until_ns: window.since_ns.saturating_sub(1),
     };
-    let recorded_ns = runs.recorded_ns(earlier);
-    let oldest_ns = segments
-        .iter()
-        .filter_map(|segment| segment.min_start_ns)
-        .min();
-    let is_kept = oldest_ns.is_some_and(|oldest_ns| {
-        oldest_ns <= signed(earlier.since_ns.saturating_add(length_ns / 10))
-    });
-    if recorded_ns < length_ns / 10 * 9 || !is_kept {
+    if runs.recorded_ns(earlier, segments) < length_ns / 10 * 9 {
         return Ok(None);
     }
     let mut counts = BTreeMap::new();

@@ -180,7 +180,7 @@ fn plain(detail: &str) -> String {
         .collect()
 }
 
-const ORDER: [&str; 37] = [
+const ORDER: [&str; 44] = [
     "not_recorded",
     "recorder_killed",
     "write_failed",
@@ -198,6 +198,13 @@ const ORDER: [&str; 37] = [
     "transaction_cut",
     "value_is_common",
     "key_unavailable",
+    "baseline_empty",
+    "window_empty",
+    "compared_in_part",
+    "compared_by_slots",
+    "names_not_compared",
+    "changes_cut",
+    "suspects_not_sought",
     "tls_not_decoded",
     "quic_not_decoded",
     "header_block_lost",

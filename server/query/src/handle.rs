@@ -322,7 +322,10 @@ impl Store {
             Some(at) => at.resolve("at", now_ns)?,
             None => now_ns,
         };
-        marks::add(&self.path, name, at_ns)
+        let (path, name) = (Arc::clone(&self.path), name.to_owned());
+        // Another server may hold the file for a moment.
+        let added = tokio::task::spawn_blocking(move || marks::add(&path, &name, at_ns));
+        added.await.unwrap_or(Err(QueryError::Cancelled))
     }
     /// All marks, the latest first.
     ///

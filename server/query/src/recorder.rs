@@ -4,6 +4,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use crate::answer::{Recorder, Window};
 use crate::integer::{signed, unsigned};
+use crate::segments::{self, Segment};
 use crate::snapshot::Snapshot;
 use crate::window::{Reference, rfc3339};
 use crate::{CoverageItem, QueryError};
@@ -95,8 +96,14 @@ impl Runs {
         })
     }
 
-    /// How much of the window a recorder ran; all of it in a store of replayed captures, of which nobody can say.
-    pub(crate) fn recorded_ns(&self, window: Window) -> u64 {
+    /// How much of the window a recorder ran and is kept; in a store of replayed captures, of which nobody can say the one, what is
+    /// kept.
+    pub(crate) fn recorded_ns(&self, window: Window, segments: &[Segment]) -> u64 {
+        let oldest_ns = segments::oldest_ns(segments).unwrap_or(0);
+        let window = Window {
+            since_ns: window.since_ns.max(oldest_ns).min(window.until_ns),
+            ..window
+        };
         let until_ns = window.until_ns.min(self.now_ns);
         let whole = until_ns.saturating_sub(window.since_ns);
         let gaps = self.gaps(window).unwrap_or_default();

@@ -76,6 +76,33 @@ pub(crate) fn holding(segments: &[Segment], id: i64) -> Option<&Segment> {
         .find(|segment| segment.first_id <= id && id < segment.end_id)
 }
 
+/// Those at most `reach` before or behind one.
+pub(crate) fn beside(
+    segments: &[Segment],
+    number: i64,
+    reach: i64,
+) -> impl Iterator<Item = &Segment> {
+    segments
+        .iter()
+        .filter(move |segment| (segment.number - number).abs() <= reach)
+}
+
+/// Segments with the ids of them that are at most `reach` before or behind one: number, first and last id.
+pub(crate) fn near(segments: &[Segment], id: i64, reach: i64) -> Vec<(i64, i64, i64)> {
+    let span = |segment: &Segment| {
+        let first = segment.first_id.max(id.saturating_sub(reach));
+        let last = (segment.end_id - 1).min(id.saturating_add(reach));
+        (first <= last).then_some((segment.number, first, last))
+    };
+    segments.iter().filter_map(span).collect()
+}
+
+/// Start of the oldest exchange that is kept.
+pub(crate) fn oldest_ns(segments: &[Segment]) -> Option<u64> {
+    let oldest = segments.iter().filter_map(|segment| segment.min_start_ns);
+    oldest.min().map(unsigned)
+}
+
 /// The chunks that can hold exchanges of the window, latest first. `shift` sets how many ids a chunk has at least.
 pub(crate) async fn chunks(
     snapshot: &mut Snapshot,

@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Row};
 use crate::QueryError;
 use crate::chance;
 use crate::exchange::template;
-use crate::integer::{narrow, unsigned};
+use crate::integer::{float, narrow, unsigned};
 use crate::names::{json_list, with_port};
 use crate::snapshot::Snapshot;
 
@@ -76,6 +76,8 @@ impl Aspect {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sample {
     traits: BTreeSet<(Aspect, String)>,
+    /// Whether all header fields of request and response are there: of others nobody can say what they lack.
+    has_all_fields: [bool; 2],
     /// Server, route (0 when there is none) and method.
     pub(crate) place: (i64, i64, String),
     pub(crate) start_ns: i64,
@@ -88,18 +90,11 @@ pub(crate) struct Difference {
     /// What was captured of it. Untrusted.
     pub(crate) captured: String,
     /// How many of the first group have it, and how many there are.
-    pub(crate) of_some: (usize, usize),
+    pub(crate) of_some: (u64, u64),
     /// The same of the other group.
-    pub(crate) of_others: (usize, usize),
+    pub(crate) of_others: (u64, u64),
     /// How likely chance makes such a difference, at most.
     pub(crate) chance: f64,
-}
-
-impl Difference {
-    /// Both shares, in words made by Headwater.
-    pub(crate) fn shares(&self) -> ((usize, usize), (usize, usize)) {
-        (self.of_some, self.of_others)
-    }
 }
 
 /// Reads the traits of exchanges of one segment; `responses` says whether those of responses are wanted.
@@ -108,7 +103,7 @@ pub(crate) async fn read(
     segment: i64,
     ids: &[i64],
     responses: bool,
-) -> Result<Vec<(i64, Sample)>, QueryError> {
+) -> Result<Vec<Sample>, QueryError> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -142,9 +137,11 @@ pub(crate) async fn read(
             }
             let holes: Option<&[u8]> = row.try_get(*holes)?;
             let known = templates.get(&block).map_or(&[][..], Vec::as_slice);
-            sample.headers(at == 0, &render_headers(known, holes.unwrap_or_default()));
+            sample.headers(at, &render_headers(known, holes.unwrap_or_default()));
+            let lacks = CUT[at] | FIELDS_UNKNOWN;
+            sample.has_all_fields[at] &= row.try_get::<i64, _>("gaps")? & lacks == 0;
         }
-        samples.push((row.try_get("id")?, sample));
+        samples.push(sample);
     }
     Ok(samples)
 }
@@ -224,12 +221,13 @@ fn of_row(row: &SqliteRow) -> Result<Sample, QueryError> {
 }
 
 impl Sample {
-    fn headers(&mut self, is_request: bool, fields: &[headwater_redact::HeaderField]) {
-        let (present, with_value) = if is_request {
-            (Aspect::RequestHeader, Aspect::RequestHeaderValue)
-        } else {
-            (Aspect::ResponseHeader, Aspect::ResponseHeaderValue)
+    /// Takes over those of the request (0) or the response (1).
+    fn headers(&mut self, side: usize, fields: &[headwater_redact::HeaderField]) {
+        let (present, with_value) = match side {
+            0 => (Aspect::RequestHeader, Aspect::RequestHeaderValue),
+            _ => (Aspect::ResponseHeader, Aspect::ResponseHeaderValue),
         };
+        self.has_all_fields[side] = fields.len() <= MOST_FIELDS;
         for field in fields.iter().take(MOST_FIELDS) {
             let name = field.name.to_ascii_lowercase();
             // Of these the value says what is known otherwise, or when it was sent.
@@ -239,6 +237,20 @@ impl Sample {
             }
             self.traits.insert((present, name));
         }
+    }
+
+    /// What it cannot be said to have or not to have.
+    fn unknown(&self) -> impl Iterator<Item = Aspect> {
+        let has = |aspect: Aspect| self.traits.iter().any(|(own, _)| *own == aspect);
+        let [request, response] = self.has_all_fields;
+        [
+            (has(Aspect::ServerProcess), Aspect::ServerProcess),
+            (has(Aspect::ClientProcess), Aspect::ClientProcess),
+            (request, Aspect::NoRequestHeader),
+            (response, Aspect::NoResponseHeader),
+        ]
+        .into_iter()
+        .filter_map(|(is_known, aspect)| (!is_known).then_some(aspect))
     }
 
     /// Whether it has what is different.
@@ -256,23 +268,19 @@ impl Sample {
 pub(crate) fn differences(some: &[&Sample], others: &[&Sample]) -> Vec<Difference> {
     let mut counts: HashMap<(Aspect, &str), Count> = HashMap::new();
     let mut all = Count::default();
-    // Of whom the process is not known, nobody can say that it is another one.
-    let mut with_process = [0_usize; 2];
+    // Of whom the process is not known, nobody can say that it is another one, and of a head that was not seen what it lacks.
+    let mut unknown: BTreeSet<Aspect> = BTreeSet::new();
     let samples = some.iter().map(|sample| (true, sample));
     let samples = samples.chain(others.iter().map(|sample| (false, sample)));
-    for (place, (is_some, sample)) in samples.enumerate() {
+    for (place, (is_some, sample)) in (0_u64..).zip(samples) {
         all.add(place, is_some);
         for (aspect, text) in &sample.traits {
             counts
                 .entry((*aspect, text.as_str()))
                 .or_default()
                 .add(place, is_some);
-            match aspect {
-                Aspect::ServerProcess => with_process[0] += 1,
-                Aspect::ClientProcess => with_process[1] += 1,
-                _ => {}
-            }
         }
+        unknown.extend(sample.unknown());
     }
     let absences: Vec<((Aspect, &str), Count)> = counts
         .iter()
@@ -286,21 +294,13 @@ pub(crate) fn differences(some: &[&Sample], others: &[&Sample]) -> Vec<Differenc
         })
         .collect();
     counts.extend(absences);
-    let whole = some.len() + others.len();
-    let is_known = |aspect: Aspect| match aspect {
-        Aspect::ServerProcess => with_process[0] == whole,
-        Aspect::ClientProcess => with_process[1] == whole,
-        _ => true,
-    };
     let mut found: Vec<(u64, Difference)> = counts
         .into_iter()
-        .filter(|((aspect, _), _)| is_known(*aspect))
+        .filter(|((aspect, _), _)| !unknown.contains(aspect))
         .filter_map(|((aspect, text), count)| {
-            let of_some = (count.some, some.len());
-            let of_others = (count.others, others.len());
-            let differs =
-                ratio(count.some, some.len().max(1)) - ratio(count.others, others.len().max(1));
-            if differs <= LEAST_DIFFERENCE {
+            let (of_some, of_others) = ((count.some, all.some), (count.others, all.others));
+            let share = |(part, whole): (u64, u64)| float(part) / float(whole.max(1));
+            if share(of_some) - share(of_others) <= LEAST_DIFFERENCE {
                 return None;
             }
             let chance = chance::of_shares(of_some, of_others);
@@ -329,20 +329,20 @@ pub(crate) fn differences(some: &[&Sample], others: &[&Sample]) -> Vec<Differenc
 
 #[derive(Default)]
 struct Count {
-    some: usize,
-    others: usize,
+    some: u64,
+    others: u64,
     /// The same for traits that the same exchanges have.
     whom: u64,
 }
 
 impl Count {
-    fn add(&mut self, place: usize, is_some: bool) {
+    fn add(&mut self, place: u64, is_some: bool) {
         if is_some {
             self.some += 1;
         } else {
             self.others += 1;
         }
-        self.whom ^= mixed(u64::try_from(place).unwrap_or(u64::MAX));
+        self.whom ^= mixed(place);
     }
 
     /// Those of all that are not among these.
@@ -363,30 +363,17 @@ fn mixed(place: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts of exchanges")]
-fn float(count: usize) -> f64 {
-    count as f64
-}
-
-fn ratio(part: usize, whole: usize) -> f64 {
-    float(part) / float(whole)
-}
-
-const COLUMNS: &str = "e.id, e.start_ns, e.server_service_id, e.route_id, e.http_request_method, e.http_response_status_code, e.ordinal, e.url_path, e.url_query, e.http_request_body_size, e.http2_stream_id, \
+const COLUMNS: &str = "e.start_ns, e.gaps, e.server_service_id, e.route_id, e.http_request_method, e.http_response_status_code, e.ordinal, e.url_path, e.url_query, e.http_request_body_size, e.http2_stream_id, \
     e.request_header_block_id, e.request_header_holes, e.response_header_block_id, e.response_header_holes, \
     s.name AS client, c.client_address, c.server_address, c.server_port, cp.pid AS client_pid, sp.pid AS server_pid";
 const BLOCKS: [(&str, &str); 2] = [
     ("request_header_block_id", "request_header_holes"),
     ("response_header_block_id", "response_header_holes"),
 ];
-const UNTELLING: [&str; 6] = [
-    "content-length",
-    "date",
-    "age",
-    "host-date",
-    "traceparent",
-    "etag",
-];
+const UNTELLING: [&str; 5] = ["content-length", "date", "age", "traceparent", "etag"];
+/// Bits of `exchange_N.gaps`: the head of the request or response was cut, and fields of a head are not known.
+const CUT: [i64; 2] = [1, 2];
+const FIELDS_UNKNOWN: i64 = 1 << 8;
 const BODY_SIZES: [u64; 6] = [1, 1_024, 8_192, 65_536, 262_144, 1_048_576];
 const MOST_SEGMENTS: usize = 8;
 const MOST_PAIRS: usize = 16;
@@ -402,6 +389,7 @@ mod tests {
     fn sample(traits: &[(Aspect, &str)]) -> Sample {
         let traits = traits.iter();
         Sample {
+            has_all_fields: [true; 2],
             traits: traits
                 .map(|(aspect, text)| (*aspect, (*text).to_owned()))
                 .collect(),
@@ -426,7 +414,7 @@ mod tests {
         let found = differences(&some, &others);
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].captured, "x-tenant: acme");
-        assert_eq!(found[0].shares(), ((6, 6), (0, 40)));
+        assert_eq!((found[0].of_some, found[0].of_others), ((6, 6), (0, 40)));
     }
 
     #[test]
@@ -441,6 +429,15 @@ mod tests {
             .map(|it| (it.aspect, it.captured.as_str()))
             .collect();
         assert_eq!(told, [(Aspect::NoRequestHeader, "authorization")]);
+    }
+
+    /// A head that was cut, or not seen, lacks nothing that is known.
+    #[test]
+    fn what_was_not_seen_is_not_missing() {
+        let mut bad = sample(&[]);
+        bad.has_all_fields = [false; 2];
+        let good = sample(&[(Aspect::RequestHeader, "authorization")]);
+        assert_eq!(differences(&[&bad; 9], &[&good; 30]), []);
     }
 
     /// One failure says nothing, and neither does a trait that half of the good ones have.

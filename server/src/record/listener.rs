@@ -1,11 +1,12 @@
 //! Who listens where, for connections whose server never sent a byte and so never showed its owner.
 //!
 //! Owns: a picture of all listening sockets of all network namespaces, from `/proc/PID/net/tcp{,6}` (one process for each
-//! namespace) and `/proc/PID/fd`. Taken when asked for something unknown, not more often than `MIN_AGE`, and by a thread of its
-//! own: where a million descriptors are open that takes a second, in which the ring buffer would overflow.
+//! namespace) and `/proc/PID/fd`. Taken when asked for something unknown, not more often than `MIN_AGE` (sooner once one that it
+//! shows has ended), and by a thread of its own: where a million descriptors are open that takes a second, in which the ring
+//! buffer would overflow. Beside it, who was seen to answer at an address, which counts where it can have been one alone.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     net::SocketAddr,
     os::unix::fs::MetadataExt,
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
@@ -38,6 +39,8 @@ pub(crate) struct Listener {
     pub(crate) parent: u32,
     pub(crate) start_ticks: u64,
     pub(crate) comm: String,
+    /// Whether it was seen to listen; else to answer.
+    is_listening: bool,
     /// On the boot clock; `None` while it runs, as far as is known.
     pub(crate) ended_ns: Option<u64>,
 }
@@ -60,8 +63,8 @@ type Picture = HashMap<(u32, u16), Vec<(SocketAddr, Listener)>>;
 /// The picture, and who takes the next one.
 pub(crate) struct Listeners {
     found: Picture,
-    /// Who is in it: number and start.
-    known: HashSet<(u32, u64)>,
+    /// Where those are in it that have not ended, by number and start.
+    alive: HashMap<(u32, u64), Vec<(u32, u16)>>,
     asked: Option<Instant>,
     /// When it was last waited for.
     waited: Option<Instant>,
@@ -88,7 +91,7 @@ impl Listeners {
         });
         Self {
             found: Picture::new(),
-            known: HashSet::new(),
+            alive: HashMap::new(),
             asked: None,
             waited: None,
             is_due: false,
@@ -101,10 +104,15 @@ impl Listeners {
 
     /// Remembers who answered at an address, besides those that the picture shows.
     pub(crate) fn served(&mut self, netns: u32, local: SocketAddr, pid: u32, start_ticks: u64) {
-        let is_full = self.found.len() >= MOST_PLACES;
         let place = (netns, local.port());
-        if is_full && !self.found.contains_key(&place) {
-            return;
+        if self.found.len() >= MOST_PLACES && !self.found.contains_key(&place) {
+            // Where nobody listens any more makes room.
+            let is_alive = |(_, listener): &(SocketAddr, Listener)| listener.ended_ns.is_none();
+            self.found
+                .retain(|_, listeners| listeners.iter().any(is_alive));
+            if self.found.len() >= MOST_PLACES {
+                return;
+            }
         }
         let listeners = self.found.entry(place).or_default();
         let is_known = |(address, listener): &(SocketAddr, Listener)| {
@@ -115,21 +123,28 @@ impl Listeners {
             return;
         }
         if listeners.len() >= MOST_AT_ONE_PLACE {
-            // Those that ended first, else those seen first.
-            let ended = listeners
+            // Those that ended first; of more that are alive nobody could say which it was.
+            match listeners
                 .iter()
-                .position(|(_, listener)| listener.ended_ns.is_some());
-            listeners.remove(ended.unwrap_or(0));
+                .position(|(_, listener)| listener.ended_ns.is_some())
+            {
+                Some(ended) => drop(listeners.remove(ended)),
+                None => return,
+            }
         }
         let listener = Listener {
             pid,
             parent: 0,
             start_ticks,
             comm: String::new(),
+            is_listening: false,
             ended_ns: None,
         };
         listeners.push((local, listener));
-        self.known.insert((pid, start_ticks));
+        self.alive
+            .entry((pid, start_ticks))
+            .or_default()
+            .push(place);
     }
 
     /// Remembers that a process ended: it takes no connection from then on, and another may listen in its place.
@@ -137,16 +152,13 @@ impl Listeners {
         if self.is_due && self.ends.len() < MOST_PLACES {
             self.ends.push((pid, start_ticks, at_ns));
         }
-        if self.known.contains(&(pid, start_ticks)) {
-            self.mark_ended(pid, start_ticks, at_ns);
+        // Most processes that end listened nowhere.
+        for place in self.alive.remove(&(pid, start_ticks)).unwrap_or_default() {
             self.is_outdated = true;
-        }
-    }
-
-    fn mark_ended(&mut self, pid: u32, start_ticks: u64, at_ns: u64) {
-        for (_, listener) in self.found.values_mut().flatten() {
-            if (listener.pid, listener.start_ticks) == (pid, start_ticks) {
-                listener.ended_ns = Some(at_ns);
+            for (_, listener) in self.found.get_mut(&place).into_iter().flatten() {
+                if (listener.pid, listener.start_ticks) == (pid, start_ticks) {
+                    listener.ended_ns = Some(at_ns);
+                }
             }
         }
     }
@@ -190,13 +202,19 @@ impl Listeners {
                         MOST_AT_ONE_PLACE.saturating_sub(picture.get(&place).map_or(0, Vec::len));
                     picture.entry(place).or_default().extend(gone.take(room));
                 }
-                let all = picture.values().flatten();
-                self.known = all
-                    .map(|(_, listener)| (listener.pid, listener.start_ticks))
-                    .collect();
+                self.alive.clear();
+                for (place, listeners) in &picture {
+                    let alive = listeners
+                        .iter()
+                        .filter(|(_, listener)| listener.ended_ns.is_none());
+                    for (_, listener) in alive {
+                        let places = self.alive.entry((listener.pid, listener.start_ticks));
+                        places.or_default().push(*place);
+                    }
+                }
                 (self.found, self.is_due) = (picture, false);
                 for (pid, start_ticks, at_ns) in std::mem::take(&mut self.ends) {
-                    self.mark_ended(pid, start_ticks, at_ns);
+                    self.ended(pid, start_ticks, at_ns);
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -220,9 +238,15 @@ impl Listeners {
             self.found.get(&(netns, local.port()))?
         };
         let lived = || all.iter().filter(|(_, listener)| listener.lived_at(at_ns));
-        let exact = lived().find(|(address, _)| address.ip() == local.ip());
+        let listening = || lived().filter(|(_, listener)| listener.is_listening);
+        let exact = listening().find(|(address, _)| address.ip() == local.ip());
         exact
-            .or_else(|| lived().find(|(address, _)| address.ip().is_unspecified()))
+            .or_else(|| listening().find(|(address, _)| address.ip().is_unspecified()))
+            .or_else(|| {
+                // Of several that answered there nobody can say which it was.
+                let mut answered = lived().filter(|(address, _)| address.ip() == local.ip());
+                answered.next().filter(|_| answered.next().is_none())
+            })
             .map(|(_, listener)| listener.clone())
     }
 }
@@ -286,6 +310,7 @@ fn listener(process: &Process) -> Option<Listener> {
         parent: u32::try_from(stat.ppid).unwrap_or(0),
         start_ticks: stat.starttime,
         comm: stat.comm,
+        is_listening: true,
         ended_ns: None,
     })
 }
@@ -302,9 +327,10 @@ mod tests {
                 parent: 1,
                 start_ticks: *start_ticks,
                 comm: "node".to_owned(),
+                is_listening: true,
                 ended_ns: None,
             };
-            listeners.known.insert((*pid, *start_ticks));
+            listeners.alive.insert((*pid, *start_ticks), vec![(1, 80)]);
             let place = listeners.found.entry((1, 80)).or_default();
             place.push((SocketAddr::from(([127, 0, 0, 1], 80)), listener));
         }
@@ -321,13 +347,21 @@ mod tests {
             listeners.ended(pid, 10, 20 * TICK_NS);
         }
         listeners.served(1, address, 50, 30);
-        let pid = |at: u64| {
+        let pid = |listeners: &Listeners, at: u64| {
             let found = listeners.look(1, address, at * TICK_NS);
             found.map(|listener| listener.pid)
         };
-        assert_eq!(pid(40), Some(50));
-        assert!(pid(15).is_some() && pid(25).is_none());
+        assert_eq!((pid(&listeners, 40), pid(&listeners, 25)), (Some(50), None));
+        // Fifteen of those that have ended are remembered, and any of them may have taken it.
+        assert_eq!(pid(&listeners, 15), None);
         assert_eq!(listeners.found[&(1, 80)].len(), MOST_AT_ONE_PLACE);
+        assert_eq!(
+            listeners.alive.len(),
+            1,
+            "those that have ended are not kept"
+        );
+        listeners.served(1, address, 51, 30);
+        assert_eq!(pid(&listeners, 40), None, "either may have taken it");
     }
 
     #[test]

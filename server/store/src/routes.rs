@@ -103,13 +103,9 @@ impl Routes {
         template: &str,
     ) -> rusqlite::Result<i64> {
         connection
-            .prepare_cached(
-                "INSERT INTO route (service_id, template) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-            )?
+            .prepare_cached("INSERT INTO route (service_id, template) VALUES (?, ?)")?
             .execute(params![service, template])?;
-        let id = connection
-            .prepare_cached("SELECT id FROM route WHERE service_id = ? AND template = ?")?
-            .query_row(params![service, template], |row| row.get(0))?;
+        let id = connection.last_insert_rowid();
         let of = self.services.entry(service).or_default();
         of.ids.insert(template.into(), id);
         self.count += 1;
@@ -140,11 +136,14 @@ impl OfService {
 
     /// Looks whether too many words have come in the place of one of a new template's, this one counted.
     fn learn(&mut self, template: &str) {
+        if is_grpc(template) {
+            return;
+        }
         let mut at = 0;
         for segment in template.split('/') {
             let before = template.get(..at).unwrap_or_default();
             at += segment.len() + 1;
-            if !is_word(segment) || before.len() < 2 || is_grpc(template) {
+            if !is_word(segment) || before.len() < 2 {
                 continue;
             }
             let words: HashSet<&str> = self

@@ -7,7 +7,7 @@ use super::{Asking, Declaration, ToolError, window};
 use crate::{
     Arguments, Output, Parameter,
     arguments::common::{LIMIT, MAX_TOKENS, SERVICE, SINCE, UNTIL},
-    budget::{Fit, Fitting},
+    budget::{Fit, Fitting, cut},
     escape::cell,
     output::{FactSpec, Table, TableSpec, captured_column, column, fact},
 };
@@ -28,8 +28,8 @@ pub(super) static DECLARATION: Declaration = Declaration {
     title: "What changed",
     description: "What is different in a window from the time before it, such as after a deploy (since=its mark or time): destinations and routes that \
         appeared or vanished, failures, latency and rate of routes, header names and values, statuses, processes and addresses of sampled requests, \
-        names that mean other addresses. What got worse comes first; differences that chance makes are left out (chance is the most likely \
-        it could be that). Use it when something broke or got slow at a known time.",
+        names that mean other addresses. What got worse comes first; differences that chance would easily make are left out (chance says how \
+        likely it is at most). Use it when something broke or got slow at a known time.",
     parameters: &[
         SINCE,
         UNTIL,
@@ -113,11 +113,7 @@ pub(super) async fn answer(
         output.tables.push(table);
         match fitting.judge(output) {
             Fit::Done(output) => return Ok(*output),
-            Fit::Again(limit) => {
-                let most = usize::try_from(limit).unwrap_or(usize::MAX);
-                left_out += answer.value.changes.len().saturating_sub(most);
-                answer.value.changes.truncate(most);
-            }
+            Fit::Again(most) => left_out += cut(&mut answer.value.changes, most),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{Asking, Declaration, ToolError};
 use crate::{
     Arguments, Output, Parameter,
     arguments::common::{LIMIT, MAX_TOKENS},
-    budget::{Fit, Fitting},
+    budget::{Fit, Fitting, cut},
     output::{FactSpec, TableSpec, captured_column, column, fact},
 };
 
@@ -55,30 +55,30 @@ pub(super) async fn answer(
         None => None,
     };
     let mut answer = asking.store.marks(asking.cancel).await?;
-    let all = answer.value.len();
     if let Some(marked) = &marked {
         answer.value.retain(|mark| mark.name == marked.name);
     }
-    let mut most = usize::try_from(arguments.limit()).unwrap_or(usize::MAX);
+    let has_any = !answer.value.is_empty();
+    let mut left_out = cut(&mut answer.value, arguments.limit());
     let mut fitting = Fitting::new(arguments.max_tokens());
     loop {
-        answer.value.truncate(most);
         let mut output = Output::listed(&answer, "", &TABLE, true, row);
         output.tell(
             FACTS,
             "marked",
             marked.as_ref().map(|mark| rfc3339(mark.at_ns)),
         );
-        match (&marked, all - answer.value.len()) {
-            (None, 0) if all == 0 => output.notes.push("there is no mark yet".to_owned()),
-            (None, more) if more > 0 => output
+        if !has_any {
+            output.notes.push("there is no mark yet".to_owned());
+        }
+        if left_out > 0 {
+            output
                 .notes
-                .push(format!("{more} earlier marks are left out")),
-            _ => {}
+                .push(format!("{left_out} earlier marks are left out"));
         }
         match fitting.judge(output) {
             Fit::Done(output) => return Ok(*output),
-            Fit::Again(limit) => most = usize::try_from(limit).unwrap_or(usize::MAX),
+            Fit::Again(most) => left_out += cut(&mut answer.value, most),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{Asking, Declaration, ToolError, milliseconds};
 use crate::{
     Arguments, Kind, Output, Parameter,
     arguments::common::{DETAIL, LIMIT, MAX_TOKENS},
-    budget::{Fit, Fitting},
+    budget::{Fit, Fitting, cut},
     escape::cell,
     output::{ColumnSpec, TableSpec, captured_column, column, detailed},
 };
@@ -51,44 +51,23 @@ pub(super) const HOP: [ColumnSpec; 13] = [
     column("confidence"),
 ];
 
+/// And of its link.
+const LINK: [ColumnSpec; 5] = [
+    captured_column("by"),
+    column("alternatives"),
+    column("network_ms"),
+    column("waterfall"),
+    detailed(column("named")),
+];
+
 const TABLE: TableSpec = TableSpec {
     name: "",
     columns: &{
-        let [
-            depth,
-            id,
-            client,
-            server,
-            method,
-            path,
-            status,
-            outcome,
-            after,
-            took,
-            own,
-            evidence,
-            confidence,
-        ] = HOP;
-        [
-            depth,
-            id,
-            client,
-            server,
-            method,
-            path,
-            status,
-            outcome,
-            after,
-            took,
-            own,
-            evidence,
-            confidence,
-            captured_column("by"),
-            column("alternatives"),
-            column("network_ms"),
-            column("waterfall"),
-            detailed(column("named")),
-        ]
+        let mut all = [column(""); HOP.len() + LINK.len()];
+        let (hop, link) = all.split_at_mut(HOP.len());
+        hop.copy_from_slice(&HOP);
+        link.copy_from_slice(&LINK);
+        all
     },
 };
 
@@ -123,11 +102,7 @@ pub(super) async fn answer(
         }
         match fitting.judge(output) {
             Fit::Done(output) => return Ok(*output),
-            Fit::Again(limit) => {
-                let most = usize::try_from(limit).unwrap_or(usize::MAX);
-                left_out += answer.value.len().saturating_sub(most);
-                answer.value.truncate(most);
-            }
+            Fit::Again(most) => left_out += cut(&mut answer.value, most),
         }
     }
 }

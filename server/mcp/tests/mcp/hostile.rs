@@ -33,7 +33,7 @@ fn hostile() -> Fixture {
     fixture.commit(&[Row::at(fixture.now_ns - 5_400 * SECOND, "/before")]);
     let mut new = Row::at(fixture.now_ns - 5 * SECOND, "/new");
     (new.server, new.route) = (10, 10);
-    fixture.commit(&vec![new; 9]);
+    fixture.commit(&vec![new; 30]);
     fixture
 }
 

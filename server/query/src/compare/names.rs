@@ -15,13 +15,17 @@ use super::{Change, Ranked};
 /// Addresses by name and family.
 type Meanings = BTreeMap<(String, bool), BTreeSet<String>>;
 
+/// `None` where there are too many to look through.
 pub(super) async fn read(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     (baseline, window): (Window, Window),
-) -> Result<Vec<Ranked>, QueryError> {
+) -> Result<Option<Vec<Ranked>>, QueryError> {
     let before = meanings(snapshot, segments, baseline).await?;
     let after = meanings(snapshot, segments, window).await?;
+    let (Some(before), Some(after)) = (before, after) else {
+        return Ok(None);
+    };
     let mut found = Vec::new();
     for ((name, is_v6), now) in after {
         let Some(then) = before.get(&(name.clone(), is_v6)) else {
@@ -53,19 +57,19 @@ pub(super) async fn read(
             });
         }
     }
-    Ok(found)
+    Ok(Some(found))
 }
 
 async fn meanings(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     window: Window,
-) -> Result<Meanings, QueryError> {
-    let mut meanings = Meanings::new();
+) -> Result<Option<Meanings>, QueryError> {
     // A resolver of a whole network is not looked through.
     if segments::count_dns(snapshot, segments, window).await? > MOST_QUESTIONS {
-        return Ok(meanings);
+        return Ok(None);
     }
+    let mut meanings = Meanings::new();
     let (since_ns, until_ns) = (signed(window.since_ns), signed(window.until_ns));
     for segment in segments
         .iter()
@@ -88,7 +92,7 @@ async fn meanings(
             }
         }
     }
-    Ok(meanings)
+    Ok(Some(meanings))
 }
 
 const MOST_QUESTIONS: u64 = 50_000;

@@ -6,13 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::QueryError;
 use crate::answer::Window;
-use crate::integer::unsigned;
+use crate::chance;
+use crate::integer::{signed, unsigned};
 use crate::names::ServiceNames;
 use crate::segments::{self, Segment};
 use crate::snapshot::Snapshot;
 use crate::traits::{self, Aspect, Difference, Sample};
-
-use crate::chance;
 
 use super::{Change, Ranked};
 
@@ -65,7 +64,7 @@ pub(super) async fn read(
     let ranked = found
         .into_iter()
         .map(|((server, ..), (difference, has_come, routes))| {
-            let ((some, of_some), (others, of_others)) = difference.shares();
+            let ((some, of_some), (others, of_others)) = (difference.of_some, difference.of_others);
             let (many, few) = (
                 format!("{some} of {of_some}"),
                 format!("{others} of {of_others}"),
@@ -104,20 +103,22 @@ async fn samples(
 ) -> Result<BTreeMap<Place, Vec<Sample>>, QueryError> {
     let chunks = segments::chunks(snapshot, segments, window, 10).await?;
     let many: u64 = chunks.iter().map(|chunk| chunk.ids).sum();
-    let step = many.div_ceil(MOST_SAMPLES).max(1);
+    let step = signed(many.div_ceil(MOST_SAMPLES).max(1));
     let mut ids: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
-    let mut passed = 0_u64;
+    // Of a chunk that is passed without one, the next takes over what it counted.
+    let mut until_next = 0_i64;
     for chunk in chunks {
-        for id in chunk.first_id..=chunk.last_id {
-            if passed.is_multiple_of(step) {
-                ids.entry(chunk.segment).or_default().push(id);
-            }
-            passed += 1;
+        let of_segment = ids.entry(chunk.segment).or_default();
+        let mut next = chunk.first_id.saturating_add(until_next);
+        while next <= chunk.last_id {
+            of_segment.push(next);
+            next = next.saturating_add(step);
         }
+        until_next = next - chunk.last_id - 1;
     }
     let mut found: BTreeMap<Place, Vec<Sample>> = BTreeMap::new();
     for (segment, ids) in ids {
-        for (_, sample) in traits::read(snapshot, segment, &ids, true).await? {
+        for sample in traits::read(snapshot, segment, &ids, true).await? {
             let is_within =
                 (window.since_ns..=window.until_ns).contains(&unsigned(sample.start_ns));
             let is_wanted = servers.is_none_or(|servers| servers.contains(&sample.place.0));

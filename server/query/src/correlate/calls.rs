@@ -1,4 +1,4 @@
-//! What the suspect of `explain_failure` asked of others while it was under way.
+//! What the suspect of `explain_failure` asked of others while it was under way, and what failed before with the same id.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,7 @@ use crate::snapshot::Snapshot;
 
 use super::Traced;
 use super::findings::{Finding, words_of};
+use super::link::UNIQUE_BYTES;
 use super::node::{Node, OPEN};
 
 /// The exchanges that it made, and those that may be its own.
@@ -18,6 +19,8 @@ struct Calls<'t> {
     suspect: &'t Node,
     caused: Vec<&'t Node>,
     perhaps: Vec<&'t Node>,
+    /// Earlier ones that failed and carry the same rare value: what the suspect waits for may have been done there.
+    earlier: Vec<&'t Node>,
     names: ServiceNames,
     now_ns: u64,
     tag: String,
@@ -32,15 +35,27 @@ pub(super) async fn told(
 ) -> Result<(), QueryError> {
     let caused = traced.caused(suspect.id);
     let perhaps = traced.perhaps_caused(suspect);
+    let gathered = &traced.gathered;
+    let is_earlier = |node: &&Node| {
+        node.has_failed()
+            && node.end_ns <= suspect.start_ns
+            && node.server.service != suspect.server.service
+            && gathered
+                .shared(node, suspect)
+                .any(|shared| shared.length >= UNIQUE_BYTES)
+    };
+    let earlier: Vec<&Node> = gathered.nodes.values().filter(is_earlier).collect();
     let services = caused
         .iter()
         .chain(&perhaps)
+        .chain(&earlier)
         .map(|node| node.server.service);
     let calls = Calls {
         names: ServiceNames::load(snapshot, services.collect()).await?,
         suspect,
         caused,
         perhaps,
+        earlier,
         now_ns: snapshot.now_ns,
         tag: snapshot.tag(),
     };
@@ -73,6 +88,12 @@ impl Calls<'_> {
     }
 
     fn failed(&self, findings: &mut Vec<Finding>) {
+        findings.extend(self.earlier.iter().take(MOST_OTHERS).map(|node| {
+            let words = words_of(node, self.now_ns);
+            let what =
+                format!("an earlier exchange that carries the same rare value failed: {words}");
+            self.about("same_id", node, what)
+        }));
         let own = self.caused.iter().filter(|node| node.has_failed());
         findings.extend(own.take(MOST_OTHERS).map(|node| {
             let words = words_of(node, self.now_ns);

@@ -7,14 +7,13 @@ use sqlx::{AssertSqlSafe, Row};
 
 use crate::QueryError;
 use crate::exchange::span;
-use crate::id::{ConnectionId, DnsId, ExchangeId};
+use crate::id::{ConnectionId, DnsId};
 use crate::integer::{signed, unsigned};
-use crate::segments::Segment;
+use crate::segments::{self, Segment};
 use crate::snapshot::Snapshot;
 
 use super::Traced;
 use super::findings::{Finding, exit_of, words_of};
-use super::link::UNIQUE_BYTES;
 use super::node::Node;
 
 /// The name that a connection's server was found by, where it meant another address before.
@@ -39,9 +38,10 @@ pub(super) async fn renamed(
         if !told.insert(name.clone()) {
             continue;
         }
-        let near =
-            |segment: &&Segment| (0..MOST_SEGMENTS).contains(&(suspect.segment - segment.number));
-        for segment in segments.iter().rev().filter(near) {
+        let mut near: Vec<&Segment> =
+            segments::beside(segments, suspect.segment, NEAR_SEGMENTS).collect();
+        near.reverse();
+        for segment in near {
             // Of the same family. An earlier answer with the same address: names rotate.
             let sql = format!(
                 "SELECT start_ns, dns_answers, EXISTS (SELECT 1 FROM dns_rows({0}) WHERE id BETWEEN ?1 - ?4 AND ?1 - 1 AND dns_question_name = ?2 \
@@ -172,17 +172,16 @@ pub(super) async fn keep_alive_race(
     {
         return Ok(None);
     }
-    for segment in segments.iter().rev() {
+    for (segment, first, _) in segments::near(segments, suspect.id, NEAR_EXCHANGES) {
         let sql = format!(
-            "SELECT start_ns + COALESCE(response_end_delta_ns, end_delta_ns) FROM exchange_rows({}) \
-             WHERE id BETWEEN ?1 - ?4 AND ?1 - 1 AND connection_id = ?2 AND ordinal = ?3",
-            segment.number
+            "SELECT start_ns + COALESCE(response_end_delta_ns, end_delta_ns) FROM exchange_rows({segment}) \
+             WHERE id BETWEEN ?1 AND ?2 AND connection_id = ?3 AND ordinal = ?4"
         );
         let before: Option<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
-            .bind(suspect.id)
+            .bind(first)
+            .bind(suspect.id - 1)
             .bind(suspect.connection)
             .bind(suspect.ordinal - 1)
-            .bind(NEAR_EXCHANGES)
             .fetch_optional(snapshot.connection())
             .await?;
         let Some(before) = before else { continue };
@@ -216,32 +215,6 @@ pub(super) async fn keep_alive_race(
         }));
     }
     Ok(None)
-}
-
-/// Earlier failures of exchanges that carry the same rare value: what this one waits for may have been done there.
-pub(super) fn same_id(traced: &Traced, suspect: &Node, tag: &str, now_ns: u64) -> Vec<Finding> {
-    let gathered = &traced.gathered;
-    let earlier = gathered.nodes.values().filter(|node| {
-        node.has_failed()
-            && node.end_ns <= suspect.start_ns
-            && node.server.service != suspect.server.service
-            && gathered
-                .shared(node, suspect)
-                .any(|shared| shared.length >= UNIQUE_BYTES)
-    });
-    earlier
-        .take(MOST_CONNECTIONS)
-        .map(|node| Finding {
-            is: "same_id",
-            after_ns: Some(signed(node.start_ns).saturating_sub(signed(suspect.start_ns))),
-            what: format!(
-                "an earlier exchange that carries the same rare value failed: {}",
-                words_of(node, now_ns)
-            ),
-            id: Some(ExchangeId(unsigned(node.id)).printed(tag)),
-            captured: node.path.clone(),
-        })
-        .collect()
 }
 
 /// Whether the suspect is one of several tries of the same.
@@ -291,7 +264,7 @@ const NEAR_EXCHANGES: i64 = 65_536;
 /// Connections before and after that are looked at.
 const NEAR_CONNECTIONS: i64 = 20_000;
 const MOST_CONNECTIONS: usize = 4;
-const MOST_SEGMENTS: i64 = 3;
+const NEAR_SEGMENTS: i64 = 2;
 /// An address that a name had so long before is none that is new.
 const ROTATION_NS: u64 = 60_000_000_000;
 /// Questions before the one that counted, that are looked at for another answer.

@@ -271,15 +271,19 @@ fn next<'t>(traced: &'t Traced, symptom: &Node, last: &Node) -> Option<&'t Node>
         Some(300..=399) => &[Wanted::SameStatus],
         _ => &[Wanted::Slow],
     };
-    let caused = || traced.caused(last.id);
-    // What is this hop's own for certain goes before what may be another's.
-    for of in [caused(), one_service(traced.perhaps_caused(last))] {
+    // What is this hop's own goes before what may be another's, of which all that fit have to be of one service.
+    for (all, is_own) in [
+        (traced.caused(last.id), true),
+        (traced.perhaps_caused(last), false),
+    ] {
         for wanted in kinds {
-            let fitting: Vec<&Node> = of
-                .iter()
-                .copied()
-                .filter(|node| wanted.fits(node, symptom, last, &of))
+            let fitting = all.iter().copied();
+            let fitting: Vec<&Node> = fitting
+                .filter(|node| wanted.fits(node, symptom, last, &all))
                 .collect();
+            if !is_own && !is_one_service(&fitting) {
+                continue;
+            }
             // Of several the last: an answer waits for it.
             let best = match wanted {
                 Wanted::Slow => fitting
@@ -292,20 +296,6 @@ fn next<'t>(traced: &'t Traced, symptom: &Node, last: &Node) -> Option<&'t Node>
             if best.is_some() {
                 return best;
             }
-        }
-    }
-    // Those that fit may be of one service where all that may be its own are of several.
-    for wanted in kinds {
-        let all = traced.perhaps_caused(last);
-        let fitting = all
-            .iter()
-            .copied()
-            .filter(|node| wanted.fits(node, symptom, last, &all));
-        let best = one_service(fitting.collect())
-            .into_iter()
-            .max_by_key(|node| (node.severity(), node.lasted_ns(), node.id));
-        if best.is_some() {
-            return best;
         }
     }
     None
@@ -347,12 +337,13 @@ impl Wanted {
     }
 }
 
-/// Exchanges that may be another's, where all of them are of one service: whichever it is, it went the same way.
-fn one_service(nodes: Vec<&Node>) -> Vec<&Node> {
-    let is_one = nodes
-        .windows(2)
-        .all(|pair| matches!(pair, [one, other] if one.server.service == other.server.service));
-    if is_one { nodes } else { Vec::new() }
+/// Whether all of them are of one service: whichever it is, it went the same way.
+fn is_one_service(nodes: &[&Node]) -> bool {
+    let services = nodes.iter().map(|node| node.server.service);
+    services
+        .clone()
+        .zip(services.skip(1))
+        .all(|(one, other)| one == other)
 }
 
 /// Whether a failure is less bad than the one that it is to explain: a refusal below an error.

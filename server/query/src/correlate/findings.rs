@@ -55,7 +55,6 @@ pub(super) async fn around(
     suspect: &Node,
     findings: &mut Vec<Finding>,
 ) -> Result<(), QueryError> {
-    let tag = snapshot.tag();
     let mut connections = vec![suspect.connection];
     process_ends(snapshot, suspect, findings).await?;
     connection(snapshot, suspect, findings).await?;
@@ -80,7 +79,6 @@ pub(super) async fn around(
     }
     findings.extend(changes::listeners_gone(snapshot, &connections, suspect).await?);
     findings.extend(changes::keep_alive_race(snapshot, segments, suspect).await?);
-    findings.extend(changes::same_id(traced, suspect, &tag, snapshot.now_ns));
     findings.extend(changes::renamed(snapshot, segments, &connections, suspect).await?);
     findings.extend(changes::restarted(snapshot, suspect).await?);
     findings.extend(changes::retries(traced, suspect, snapshot.now_ns));

@@ -100,12 +100,8 @@ pub(super) async fn walk(
             found.extend(more.into_iter().map(|node| (node.id, node)));
         }
         gathered.related.extend(fresh.iter().map(|node| node.id));
-        for (id, node) in found {
-            if gathered.nodes.len() < MOST_NODES {
-                gathered.nodes.entry(id).or_insert(node);
-            } else {
-                (gathered.is_cut, gathered.is_incomplete) = (true, true);
-            }
+        for node in found.into_values() {
+            gathered.keep(node);
         }
         // What only happened at the same time is there to be compared with, and leads nowhere.
         fresh = gathered.new_related();
@@ -115,6 +111,15 @@ pub(super) async fn walk(
 }
 
 impl Gathered {
+    /// Takes one more, as long as there is room.
+    fn keep(&mut self, node: Node) {
+        if self.nodes.len() < MOST_NODES {
+            self.nodes.entry(node.id).or_insert(node);
+        } else {
+            (self.is_cut, self.is_incomplete) = (true, true);
+        }
+    }
+
     /// Whether something besides the time says that two exchanges belong together.
     fn relates(&self, one: &Node, other: &Node, busy: &BTreeSet<Worker>) -> bool {
         one.shares_trace(other)
@@ -343,11 +348,7 @@ pub(super) async fn look_around(
     let processes = node.server.process.into_iter().collect();
     let found = around(snapshot, segments, redactor, gathered, node, processes).await?;
     for node in found {
-        if gathered.nodes.len() < MOST_NODES {
-            gathered.nodes.entry(node.id).or_insert(node);
-        } else {
-            (gathered.is_cut, gathered.is_incomplete) = (true, true);
-        }
+        gathered.keep(node);
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Row};
 use crate::exchange::span;
 use crate::id::DnsId;
 use crate::integer::{signed, unsigned};
-use crate::segments::Segment;
+use crate::segments::{self, Segment};
 use crate::snapshot::Snapshot;
 use crate::{QueryError, outcome};
 
@@ -23,10 +23,7 @@ pub(super) async fn not_found(
     let tag = snapshot.tag();
     let from_ns = signed(suspect.start_ns.saturating_sub(AFTER_NS));
     // What is told late lies in the next segment.
-    for segment in segments
-        .iter()
-        .filter(|segment| (segment.number - suspect.segment).abs() <= 1)
-    {
+    for segment in segments::beside(segments, suspect.segment, 1) {
         let number = segment.number;
         // The last of each name, those of its own time first.
         let sql = format!(
@@ -92,10 +89,7 @@ pub(super) async fn slow(
 ) -> Result<(), QueryError> {
     let tag = snapshot.tag();
     let until_ns = suspect.end_ns.min(snapshot.now_ns);
-    for segment in segments
-        .iter()
-        .filter(|segment| (segment.number - suspect.segment).abs() <= 1)
-    {
+    for segment in segments::beside(segments, suspect.segment, 1) {
         let sql = format!(
             "SELECT id, start_ns, end_delta_ns, dns_question_name FROM dns_rows({}) WHERE start_ns BETWEEN ?1 AND ?2 \
              AND client_process_id = ?3 AND end_delta_ns * 2 > ?2 - ?1 AND start_ns + end_delta_ns <= ?2 ORDER BY end_delta_ns DESC LIMIT 2",

@@ -77,7 +77,8 @@ async fn asks_without_trace(
             let holes = holes.as_deref().unwrap_or_default();
             identifiers(holes).any(|found| found.kind == IdentifierKind::Trace)
         };
-        if signed_length(asked.len()) >= MOST_ASKED || !asked.iter().all(is_traced) {
+        let is_full = u32::try_from(asked.len()).is_ok_and(|asked| asked >= MOST_ASKED);
+        if is_full || !asked.iter().all(is_traced) {
             return Ok(true);
         }
     }
@@ -100,8 +101,7 @@ async fn answers(
     .fetch_all(snapshot.connection())
     .await?;
     let since_ns = node.start_ns.saturating_sub(LOOK_BACK_NS);
-    let is_near = |segment: &&Segment| (segment.number - node.segment).abs() <= NEAR_SEGMENTS;
-    for segment in segments.iter().filter(is_near) {
+    for segment in segments::beside(segments, node.segment, NEAR_SEGMENTS) {
         let sql = format!(
             "SELECT EXISTS (SELECT 1 FROM rollup_{} WHERE slot_ns BETWEEN ? AND ? \
              AND server_service_id IN (SELECT value FROM json_each(?)))",
@@ -120,9 +120,5 @@ async fn answers(
     Ok(false)
 }
 
-fn signed_length(length: usize) -> i64 {
-    i64::try_from(length).unwrap_or(i64::MAX)
-}
-
 /// Requests of a process that are looked at for trace context.
-const MOST_ASKED: i64 = 500;
+const MOST_ASKED: u32 = 500;

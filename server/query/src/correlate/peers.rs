@@ -8,7 +8,7 @@ use sqlx::AssertSqlSafe;
 use crate::QueryError;
 use crate::exchange::span;
 use crate::integer::{signed, unsigned};
-use crate::segments::Segment;
+use crate::segments::{self, Segment};
 use crate::snapshot::Snapshot;
 use crate::traits::{self, Difference, Sample};
 
@@ -45,8 +45,8 @@ impl Peers {
         let mut ended_well: Vec<(i64, i64, u64)> = Vec::new();
         for reach in REACH {
             ended_well.clear();
-            for (segment, span) in near(segments, node, reach) {
-                ended_well.extend(well(snapshot, segment, span, node).await?);
+            for range in segments::near(segments, node.id, reach) {
+                ended_well.extend(well(snapshot, range, node).await?);
             }
             if ended_well.len() >= ENOUGH {
                 break;
@@ -60,9 +60,8 @@ impl Peers {
                 .iter()
                 .map(|(segment, id, _)| (*segment, *id))
                 .collect();
-            for (segment, span) in near(segments, node, FAR) {
-                let rows = failed(snapshot, segment, span, node).await?;
-                found.alike.extend(rows);
+            for range in segments::near(segments, node.id, FAR) {
+                found.alike.extend(failed(snapshot, range, node).await?);
             }
         } else {
             let median = found.median_ns.unwrap_or(0);
@@ -162,18 +161,8 @@ impl Peers {
     }
 }
 
-/// Segments with the ids of them that are so near.
-fn near(segments: &[Segment], node: &Node, reach: i64) -> Vec<(i64, (i64, i64))> {
-    let span = |segment: &Segment| {
-        let first = segment.first_id.max(node.id.saturating_sub(reach));
-        let last = (segment.end_id - 1).min(node.id.saturating_add(reach));
-        (first <= last).then_some((segment.number, (first, last)))
-    };
-    segments.iter().filter_map(span).collect()
-}
-
 fn finding(difference: &Difference, whose: &str) -> Finding {
-    let ((some, of_some), (others, of_others)) = difference.shares();
+    let ((some, of_some), (others, of_others)) = (difference.of_some, difference.of_others);
     Finding {
         is: "common",
         after_ns: None,
@@ -204,8 +193,7 @@ async fn samples(
             .filter(|(of, _)| *of == segment)
             .map(|(_, id)| *id)
             .collect();
-        let read = traits::read(snapshot, segment, &ids, false).await?;
-        samples.extend(read.into_iter().map(|(_, sample)| sample));
+        samples.extend(traits::read(snapshot, segment, &ids, false).await?);
     }
     Ok(samples)
 }
@@ -213,8 +201,7 @@ async fn samples(
 /// Exchanges of the place that ended well, nearest first: segment, id, latency.
 async fn well(
     snapshot: &mut Snapshot,
-    segment: i64,
-    (first, last): (i64, i64),
+    (segment, first, last): (i64, i64, i64),
     node: &Node,
 ) -> Result<Vec<(i64, i64, u64)>, QueryError> {
     let sql = format!(
@@ -242,8 +229,7 @@ async fn well(
 /// Exchanges of the place that failed in the same way, itself among them, nearest first.
 async fn failed(
     snapshot: &mut Snapshot,
-    segment: i64,
-    (first, last): (i64, i64),
+    (segment, first, last): (i64, i64, i64),
     node: &Node,
 ) -> Result<Vec<(i64, i64)>, QueryError> {
     // Failures are rows of their own, and have an index.
@@ -268,7 +254,7 @@ async fn failed(
 const CLIENT_GAVE_UP: i64 = 2;
 /// Ids before and after that are looked at, the second where the first has too few.
 const REACH: [i64; 2] = [8_192, FAR];
-const FAR: i64 = 65_536;
+const FAR: i64 = 32_768;
 const ENOUGH: usize = 100;
 /// Fewer show nothing.
 const FEWEST: usize = 5;
