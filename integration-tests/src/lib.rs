@@ -20,6 +20,7 @@ mod scratch;
 mod servers;
 mod store;
 mod stranger;
+mod tshark;
 mod wait;
 
 pub use capture::{Container, Link, Order, capture, conversation, fast_open};
@@ -32,4 +33,5 @@ pub use scratch::Scratch;
 pub use servers::{Nginx, free_port, node_server, python, python_server, serve_once};
 pub use store::{Store, column, headwater, reachable};
 pub use stranger::stranger;
+pub use tshark::tshark_on_loopback;
 pub use wait::{DEADLINE, until};

@@ -9,7 +9,7 @@ use std::{
 
 use headwater_integration_tests::{
     Namespace, Program, Store, column, free_port, joined, lossy, python, run, said, serve_once, sh,
-    until,
+    tshark_on_loopback, until,
 };
 use serde_json::Value;
 
@@ -357,30 +357,6 @@ const FIELDS: [&str; 8] = [
     "tcp.window_size_value",
 ];
 
-/// tshark on the loopback device, ready.
-fn watching(port: u16) -> Program {
-    let mut command = Command::new("tshark");
-    command
-        .env("PATH", path())
-        .args(["-i", "lo", "-l", "-n", "-f", &format!("tcp port {port}")])
-        // Its child captures, and would outlive a tshark that is killed.
-        .args(["-a", "duration:60"])
-        .args([
-            "-Y",
-            "tcp.flags.syn==1",
-            "-T",
-            "fields",
-            "-E",
-            "separator=|",
-        ]);
-    for field in FIELDS {
-        command.args(["-e", field]);
-    }
-    let tshark = Program::start(&mut command);
-    tshark.await_line("Capturing on");
-    tshark
-}
-
 /// The fields of the first two packets.
 fn watched(tshark: Program) -> Vec<Vec<String>> {
     let packets = until("both packets", || {
@@ -470,7 +446,7 @@ fn header_elements_are_those_of_the_kernel() {
             stream.write_all(answer).expect("an answer");
             let _ = stream.read(&mut seen);
         });
-        let tshark = watching(port);
+        let tshark = tshark_on_loopback(&port.to_string(), "tcp.flags.syn==1", &FIELDS);
         let said = said(Command::new(python()).env("PATH", path()).args([
             "-c",
             MARKING,

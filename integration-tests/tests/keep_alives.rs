@@ -4,7 +4,9 @@
 
 use std::process::Command;
 
-use headwater_integration_tests::{Namespace, Program, Store, python, stranger, until};
+use headwater_integration_tests::{
+    Namespace, Program, Store, python, stranger, tshark_on_loopback, until,
+};
 use serde_json::Value;
 
 /// What client and server sent of an element; empty when nothing is told of it.
@@ -66,36 +68,6 @@ fn last_word(line: &str) -> String {
     line.rsplit(' ').next().unwrap_or_default().to_owned()
 }
 
-/// tshark on the loopback device, ready: the ports of keep-alives and FINs, as it sees them.
-fn watching(port: &str) -> Program {
-    let path = format!(
-        "{}:/usr/sbin:/sbin",
-        std::env::var("PATH").unwrap_or_default()
-    );
-    let tshark = Program::start(Command::new("tshark").env("PATH", path).args([
-        "-i",
-        "lo",
-        "-l",
-        "-n",
-        "-f",
-        &format!("tcp port {port}"),
-        "-a",
-        "duration:60",
-        "-Y",
-        "tcp.analysis.keep_alive || tcp.flags.fin == 1",
-        "-T",
-        "fields",
-        "-E",
-        "separator=|",
-        "-e",
-        "tcp.srcport",
-        "-e",
-        "tcp.flags.fin",
-    ]));
-    tshark.await_line("Capturing on");
-    tshark
-}
-
 /// How many lines are about this port and no FIN.
 fn keep_alives(said: &str, port: &str) -> usize {
     let starts = format!("{port}|");
@@ -117,7 +89,11 @@ fn keep_alives_are_those_that_tshark_sees() {
         let _recorder = store.record(&[]);
         let server = Program::start(Command::new(python()).args(["-u", "-c", ANSWERING, address]));
         let port = last_word(&server.await_line("listening on port"));
-        let tshark = watching(&port);
+        let tshark = tshark_on_loopback(
+            &port,
+            "tcp.analysis.keep_alive || tcp.flags.fin == 1",
+            &["tcp.srcport", "tcp.flags.fin"],
+        );
         let stop = store.scratch().file("stop");
         let client = Program::start(
             Command::new(python())
