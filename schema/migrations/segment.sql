@@ -87,7 +87,8 @@ CREATE TABLE identifier_run_{N} (
     run      INTEGER PRIMARY KEY,
     first_id INTEGER NOT NULL,
     last_id  INTEGER NOT NULL,
-    level    INTEGER NOT NULL                         -- 0 as written, 1 made of sixteen (with no span of its own), 2 one of them
+    level    INTEGER NOT NULL                         -- 0 as written, 1 made of several, 2 a span more of one that was,
+                                                      -- 3 being made of several (first_id is the next of 256 parts)
 );
 
 CREATE TABLE identifier_{N} (

@@ -2,7 +2,8 @@
 //!
 //! The load is one of chains: a client, a gateway, a service and a base behind it, three exchanges each, 50,000 exchanges a
 //! second, with trace context. Asked again and again, of chains all over the store: a trace by its id, against a `SELECT` of
-//! the same rows by their indexed ids; and the lists, which read roll-ups. `--sizes 100000` for another number of exchanges.
+//! the same rows by their indexed ids; and the lists, which read roll-ups. `--sizes 100000` for another number of exchanges,
+//! `--keep FOLDER` to make the stores there and to ask those that are there already.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -35,7 +36,9 @@ const BATCH: u64 = 6_000;
 /// Between two exchanges.
 const STEP_NS: u64 = 20_000;
 const START: u64 = 1_700_000_000_000_000_000;
-const QUESTIONS: u64 = 100;
+/// Exchanges of two segments.
+const LAST: u64 = 500_000;
+const QUESTIONS: u64 = 1_000;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
@@ -49,11 +52,19 @@ async fn main() {
     } else {
         given
     };
+    let kept = std::env::args().skip_while(|word| word != "--keep").nth(1);
     let mut before: Option<Figures> = None;
     for size in sizes {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("headwater.db");
-        let ingest = fill(&path, size);
+        let path = kept.as_ref().map_or_else(
+            || folder.path().join("headwater.db"),
+            |kept| Path::new(kept).join(format!("{size}.db")),
+        );
+        let ingest = if path.exists() {
+            f64::NAN
+        } else {
+            fill(&path, size)
+        };
         let figures = ask(&path, size, ingest).await;
         figures.print(size);
         if let Some((of, before)) = before.as_ref().map(|before| (before.size, before)) {
@@ -224,7 +235,8 @@ fn trace_of(chain: u64) -> u128 {
     u128::from(mixed) << 64 | u128::from(mixed.rotate_left(31) ^ 0xabcd_1234_5678_9abc)
 }
 
-/// Microseconds of this thread's wall clock for each exchange in the last tenth, where growth would show; making them is not counted.
+/// Microseconds of this thread's wall clock for each exchange of the last two segments, where growth would show, with all
+/// that is done when one ends; making them is not counted.
 fn fill(path: &Path, size: u64) -> f64 {
     let key = Key::load_or_create(&path.with_extension("key")).unwrap();
     let mut redactor = Redactor::new(&key, &Policy::default());
@@ -256,7 +268,7 @@ fn fill(path: &Path, size: u64) -> f64 {
         writer.apply_all(&events).unwrap();
         writer.commit(now_ns).unwrap();
         writer.retain(now_ns).unwrap();
-        if next >= size / 10 * 9 {
+        if next + LAST >= size {
             spent += began.elapsed().as_secs_f64();
             counted += end - next;
         }

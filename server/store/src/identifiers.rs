@@ -1,16 +1,14 @@
 //! The index of identifiers: which exchanges hold which.
 //!
 //! Hashes are random, so that a B-tree of them would be written all over. They are gathered instead, and written as a sorted
-//! run for some thousands of exchanges, in one row for each first byte; runs are merged once. Exchanges behind the last run
+//! run for some thousands of exchanges, in one row for each first byte; `merge` makes one of them later. Exchanges behind the last run
 //! are looked through one by one by whoever reads. Everything lies in the segment, which retention drops.
 //!
 //! Owns: what is gathered, and when a run is due. Surprising: a run may hold ids before its span: exchanges whose end came
 //! late, of earlier segments too.
 
 use headwater_model::{Exchange, Message};
-use headwater_pack::identifiers::{
-    Entry, FINE_BITS, FINE_PARTS, PARTS, place, read_part, write_part,
-};
+use headwater_pack::identifiers::{Entry, place, write_part};
 use headwater_redact::{IdentifierKind, identifiers};
 use rusqlite::{Connection, params};
 
@@ -95,8 +93,7 @@ impl Identifiers {
         segment: i64,
         when: When,
     ) -> rusqlite::Result<()> {
-        // An empty span has its end before its beginning.
-        let (first, last) = self.span.ids.unwrap_or((0, -1));
+        let (first, last) = self.span.ids.unwrap_or(NO_SPAN);
         let exchanges = last - first + 1;
         let is_due = match when {
             When::Full => self.entries.len() >= MOST_ENTRIES * 2,
@@ -112,13 +109,8 @@ impl Identifiers {
             }
             When::Now => exchanges > 0 || self.span.has_older,
         };
-        // Nothing more comes to a segment that ends: what is left of small runs is read by every look-up from then on.
-        let enough = if matches!(when, When::Now) { 2 } else { MERGED };
         if !is_due {
-            return match when {
-                When::Now => merge(connection, segment, enough),
-                When::Full | When::Due { .. } => Ok(()),
-            };
+            return Ok(());
         }
         if self.kept.is_none() {
             let committed = self.entries.get(..self.committed.0);
@@ -135,7 +127,7 @@ impl Identifiers {
         })?;
         self.entries.clear();
         self.span = Span::default();
-        merge(connection, segment, enough)
+        Ok(())
     }
 
     /// How many were left out since last asked.
@@ -171,7 +163,7 @@ fn gather(message: &Message, is_value: bool, hashes: &mut Vec<[u8; 8]>) {
 }
 
 /// Stores rows of a run; `sorted` is all of it, or a part. `row` says in which fine part the row of an entry begins.
-fn write_run(
+pub(crate) fn write_run(
     connection: &Connection,
     segment: i64,
     run: i64,
@@ -192,71 +184,21 @@ fn write_run(
     Ok(())
 }
 
-/// Makes one run of the small ones, if there are so many. Their spans are kept: between them may be exchanges that no run
-/// holds, where a recorder was killed.
-fn merge(connection: &Connection, segment: i64, enough: i64) -> rusqlite::Result<()> {
-    let (count, first_run, last_run): (i64, Option<i64>, Option<i64>) = connection
-        .prepare_cached(&format!(
-            "SELECT COUNT(*), MIN(run), MAX(run) FROM identifier_run_{segment} WHERE level = {SMALL}"
-        ))?
-        .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    let (Some(first_run), Some(last_run)) = (first_run, last_run) else {
-        return Ok(());
-    };
-    if count < enough {
-        return Ok(());
-    }
-    let run: i64 = connection
-        .prepare_cached(&format!(
-            "INSERT INTO identifier_run_{segment} (first_id, last_id, level) VALUES (0, -1, {LARGE}) RETURNING run"
-        ))?
-        .query_row([], |row| row.get(0))?;
-    let sql = format!(
-        "SELECT data FROM identifier_{segment} WHERE place IN \
-         (SELECT run << {FINE_BITS} | (? << 4) FROM identifier_run_{segment} WHERE level = {SMALL})"
-    );
-    let mut select = connection.prepare_cached(&sql)?;
-    let mut entries = Vec::new();
-    for part in 0..PARTS {
-        entries.clear();
-        let mut rows = select.query([part])?;
-        while let Some(row) = rows.next()? {
-            // A damaged row gives what can be read of it; the rest could not be found anyway.
-            let _ = read_part(part, row.get_ref(0)?.as_blob()?, |entry| {
-                entries.push(entry);
-                true
-            });
-        }
-        drop(rows);
-        entries.sort_unstable();
-        write_run(connection, segment, run, &entries, Entry::fine_part)?;
-    }
-    // A large run among them has the number of none of them.
-    connection
-        .prepare_cached(&format!(
-            "DELETE FROM identifier_{segment} WHERE place BETWEEN ? AND ?"
-        ))?
-        .execute([place(first_run, 0), place(last_run, FINE_PARTS - 1)])?;
-    connection.execute(
-        &format!(
-            "UPDATE identifier_run_{segment} SET level = {MERGED_LEVEL} WHERE level = {SMALL}"
-        ),
-        [],
-    )?;
-    Ok(())
-}
-
-/// `identifier_run_N.level`.
-const SMALL: i64 = 0;
-const LARGE: i64 = 1;
-const MERGED_LEVEL: i64 = 2;
+/// An empty span has its end before its beginning.
+pub(crate) const NO_SPAN: (i64, i64) = (0, -1);
+/// `identifier_run_N.level`: as it was written,
+pub(crate) const SMALL: i64 = 0;
+/// made of many,
+pub(crate) const LARGE: i64 = 1;
+/// a span more of a large one, which holds its entries,
+pub(crate) const SPAN: i64 = 2;
+/// or being made: `first_id` is the next of 256 parts.
+pub(crate) const MERGING: i64 = 3;
 /// A run is written for so many exchanges,
 const EXCHANGES_OF_RUN: i64 = 4_096;
-/// or so many entries. Within a batch twice as many are held: a quarter of a MiB.
-const MOST_ENTRIES: usize = 1 << 13;
+/// or so many entries. Within a batch twice as many are held: a MiB.
+const MOST_ENTRIES: usize = 1 << 15;
 /// What was told later of older exchanges waits so long.
 const OLDER_WAIT_NS: u64 = 1_000_000_000;
-/// So many runs are merged. What one look-up reads grows with a sixty-five-thousandth of the exchanges then.
-const MERGED: i64 = 16;
 /// Identifiers of one exchange; readers hold as many (`correlate::node`).
 const MOST_OF_EXCHANGE: usize = 64;

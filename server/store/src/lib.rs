@@ -29,6 +29,7 @@ mod identifiers;
 mod integer;
 mod ledger;
 mod log;
+mod merge;
 mod migrate;
 mod names;
 mod options;

@@ -16,6 +16,7 @@ use crate::drops;
 use crate::exchange::OpenExchange;
 use crate::identifiers::{Identifiers, When};
 use crate::ledger::Ledger;
+use crate::merge::Merges;
 use crate::names::Names;
 use crate::process::KnownProcess;
 use crate::rollup::{Key, Rollups};
@@ -68,6 +69,8 @@ pub(crate) struct State {
     pub(crate) spelled: [Spelled; 3],
     /// Identifiers of exchanges behind the last run of their index.
     pub(crate) identifiers: Identifiers,
+    /// Of segments that are closed.
+    pub(crate) merges: Merges,
     pub(crate) coverage: CoverageRows,
     /// Number of the batch.
     pub(crate) batch: u64,
@@ -113,6 +116,7 @@ impl State {
             dns_pack: Packer::new(&DNS_EXCHANGES),
             spelled: Default::default(),
             identifiers: Identifiers::default(),
+            merges: Merges::load(connection)?,
             coverage: CoverageRows::default(),
             batch: 0,
             pruned_process: 0,
@@ -161,6 +165,7 @@ impl State {
             now_ns: self.now_ns,
         };
         self.identifiers.write(connection, self.segment.id, when)?;
+        self.merges.step(connection, self.segment.id)?;
         self.rollups.write(connection, &self.names.methods)?;
         self.segment.write_block(connection)?;
         for (kind, (count, at_ns), detail) in [
@@ -272,6 +277,7 @@ impl State {
             is_set_back,
         };
         self.end_identifiers(connection)?;
+        self.merges.add(self.segment.id);
         self.segment.roll(connection, &beginning)?;
         self.templates.load(connection, self.segment.id)
     }
@@ -339,6 +345,7 @@ impl State {
     pub(crate) fn forget_segments(&mut self, oldest: i64) {
         self.open.forget(|_, open| open.key.segment >= oldest);
         self.udp_flows.forget(|_, flow| flow.segment >= oldest);
+        self.merges.forget(oldest);
         self.coverage.clear();
         self.forget_processes();
     }

@@ -58,6 +58,8 @@ pub(super) async fn gather(
         ..Gathered::default()
     };
     gathered.named = named.nodes.iter().map(|node| node.id).collect();
+    gathered.asked.extend(&named.exhausted);
+    gathered.rare.extend(&named.exhausted);
     let fresh = named.nodes.clone();
     walk(
         snapshot,
@@ -94,9 +96,9 @@ pub(super) async fn walk(
                 .entry(node.id)
                 .or_insert_with(|| node.clone());
         }
-        for node in &fresh {
-            let processes = to_look_at(snapshot, segments, gathered, &found, node).await?;
-            let more = around(snapshot, segments, redactor, gathered, node, processes).await?;
+        let needs = to_look_at(snapshot, segments, gathered, &found, &fresh).await?;
+        for (node, process) in needs {
+            let more = around(snapshot, segments, redactor, gathered, node, process).await?;
             found.extend(more.into_iter().map(|node| (node.id, node)));
         }
         gathered.related.extend(fresh.iter().map(|node| node.id));
@@ -345,64 +347,61 @@ pub(super) async fn look_around(
     gathered: &mut Gathered,
     node: &Node,
 ) -> Result<(), QueryError> {
-    let processes = node.server.process.into_iter().collect();
-    let found = around(snapshot, segments, redactor, gathered, node, processes).await?;
-    for node in found {
+    let Some(process) = node.server.process else {
+        return Ok(());
+    };
+    for node in around(snapshot, segments, redactor, gathered, node, process).await? {
         gathered.keep(node);
     }
     Ok(())
 }
 
-/// What processes of an exchange asked and answered about the same time.
+/// What a process of an exchange asked and answered about the same time.
 async fn around(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     redactor: Option<&Redactor>,
     gathered: &mut Gathered,
     node: &Node,
-    processes: Vec<i64>,
+    process: i64,
 ) -> Result<Vec<Node>, QueryError> {
-    let mut found = Vec::new();
-    for process in processes {
-        snapshot.check()?;
-        let window = Window {
-            since_ns: node.start_ns.saturating_sub(LOOK_BACK_NS),
-            until_ns: node.end_ns.min(node.start_ns.saturating_add(LONGEST_NS)),
-        };
-        let is_seen = |seen: &Seen| {
-            seen.process == process
-                && seen.since_ns <= window.since_ns
-                && seen.at_ns <= node.start_ns
-                && window.until_ns <= seen.until_ns
-        };
-        if gathered.seen.iter().any(is_seen) {
-            continue;
-        }
-        if gathered.seen.len() >= MOST_SCANS {
-            gathered.is_cut = true;
-            continue;
-        }
-        let mut looked_at = 0;
-        let mut since_ns = window.since_ns;
-        // Latest first: what is near is looked at before what is far.
-        for chunk in segments::chunks(snapshot, segments, window, CHUNK_SHIFT).await? {
-            if looked_at >= MOST_LOOKED_AT {
-                gathered.is_cut = true;
-                since_ns = since_ns.max(unsigned(chunk.max_start_ns));
-                continue;
-            }
-            looked_at += chunk.ids;
-            let span = [window.since_ns, window.until_ns, node.start_ns].map(signed);
-            let range = (chunk.segment, chunk.first_id, chunk.last_id);
-            found.extend(node::of_process(snapshot, redactor, range, span, process).await?);
-        }
-        gathered.seen.push(Seen {
-            process,
-            since_ns,
-            at_ns: since_ns.max(node.start_ns),
-            until_ns: window.until_ns,
-        });
+    snapshot.check()?;
+    let window = Window {
+        since_ns: node.start_ns.saturating_sub(LOOK_BACK_NS),
+        until_ns: node.end_ns.min(node.start_ns.saturating_add(LONGEST_NS)),
+    };
+    let is_seen = |seen: &Seen| {
+        seen.process == process
+            && seen.since_ns <= window.since_ns
+            && seen.at_ns <= node.start_ns
+            && window.until_ns <= seen.until_ns
+    };
+    if gathered.seen.iter().any(is_seen) {
+        return Ok(Vec::new());
     }
+    if gathered.seen.len() >= MOST_SCANS {
+        gathered.is_cut = true;
+        return Ok(Vec::new());
+    }
+    let (mut found, mut looked_at, mut since_ns) = (Vec::new(), 0, window.since_ns);
+    // Latest first: what is near is looked at before what is far.
+    for chunk in segments::chunks(snapshot, segments, window, CHUNK_SHIFT).await? {
+        if looked_at >= MOST_LOOKED_AT {
+            gathered.is_cut = true;
+            since_ns = since_ns.max(unsigned(chunk.max_start_ns));
+            continue;
+        }
+        looked_at += chunk.ids;
+        let span = [window.since_ns, window.until_ns, node.start_ns].map(signed);
+        let range = (chunk.segment, chunk.first_id, chunk.last_id);
+        found.extend(node::of_process(snapshot, redactor, range, span, process).await?);
+    }
+    gathered.seen.push(Seen {
+        process,
+        since_ns,
+        at_ns: since_ns.max(node.start_ns),
+        until_ns: window.until_ns,
+    });
     Ok(found)
 }
 

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures_util::TryStreamExt;
-use headwater_pack::identifiers::{Entry, FINE_BITS, part_of, read_part};
+use headwater_pack::identifiers::{Entry, FINE_BITS};
 use headwater_redact::{IdentifierKind, Redactor, hashes_in, identifiers};
 use sqlx::{AssertSqlSafe, Row};
 
@@ -22,6 +22,8 @@ use super::node::{self, Hash, Node};
 pub(super) struct Named {
     /// The exchanges, newest last.
     pub(super) nodes: Vec<Node>,
+    /// Hashes of which all exchanges are there.
+    pub(super) exhausted: Vec<Hash>,
     /// More than so many hold the value.
     pub(super) common: Option<usize>,
     /// The value could not be hashed.
@@ -48,6 +50,7 @@ impl Named {
             let ids = BTreeSet::from([number]);
             return Ok(Self {
                 nodes: node::load(snapshot, segments, redactor, &ids).await?,
+                exhausted: Vec::new(),
                 common: None,
                 is_without_key: false,
                 index,
@@ -64,6 +67,7 @@ impl Named {
         let Some(hashes) = redactor.map(|redactor| redactor.identifiers_of(text.as_bytes())) else {
             return Ok(Self {
                 nodes: Vec::new(),
+                exhausted: Vec::new(),
                 common: None,
                 is_without_key: true,
                 index,
@@ -72,11 +76,13 @@ impl Named {
         let found = index.look_up(snapshot, &hashes, MOST_NAMED, None).await?;
         let is_common = found.values().any(|ids| ids.len() > MOST_NAMED);
         let ids: BTreeSet<i64> = found.into_values().flatten().collect();
+        let is_all = ids.len() <= MOST_NAMED;
         let newest = ids.into_iter().rev().take(MOST_NAMED).collect();
         let nodes = node::load(snapshot, segments, redactor, &newest).await?;
         let holds = |node: &Node| hashes.iter().any(|hash| node.holds(*hash));
         Ok(Self {
             nodes: nodes.into_iter().filter(holds).collect(),
+            exhausted: if is_all { hashes } else { Vec::new() },
             common: is_common.then_some(MOST_NAMED),
             is_without_key: false,
             index,
@@ -134,18 +140,14 @@ impl Index {
             unindexed: HashMap::new(),
             is_cut: false,
         };
-        let spans = index.spans(snapshot).await?;
         let mut left = MOST_UNINDEXED;
-        for segment in segments.iter().rev() {
-            let mut next = segment.first_id;
-            let mut gaps = Vec::new();
-            for (_, first, last) in spans.iter().filter(|(of, ..)| *of == segment.number) {
-                if *first > next {
-                    gaps.push((next, first - 1));
-                }
-                next = next.max(last.saturating_add(1));
-            }
-            gaps.push((next, segment.end_id.saturating_sub(1)));
+        for segment in index
+            .incomplete(snapshot, segments)
+            .await?
+            .into_iter()
+            .rev()
+        {
+            let gaps = gaps(snapshot, segment).await?;
             for gap in gaps.into_iter().rev().filter(|(first, last)| first <= last) {
                 let segment = segment.number;
                 let read = index
@@ -157,22 +159,29 @@ impl Index {
         Ok(index)
     }
 
-    /// Segment, first and last id of every run, in the order of their ids.
-    async fn spans(&self, snapshot: &mut Snapshot) -> Result<Vec<(i64, i64, i64)>, QueryError> {
-        let mut spans = Vec::new();
-        for segments in self.segments.chunks(MOST_AT_ONCE) {
+    /// Segments whose runs may not hold all of them: the one that is written, and others after a kill.
+    async fn incomplete<'s>(
+        &self,
+        snapshot: &mut Snapshot,
+        segments: &'s [Segment],
+    ) -> Result<Vec<&'s Segment>, QueryError> {
+        let mut incomplete = BTreeSet::new();
+        for segments in segments.chunks(MOST_AT_ONCE) {
+            // Spans do not overlap.
             let sql = of_each(segments.iter(), |segment| {
+                let (number, ids) = (segment.number, segment.end_id - segment.first_id);
                 format!(
-                    "SELECT {segment}, first_id, last_id FROM identifier_run_{segment} WHERE last_id >= first_id"
+                    "SELECT {number} WHERE {ids} > (SELECT COALESCE(SUM(last_id - first_id + 1), 0) \
+                     FROM identifier_run_{number} WHERE last_id >= first_id)"
                 )
             });
-            let found: Vec<(i64, i64, i64)> = sqlx::query_as(AssertSqlSafe(sql))
+            let found: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
                 .fetch_all(snapshot.connection())
                 .await?;
-            spans.extend(found);
+            incomplete.extend(found);
         }
-        spans.sort_unstable_by_key(|(_, first, last)| (*first, *last));
-        Ok(spans)
+        let is_incomplete = |segment: &&Segment| incomplete.contains(&segment.number);
+        Ok(segments.iter().filter(is_incomplete).collect())
     }
 
     async fn read_gap(
@@ -243,6 +252,9 @@ impl Index {
         most: usize,
         near: Option<&BTreeSet<i64>>,
     ) -> Result<BTreeMap<Hash, BTreeSet<i64>>, QueryError> {
+        if hashes.is_empty() {
+            return Ok(BTreeMap::new());
+        }
         let mut wanted: BTreeMap<u32, Vec<Hash>> = BTreeMap::new();
         let mut found: BTreeMap<Hash, BTreeSet<i64>> = BTreeMap::new();
         for hash in hashes {
@@ -250,11 +262,12 @@ impl Index {
             wanted.entry(prefix).or_default().push(*hash);
             found.entry(*hash).or_default();
         }
-        // The greatest of each fine part: what is behind it need not be read.
-        let mut parts: BTreeMap<u32, u32> = BTreeMap::new();
-        for prefix in wanted.keys() {
-            parts.insert(prefix >> (32 - FINE_BITS), *prefix);
-        }
+        let parts: BTreeSet<u32> = wanted
+            .keys()
+            .map(|prefix| prefix >> (32 - FINE_BITS))
+            .collect();
+        let parts = json_list(parts.into_iter().map(i64::from));
+        let prefixes = headwater_pack::wanted(wanted.keys().copied());
         let is_near = |segment: &&i64| near.is_none_or(|near| near.contains(*segment));
         let segments: Vec<&i64> = self.segments.iter().filter(is_near).collect();
         for segments in segments.chunks(MOST_AT_ONCE) {
@@ -262,21 +275,17 @@ impl Index {
             // One statement for all: each costs more than a row does.
             let sql = of_each(segments.iter(), |segment| {
                 format!(
-                    "SELECT place, data FROM identifier_{segment} WHERE place IN (SELECT run << {FINE_BITS} | \
-                     CASE level WHEN {SMALL} THEN value & -16 ELSE value END FROM identifier_run_{segment}, json_each(?1) \
-                     WHERE level < {MERGED})"
+                    "SELECT identifier_matches(place, data, ?2) FROM identifier_run_{segment} CROSS JOIN json_each(?1) \
+                     CROSS JOIN identifier_{segment} ON place = run << {FINE_BITS} | CASE level WHEN {SMALL} THEN value & -16 ELSE value END \
+                     WHERE level < {MERGED} AND identifier_matches(place, data, ?2) IS NOT NULL"
                 )
             });
             let mut rows = sqlx::query(AssertSqlSafe(sql))
-                .bind(json_list(parts.keys().map(|part| i64::from(*part))))
+                .bind(&parts)
+                .bind(&prefixes)
                 .fetch(snapshot.connection());
             while let Some(row) = rows.try_next().await? {
-                let (place, data): (i64, &[u8]) = (row.try_get(0)?, row.try_get(1)?);
-                let part = part_of(place);
-                let of_part = parts.range(part << 4..=part << 4 | 15);
-                let last = of_part.map(|(_, prefix)| *prefix).max().unwrap_or(u32::MAX);
-                // A damaged row gives what can be read of it.
-                let _ = read_part(part, data, |entry| {
+                for entry in headwater_pack::matches(row.try_get(0)?) {
                     for hash in wanted.get(&entry.prefix).into_iter().flatten() {
                         let ids = found.entry(*hash).or_default();
                         ids.insert(entry.id);
@@ -285,8 +294,7 @@ impl Index {
                             ids.pop_first();
                         }
                     }
-                    entry.prefix <= last
-                });
+                }
             }
         }
         for hash in hashes {
@@ -301,11 +309,26 @@ impl Index {
     }
 }
 
+/// Ids of a segment that no run holds, first and last.
+async fn gaps(snapshot: &mut Snapshot, segment: &Segment) -> Result<Vec<(i64, i64)>, QueryError> {
+    let sql = format!(
+        "SELECT first_id, last_id FROM identifier_run_{} WHERE last_id >= first_id ORDER BY first_id, last_id",
+        segment.number
+    );
+    let spans: Vec<(i64, i64)> = sqlx::query_as(AssertSqlSafe(sql))
+        .fetch_all(snapshot.connection())
+        .await?;
+    let (mut gaps, mut next) = (Vec::new(), segment.first_id);
+    for (first, last) in spans {
+        gaps.push((next, first.saturating_sub(1)));
+        next = next.max(last.saturating_add(1));
+    }
+    gaps.push((next, segment.end_id.saturating_sub(1)));
+    Ok(gaps)
+}
+
 /// One statement that asks the same of each segment.
-fn of_each<S: std::fmt::Display>(
-    segments: impl Iterator<Item = S>,
-    select: impl Fn(S) -> String,
-) -> String {
+fn of_each<S>(segments: impl Iterator<Item = S>, select: impl Fn(S) -> String) -> String {
     segments.map(select).collect::<Vec<_>>().join(" UNION ALL ")
 }
 

@@ -66,26 +66,51 @@ fn runs_hold_all_that_was_committed_and_are_merged() {
     all.sort_unstable();
     assert_eq!(all.len(), 67 * 1_024);
     let (found, runs) = index(&writer);
-    // Sixteen runs became one; the three batches behind them are in none yet.
-    let spans = |runs: &[(i64, i64, i64)]| {
-        let spans = runs.iter().filter(|run| run.2 != 1);
-        spans.map(|run| (run.0, run.1)).collect::<Vec<_>>()
-    };
+    // The three batches behind sixteen runs are in none yet.
     let expected: Vec<_> = (0..16)
-        .map(|run| (run * 4_096 + 1, (run + 1) * 4_096))
+        .map(|run| (run * 4_096 + 1, (run + 1) * 4_096, 0))
         .collect();
-    assert_eq!(spans(&runs), expected);
-    assert!(runs.contains(&(0, -1, 1)));
-    let written: Vec<Entry> = all
-        .iter()
-        .filter(|entry| entry.id <= 65_536)
-        .copied()
-        .collect();
+    assert_eq!(runs, expected);
+    let is_written = |entry: &&Entry| entry.id <= 65_536;
+    let written: Vec<Entry> = all.iter().filter(is_written).copied().collect();
     assert_eq!(found, written);
     assert!(writer.roll(START + 100).unwrap());
-    let (found, runs) = index(&writer);
-    assert_eq!(spans(&runs).last(), Some(&(65_537, 67 * 1_024)));
-    assert_eq!(found, all);
+    assert_eq!(index(&writer).0, all);
+    // Nothing is missing while they are merged, in the middle of which the recorder is killed.
+    for _ in 0..20 {
+        commit(&mut writer, &mut fixture);
+        let runs = index(&writer).1;
+        assert_eq!(distinct(&writer), all);
+        assert_eq!(runs.iter().filter(|run| run.2 == 0).count(), 17);
+    }
+    drop(writer);
+    let mut writer = fixture.writer(START + 200);
+    for _ in 0..11 {
+        commit(&mut writer, &mut fixture);
+        let last = index(&writer).1.last().copied();
+        assert!(matches!(last, Some((_, -1, 3))), "{last:?}");
+    }
+    commit(&mut writer, &mut fixture);
+    assert_eq!(index(&writer), (all.clone(), vec![(1, 67 * 1_024, 1)]));
+    // And nothing more is done.
+    commit(&mut writer, &mut fixture);
+    commit(&mut writer, &mut fixture);
+    assert_eq!(index(&writer), (all, vec![(1, 67 * 1_024, 1)]));
+}
+
+/// A batch with something in it.
+fn commit(writer: &mut Writer, fixture: &mut Fixture) {
+    writer
+        .apply(&fixture.connection(2, CloseReason::Open))
+        .unwrap();
+    writer.commit(START + 200).unwrap();
+}
+
+/// Entries of runs and of what is made of them, once each.
+fn distinct(writer: &Writer) -> Vec<Entry> {
+    let mut entries = index(writer).0;
+    entries.dedup();
+    entries
 }
 
 #[test]
@@ -174,14 +199,31 @@ fn a_kill_leaves_a_gap_that_no_merge_hides() {
     drop(writer);
     let mut writer = fixture.writer(START + 100);
     fill(&mut writer, &mut fixture, 64);
-    let (_, runs) = index(&writer);
-    let spans: Vec<_> = runs
-        .iter()
-        .filter(|run| run.2 != 1)
-        .map(|run| (run.0, run.1))
-        .collect();
-    assert_eq!(spans[..2], [(1, 4_096), (6 * 1_024 + 1, 10 * 1_024)]);
-    assert!(runs.iter().any(|run| run.2 == 1), "merged: {runs:?}");
+    writer.roll(START + 200).unwrap();
+    for _ in 0..40 {
+        commit(&mut writer, &mut fixture);
+    }
+    let runs = index(&writer).1;
+    assert_eq!(runs, [(1, 4_096, 1), (6 * 1_024 + 1, 70 * 1_024, 2)]);
+}
+
+/// A segment whose closing is rolled back goes on, and is not merged.
+#[test]
+fn what_is_being_written_is_not_merged() {
+    let mut fixture = Fixture::new();
+    let mut writer = fixture.writer(START);
+    writer.apply_all(&fixture.load(0, 0)).unwrap();
+    for key in 1..=8_192 {
+        let event = fixture.event(key, &format!("/orders/{}", 100_000 + key), Some(200));
+        writer.apply(&event).unwrap();
+        if key % 1_024 == 0 {
+            writer.commit(START + key).unwrap();
+        }
+    }
+    writer.state.merges.add(1);
+    commit(&mut writer, &mut fixture);
+    commit(&mut writer, &mut fixture);
+    assert_eq!(index(&writer).1, [(1, 4_096, 0), (4_097, 8_192, 0)]);
 }
 
 /// A batch with more than may be held writes runs before its end; rolled back, what was there before it is there again.
@@ -197,7 +239,7 @@ fn a_batch_with_too_much_writes_early_and_can_be_rolled_back() {
         let segments: Vec<String> = (0..8).map(|at| format!("{key}{at}")).collect();
         format!("/{}", segments.join("/"))
     };
-    for key in 10_000..15_000 {
+    for key in 10_000..20_000 {
         let event = fixture.event(key, &path(key), Some(200));
         writer.apply(&event).unwrap();
     }
