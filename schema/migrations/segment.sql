@@ -100,7 +100,7 @@ CREATE TABLE identifier_{N} (
 -- Counts for each ten seconds, kept up at ingest. Failed connection attempts (refused, connect timeouts) count here too,
 -- with method '' and no exchange.
 CREATE TABLE rollup_{N} (
-    slot_ns           INTEGER NOT NULL,               -- start of the ten seconds
+    slot_ns           INTEGER NOT NULL,               -- start of the ten seconds; -1 the sum of all, once the segment is closed
     server_service_id INTEGER NOT NULL,
     client_service_id INTEGER NOT NULL,
     route_id          INTEGER NOT NULL,               -- 0 when there is none

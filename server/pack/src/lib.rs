@@ -7,7 +7,7 @@
 //!
 //! Owns: what is in a pack (`Packer` writes it, `Unpacker` reads it), the columns of an exchange in their order (`Layout`),
 //! and `exchange_rows(N)` and `dns_rows(N)`, the tables of a segment's exchanges wherever they are; `numbers`, many in one
-//! column; the rows of the index of identifiers, and what is read of them. Does not: know what a column means, or when a pack is full enough.
+//! column; the rows of the index of identifiers, and what is read of them; the sums of roll-ups. Does not: know what a column means, or when a pack is full enough.
 //!
 //! ```text
 //! pack    = *row
@@ -27,11 +27,13 @@ mod layout;
 mod matches;
 pub mod numbers;
 mod packer;
+mod sums;
 mod table;
 mod unpacker;
 
 pub use layout::{DNS_EXCHANGES, EXCHANGES, Layout};
 pub use matches::{matches, wanted};
 pub use packer::{Pack, Packer};
+pub use sums::Newest;
 pub use table::{register, register_on};
 pub use unpacker::{Cell, Damaged, Unpacker};

@@ -16,7 +16,7 @@ use rusqlite::{Connection, Error, OptionalExtension, ffi, params};
 use crate::layout::{DNS_EXCHANGES, EXCHANGES, ID, Layout};
 use crate::unpacker::{Cell, Unpacker};
 
-/// Makes `exchange_rows`, `dns_rows` and `identifier_matches` known on a connection.
+/// Makes the tables and functions of this crate known on a connection.
 ///
 /// # Errors
 /// SQLite's, when it has no memory.
@@ -24,7 +24,8 @@ pub fn register(connection: &Connection) -> rusqlite::Result<()> {
     for layout in [&EXCHANGES, &DNS_EXCHANGES] {
         connection.create_module(layout.rows, eponymous_only_module::<Table>(), Some(layout))?;
     }
-    crate::matches::register(connection)
+    crate::matches::register(connection)?;
+    crate::sums::register(connection)
 }
 
 /// Makes them known on a connection of another library's.

@@ -218,6 +218,20 @@ impl Traced {
         Ok(())
     }
 
+    /// Whether the server's process of an exchange may have asked for anything to answer it.
+    async fn asks(
+        &self,
+        snapshot: &mut Snapshot,
+        segments: &[Segment],
+        id: i64,
+    ) -> Result<bool, QueryError> {
+        let node = self.gathered.nodes.get(&id);
+        match node.and_then(|node| node.server.process.map(|process| (node, process))) {
+            Some((node, process)) => need::asks(snapshot, segments, node, process).await,
+            None => Ok(false),
+        }
+    }
+
     /// Looks at all that the server's process of an exchange did meanwhile; says whether that had not been done.
     async fn look_around(
         &mut self,

@@ -196,14 +196,14 @@ impl Group {
         self.last_ns = self.last_ns.max(row.last_ns);
         let client = self.clients.entry(row.client).or_default();
         *client = client.saturating_add(row.count);
-        if let (Some(first), Some(last)) = (row.first_id, row.last_id) {
-            if self.newest.is_none_or(|(.., newest)| newest < last) {
-                self.newest = Some((row.segment, first, last));
-            }
-            self.ids.extend([first, last]);
-            while self.ids.len() > EXAMPLES {
-                self.ids.pop_first();
-            }
+        if let Some((segment, first, last)) = row.newest.span
+            && self.newest.is_none_or(|(.., newest)| newest < last)
+        {
+            self.newest = Some((segment, first, last));
+        }
+        self.ids.extend(&row.newest.ids);
+        while self.ids.len() > EXAMPLES {
+            self.ids.pop_first();
         }
     }
 

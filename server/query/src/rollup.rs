@@ -1,23 +1,24 @@
 //! The roll-ups of a window: counts for each ten seconds, kept up at ingest.
 //!
-//! Owns: reading them, row by row, from every segment. Groups are made by who asks.
+//! Owns: reading them, from every segment. Groups are made by who asks.
 
 use std::collections::BTreeSet;
 
 use futures_util::TryStreamExt;
+use headwater_pack::Newest;
+use headwater_schema::latency::ALL_SLOTS;
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::QueryError;
 use crate::answer::Window;
 use crate::integer::{signed, unsigned};
 use crate::names::json_list;
-use crate::segments::Segment;
+use crate::segments::{MOST_AT_ONCE, Segment, of_each};
 use crate::snapshot::Snapshot;
 
-/// One row: ten seconds of one pair of services, route, method and kind.
+/// What the window has of one pair of services, route, method and kind.
 #[derive(Debug, Default)]
 pub(crate) struct Rollup {
-    pub(crate) segment: i64,
     pub(crate) server: i64,
     pub(crate) client: i64,
     /// 0 when there is none.
@@ -27,8 +28,8 @@ pub(crate) struct Rollup {
     pub(crate) count: u64,
     pub(crate) first_ns: u64,
     pub(crate) last_ns: u64,
-    pub(crate) first_id: Option<i64>,
-    pub(crate) last_id: Option<i64>,
+    /// Of its newest ten seconds, and the greatest that are known.
+    pub(crate) newest: Newest,
     /// See `headwater_schema::latency`.
     pub(crate) latency: Vec<u8>,
 }
@@ -44,7 +45,8 @@ pub(crate) struct Selection {
     pub(crate) latency: bool,
 }
 
-/// Gives every row of the window's slots to `take`, segment by segment, oldest first.
+/// Gives what the window's slots have of each pair of services, route, method and kind to `take`; of a store of many segments
+/// in parts.
 pub(crate) async fn each(
     snapshot: &mut Snapshot,
     segments: &[Segment],
@@ -53,7 +55,7 @@ pub(crate) async fn each(
     mut take: impl FnMut(Rollup) + Send,
 ) -> Result<(), QueryError> {
     let latency = if selection.latency {
-        "latency_buckets"
+        "latency_sum(latency_buckets)"
     } else {
         "x''"
     };
@@ -69,12 +71,27 @@ pub(crate) async fn each(
         .servers
         .as_ref()
         .map_or_else(String::new, |ids| json_list(ids.iter().copied()));
-    for segment in segments {
+    for segments in segments.chunks(MOST_AT_ONCE) {
+        let all = of_each(segments.iter(), |segment| {
+            let number = segment.number;
+            // Of a segment that the window holds all of, the sum is read.
+            let is_within = format!(
+                "(SELECT MIN(slot_ns) FROM rollup_{number} WHERE slot_ns > {ALL_SLOTS}) >= ?1 AND (SELECT MAX(slot_ns) FROM rollup_{number}) <= ?2"
+            );
+            let slots = if segment.closed {
+                format!(
+                    "CASE WHEN {is_within} THEN {ALL_SLOTS} ELSE ?1 END AND CASE WHEN {is_within} THEN {ALL_SLOTS} ELSE ?2 END"
+                )
+            } else {
+                "?1 AND ?2".to_owned()
+            };
+            format!(
+                "SELECT {number} AS segment, * FROM rollup_{number} WHERE slot_ns BETWEEN {slots}"
+            )
+        });
         let sql = format!(
-            "SELECT server_service_id, client_service_id, route_id, method, kind, count, first_ns, last_ns, \
-             first_exchange_id, last_exchange_id, {latency} FROM rollup_{} \
-             WHERE slot_ns BETWEEN ?1 AND ?2 AND {condition}",
-            segment.number
+            "SELECT server_service_id, client_service_id, route_id, method, kind, SUM(count), MIN(first_ns), MAX(last_ns), \
+             newest_ids(segment, first_exchange_id, last_exchange_id), {latency} FROM ({all}) WHERE {condition} GROUP BY 1, 2, 3, 4, 5"
         );
         let mut rows = sqlx::query(AssertSqlSafe(sql))
             .bind(signed(window.since_ns))
@@ -83,7 +100,6 @@ pub(crate) async fn each(
             .fetch(snapshot.connection());
         while let Some(row) = rows.try_next().await? {
             take(Rollup {
-                segment: segment.number,
                 server: row.try_get(0)?,
                 client: row.try_get(1)?,
                 route: row.try_get(2)?,
@@ -92,9 +108,8 @@ pub(crate) async fn each(
                 count: unsigned(row.try_get(5)?),
                 first_ns: unsigned(row.try_get(6)?),
                 last_ns: unsigned(row.try_get(7)?),
-                first_id: row.try_get(8)?,
-                last_id: row.try_get(9)?,
-                latency: row.try_get(10)?,
+                newest: Newest::read(row.try_get(8)?),
+                latency: row.try_get(9)?,
             });
         }
     }

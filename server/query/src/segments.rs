@@ -68,6 +68,14 @@ pub(crate) async fn all(snapshot: &mut Snapshot) -> Result<Vec<Segment>, QueryEr
     Ok(segments)
 }
 
+/// One statement that asks the same of each segment.
+pub(crate) fn of_each<S>(
+    segments: impl Iterator<Item = S>,
+    select: impl Fn(S) -> String,
+) -> String {
+    segments.map(select).collect::<Vec<_>>().join(" UNION ALL ")
+}
+
 /// The segment that holds an id, when it is kept.
 pub(crate) fn holding(segments: &[Segment], id: i64) -> Option<&Segment> {
     segments
@@ -211,6 +219,8 @@ impl Segment {
     }
 }
 
+/// Segments that one statement asks: SQLite takes five hundred terms.
+pub(crate) const MOST_AT_ONCE: usize = 200;
 /// Chunks up to this size are counted row by row.
 const EXACT: u64 = 4_096;
 /// Plain rows by their index; packs that lie within by what they say of themselves; the others, which are few, by looking

@@ -163,8 +163,8 @@ impl Group {
         }
         self.last_ns = self.last_ns.max(row.last_ns);
         // Ids of DNS exchanges are others.
-        if let Some(id) = row.last_id.filter(|_| !outcome::is_dns(row.kind)) {
-            self.newest = self.newest.max(Some((row.segment, id)));
+        if let Some((segment, _, id)) = row.newest.span.filter(|_| !outcome::is_dns(row.kind)) {
+            self.newest = self.newest.max(Some((segment, id)));
         }
         self.latencies.add(&row.latency);
     }

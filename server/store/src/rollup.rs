@@ -3,7 +3,9 @@
 //! Owns: what a batch adds, in memory until its commit, and the merge into `rollup_N`. An exchange that was counted as open
 //! and has ended moves: it is taken from one row and added to another, in the segment that holds it.
 
-use headwater_schema::latency::{bucket_of, decode, encode};
+use std::collections::BTreeMap;
+
+use headwater_schema::latency::{ALL_SLOTS, bucket_of, decode, encode};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::codes;
@@ -32,7 +34,7 @@ pub(crate) struct Rollups {
 }
 
 /// What is added to one row, or the row as it stands.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Row {
     count: i64,
     span_ns: Option<(i64, i64)>,
@@ -63,17 +65,26 @@ impl Rollups {
         self.rows.clear();
     }
 
-    /// Writes everything, ordered as the tables are.
+    /// Writes everything, ordered as the tables are. What changes in a segment that is not `open` changes its sum as well.
     pub(crate) fn write(
         &mut self,
         connection: &Connection,
+        open: i64,
         methods: &Methods,
     ) -> rusqlite::Result<()> {
         let mut rows: Vec<(Key, Row)> = self.rows.drain().collect();
         rows.sort_unstable_by_key(|(key, _)| (key.segment, key.slot_ns, key.server, key.client));
         for (key, added) in rows {
             if added.count != 0 || !added.latencies.is_empty() {
-                merge(connection, key, methods.name(key.method), added)?;
+                let method = methods.name(key.method);
+                if key.segment != open {
+                    let all = Key {
+                        slot_ns: ALL_SLOTS,
+                        ..key
+                    };
+                    merge(connection, all, method, added.clone())?;
+                }
+                merge(connection, key, method, added)?;
             }
         }
         Ok(())
@@ -144,6 +155,50 @@ fn merge(connection: &Connection, key: Key, method: &str, mut row: Row) -> rusql
         row.ids.map(|ids| ids.1),
         buckets
     ])?;
+    Ok(())
+}
+
+/// Sums up a segment that is being closed: windows that hold all of it need not read its slots. The ids of a sum are those
+/// of its newest slot.
+pub(crate) fn sum_up(connection: &Connection, segment: i64) -> rusqlite::Result<()> {
+    let mut sums: BTreeMap<(i64, i64, i64, String, u16), Row> = BTreeMap::new();
+    let sql = format!(
+        "SELECT server_service_id, client_service_id, route_id, method, kind, count, first_ns, last_ns, \
+         first_exchange_id, last_exchange_id, latency_buckets FROM rollup_{segment} ORDER BY slot_ns"
+    );
+    let mut select = connection.prepare(&sql)?;
+    let mut rows = select.query([])?;
+    while let Some(found) = rows.next()? {
+        let place = (
+            found.get(0)?,
+            found.get(1)?,
+            found.get(2)?,
+            found.get(3)?,
+            found.get(4)?,
+        );
+        let row = read(found, 5)?;
+        let sum = sums.entry(place).or_default();
+        sum.count += row.count;
+        sum.span_ns = widened(sum.span_ns, row.span_ns);
+        sum.ids = row.ids.or(sum.ids);
+        for (bucket, count) in row.latencies {
+            sum.add_latency(bucket, count);
+        }
+    }
+    drop(rows);
+    for ((server, client, route, method, kind), row) in sums {
+        let key = Key {
+            segment,
+            slot_ns: ALL_SLOTS,
+            server,
+            client,
+            route,
+            // The name is given beside it.
+            method: 0,
+            kind,
+        };
+        merge(connection, key, &method, row)?;
+    }
     Ok(())
 }
 

@@ -101,6 +101,7 @@ impl Segment {
         beginning: &Beginning,
     ) -> rusqlite::Result<()> {
         self.sum_up(connection)?;
+        rollup::sum_up(connection, self.id)?;
         connection.execute(
             "UPDATE segment SET closed_ns = ? WHERE id = ?",
             params![signed(beginning.now_ns), self.id],

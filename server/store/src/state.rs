@@ -166,7 +166,8 @@ impl State {
         };
         self.identifiers.write(connection, self.segment.id, when)?;
         self.merges.step(connection, self.segment.id)?;
-        self.rollups.write(connection, &self.names.methods)?;
+        let open = self.segment.id;
+        self.rollups.write(connection, open, &self.names.methods)?;
         self.segment.write_block(connection)?;
         for (kind, (count, at_ns), detail) in [
             (

@@ -58,7 +58,7 @@ pub(crate) async fn suspect(
     id: &str,
 ) -> Result<Option<Suspect>, QueryError> {
     let mut traced = Traced::trace(snapshot, segments, store, id).await?;
-    follow(snapshot, segments, &mut traced).await?;
+    follow(snapshot, segments, &mut traced, Want::Chain).await?;
     let Some(symptom) = symptom(&traced) else {
         return Ok(None);
     };
@@ -83,6 +83,15 @@ pub(crate) async fn suspect(
     }))
 }
 
+/// What a chain is followed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Want {
+    /// The chain alone.
+    Chain,
+    /// And all that the processes at its end did meanwhile.
+    Surroundings,
+}
+
 /// Answers the question.
 pub(crate) async fn answer(
     snapshot: &mut Snapshot,
@@ -92,7 +101,7 @@ pub(crate) async fn answer(
     let runs = Runs::load(snapshot).await?;
     let segments = segments::all(snapshot).await?;
     let mut traced = Traced::trace(snapshot, &segments, store, id).await?;
-    follow(snapshot, &segments, &mut traced).await?;
+    follow(snapshot, &segments, &mut traced, Want::Surroundings).await?;
     let Some(symptom) = symptom(&traced) else {
         let window = everything(snapshot, &runs).await?;
         return Framed {
@@ -228,6 +237,7 @@ async fn follow(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     traced: &mut Traced,
+    want: Want,
 ) -> Result<(), QueryError> {
     let mut looked = BTreeSet::new();
     for _ in 0..MOST_FOLLOWED {
@@ -238,8 +248,13 @@ async fn follow(
         };
         if !traced.gathered.related.contains(&end) {
             traced.follow(snapshot, segments, end).await?;
-        } else if !looked.insert(end) || !traced.look_around(snapshot, segments, end).await? {
-            return Ok(());
+        } else {
+            let is_over = !looked.insert(end)
+                || want == Want::Chain && !traced.asks(snapshot, segments, end).await?
+                || !traced.look_around(snapshot, segments, end).await?;
+            if is_over {
+                return Ok(());
+            }
         }
     }
     Ok(())

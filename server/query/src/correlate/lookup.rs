@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, Row};
 use crate::QueryError;
 use crate::id::{ConnectionId, DnsId, ExchangeId};
 use crate::names::json_list;
-use crate::segments::Segment;
+use crate::segments::{MOST_AT_ONCE, Segment, of_each};
 use crate::snapshot::Snapshot;
 
 use super::node::{self, Hash, Node};
@@ -327,13 +327,6 @@ async fn gaps(snapshot: &mut Snapshot, segment: &Segment) -> Result<Vec<(i64, i6
     Ok(gaps)
 }
 
-/// One statement that asks the same of each segment.
-fn of_each<S>(segments: impl Iterator<Item = S>, select: impl Fn(S) -> String) -> String {
-    segments.map(select).collect::<Vec<_>>().join(" UNION ALL ")
-}
-
-/// Segments that one statement asks: SQLite takes five hundred terms.
-const MOST_AT_ONCE: usize = 200;
 /// `identifier_run_N.level` of runs as they were written, cut into fewer parts,
 const SMALL: i64 = 0;
 /// and of runs whose rows are in another.

@@ -12,7 +12,7 @@ use crate::QueryError;
 use crate::answer::Window;
 use crate::integer::{signed, unsigned};
 use crate::names::json_list;
-use crate::segments::{self, Segment};
+use crate::segments::{self, MOST_AT_ONCE, Segment};
 use crate::snapshot::Snapshot;
 use crate::window::SLOT_NS;
 
@@ -135,34 +135,67 @@ async fn asking<'n>(
     Ok(needs.iter().filter(is_without).copied().collect())
 }
 
-/// Whether the program of a process answered anything about the time, by the roll-ups: what only asks was caused by nothing
-/// that is recorded.
+/// Whether the program of a process answered anything about the time: what only asks was caused by nothing that is recorded.
 async fn answers(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     node: &Node,
     process: i64,
 ) -> Result<bool, QueryError> {
-    let since_ns = node.start_ns.saturating_sub(LOOK_BACK_NS);
-    let of_each: Vec<String> = segments::beside(segments, node.segment, NEAR_SEGMENTS)
+    let window = Window {
+        since_ns: node.start_ns.saturating_sub(LOOK_BACK_NS),
+        until_ns: node.start_ns,
+    };
+    let segments = segments::beside(segments, node.segment, NEAR_SEGMENTS);
+    is_counted(snapshot, segments, window, process, "server_service_id").await
+}
+
+/// Whether the program of a process asked for anything while it had an exchange to answer: what only answers is the end of
+/// what is recorded.
+pub(super) async fn asks(
+    snapshot: &mut Snapshot,
+    segments: &[Segment],
+    node: &Node,
+    process: i64,
+) -> Result<bool, QueryError> {
+    let window = answering(node);
+    let (since_ns, until_ns) = (signed(window.since_ns), signed(window.until_ns));
+    let segments = segments
+        .iter()
+        .filter(|segment| segment.may_hold(since_ns, until_ns));
+    is_counted(snapshot, segments, window, process, "client_service_id").await
+}
+
+/// Whether the roll-ups have a program, by one of its processes, in the column of a side.
+async fn is_counted(
+    snapshot: &mut Snapshot,
+    segments: impl Iterator<Item = &Segment>,
+    window: Window,
+    process: i64,
+    side: &str,
+) -> Result<bool, QueryError> {
+    let of_each: Vec<String> = segments
         .map(|segment| {
             format!(
-                "EXISTS (SELECT 1 FROM rollup_{} WHERE slot_ns BETWEEN ?1 AND ?2 AND server_service_id IN (SELECT id FROM own))",
+                "EXISTS (SELECT 1 FROM rollup_{} WHERE slot_ns BETWEEN ?1 AND ?2 AND {side} IN (SELECT id FROM own))",
                 segment.number
             )
         })
         .collect();
-    let sql = format!(
-        "WITH own AS MATERIALIZED (SELECT o.id FROM process p JOIN service s ON s.id = p.service_id \
-         JOIN service o ON o.name = s.name AND o.kind = s.kind WHERE p.id = ?3) SELECT {}",
-        of_each.join(" OR ")
-    );
-    let is_there = sqlx::query_scalar(AssertSqlSafe(sql))
-        .bind(signed(since_ns.saturating_sub(SLOT_NS)))
-        .bind(signed(node.start_ns))
-        .bind(process)
-        .fetch_one(snapshot.connection())
-        .await?;
+    let mut is_there = false;
+    for of_each in of_each.chunks(MOST_AT_ONCE) {
+        let sql = format!(
+            "WITH own AS MATERIALIZED (SELECT o.id FROM process p JOIN service s ON s.id = p.service_id \
+             JOIN service o ON o.name = s.name AND o.kind = s.kind WHERE p.id = ?3) SELECT {}",
+            of_each.join(" OR ")
+        );
+        is_there |= sqlx::query_scalar::<_, bool>(AssertSqlSafe(sql))
+            .bind(signed(window.since_ns.saturating_sub(SLOT_NS)))
+            .bind(signed(window.until_ns))
+            .bind(process)
+            .fetch_one(snapshot.connection())
+            .await?;
+    }
     Ok(is_there)
 }
 

@@ -47,6 +47,7 @@ impl Fixture {
         let path = folder.path().join("headwater.db");
         let key = Key::load_or_create(&folder.path().join("headwater.key")).unwrap();
         let writer = Connection::open(&path).unwrap();
+        headwater_pack::register(&writer).unwrap();
         writer
             .execute_batch("PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0")
             .unwrap();
@@ -122,6 +123,9 @@ impl Fixture {
                 [self.now_ns],
             )
             .unwrap();
+        if self.segment > 0 {
+            self.sum_up();
+        }
         self.segment += 1;
         self.writer
             .execute_batch(&SEGMENT.replace("{N}", &self.segment.to_string()))
@@ -129,6 +133,18 @@ impl Fixture {
         let sql = "INSERT INTO segment (id, created_ns, first_exchange_id) VALUES (?, ?, ?)";
         self.writer
             .execute(sql, [self.segment, self.now_ns, self.next_id])
+            .unwrap();
+    }
+
+    /// The sums of a segment that is closed.
+    fn sum_up(&self) {
+        let number = self.segment;
+        self.writer
+            .execute_batch(&format!(
+                "INSERT INTO rollup_{number} SELECT -1, server_service_id, client_service_id, route_id, method, kind, SUM(count), \
+                 MIN(first_ns), MAX(last_ns), MAX(first_exchange_id), MAX(last_exchange_id), latency_sum(latency_buckets) \
+                 FROM rollup_{number} GROUP BY 2, 3, 4, 5, 6"
+            ))
             .unwrap();
     }
 

@@ -3,6 +3,7 @@
 use headwater_model::{CloseReason, Coverage, CoverageKind, Event, Outcome};
 
 use super::fixture::{Fixture, SECOND, START};
+use crate::Writer;
 use crate::names::MOST_SERVICES;
 use crate::routes::MOST_ROUTES_OF_SERVICE;
 
@@ -72,6 +73,54 @@ fn an_open_exchange_ends_in_the_segment_that_holds_it() {
     );
     let block = "SELECT COUNT(*) FROM exchange_rows(1) WHERE response_header_block_id NOT IN (SELECT id FROM header_block_1)";
     assert_eq!(writer.number(block), 0);
+}
+
+/// What ends when its segment is closed changes the sum of the segment with the slot.
+#[test]
+fn the_sum_of_a_closed_segment_is_that_of_its_slots() {
+    let mut fixture = Fixture::new();
+    let mut writer = fixture.writer(START);
+    writer.apply_all(&fixture.load(0, 3_000)).unwrap();
+    writer.apply(&fixture.event(10_000, "/slow", None)).unwrap();
+    writer.apply(&fixture.event(10_001, "/lost", None)).unwrap();
+    writer.commit(START).unwrap();
+    let sums = "SELECT COUNT(*) FROM rollup_1 WHERE slot_ns < 0";
+    assert_eq!(writer.number(sums), 0);
+    assert!(writer.roll(START).unwrap());
+    let part = "server_service_id, client_service_id, route_id, method, kind";
+    let assert_equal = |writer: &Writer, open: i64| {
+        let slots = format!(
+            "SELECT {part}, SUM(count), MIN(first_ns), MAX(last_ns), latency_sum(latency_buckets) FROM rollup_1 WHERE slot_ns >= 0 GROUP BY {part}"
+        );
+        let sums = format!(
+            "SELECT {part}, count, first_ns, last_ns, latency_buckets FROM rollup_1 WHERE slot_ns = -1"
+        );
+        for (one, other) in [(&slots, &sums), (&sums, &slots)] {
+            let differing = format!("SELECT COUNT(*) FROM ({one} EXCEPT {other})");
+            assert_eq!(writer.number(&differing), 0);
+        }
+        let counted =
+            "SELECT COALESCE(SUM(count), 0) FROM rollup_1 WHERE slot_ns = -1 AND kind = 8";
+        assert_eq!(writer.number(counted), open);
+        assert_eq!(
+            writer.number("SELECT SUM(count) FROM rollup_1 WHERE slot_ns = -1"),
+            3_002
+        );
+    };
+    assert_equal(&writer, 2);
+    // Those of the newest ten seconds.
+    let newest = "SELECT COUNT(*) FROM rollup_1 s WHERE slot_ns = -1 AND NOT EXISTS (SELECT 1 FROM rollup_1 o WHERE o.slot_ns >= 0 \
+        AND o.first_exchange_id = s.first_exchange_id AND o.last_exchange_id = s.last_exchange_id)";
+    assert_eq!(writer.number(newest), 0);
+    writer
+        .apply(&fixture.event(10_000, "/slow", Some(502)))
+        .unwrap();
+    writer.commit(START + 1).unwrap();
+    assert_equal(&writer, 1);
+    // What nobody will end any more.
+    drop(writer);
+    let writer = fixture.writer(START + 2);
+    assert_equal(&writer, 0);
 }
 
 #[test]
