@@ -152,3 +152,36 @@ fn a_session_is_followed_over_servers_and_new_ids() {
         }
     }
 }
+
+/// Two users, whom a header of the operator's own tells apart.
+const SEATS: &str = r#"
+import http.client, sys
+connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]))
+for seat, path in [("row7", "/a/login"), ("row8", "/a/login"), ("row7", "/a/me"), ("row7", "/a/logout")]:
+    connection.request("GET", path, headers={"X-Seat": seat})
+    connection.getresponse().read()
+"#;
+
+#[test]
+fn a_header_that_the_operator_names_is_a_session() {
+    let store = Store::new();
+    let _recorder = store.record(&["--session-header", "x-seat"]);
+    let (_server, port) = server(store.scratch().path());
+    said(Command::new(python()).args(["-c", SEATS, &port.to_string()]));
+    store.await_rows(&["search-exchanges", "--path", "/a"], 4);
+    store.settle();
+    let rows = store.rows(&["search-exchanges", "--path", "/a/me"]);
+    let by_exchange = column(&rows[0], "id");
+    for id in ["row7", by_exchange.as_str()] {
+        let told = store.ask(&["get-session", id]);
+        assert_eq!(
+            told["carried_in"]
+                .as_str()
+                .map(str::to_ascii_lowercase)
+                .as_deref(),
+            Some("x-seat"),
+            "{told:#}"
+        );
+        assert_eq!(told["exchanges"], 3, "{told:#}");
+    }
+}

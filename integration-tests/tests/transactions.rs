@@ -65,6 +65,8 @@ def ask():
     while (number := next(numbers)) < count:
         headers = {}
         if kind == "trace": headers["traceparent"] = f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-01"
+        # Too short to be nobody else's.
+        if kind == "ticket": headers["x-ticket"] = f"t{number:03d}"
         if kind == "cookie": headers["cookie"] = f"visit={os.urandom(12).hex()}"
         connection.request("GET", f"/front/{word(number)}", headers=headers)
         connection.getresponse().read()
@@ -300,12 +302,12 @@ fn many_at_once_no_link_that_can_be_relied_on_is_wrong() {
 #[test]
 fn an_event_loop_is_linked_by_what_requests_carry_alone() {
     let store = Store::new();
-    let _recorder = store.record(&[]);
+    let _recorder = store.record(&["--correlation-header", "X-Ticket"]);
     let (_last, port) = service(0, "");
     let (_middle, port) = node_server(&format!(
         r#"(request, response) => {{
             const headers = {{}};
-            for (const name of ["traceparent", "cookie"]) if (request.headers[name]) headers[name] = request.headers[name];
+            for (const name of ["traceparent", "cookie", "x-ticket"]) if (request.headers[name]) headers[name] = request.headers[name];
             const word = [...request.url.split("/")[2]].reverse().join("");
             require("http").get({{ port: {port}, path: "/step/" + word, headers, agent: false }}, answer => {{
                 answer.resume();
@@ -313,7 +315,7 @@ fn an_event_loop_is_linked_by_what_requests_carry_alone() {
             }});
         }}"#
     ));
-    for kind in ["trace", "cookie", "none"] {
+    for kind in ["trace", "cookie", "ticket", "none"] {
         ask(port, 16, 200, kind);
         let found = tally(&store, "node", kind, (200, 2));
         println!("{kind}: {found:?}");

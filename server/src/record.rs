@@ -17,4 +17,4 @@ mod service;
 mod session;
 
 pub(crate) use icmp::try_to_open;
-pub(crate) use session::{Session, SessionError, SessionSettings, open_store};
+pub(crate) use session::{HeaderSettings, Session, SessionError, SessionSettings, open_store};

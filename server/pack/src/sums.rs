@@ -108,7 +108,7 @@ impl Aggregate<Newest, Vec<u8>> for NewestIds {
 }
 
 /// So many ids of a group are named.
-pub const IDS: usize = 3;
+const IDS: usize = 3;
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! Questions to a store of one million exchanges and of ten, by hand: `cargo bench -p headwater-query`.
 //!
 //! The load is one of chains: a client, a gateway, a service and a base behind it, three exchanges each, 50,000 exchanges a
-//! second, with trace context. Asked again and again, of chains all over the store: a trace by its id, against a `SELECT` of
+//! second, with trace context, which go on coming while it is asked. Asked again and again, of chains all over the store: a trace by its id, against a `SELECT` of
 //! the same rows by their indexed ids; and the lists, which read roll-ups. `--sizes 100000` for another number of exchanges,
 //! `--keep FOLDER` to make the stores there and to ask those that are there already.
 #![allow(
@@ -14,7 +14,8 @@
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use headwater_model::{
     CloseReason, Connection, ConnectionEnd, ConnectionKey, Event, Evidence, Exchange, ExchangeKey,
@@ -25,10 +26,12 @@ use headwater_query::{
     WindowArgument, rfc3339,
 };
 use headwater_redact::{HeaderBlock, Key, Policy, Redactor};
-use headwater_store::{Options, StopReason, Writer};
+use headwater_store::{LogMover, Options, StopReason, Writer};
 use tokio_util::sync::CancellationToken;
 
 const HOPS: u64 = 3;
+/// How often each list is asked for.
+const LISTS: usize = 20;
 const NAMES: [&str; 4] = ["client", "gateway", "service", "base"];
 /// Connections of each hop.
 const LANES: u64 = 16;
@@ -39,8 +42,10 @@ const START: u64 = 1_700_000_000_000_000_000;
 /// Exchanges of two segments.
 const LAST: u64 = 500_000;
 const QUESTIONS: u64 = 1_000;
+/// What comes in while it is asked: fourteen seconds of it.
+const MOST_BATCHES: usize = 120;
 
-#[tokio::main(flavor = "current_thread")]
+#[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() {
     let given: Vec<u64> = std::env::args()
         .skip_while(|word| word != "--sizes")
@@ -65,8 +70,23 @@ async fn main() {
         } else {
             fill(&path, size)
         };
-        let figures = ask(&path, size, ingest).await;
-        figures.print(size);
+        let mut load = Load::open(&path, size.next_multiple_of(BATCH));
+        let made: Vec<Vec<Event>> = (0..MOST_BATCHES).map(|_| load.make()).collect();
+        let stop = AtomicBool::new(false);
+        let figures = std::thread::scope(|scope| {
+            let ingest_meanwhile = scope.spawn(|| load.go_on(&made, &stop));
+            let figures = tokio::task::block_in_place(|| {
+                tokio::runtime::Handle::current().block_on(ask(&path, size, ingest))
+            });
+            stop.store(true, Ordering::Relaxed);
+            let (came, seconds) = ingest_meanwhile.join().unwrap();
+            println!(
+                "{size} exchanges, and {:.0} a second coming in",
+                came as f64 / seconds
+            );
+            figures
+        });
+        figures.print();
         if let Some((of, before)) = before.as_ref().map(|before| (before.size, before)) {
             let growth = |now: f64, then: f64| (now / then).ln() / (size as f64 / of as f64).ln();
             println!(
@@ -93,9 +113,9 @@ struct Figures {
 }
 
 impl Figures {
-    fn print(&self, size: u64) {
+    fn print(&self) {
         println!(
-            "{size} exchanges: ingest {:.2} µs each, {:.0} bytes each",
+            "  ingest {:.2} µs each, {:.0} bytes each",
             self.ingest_us, self.bytes
         );
         for (name, spread) in [
@@ -182,7 +202,7 @@ async fn ask(path: &Path, size: u64, ingest_us: f64) -> Figures {
         assert_eq!(answer.value.len(), 3, "{:?}", answer.coverage);
     }
     let (mut errors, mut services, mut compare) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..20 {
+    for _ in 0..LISTS {
         let query = ErrorsQuery {
             window: window.clone(),
             limit: 20,
@@ -235,48 +255,91 @@ fn trace_of(chain: u64) -> u128 {
     u128::from(mixed) << 64 | u128::from(mixed.rotate_left(31) ^ 0xabcd_1234_5678_9abc)
 }
 
+/// The writer, and what it writes.
+struct Load {
+    writer: Writer,
+    log: LogMover,
+    redactor: Redactor,
+    /// Exchanges that were made.
+    made: u64,
+}
+
+impl Load {
+    /// Begins, or goes on behind so many.
+    fn open(path: &Path, made: u64) -> Self {
+        let key = Key::load_or_create(&path.with_extension("key")).unwrap();
+        let mut redactor = Redactor::new(&key, &Policy::default());
+        let mut options = Options::new(path, key.fingerprint());
+        options.max_bytes = u64::MAX;
+        let mut writer = Writer::open(options, START + made * STEP_NS).unwrap();
+        for number in 0..4_u32 {
+            writer.apply(&process(&mut redactor, number)).unwrap();
+        }
+        for number in 0..HOPS * LANES {
+            writer.apply(&connection(&mut redactor, number)).unwrap();
+        }
+        Self {
+            writer,
+            log: LogMover::open(path).unwrap(),
+            redactor,
+            made,
+        }
+    }
+
+    /// The next ones.
+    fn make(&mut self) -> Vec<Event> {
+        let mut events: Vec<Event> = Vec::new();
+        for chain in self.made / HOPS..(self.made + BATCH) / HOPS {
+            // The innermost ends first.
+            for hop in (0..HOPS).rev() {
+                events.push(exchange(&mut self.redactor, chain, hop));
+            }
+        }
+        self.made += BATCH;
+        events
+    }
+
+    fn write(&mut self, events: &[Event]) {
+        let now_ns = START + self.made * STEP_NS;
+        self.writer.apply_all(events).unwrap();
+        self.writer.commit(now_ns).unwrap();
+        self.writer.retain(now_ns).unwrap();
+    }
+
+    /// Writes what was made, fifty thousand a second, until told to stop. Gives how many came in, for how long.
+    fn go_on(&mut self, made: &[Vec<Event>], stop: &AtomicBool) -> (u64, f64) {
+        let (mut count, began) = (0, Instant::now());
+        for events in made {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            count += BATCH;
+            std::thread::sleep(
+                Duration::from_nanos(count * STEP_NS).saturating_sub(began.elapsed()),
+            );
+            self.write(events);
+            self.log.move_if_long().unwrap();
+        }
+        (count, began.elapsed().as_secs_f64())
+    }
+}
+
 /// Microseconds of this thread's wall clock for each exchange of the last two segments, where growth would show, with all
 /// that is done when one ends; making them is not counted.
 fn fill(path: &Path, size: u64) -> f64 {
-    let key = Key::load_or_create(&path.with_extension("key")).unwrap();
-    let mut redactor = Redactor::new(&key, &Policy::default());
-    let mut options = Options::new(path, key.fingerprint());
-    options.max_bytes = u64::MAX;
-    let mut writer = Writer::open(options, START).unwrap();
-    for number in 0..4_u32 {
-        writer.apply(&process(&mut redactor, number)).unwrap();
-    }
-    for number in 0..HOPS * LANES {
-        writer.apply(&connection(&mut redactor, number)).unwrap();
-    }
+    let mut load = Load::open(path, 0);
     let (mut spent, mut counted) = (0.0, 0);
-    let mut next = 0;
-    while next < size {
-        let end = (next + BATCH).min(size / HOPS * HOPS);
-        if end <= next {
-            break;
-        }
-        let mut events: Vec<Event> = Vec::new();
-        for chain in next / HOPS..end / HOPS {
-            // The innermost ends first.
-            for hop in (0..HOPS).rev() {
-                events.push(exchange(&mut redactor, chain, hop));
-            }
-        }
-        let now_ns = START + end * STEP_NS;
+    while load.made < size {
+        let events = load.make();
         let began = Instant::now();
-        writer.apply_all(&events).unwrap();
-        writer.commit(now_ns).unwrap();
-        writer.retain(now_ns).unwrap();
-        if next + LAST >= size {
+        load.write(&events);
+        if load.made + LAST >= size {
             spent += began.elapsed().as_secs_f64();
-            counted += end - next;
+            counted += BATCH;
         }
-        next = end;
     }
-    writer
-        .close(START + size * STEP_NS, StopReason::Signal)
-        .unwrap();
+    let now_ns = START + load.made * STEP_NS;
+    load.writer.close(now_ns, StopReason::Signal).unwrap();
     spent * 1e6 / counted as f64
 }
 

@@ -11,6 +11,7 @@ mod explain;
 mod fields;
 mod findings;
 mod gather;
+mod header_names;
 mod link;
 mod lookup;
 mod names;

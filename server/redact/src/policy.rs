@@ -18,6 +18,9 @@ mod pairs;
 pub struct Policy {
     /// Header names (any case) whose values are kept readable (`--keep-header`).
     pub keep_headers: Vec<String>,
+    /// Header names (any case) whose values identify something (`--correlation-header`, `--session-header`): hashed, though
+    /// they were known to be harmless, unless they are kept.
+    pub identifying_headers: Vec<String>,
 }
 
 /// How a header's value is redacted.
@@ -91,6 +94,23 @@ impl HeaderRules {
             .flat_map(|(rule, names)| names.iter().map(|name| (name.as_bytes(), *rule)));
         let lower = |(name, rule): (&[u8], Rule)| (name.to_ascii_lowercase(), rule);
         let mut rules: HashMap<_, _, _> = listed.map(lower).collect();
+        for name in &policy.identifying_headers {
+            let name = name.trim().to_ascii_lowercase().into_bytes();
+            // Those have their own ways to hash.
+            let is_hashed = |rule: &Rule| {
+                matches!(
+                    rule,
+                    Rule::Addresses
+                        | Rule::Cookie
+                        | Rule::Credentials
+                        | Rule::SetCookie
+                        | Rule::Trace(_)
+                )
+            };
+            if !rules.get(&name).is_some_and(is_hashed) {
+                rules.insert(name, Rule::Unknown);
+            }
+        }
         for name in &policy.keep_headers {
             let name = name.trim().to_ascii_lowercase().into_bytes();
             let kept = match rules.get(&name) {
@@ -172,12 +192,21 @@ mod tests {
     fn names_are_found_in_any_case_and_the_operator_wins() {
         let policy = Policy {
             keep_headers: vec!["X-Request-ID".into(), "cookie".into(), "x".repeat(90)],
+            identifying_headers: vec![
+                "Server".into(),
+                "X-Request-Id".into(),
+                "Authorization".into(),
+                "X-Own".into(),
+            ],
         };
         let rules = HeaderRules::new(&policy);
         for (name, rule) in [
             ("Content-Length", Rule::Number),
             ("USER-AGENT", Rule::Words),
             ("x-request-id", Rule::Keep),
+            ("server", Rule::Unknown),
+            ("x-own", Rule::Unknown),
+            ("authorization", Rule::Credentials),
             ("Cookie", Rule::Keep),
             ("Set-Cookie", Rule::SetCookie),
             ("X-Api-Key", Rule::Unknown),

@@ -35,9 +35,8 @@ pub(crate) struct RecordArguments {
     /// Who may read the store besides its owner [default: under sudo the caller's group, else `headwater` where it exists]
     #[arg(long, value_name = "GROUP")]
     pub(super) group: Option<String>,
-    /// Keep values of this header readable (repeatable); all values that are not known to be harmless are hashed
-    #[arg(long, value_name = "NAME")]
-    pub(super) keep_header: Vec<String>,
+    #[command(flatten)]
+    pub(super) headers: HeaderArguments,
     /// Record only connections whose server has this port (repeatable)
     #[arg(long, value_name = "PORT")]
     pub(super) only_port: Vec<String>,
@@ -50,6 +49,21 @@ pub(crate) struct RecordArguments {
     /// Rest so many milliseconds between drains (for tests of overload)
     #[arg(long, hide = true, default_value_t = 0)]
     pub(super) slow_reader_ms: u64,
+}
+
+/// What is said of single headers.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct HeaderArguments {
+    /// Keep values of this header readable (repeatable); all values that are not known to be harmless are hashed
+    #[arg(long, value_name = "NAME")]
+    pub(super) keep_header: Vec<String>,
+    /// This header carries an id from hop to hop (repeatable), as X-Request-Id and the like do, which need not be named: that
+    /// two requests have the same value in it, of four bytes or more, is strong evidence
+    #[arg(long, value_name = "NAME")]
+    pub(super) correlation_header: Vec<String>,
+    /// This header names a session (repeatable), besides session cookies, bearer tokens, API keys and Mcp-Session-Id
+    #[arg(long, value_name = "NAME")]
+    pub(super) session_header: Vec<String>,
 }
 
 /// Records until SIGINT or SIGTERM.
@@ -171,7 +185,18 @@ impl RecordArguments {
             ("--max-age", self.max_age != default.max_age),
             ("--max-size", self.max_size != default.max_size),
             ("--group", self.group != default.group),
-            ("--keep-header", self.keep_header != default.keep_header),
+            (
+                "--keep-header",
+                self.headers.keep_header != default.headers.keep_header,
+            ),
+            (
+                "--correlation-header",
+                self.headers.correlation_header != default.headers.correlation_header,
+            ),
+            (
+                "--session-header",
+                self.headers.session_header != default.headers.session_header,
+            ),
             ("--only-port", self.only_port != default.only_port),
             ("--except-port", self.except_port != default.except_port),
         ]
@@ -188,7 +213,7 @@ impl RecordArguments {
     }
 
     /// The defaults, for a replay: nothing is probed.
-    pub(super) fn for_replay(keep_header: &[String], group: Option<&str>) -> Self {
+    pub(super) fn for_replay(headers: &HeaderArguments, group: Option<&str>) -> Self {
         Self {
             cap: "8KiB".to_owned(),
             ring_size: "8MiB".to_owned(),
@@ -196,7 +221,7 @@ impl RecordArguments {
             max_age: "5200w".to_owned(),
             max_size: "64GiB".to_owned(),
             group: group.map(str::to_owned),
-            keep_header: keep_header.to_vec(),
+            headers: headers.clone(),
             only_port: Vec::new(),
             except_port: Vec::new(),
             without_btf: false,

@@ -43,9 +43,8 @@ pub(crate) struct ReplayArguments {
     /// Capture files: pcap or pcapng with Ethernet, Linux cooked, raw IP or loopback frames
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Keep values of this header readable (repeatable)
-    #[arg(long, value_name = "NAME")]
-    keep_header: Vec<String>,
+    #[command(flatten)]
+    headers: super::record::HeaderArguments,
     /// Who may read the store besides its owner
     #[arg(long, value_name = "GROUP")]
     group: Option<String>,
@@ -67,10 +66,7 @@ struct Held {
 pub(super) fn replay(db: Option<&Path>, arguments: &ReplayArguments) -> Exit {
     let settings = match session_settings(
         db,
-        &super::record::RecordArguments::for_replay(
-            &arguments.keep_header,
-            arguments.group.as_deref(),
-        ),
+        &super::record::RecordArguments::for_replay(&arguments.headers, arguments.group.as_deref()),
     ) {
         Ok(settings) => settings,
         Err(mistakes) => {
@@ -96,9 +92,7 @@ pub(super) fn replay(db: Option<&Path>, arguments: &ReplayArguments) -> Exit {
             return Exit::Store;
         }
     };
-    let policy = Policy {
-        keep_headers: settings.keep_headers.clone(),
-    };
+    let policy = settings.headers.policy();
     let mut worst = Exit::Done;
     for file in &arguments.files {
         match replay_file(file, &mut writer, &key, &policy) {

@@ -6,7 +6,11 @@ use headwater_assembly::Limits;
 use headwater_schema::record::MAX_CAP;
 
 use super::{privilege::reading_group, record::RecordArguments};
-use crate::{paths::store_of, probes::ProbeSettings, record::SessionSettings};
+use crate::{
+    paths::store_of,
+    probes::ProbeSettings,
+    record::{HeaderSettings, SessionSettings},
+};
 
 /// Least bytes of a cap: shorter heads than this are rare.
 const MIN_CAP: u32 = 256;
@@ -53,10 +57,24 @@ pub(crate) fn session_settings(
             "--only-port {port} and --except-port {port}: name it once"
         ));
     }
-    for name in &arguments.keep_header {
+    let headers = HeaderSettings {
+        kept: arguments.headers.keep_header.clone(),
+        correlation: arguments.headers.correlation_header.clone(),
+        session: arguments.headers.session_header.clone(),
+    };
+    for (option, names) in [
+        ("--keep-header", &headers.kept),
+        ("--correlation-header", &headers.correlation),
+        ("--session-header", &headers.session),
+    ] {
         let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if name.is_empty() || !name.bytes().all(token) {
-            mistakes.push(format!("--keep-header {name:?}: a header name consists of letters, digits and !#$%&'*+-.^_`|~"));
+        for name in names
+            .iter()
+            .filter(|name| name.is_empty() || !name.bytes().all(token))
+        {
+            mistakes.push(format!(
+                "{option} {name:?}: a header name consists of letters, digits and !#$%&'*+-.^_`|~"
+            ));
         }
     }
     if !mistakes.is_empty() {
@@ -72,7 +90,7 @@ pub(crate) fn session_settings(
             ring_bytes: u32::try_from(ring_bytes).unwrap_or(1 << 23),
             without_btf: arguments.without_btf,
         },
-        keep_headers: arguments.keep_header.clone(),
+        headers,
         limits: Limits {
             only_ports,
             except_ports,

@@ -191,6 +191,7 @@ fn address_to_ask(arguments: &ServeArguments) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::record::HeaderArguments;
 
     fn serving(listen: &[&str], token_file: Option<&str>) -> ServeArguments {
         ServeArguments {
@@ -228,7 +229,7 @@ mod tests {
 
     #[test]
     fn pasted_lines_show_the_token_that_the_server_asks_for() {
-        let record = RecordArguments::for_replay(&[], None);
+        let record = RecordArguments::for_replay(&HeaderArguments::default(), None);
         let settings = super::super::settings::session_settings(Some(Path::new("/x.db")), &record);
         let settings = settings.unwrap();
         let plain = paste_this(&settings, &serving(&[], None));

@@ -37,10 +37,28 @@ pub(crate) struct SessionSettings {
     pub(crate) max_age: Duration,
     pub(crate) max_bytes: u64,
     pub(crate) probes: ProbeSettings,
-    pub(crate) keep_headers: Vec<String>,
+    pub(crate) headers: HeaderSettings,
     pub(crate) limits: Limits,
     /// For tests of overload.
     pub(crate) slowness: Option<Duration>,
+}
+
+/// Names of headers that the operator gave.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HeaderSettings {
+    pub(crate) kept: Vec<String>,
+    pub(crate) correlation: Vec<String>,
+    pub(crate) session: Vec<String>,
+}
+
+impl HeaderSettings {
+    pub(crate) fn policy(&self) -> Policy {
+        let identifying = self.correlation.iter().chain(&self.session);
+        Policy {
+            keep_headers: self.kept.clone(),
+            identifying_headers: identifying.cloned().collect(),
+        }
+    }
 }
 
 /// Why a recorder could not start.
@@ -77,9 +95,7 @@ impl Session {
     pub(crate) fn start(settings: &SessionSettings) -> Result<Self, SessionError> {
         let mut probes = attach(&settings.probes)?;
         let (writer, key) = open_store(settings, Source::Live)?;
-        let policy = Policy {
-            keep_headers: settings.keep_headers.clone(),
-        };
+        let policy = settings.headers.policy();
         let redactor = || Redactor::new(&key, &policy);
         let mut icmp = IcmpListener::start();
         let mut missing = probes.missing.clone();
@@ -176,7 +192,9 @@ fn settings_json(settings: &SessionSettings) -> String {
     serde_json::json!({
         "cap_bytes": settings.probes.cap,
         "ring_bytes": settings.probes.ring_bytes,
-        "keep_headers": settings.keep_headers,
+        "keep_headers": settings.headers.kept,
+        "correlation_headers": settings.headers.correlation,
+        "session_headers": settings.headers.session,
         "only_ports": settings.limits.only_ports,
         "except_ports": settings.limits.except_ports,
         "max_age_s": settings.max_age.as_secs(),

@@ -23,7 +23,7 @@ pub(crate) struct Identifiers {
     kept: Option<Vec<Entry>>,
     /// Those of this batch that were left out of exchanges with too many.
     left_out: u64,
-    /// When the last run was written.
+    /// When the last run was written, or the first was begun.
     written_ns: u64,
     /// Hashes of one exchange.
     scratch: Vec<[u8; 8]>,
@@ -98,10 +98,14 @@ impl Identifiers {
         let is_due = match when {
             When::Full => self.entries.len() >= MOST_ENTRIES * 2,
             When::Due { now_ns } => {
+                if self.written_ns == 0 {
+                    self.written_ns = now_ns;
+                }
                 let has_enough =
                     exchanges >= EXCHANGES_OF_RUN || self.entries.len() >= MOST_ENTRIES;
-                let is_old = now_ns.saturating_sub(self.written_ns) >= OLDER_WAIT_NS;
-                let is_due = has_enough || self.span.has_older && is_old;
+                let is_old = now_ns.saturating_sub(self.written_ns) >= WAIT_NS;
+                let is_due = has_enough
+                    || is_old && (self.span.has_older || exchanges >= EXCHANGES_OF_SECOND);
                 if is_due {
                     self.written_ns = now_ns;
                 }
@@ -198,7 +202,10 @@ pub(crate) const MERGING: i64 = 3;
 const EXCHANGES_OF_RUN: i64 = 4_096;
 /// or so many entries. Within a batch twice as many are held: a MiB.
 const MOST_ENTRIES: usize = 1 << 15;
-/// What was told later of older exchanges waits so long.
-const OLDER_WAIT_NS: u64 = 1_000_000_000;
+/// After so long what was told later of older exchanges is written, and a run of fewer exchanges: a reader that looks through
+/// what no run has takes ten microseconds for each.
+const WAIT_NS: u64 = 1_000_000_000;
+/// As many as that.
+const EXCHANGES_OF_SECOND: i64 = 1_024;
 /// Identifiers of one exchange; readers hold as many (`correlate::node`).
 const MOST_OF_EXCHANGE: usize = 64;

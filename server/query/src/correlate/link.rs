@@ -22,6 +22,8 @@ pub(super) struct Found {
     pub(super) confidence: Confidence,
     /// The value that both share, when it is one.
     pub(super) shared: Option<Shared>,
+    /// Of all that may be the cause it alone shares it.
+    pub(super) is_only: bool,
     pub(super) alternatives: Vec<i64>,
 }
 
@@ -120,6 +122,7 @@ fn best(
         });
         let is_long = shared.is_some_and(|shared| shared.length >= UNIQUE_BYTES);
         let mut found = chosen.found("id", at_most(Confidence::Strong), shared);
+        found.is_only = rarest == 1 && alike.len() == 1 && !gathered.is_incomplete;
         if !is_long && causes.len() > 1 {
             // A word that others might have sent as well.
             let others = causes.iter().map(|cause| cause.id);
@@ -216,6 +219,7 @@ impl<'n> Chosen<'n> {
             evidence,
             confidence: sure.min(most),
             shared,
+            is_only: false,
             alternatives: ids.take(MOST_ALTERNATIVES).collect(),
         }
     }

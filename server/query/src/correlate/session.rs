@@ -19,6 +19,7 @@ use crate::snapshot::Snapshot;
 use crate::{Answer, CoverageItem, QueryError, outcome, segments};
 
 use super::fields::Templates;
+use super::header_names::{HeaderNames, Purpose};
 use super::lookup::{Index, is_id};
 use super::node::{self, Hash, Node};
 use super::session_ids::{carried_in, hashes, session_values, told_by};
@@ -240,10 +241,11 @@ async fn first_values(
     }
     let number = crate::exchange::number(snapshot, segments, text).await?;
     let nodes = node::load(snapshot, segments, redactor, &BTreeSet::from([number])).await?;
+    let names = HeaderNames::load(snapshot, Purpose::Session).await?;
     for node in &nodes {
         let [request, response] = templates.fields(snapshot, node).await?;
-        let asked = session_values(&request);
-        let given = session_values(&response);
+        let asked = session_values(&request, &names);
+        let given = session_values(&response, &names);
         // What it brought along, or was given.
         if let Some(value) = asked.first().or(given.first()) {
             return Ok(Some(vec![*value]));
@@ -252,7 +254,7 @@ async fn first_values(
     Err(QueryError::Argument {
         argument: "id",
         problem: "that exchange carries nothing that is known to name a session (a session cookie, a bearer token, an API key, \
-                  Mcp-Session-Id); give the plain value that does"
+                  Mcp-Session-Id, a header that the recorder was told of with --session-header); give the plain value that does"
             .to_owned(),
     })
 }

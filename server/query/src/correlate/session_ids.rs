@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 
 use headwater_redact::{HeaderField, hashes_in};
 
+use super::header_names::HeaderNames;
 use super::link::UNIQUE_BYTES;
 use super::node::Hash;
 
 /// Values that name sessions, the most telling first.
-pub(super) fn session_values(fields: &[HeaderField]) -> Vec<Hash> {
+pub(super) fn session_values(fields: &[HeaderField], names: &HeaderNames) -> Vec<Hash> {
     let mut found: Vec<(usize, Hash)> = Vec::new();
     for field in fields {
         let name = field.name.to_ascii_lowercase();
@@ -23,7 +24,7 @@ pub(super) fn session_values(fields: &[HeaderField]) -> Vec<Hash> {
                     }
                 }
             }
-            "mcp-session-id" | "x-session-id" => found.extend(hashes(text).map(|hash| (1, hash))),
+            _ if names.has(&name) => found.extend(hashes(text).map(|hash| (1, hash))),
             "authorization" => found.extend(hashes(text).map(|hash| (2, hash))),
             "x-api-key" | "api-key" | "apikey" => found.extend(hashes(text).map(|hash| (3, hash))),
             _ => {}

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use headwater_redact::{Redactor, hashes_in};
+use headwater_redact::hashes_in;
 
 use crate::QueryError;
 use crate::id::ExchangeId;
@@ -15,6 +15,7 @@ use crate::snapshot::Snapshot;
 
 use super::fields::Templates;
 use super::gather::Gathered;
+use super::header_names::{HeaderNames, Purpose};
 use super::link::Found;
 use super::node::{Hash, Node};
 use super::{Confidence, Hop, Link, Traced};
@@ -41,7 +42,7 @@ pub(super) async fn hops(snapshot: &mut Snapshot, traced: &Traced) -> Result<Vec
         .filter_map(|id| gathered.nodes.get(id))
         .flat_map(|node| [node.client.service, node.server.service]);
     let names = ServiceNames::load(snapshot, services.collect()).await?;
-    let (mut hops, mut templates) = (Vec::new(), Templates::default());
+    let (mut hops, mut words) = (Vec::new(), Words::of(traced));
     let roots = below.get(&None).cloned().unwrap_or_default();
     for root in roots {
         // Depth first, without recursion: a hostile chain may be deep.
@@ -49,7 +50,7 @@ pub(super) async fn hops(snapshot: &mut Snapshot, traced: &Traced) -> Result<Vec
         while let Some((depth, node)) = stack.pop() {
             let caused = below.get(&Some(node.id)).map_or(&[][..], Vec::as_slice);
             let found = linked.get(&node.id);
-            let link = link(snapshot, &mut templates, traced, found).await?;
+            let link = words.link(snapshot, node, found).await?;
             hops.push(hop(
                 snapshot,
                 &names,
@@ -79,13 +80,13 @@ pub(super) async fn path(
         .iter()
         .flat_map(|node| [node.client.service, node.server.service]);
     let names = ServiceNames::load(snapshot, services.collect()).await?;
-    let (mut hops, mut templates) = (Vec::with_capacity(path.len()), Templates::default());
+    let (mut hops, mut words) = (Vec::with_capacity(path.len()), Words::of(traced));
     let Some(root) = path.first() else {
         return Ok(hops);
     };
     for (node, depth) in path.iter().zip(0..) {
         let found = traced.linked.get(&node.id).filter(|_| depth > 0);
-        let link = link(snapshot, &mut templates, traced, found).await?;
+        let link = words.link(snapshot, node, found).await?;
         let mut caused = traced.caused(node.id);
         caused.sort_by_key(|node| (node.start_ns, node.id));
         hops.push(hop(
@@ -137,78 +138,94 @@ fn belonging(gathered: &Gathered, linked: &BTreeMap<i64, Found>) -> BTreeSet<i64
     }
 }
 
-async fn link(
-    snapshot: &mut Snapshot,
-    templates: &mut Templates,
-    Traced {
-        gathered, redactor, ..
-    }: &Traced,
-    found: Option<&Found>,
-) -> Result<Option<Link>, QueryError> {
-    let Some(found) = found else {
-        return Ok(None);
-    };
-    let redactor = redactor.as_ref();
-    let carrier = match (
-        found.shared,
-        found.cause.and_then(|cause| gathered.nodes.get(&cause)),
-    ) {
-        (Some(shared), Some(cause)) => {
-            carrier(snapshot, templates, redactor, cause, shared.hash).await?
-        }
-        _ => None,
-    };
-    // A header that is there to tell what belongs together, and one exchange alone that had the same.
-    let is_told = carrier.as_deref().is_some_and(is_correlation_header);
-    let confidence = match found.confidence {
-        Confidence::Strong if is_told && found.evidence == "id" => Confidence::Certain,
-        confidence => confidence,
-    };
-    let tag = snapshot.tag();
-    let printed = |id: &i64| ExchangeId(unsigned(*id)).printed(&tag);
-    Ok(Some(Link {
-        evidence: found.evidence,
-        confidence,
-        carrier,
-        alternatives: found.alternatives.iter().map(printed).collect(),
-    }))
+/// What the words of links are made from.
+struct Words<'t> {
+    traced: &'t Traced,
+    templates: Templates,
+    /// Read when the first link by an id is met.
+    names: Option<HeaderNames>,
 }
 
-/// The header of an exchange that holds a value, or `path`; `None` where it stands elsewhere.
-async fn carrier(
-    snapshot: &mut Snapshot,
-    templates: &mut Templates,
-    redactor: Option<&Redactor>,
-    node: &Node,
-    shared: Hash,
-) -> Result<Option<String>, QueryError> {
-    // A header that the operator keeps readable is hashed here.
-    let is_kept = |text: &str| {
-        let hashed = redactor.map(|redactor| redactor.identifiers_of(text.as_bytes()));
-        hashed.is_some_and(|hashed| hashed.contains(&shared))
-    };
-    let holds = |text: &str| hashes_in(text).any(|(hash, _)| hash == shared) || is_kept(text);
-    for fields in templates.fields(snapshot, node).await? {
-        if let Some(field) = fields.into_iter().find(|field| holds(&field.value.text)) {
-            return Ok(Some(field.name));
+impl<'t> Words<'t> {
+    fn of(traced: &'t Traced) -> Self {
+        Self {
+            traced,
+            templates: Templates::default(),
+            names: None,
         }
     }
-    let in_path = || {
-        let path = node.path.as_deref()?;
-        let found = redactor?.identifiers_in(path);
-        found
-            .iter()
-            .any(|(hash, _)| *hash == shared)
-            .then(|| "path".to_owned())
-    };
-    Ok(in_path())
-}
 
-/// Whether a header is there to tell what belongs together.
-fn is_correlation_header(name: &str) -> bool {
-    CORRELATION_HEADERS
-        .iter()
-        .any(|known| known.eq_ignore_ascii_case(name))
+    async fn link(
+        &mut self,
+        snapshot: &mut Snapshot,
+        node: &Node,
+        found: Option<&Found>,
+    ) -> Result<Option<Link>, QueryError> {
+        let Some(found) = found else {
+            return Ok(None);
+        };
+        let gathered = &self.traced.gathered;
+        let cause = found.cause.and_then(|cause| gathered.nodes.get(&cause));
+        let (mut carrier, mut is_told) = (None, false);
+        if let Some((shared, cause)) = found.shared.zip(cause) {
+            carrier = self.carrier(snapshot, cause, shared.hash).await?;
+            let passed = self.carrier(snapshot, node, shared.hash).await?;
+            if self.names.is_none() {
+                self.names = Some(HeaderNames::load(snapshot, Purpose::Correlation).await?);
+            }
+            let is_named = |name: &Option<String>| {
+                let names = name.as_deref().zip(self.names.as_ref());
+                names.is_some_and(|(name, names)| names.has(name))
+            };
+            is_told = is_named(&carrier) && is_named(&passed);
+        }
+        // A header that is there to tell what belongs together, and one exchange alone that had the same: no matter how short.
+        let is_only = is_told && found.is_only;
+        let confidence = match found.confidence {
+            Confidence::Strong if is_told => Confidence::Certain,
+            Confidence::Weak if is_only => Confidence::Strong,
+            confidence => confidence,
+        };
+        let tag = snapshot.tag();
+        let printed = |id: &i64| ExchangeId(unsigned(*id)).printed(&tag);
+        let others = found.alternatives.iter().filter(|_| !is_only);
+        Ok(Some(Link {
+            evidence: found.evidence,
+            confidence,
+            carrier,
+            alternatives: others.map(printed).collect(),
+        }))
+    }
+
+    /// The header of an exchange that holds a value, or `path`; `None` where it stands elsewhere.
+    async fn carrier(
+        &mut self,
+        snapshot: &mut Snapshot,
+        node: &Node,
+        shared: Hash,
+    ) -> Result<Option<String>, QueryError> {
+        let redactor = self.traced.redactor.as_ref();
+        // A header that the operator keeps readable is hashed here.
+        let is_kept = |text: &str| {
+            let hashed = redactor.map(|redactor| redactor.identifiers_of(text.as_bytes()));
+            hashed.is_some_and(|hashed| hashed.contains(&shared))
+        };
+        let holds = |text: &str| hashes_in(text).any(|(hash, _)| hash == shared) || is_kept(text);
+        for fields in self.templates.fields(snapshot, node).await? {
+            if let Some(field) = fields.into_iter().find(|field| holds(&field.value.text)) {
+                return Ok(Some(field.name));
+            }
+        }
+        let in_path = || {
+            let path = node.path.as_deref()?;
+            let found = redactor?.identifiers_in(path);
+            found
+                .iter()
+                .any(|(hash, _)| *hash == shared)
+                .then(|| "path".to_owned())
+        };
+        Ok(in_path())
+    }
 }
 
 fn hop(
@@ -254,16 +271,3 @@ fn covered(start_ns: u64, end_ns: u64, caused: &[&Node]) -> u64 {
     }
     covered
 }
-
-/// Headers that carry an id from hop to hop for that purpose, besides trace context.
-const CORRELATION_HEADERS: &[&str] = &[
-    "correlation-id",
-    "request-id",
-    "x-amz-request-id",
-    "x-amzn-requestid",
-    "x-correlation-id",
-    "x-ms-client-request-id",
-    "x-ms-request-id",
-    "x-request-id",
-    "x-transaction-id",
-];

@@ -8,6 +8,7 @@ use crate::{Key, Policy, Redactor};
 fn block(fields: &[(&str, &str)]) -> HeaderBlock {
     let policy = Policy {
         keep_headers: vec!["X-Request-Id".into()],
+        ..Policy::default()
     };
     let mut out = HeaderBlock::default();
     let fields = fields
@@ -289,6 +290,7 @@ fn identifiers_are_the_hashes_and_the_trace_and_marks_are_not_shown() {
     // Kept readable, they identify all the same.
     let policy = Policy {
         keep_headers: vec!["traceparent".into(), "x-request-id".into()],
+        ..Policy::default()
     };
     let mut kept = HeaderBlock::default();
     Redactor::new(&Key::from_bytes([3; 32]), &policy).headers(fields.into_iter(), &mut kept);
