@@ -1,7 +1,7 @@
 //! `find_errors`: failures grouped by service, route and kind, from the roll-ups.
 //!
-//! Owns: the groups, and their ranking: those first of which there are most more than in the time before. Exchanges are read
-//! for examples, and for where these failed first.
+//! Owns: the groups, and their ranking: those first of which there are most more than in the time before. Routes that became slow
+//! are groups as well. Exchanges are read for examples, and for where these failed first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,9 +15,11 @@ use crate::id::{ConnectionId, DnsId, ExchangeId};
 use crate::integer::{signed, unsigned};
 use crate::names::{ServiceNames, filtered, method_and_route, routes};
 use crate::page::Page;
+use crate::quantile::Latencies;
 use crate::recorder::Runs;
 use crate::rollup::{self, Rollup, Selection};
 use crate::segments::{self, Segment};
+use crate::slow::{self, Occurrences, Slow};
 use crate::snapshot::Snapshot;
 use crate::{Answer, CoverageItem, QueryError, Suspect, WindowArgument, correlate, outcome};
 
@@ -49,6 +51,8 @@ pub struct ErrorGroup {
     /// `server_process_killed`, `server_process_failed`, `client_process_killed`, `client_process_failed`.
     /// `dns_nxdomain` and the like, `dns_no_answer`, `dns_unreachable`.
     /// `grpc unavailable`, `http2 internal_error`, `websocket 1006 abnormal_closure`.
+    /// `slow`: requests that ended well and took more than three times as long as half of those of their route did in the equally
+    /// long time before, and 20 ms more, where these are more than chance makes.
     pub kind: String,
     /// How many.
     pub count: u64,
@@ -83,6 +87,8 @@ struct Group {
     newest: Option<(i64, i64, i64)>,
     /// Ids that the roll-ups name.
     ids: BTreeSet<i64>,
+    /// It is none of failures.
+    slow: Option<Slow>,
 }
 
 /// Answers the question.
@@ -115,26 +121,41 @@ pub(crate) async fn answer(
     let selection = Selection {
         servers,
         or_clients: false,
-        latency: false,
+        latency: true,
     };
     let mut totals: BTreeMap<Place, u64> = BTreeMap::new();
+    let mut well: BTreeMap<Place, Latencies> = BTreeMap::new();
     let mut groups: BTreeMap<(Place, i64), Group> = BTreeMap::new();
     rollup::each(snapshot, &segments, page.window, &selection, |row| {
         let place = (row.server, row.route, row.method.clone());
         let total = totals.entry(place.clone()).or_default();
         *total = total.saturating_add(row.count);
+        if row.kind == 0 {
+            well.entry(place.clone()).or_default().add(&row.latency);
+        }
         let client_error = query.include_client_errors && outcome::is_client_error(row.kind);
         if outcome::is_error(row.kind) || client_error {
             groups.entry((place, row.kind)).or_default().add(&row);
         }
     })
     .await?;
-    let before = before(snapshot, &runs, &segments, page.window, &selection).await?;
+    let before = Before::read(snapshot, &runs, &segments, page.window, &selection).await?;
+    for (place, now) in &well {
+        let slow = before.well.get(place).and_then(|then| Slow::of(now, then));
+        if let Some(slow) = slow {
+            let group = Group {
+                count: slow.count,
+                slow: Some(slow),
+                ..Group::default()
+            };
+            groups.insert((place.clone(), outcome::SLOW), group);
+        }
+    }
     let mut ranked: Vec<((Place, i64), Group)> = groups.into_iter().collect();
     for (key, group) in &mut ranked {
-        group.before = before
-            .as_ref()
-            .map(|before| before.get(key).copied().unwrap_or(0));
+        let counted = || before.counts.get(key).copied().unwrap_or(0);
+        let count = group.slow.map_or_else(counted, |slow| slow.before);
+        group.before = before.is_recorded.then_some(count);
     }
     ranked.sort_by(|(key, group), (other_key, other)| {
         (other.more(), other.count, other.last_ns, key).cmp(&(
@@ -144,7 +165,15 @@ pub(crate) async fn answer(
             other_key,
         ))
     });
-    let (shown, next_cursor) = page.cut(ranked);
+    let (mut shown, next_cursor) = page.cut(ranked);
+    for ((place, _), group) in &mut shown {
+        if let Some(slow) = group.slow {
+            let (server, route, method) = place;
+            let place = (*server, *route, method.as_str());
+            let found = slow::occurrences(snapshot, &segments, page.window, place, slow.limit_ns);
+            group.told_by(found.await?);
+        }
+    }
     let mut value = rows(snapshot, shown, &totals).await?;
     let until = Instant::now() + TIME_FOR_SUSPECTS;
     snapshot.hurry(Some(until));
@@ -207,6 +236,13 @@ impl Group {
         }
     }
 
+    /// Takes what was found of the slow ones.
+    fn told_by(&mut self, found: Occurrences) {
+        (self.first_ns, self.last_ns) = (found.first_ns, found.last_ns);
+        self.clients = found.clients;
+        self.ids = found.examples.into_iter().collect();
+    }
+
     /// How many more than before.
     fn more(&self) -> u64 {
         self.count.saturating_sub(self.before.unwrap_or(0))
@@ -222,33 +258,45 @@ impl Group {
     }
 }
 
-/// Failures of the equally long time before; `None` where that was not recorded, or not all of it, or is not kept.
-async fn before(
-    snapshot: &mut Snapshot,
-    runs: &Runs,
-    segments: &[Segment],
-    window: Window,
-    selection: &Selection,
-) -> Result<Option<BTreeMap<(Place, i64), u64>>, QueryError> {
-    let length_ns = window.until_ns - window.since_ns;
-    let earlier = Window {
-        since_ns: window.since_ns.saturating_sub(length_ns + 1),
-        until_ns: window.since_ns.saturating_sub(1),
-    };
-    if runs.recorded_ns(earlier, segments) < length_ns / 10 * 9 {
-        return Ok(None);
+/// The equally long time before.
+#[derive(Default)]
+struct Before {
+    counts: BTreeMap<(Place, i64), u64>,
+    /// How long what ended well took.
+    well: BTreeMap<Place, Latencies>,
+    /// Nearly all of that time was recorded, and is kept.
+    is_recorded: bool,
+}
+
+impl Before {
+    async fn read(
+        snapshot: &mut Snapshot,
+        runs: &Runs,
+        segments: &[Segment],
+        window: Window,
+        selection: &Selection,
+    ) -> Result<Self, QueryError> {
+        let length_ns = window.until_ns - window.since_ns;
+        let earlier = Window {
+            since_ns: window.since_ns.saturating_sub(length_ns + 1),
+            until_ns: window.since_ns.saturating_sub(1),
+        };
+        let mut before = Self {
+            is_recorded: runs.recorded_ns(earlier, segments) >= length_ns / 10 * 9,
+            ..Self::default()
+        };
+        rollup::each(snapshot, segments, earlier, selection, |row| {
+            let place = (row.server, row.route, row.method);
+            if row.kind == 0 {
+                before.well.entry(place).or_default().add(&row.latency);
+            } else {
+                let count = before.counts.entry((place, row.kind)).or_default();
+                *count = count.saturating_add(row.count);
+            }
+        })
+        .await?;
+        Ok(before)
     }
-    let mut counts = BTreeMap::new();
-    rollup::each(snapshot, segments, earlier, selection, |row| {
-        if row.kind != 0 {
-            let count: &mut u64 = counts
-                .entry(((row.server, row.route, row.method), row.kind))
-                .or_default();
-            *count = count.saturating_add(row.count);
-        }
-    })
-    .await?;
-    Ok(Some(counts))
 }
 
 async fn rows(
@@ -295,6 +343,11 @@ async fn examples(
     kind: i64,
     group: &Group,
 ) -> Result<Vec<String>, QueryError> {
+    let tag = snapshot.tag();
+    if group.slow.is_some() {
+        let printed = |id: &i64| ExchangeId(unsigned(*id)).printed(&tag);
+        return Ok(group.ids.iter().rev().map(printed).collect());
+    }
     let Some((segment, first, last)) = group.newest else {
         return connections(snapshot, place, kind, group).await;
     };
@@ -322,7 +375,6 @@ async fn examples(
         .fetch_all(snapshot.connection())
         .await?;
     let all: BTreeSet<i64> = found.into_iter().chain(group.ids.iter().copied()).collect();
-    let tag = snapshot.tag();
     Ok(all
         .into_iter()
         .rev()

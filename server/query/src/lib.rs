@@ -35,6 +35,7 @@ mod rollup;
 mod search;
 mod segments;
 mod services;
+mod slow;
 mod snapshot;
 mod status;
 mod syntax;

@@ -30,6 +30,7 @@ pub(crate) fn name(outcome: i64) -> &'static str {
 /// Name of a kind of failure, as grouped by `find_errors`.
 pub(crate) fn failure(kind: i64) -> String {
     match kind {
+        SLOW => "slow".to_owned(),
         1 => "reset".to_owned(),
         2 => "closed".to_owned(),
         3 => "refused".to_owned(),
@@ -131,6 +132,8 @@ const GAPS: [&str; 9] = [
     "capture_hole",
     "fields_unknown",
 ];
+/// No `rollup_N.kind`: of what ended well and took longer than is usual.
+pub(crate) const SLOW: i64 = -1;
 /// `rollup_N.kind` of statuses of gRPC begins here,
 const GRPC: i64 = 1000;
 /// and that of error codes of HTTP/2 here.

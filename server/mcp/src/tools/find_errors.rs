@@ -1,4 +1,4 @@
-//! `find_errors`: failures grouped by service, route and kind.
+//! `find_errors`: failures grouped by service, route and kind, and routes that became slow.
 
 use headwater_query::{ErrorGroup, ErrorsQuery, Suspect, rfc3339};
 use serde_json::Value;
@@ -24,7 +24,7 @@ pub(super) static DECLARATION: Declaration = Declaration {
     title: "Failures, grouped",
     description: "Failures in a window grouped by service, route and kind: HTTP status 4xx and 5xx, reset, closed, refused, gave_up, \
         timed_out, malformed, unreachable, grpc, http2 and websocket codes, server_process_killed (its process died with the exchange open; also _failed, client_), \
-        dns_nxdomain, dns_servfail and the like, dns_no_answer, dns_unreachable, each with counts, first and last time, and example ids: x_… and d_… for \
+        dns_nxdomain, dns_servfail and the like, dns_no_answer, dns_unreachable, and slow (three times as long as usual on that route before), each with counts, first and last time, and example ids: x_… and d_… for \
         get_exchange, c_… for get_connection where a connection came to no exchange (refused, unreachable, timed_out, gave_up). Most more than before (the equally \
         long time before) come first. fails_at tells a failure itself from one that came from hops below (suspect). Use it first when something is broken.",
     parameters: &[

@@ -77,9 +77,11 @@ pub(crate) async fn suspect(
         is_weak: hops.iter().any(is_weak) || is_lesser(symptom, node),
         id: last.id.clone(),
         what: words.into_iter().flatten().collect::<Vec<_>>().join(" "),
-        kind: node
-            .error_kind
-            .map_or_else(|| outcome::name(node.outcome).to_owned(), outcome::failure),
+        kind: match node.error_kind {
+            Some(kind) => outcome::failure(kind),
+            None if symptom.has_failed() => outcome::name(node.outcome).to_owned(),
+            None => outcome::failure(outcome::SLOW),
+        },
     }))
 }
 

@@ -9,6 +9,7 @@ use crate::QueryError;
 use crate::exchange::span;
 use crate::integer::{signed, unsigned};
 use crate::segments::{self, Segment};
+use crate::slow::is_slow;
 use crate::snapshot::Snapshot;
 use crate::traits::{self, Difference, Sample};
 
@@ -175,11 +176,6 @@ fn finding(difference: &Difference, whose: &str) -> Finding {
     }
 }
 
-/// So much longer than is usual that a person would ask why.
-fn is_slow(lasted_ns: u64, median_ns: u64) -> bool {
-    lasted_ns > median_ns.saturating_mul(3) && lasted_ns > median_ns.saturating_add(LEAST_SLOW_NS)
-}
-
 async fn samples(
     snapshot: &mut Snapshot,
     places: &[(i64, i64)],
@@ -261,5 +257,3 @@ const FEWEST: usize = 5;
 const MOST_OTHERS: i64 = 300;
 const MOST_ALIKE: i64 = 150;
 const MOST_TOLD: usize = 3;
-/// A few milliseconds are nobody's trouble.
-const LEAST_SLOW_NS: u64 = 20_000_000;

@@ -281,6 +281,65 @@ async fn failures_that_are_new_come_before_those_that_always_were() {
     assert!(answer.value.iter().all(|group| group.before.is_none()));
 }
 
+/// A route that takes longer than it did is a group, wherever the exchanges lie; one that always took as long is none.
+#[tokio::test]
+async fn a_route_that_became_slow_is_told_with_the_failures() {
+    let mut fixture = Fixture::new();
+    let mut last = 0;
+    for slot in 0..80 {
+        let start_ns = fixture.now_ns - 800 * SECOND + slot * 10 * SECOND;
+        let latency_ns = if slot >= 60 { 500_000_000 } else { 10_000_000 };
+        let method = |method, latency_ns| Row {
+            start_ns: start_ns + 1,
+            status: Some(200),
+            method,
+            latency_ns,
+            ..Row::default()
+        };
+        let first = fixture.commit(&[method("GET", latency_ns), method("POST", 700_000_000)]);
+        last = first;
+        if slot % 25 == 24 {
+            fixture.open_segment();
+        }
+    }
+    let query = ErrorsQuery {
+        window: WindowArgument {
+            since: Some(at(fixture.now_ns - 400 * SECOND)),
+            until: Some(at(fixture.now_ns - 1)),
+        },
+        limit: 10,
+        ..ErrorsQuery::default()
+    };
+    let answer = fixture.store().errors(&query, &never()).await.unwrap();
+    let [slow] = &answer.value[..] else {
+        panic!("{:#?}", answer.value);
+    };
+    assert_eq!((slow.kind.as_str(), slow.count), ("slow", 20));
+    assert_eq!((slow.before, slow.of_requests), (Some(0), 40));
+    assert!(slow.route.starts_with("GET "), "{slow:#?}");
+    let began_ns = fixture.now_ns - 200 * SECOND + 1;
+    assert_eq!(slow.first_ns, began_ns.unsigned_abs());
+    let newest = [last, last - 2, last - 4].map(printed);
+    let told: Vec<_> = slow
+        .examples
+        .iter()
+        .map(|id| id.trim_start_matches("x_k7q2").to_owned())
+        .collect();
+    assert_eq!(told, newest);
+    let suspect = slow.suspect.as_ref().unwrap();
+    assert_eq!((suspect.hops, suspect.kind.as_str()), (0, "slow"));
+    // Before it began there is nothing to tell.
+    let query = ErrorsQuery {
+        window: WindowArgument {
+            since: Some(at(fixture.now_ns - 400 * SECOND)),
+            until: Some(at(fixture.now_ns - 201 * SECOND)),
+        },
+        ..query
+    };
+    let answer = fixture.store().errors(&query, &never()).await.unwrap();
+    assert!(answer.value.is_empty(), "{:#?}", answer.value);
+}
+
 /// As ids are printed, behind the tag.
 fn printed(id: i64) -> String {
     headwater_query::ExchangeId(id.unsigned_abs())
