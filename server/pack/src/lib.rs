@@ -35,5 +35,5 @@ pub use layout::{DNS_EXCHANGES, EXCHANGES, Layout};
 pub use matches::{matches, wanted};
 pub use packer::{Pack, Packer};
 pub use sums::Newest;
-pub use table::{register, register_on};
+pub use table::register;
 pub use unpacker::{Cell, Damaged, Unpacker};

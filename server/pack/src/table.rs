@@ -28,20 +28,6 @@ pub fn register(connection: &Connection) -> rusqlite::Result<()> {
     crate::sums::register(connection)
 }
 
-/// Makes them known on a connection of another library's.
-///
-/// # Errors
-/// As `register`.
-///
-/// # Safety
-/// `handle` is an open connection, of the `libsqlite3-sys` that this crate is built with, that nobody else uses during
-/// the call.
-#[expect(unsafe_code, reason = "the connections of sqlx have no module call")]
-pub unsafe fn register_on(handle: *mut ffi::sqlite3) -> rusqlite::Result<()> {
-    // SAFETY: as the caller promises; the borrowed connection does not close it.
-    register(&unsafe { Connection::from_handle(handle) }?)
-}
-
 /// The table on one connection.
 #[repr(C)]
 struct Table {

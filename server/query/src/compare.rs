@@ -83,19 +83,19 @@ struct Ranked {
 }
 
 /// Answers the question.
-pub(crate) async fn answer(
+pub(crate) fn answer(
     snapshot: &mut Snapshot,
     query: &CompareQuery,
 ) -> Result<Answer<Comparison>, QueryError> {
     let limit = checked_limit(query.limit)?;
-    let runs = Runs::load(snapshot).await?;
-    let reference = runs.reference(snapshot).await?;
+    let runs = Runs::load(snapshot)?;
+    let reference = runs.reference(snapshot)?;
     let window = query.window.resolve(reference)?;
     let baseline = baseline(&query.baseline, window, reference.now_ns)?;
-    let segments = segments::all(snapshot).await?;
-    let servers = filtered(snapshot, query.service.as_deref()).await?;
-    let before = Counted::read(snapshot, &segments, baseline, servers.as_ref()).await?;
-    let after = Counted::read(snapshot, &segments, window, servers.as_ref()).await?;
+    let segments = segments::all(snapshot)?;
+    let servers = filtered(snapshot, query.service.as_deref())?;
+    let before = Counted::read(snapshot, &segments, baseline, servers.as_ref())?;
+    let after = Counted::read(snapshot, &segments, window, servers.as_ref())?;
     let recorded = [&before, &after].map(|counted| {
         let parts = counted.parts.iter();
         let ns: u64 = parts.map(|part| runs.recorded_ns(*part, &segments)).sum();
@@ -111,14 +111,19 @@ pub(crate) async fn answer(
         runs.recorded_ns(window, &segments) < (window.until_ns - window.since_ns) / 10 * 9
     });
     let mut remarks = remarks(whole, counts, (is_limited, is_partial));
-    let names = Names::load(snapshot, &before, &after).await?;
+    let names = Names::load(snapshot, &before, &after)?;
     let lengths = (recorded[0], recorded[1]);
     let mut found = destinations(&before, &after, lengths, &names);
     found.extend(of_routes(&before, &after, lengths, &names));
-    found.extend(sampled::read(snapshot, &segments, (baseline, window), servers.as_ref()).await?);
+    found.extend(sampled::read(
+        snapshot,
+        &segments,
+        (baseline, window),
+        servers.as_ref(),
+    )?);
     // Names are not a service's.
     if servers.is_none() {
-        match names::read(snapshot, &segments, (baseline, window)).await? {
+        match names::read(snapshot, &segments, (baseline, window))? {
             Some(renamed) => found.extend(renamed),
             None => remarks.push(remark(
                 whole,
@@ -156,7 +161,6 @@ pub(crate) async fn answer(
         remarks,
     }
     .finish(snapshot, &runs, &segments)
-    .await
 }
 
 /// What bears on the whole comparison.
@@ -235,15 +239,15 @@ struct Names {
 }
 
 impl Names {
-    async fn load(
+    fn load(
         snapshot: &mut Snapshot,
         before: &Counted,
         after: &Counted,
     ) -> Result<Self, QueryError> {
         let places = || before.sides.keys().chain(after.sides.keys());
         let services = places().flat_map(|place| [place.server, place.client]);
-        let services = ServiceNames::load(snapshot, services.collect()).await?;
-        let routes = routes(snapshot, places().map(|place| place.route).collect()).await?;
+        let services = ServiceNames::load(snapshot, services.collect())?;
+        let routes = routes(snapshot, places().map(|place| place.route).collect())?;
         Ok(Self { services, routes })
     }
 

@@ -12,11 +12,9 @@ mod icmp;
 mod story;
 mod tcp;
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
 use crate::answer::Window;
 use crate::coverage::{About, Framed};
+use crate::db::{Row, query, query_scalar};
 use crate::exchange::{EndDetail, ProcessBegin, Replaced, ResolutionDetail, ends, resolution};
 use crate::id::ConnectionId;
 use crate::integer::{signed, unsigned};
@@ -116,8 +114,8 @@ struct View {
 }
 
 impl View {
-    fn of(row: &SqliteRow, is_live: bool) -> Result<Self, QueryError> {
-        let number = |column: &str| row.try_get::<i64, _>(column).map(unsigned);
+    fn of(row: &Row, is_live: bool) -> Result<Self, QueryError> {
+        let number = |column: &str| row.try_get::<i64>(column).map(unsigned);
         let start_ns = number("start_ns")?;
         let end: Option<i64> = row.try_get("end_ns")?;
         let end = end.map(|end_ns| unsigned(end_ns).saturating_sub(start_ns));
@@ -187,25 +185,23 @@ pub(crate) fn round_trip_ns(client: Option<&str>, server: Option<&str>) -> Optio
 }
 
 /// Answers the look-up. `most` bounds the exchanges that are told one by one.
-pub(crate) async fn answer(
+pub(crate) fn answer(
     snapshot: &mut Snapshot,
     id: &str,
     most: usize,
 ) -> Result<Answer<ConnectionDetail>, QueryError> {
-    let runs = Runs::load(snapshot).await?;
-    let segments = segments::all(snapshot).await?;
-    let (number, row) = find(snapshot, id).await?;
-    let is_live: Option<String> =
-        sqlx::query_scalar("SELECT source FROM recorder_run WHERE id = ?")
-            .bind(row.try_get::<i64, _>("run_id")?)
-            .fetch_optional(snapshot.connection())
-            .await?;
+    let runs = Runs::load(snapshot)?;
+    let segments = segments::all(snapshot)?;
+    let (number, row) = find(snapshot, id)?;
+    let is_live: Option<String> = query_scalar("SELECT source FROM recorder_run WHERE id = ?")
+        .bind(row.try_get::<i64>("run_id")?)
+        .fetch_optional(snapshot.connection())?;
     let mut view = View::of(&row, is_live.as_deref() != Some("replay"))?;
     let services = (
         row.try_get("client_service_id")?,
         row.try_get("server_service_id")?,
     );
-    let ends = ends(snapshot, number, services).await?;
+    let ends = ends(snapshot, number, services)?;
     for (exit, end) in view.exits.iter_mut().zip([&ends.client, &ends.server]) {
         *exit = end
             .process_end_ns
@@ -213,7 +209,7 @@ pub(crate) async fn answer(
     }
     view.begins = [ends.client.process_begin, ends.server.process_begin];
     view.replaces = ends.server.replaces;
-    let resolution = resolution(snapshot, number).await?;
+    let resolution = resolution(snapshot, number)?;
     let window = Window {
         since_ns: view.start_ns,
         until_ns: view
@@ -222,7 +218,7 @@ pub(crate) async fn answer(
     };
     let protocol: Option<String> = row.try_get("network_protocol_name")?;
     let is_dns = protocol.as_deref() == Some("dns");
-    let exchanges = exchanges::of(snapshot, &segments, number, window, (most, is_dns)).await?;
+    let exchanges = exchanges::of(snapshot, &segments, number, window, (most, is_dns))?;
     let [client, server] = &view.ends;
     let (asked, answered) = (client.handshake, server.handshake);
     let value = ConnectionDetail {
@@ -256,7 +252,7 @@ pub(crate) async fn answer(
         next_cursor: None,
         remarks: Vec::new(),
     };
-    let answer = framed.finish(snapshot, &runs, &segments).await?;
+    let answer = framed.finish(snapshot, &runs, &segments)?;
     Ok(Answer {
         window: None,
         ..answer
@@ -267,28 +263,24 @@ pub(crate) async fn answer(
 ///
 /// # Errors
 /// `Argument`, `Foreign`, `Expired` and `Unknown`, which are four different things to a caller.
-async fn find(snapshot: &mut Snapshot, text: &str) -> Result<(i64, SqliteRow), QueryError> {
+fn find(snapshot: &mut Snapshot, text: &str) -> Result<(i64, Row), QueryError> {
     let tag = snapshot.tag();
     let id = ConnectionId::parse("id", &tag, text)?;
-    let row = sqlx::query("SELECT * FROM connection WHERE id = ?")
+    let row = query("SELECT * FROM connection WHERE id = ?")
         .bind(signed(id.0))
-        .fetch_optional(snapshot.connection())
-        .await?;
+        .fetch_optional(snapshot.connection())?;
     if let Some(row) = row {
         return Ok((signed(id.0), row));
     }
     let next: Option<String> =
-        sqlx::query_scalar("SELECT value FROM meta WHERE key = 'next_connection_id'")
-            .fetch_optional(snapshot.connection())
-            .await?;
+        query_scalar("SELECT value FROM meta WHERE key = 'next_connection_id'")
+            .fetch_optional(snapshot.connection())?;
     let next: u64 = next.and_then(|next| next.parse().ok()).unwrap_or(0);
     let printed = id.printed(&tag);
     if id.0 == 0 || id.0 >= next {
         return Err(QueryError::Unknown { id: printed });
     }
-    let oldest = recorder::oldest_ns(snapshot)
-        .await?
-        .map_or_else(|| "now on".to_owned(), rfc3339);
+    let oldest = recorder::oldest_ns(snapshot)?.map_or_else(|| "now on".to_owned(), rfc3339);
     Err(QueryError::Expired {
         id: printed,
         oldest,

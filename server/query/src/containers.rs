@@ -3,6 +3,7 @@
 //! Owns: only which they are. Whether the command asked for them cannot be told: they are the daemon's children.
 
 use crate::QueryError;
+use crate::db::query_scalar;
 use crate::integer::signed;
 use crate::search::caused;
 use crate::snapshot::Snapshot;
@@ -23,12 +24,12 @@ pub struct ContainersQuery {
 const TICK_NS: u64 = 10_000_000;
 
 /// Names of the services, as they are searched by. Untrusted.
-pub(crate) async fn answer(
+pub(crate) fn answer(
     snapshot: &mut Snapshot,
     query: &ContainersQuery,
 ) -> Result<Vec<String>, QueryError> {
-    let own = caused::processes(snapshot, query.process_tree, query.cgroup.as_deref()).await?;
-    let names = sqlx::query_scalar(
+    let own = caused::processes(snapshot, query.process_tree, query.cgroup.as_deref())?;
+    let names = query_scalar(
         "SELECT service.name FROM process JOIN service ON service.id = process.service_id \
          WHERE service.kind = 'container' AND run_id IN (SELECT id FROM recorder_run WHERE boot_id = \
          (SELECT boot_id FROM recorder_run WHERE source = 'live' ORDER BY id DESC LIMIT 1)) GROUP BY service.name \
@@ -39,7 +40,6 @@ pub(crate) async fn answer(
     .bind(signed(query.since_boot_ns.saturating_sub(TICK_NS)))
     .bind(signed(query.until_boot_ns))
     .bind(crate::names::json_list(own))
-    .fetch_all(snapshot.connection())
-    .await?;
+    .fetch_all(snapshot.connection())?;
     Ok(names)
 }

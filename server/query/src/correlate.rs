@@ -125,19 +125,19 @@ pub struct Hop {
 }
 
 /// Answers the question.
-pub(crate) async fn answer(
+pub(crate) fn answer(
     snapshot: &mut Snapshot,
     store: &Path,
     query: &TransactionQuery,
 ) -> Result<Answer<Vec<Hop>>, QueryError> {
     let limit = crate::search::checked_limit(query.limit)?;
-    let runs = Runs::load(snapshot).await?;
-    let segments = segments::all(snapshot).await?;
-    let traced = Traced::trace(snapshot, &segments, store, &query.id).await?;
-    let mut hops = tree::hops(snapshot, &traced).await?;
+    let runs = Runs::load(snapshot)?;
+    let segments = segments::all(snapshot)?;
+    let traced = Traced::trace(snapshot, &segments, store, &query.id)?;
+    let mut hops = tree::hops(snapshot, &traced)?;
     let window = match span(&hops) {
         Some(window) => window,
-        None => everything(snapshot, &runs).await?,
+        None => everything(snapshot, &runs)?,
     };
     let mut remarks = traced.remarks(window);
     if hops.len() > limit {
@@ -159,7 +159,6 @@ pub(crate) async fn answer(
         remarks,
     }
     .finish(snapshot, &runs, &segments)
-    .await
 }
 
 /// What was found of a transaction.
@@ -177,15 +176,15 @@ struct Traced {
 }
 
 impl Traced {
-    async fn trace(
+    fn trace(
         snapshot: &mut Snapshot,
         segments: &[Segment],
         store: &Path,
         id: &str,
     ) -> Result<Self, QueryError> {
         let redactor = Secrets::load(store, snapshot.opened.key_fingerprint.as_deref()).redactor();
-        let named = Named::find(snapshot, segments, redactor.as_ref(), id).await?;
-        let gathered = gather::gather(snapshot, segments, redactor.as_ref(), &named).await?;
+        let named = Named::find(snapshot, segments, redactor.as_ref(), id)?;
+        let gathered = gather::gather(snapshot, segments, redactor.as_ref(), &named)?;
         Ok(Self {
             linked: link::link(&gathered),
             gathered,
@@ -197,7 +196,7 @@ impl Traced {
     }
 
     /// Looks around an exchange that was only there to be compared with, as around those that belong together.
-    async fn follow(
+    fn follow(
         &mut self,
         snapshot: &mut Snapshot,
         segments: &[Segment],
@@ -213,14 +212,13 @@ impl Traced {
             &self.index,
             &mut self.gathered,
             vec![node],
-        )
-        .await?;
+        )?;
         self.linked = link::link(&self.gathered);
         Ok(())
     }
 
     /// Whether the server's process of an exchange may have asked for anything to answer it.
-    async fn asks(
+    fn asks(
         &self,
         snapshot: &mut Snapshot,
         segments: &[Segment],
@@ -228,13 +226,13 @@ impl Traced {
     ) -> Result<bool, QueryError> {
         let node = self.gathered.nodes.get(&id);
         match node.and_then(|node| node.server.process.map(|process| (node, process))) {
-            Some((node, process)) => need::asks(snapshot, segments, node, process).await,
+            Some((node, process)) => need::asks(snapshot, segments, node, process),
             None => Ok(false),
         }
     }
 
     /// Looks at all that the server's process of an exchange did meanwhile; says whether that had not been done.
-    async fn look_around(
+    fn look_around(
         &mut self,
         snapshot: &mut Snapshot,
         segments: &[Segment],
@@ -253,8 +251,7 @@ impl Traced {
             self.redactor.as_ref(),
             &mut self.gathered,
             &node,
-        )
-        .await?;
+        )?;
         self.linked = link::link(&self.gathered);
         Ok(true)
     }

@@ -1,8 +1,7 @@
 //! How many exchanges are stored, one by one: for tests and measurements that must not believe any sum kept up at ingest.
 
-use sqlx::AssertSqlSafe;
-
 use crate::QueryError;
+use crate::db::query_scalar;
 use crate::integer::unsigned;
 use crate::segments;
 use crate::snapshot::Snapshot;
@@ -17,8 +16,8 @@ pub enum Counted {
 }
 
 /// Reads every exchange, and counts their ids, each once.
-pub(crate) async fn answer(snapshot: &mut Snapshot, counted: Counted) -> Result<u64, QueryError> {
-    let segments = segments::all(snapshot).await?;
+pub(crate) fn answer(snapshot: &mut Snapshot, counted: Counted) -> Result<u64, QueryError> {
+    let segments = segments::all(snapshot)?;
     if segments.is_empty() {
         return Ok(0);
     }
@@ -36,8 +35,6 @@ pub(crate) async fn answer(snapshot: &mut Snapshot, counted: Counted) -> Result<
         "SELECT COUNT(DISTINCT id) FROM ({})",
         tables.join(" UNION ALL ")
     );
-    let count: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
-        .fetch_one(snapshot.connection())
-        .await?;
+    let count: i64 = query_scalar(sql).fetch_one(snapshot.connection())?;
     Ok(unsigned(count))
 }

@@ -5,9 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::Row;
-
 use crate::answer::{Emptiness, Window};
+use crate::db::query;
 use crate::integer::{signed, unsigned};
 use crate::recorder::{Runs, SILENCE_NS};
 use crate::segments::{self, Segment};
@@ -39,19 +38,19 @@ pub(crate) struct Framed<T> {
 
 impl<T> Framed<T> {
     /// Reads the coverage of the window and puts the answer together.
-    pub(crate) async fn finish(
+    pub(crate) fn finish(
         self,
         snapshot: &mut Snapshot,
         runs: &Runs,
         segments: &[Segment],
     ) -> Result<Answer<T>, QueryError> {
-        let mut coverage = load(snapshot, self.window).await?;
+        let mut coverage = load(snapshot, self.window)?;
         coverage.extend(runs.silence(self.window));
         coverage.extend(self.remarks);
         coverage.sort_by_key(|item| (explanation::rank(&item.kind), item.from_ns));
         let emptiness = if self.empty {
             let place = (segments, self.window);
-            Some(emptiness(snapshot, runs, place, self.about, &coverage).await?)
+            Some(emptiness(snapshot, runs, place, self.about, &coverage)?)
         } else {
             None
         };
@@ -68,14 +67,13 @@ impl<T> Framed<T> {
 }
 
 /// The stored coverage of a window, merged.
-async fn load(snapshot: &mut Snapshot, window: Window) -> Result<Vec<CoverageItem>, QueryError> {
-    let rows = sqlx::query(TOLD)
+fn load(snapshot: &mut Snapshot, window: Window) -> Result<Vec<CoverageItem>, QueryError> {
+    let rows = query(TOLD)
         .bind(signed(window.since_ns))
         .bind(signed(window.until_ns))
         .bind(signed(snapshot.now_ns))
         .bind(signed(snapshot.now_ns.saturating_sub(SILENCE_NS)))
-        .fetch_all(snapshot.connection())
-        .await?;
+        .fetch_all(snapshot.connection())?;
     let mut merged: BTreeMap<(String, Option<String>), CoverageItem> = BTreeMap::new();
     for row in rows {
         let kind: String = row.try_get(0)?;
@@ -104,7 +102,7 @@ async fn load(snapshot: &mut Snapshot, window: Window) -> Result<Vec<CoverageIte
     Ok(explained.collect())
 }
 
-async fn emptiness(
+fn emptiness(
     snapshot: &mut Snapshot,
     runs: &Runs,
     (segments, window): (&[Segment], Window),
@@ -119,10 +117,10 @@ async fn emptiness(
         .collect();
     let mut in_window = 0;
     if about != About::Dns {
-        in_window += segments::count(snapshot, segments, window).await?;
+        in_window += segments::count(snapshot, segments, window)?;
     }
     if about != About::Http {
-        in_window += segments::count_dns(snapshot, segments, window).await?;
+        in_window += segments::count_dns(snapshot, segments, window)?;
     }
     if !reasons.is_empty() {
         let why = reasons.join(" ");

@@ -7,13 +7,12 @@ mod row;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use sqlx::{AssertSqlSafe, Row};
-
 use headwater_pack::DNS_EXCHANGES;
 use headwater_protocols::dns;
 
 use crate::answer::Window;
 use crate::coverage::{About, Framed};
+use crate::db::{query, query_scalar};
 use crate::id::DnsId;
 use crate::integer::{signed, unsigned};
 use crate::names::json_list;
@@ -53,13 +52,13 @@ pub struct DnsQuery {
 }
 
 /// Answers a search.
-pub(crate) async fn answer(
+pub(crate) fn answer(
     snapshot: &mut Snapshot,
     store: &Path,
     query: &DnsQuery,
 ) -> Result<Answer<Vec<DnsRow>>, QueryError> {
-    let runs = Runs::load(snapshot).await?;
-    let segments = segments::all(snapshot).await?;
+    let runs = Runs::load(snapshot)?;
+    let segments = segments::all(snapshot)?;
     let question = format!(
         "{:?}",
         DnsQuery {
@@ -76,16 +75,15 @@ pub(crate) async fn answer(
         query.limit,
         cursor,
         &question,
-    )
-    .await?;
-    let conditions = read(snapshot, store, query).await?;
+    )?;
+    let conditions = read(snapshot, store, query)?;
     let source = Source {
         columns: COLUMNS,
         plain: DNS_EXCHANGES.plain,
         packed: Some(&DNS_EXCHANGES),
     };
-    let (rows, next_cursor) = page.rows(snapshot, &segments, &source, &conditions).await?;
-    let value = told(snapshot, &rows).await?;
+    let (rows, next_cursor) = page.rows(snapshot, &segments, &source, &conditions)?;
+    let value = told(snapshot, &rows)?;
     let empty = value.is_empty();
     Framed {
         about: About::Dns,
@@ -96,27 +94,25 @@ pub(crate) async fn answer(
         remarks: Vec::new(),
     }
     .finish(snapshot, &runs, &segments)
-    .await
 }
 
 /// The one with a printed id, whenever it was.
-pub(crate) async fn one(snapshot: &mut Snapshot, text: &str) -> Result<Answer<DnsRow>, QueryError> {
+pub(crate) fn one(snapshot: &mut Snapshot, text: &str) -> Result<Answer<DnsRow>, QueryError> {
     let tag = snapshot.tag();
     let id = DnsId::parse("id", &tag, text)?;
-    let runs = Runs::load(snapshot).await?;
-    let segments = segments::all(snapshot).await?;
+    let runs = Runs::load(snapshot)?;
+    let segments = segments::all(snapshot)?;
     for segment in &segments {
         let sql = format!(
             "SELECT {COLUMNS} FROM dns_rows({}) r WHERE r.id = ?",
             segment.number
         );
-        let row = sqlx::query(AssertSqlSafe(sql))
+        let row = query(sql)
             .bind(signed(id.0))
-            .fetch_optional(snapshot.connection())
-            .await?;
+            .fetch_optional(snapshot.connection())?;
         let Some(row) = row else { continue };
         let since_ns = unsigned(row.try_get(1)?);
-        let mut value = told(snapshot, std::slice::from_ref(&row)).await?;
+        let mut value = told(snapshot, std::slice::from_ref(&row))?;
         let Some(value) = value.pop() else { continue };
         let window = Window {
             since_ns,
@@ -130,24 +126,21 @@ pub(crate) async fn one(snapshot: &mut Snapshot, text: &str) -> Result<Answer<Dn
             next_cursor: None,
             remarks: Vec::new(),
         };
-        let answer = framed.finish(snapshot, &runs, &segments).await?;
+        let answer = framed.finish(snapshot, &runs, &segments)?;
         return Ok(Answer {
             window: None,
             ..answer
         });
     }
     let next: Option<String> =
-        sqlx::query_scalar("SELECT value FROM meta WHERE key = 'next_dns_exchange_id'")
-            .fetch_optional(snapshot.connection())
-            .await?;
+        query_scalar("SELECT value FROM meta WHERE key = 'next_dns_exchange_id'")
+            .fetch_optional(snapshot.connection())?;
     let next: u64 = next.and_then(|next| next.parse().ok()).unwrap_or(0);
     let printed = id.printed(&tag);
     if id.0 == 0 || id.0 >= next {
         return Err(QueryError::Unknown { id: printed });
     }
-    let oldest = recorder::oldest_ns(snapshot)
-        .await?
-        .map_or_else(|| "now on".to_owned(), rfc3339);
+    let oldest = recorder::oldest_ns(snapshot)?.map_or_else(|| "now on".to_owned(), rfc3339);
     Err(QueryError::Expired {
         id: printed,
         oldest,
@@ -155,15 +148,9 @@ pub(crate) async fn one(snapshot: &mut Snapshot, text: &str) -> Result<Answer<Dn
 }
 
 /// Reads the conditions.
-async fn read(
-    snapshot: &mut Snapshot,
-    store: &Path,
-    query: &DnsQuery,
-) -> Result<Conditions, QueryError> {
+fn read(snapshot: &mut Snapshot, store: &Path, query: &DnsQuery) -> Result<Conditions, QueryError> {
     let mut filter = Conditions::default();
-    filter
-        .add_services(snapshot, query.service.as_deref(), query.peer.as_deref())
-        .await?;
+    filter.add_services(snapshot, query.service.as_deref(), query.peer.as_deref())?;
     if let Some(name) = &query.name {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         let patterns =

@@ -7,10 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sqlx::AssertSqlSafe;
-
 use crate::answer::Window;
 use crate::coverage::{About, Framed};
+use crate::db::query_scalar;
 use crate::id::{ConnectionId, DnsId, ExchangeId};
 use crate::integer::{signed, unsigned};
 use crate::names::{ServiceNames, filtered, method_and_route, routes};
@@ -92,12 +91,12 @@ struct Group {
 }
 
 /// Answers the question.
-pub(crate) async fn answer(
+pub(crate) fn answer(
     snapshot: &mut Snapshot,
     store: &Path,
     query: &ErrorsQuery,
 ) -> Result<Answer<Vec<ErrorGroup>>, QueryError> {
-    let runs = Runs::load(snapshot).await?;
+    let runs = Runs::load(snapshot)?;
     let question = format!(
         "{:?}",
         ErrorsQuery {
@@ -114,10 +113,9 @@ pub(crate) async fn answer(
         query.limit,
         cursor,
         &question,
-    )
-    .await?;
-    let servers = filtered(snapshot, query.service.as_deref()).await?;
-    let segments = segments::all(snapshot).await?;
+    )?;
+    let servers = filtered(snapshot, query.service.as_deref())?;
+    let segments = segments::all(snapshot)?;
     let selection = Selection {
         servers,
         or_clients: false,
@@ -137,9 +135,8 @@ pub(crate) async fn answer(
         if outcome::is_error(row.kind) || client_error {
             groups.entry((place, row.kind)).or_default().add(&row);
         }
-    })
-    .await?;
-    let before = Before::read(snapshot, &runs, &segments, page.window, &selection).await?;
+    })?;
+    let before = Before::read(snapshot, &runs, &segments, page.window, &selection)?;
     for (place, now) in &well {
         let slow = before.well.get(place).and_then(|then| Slow::of(now, then));
         if let Some(slow) = slow {
@@ -171,29 +168,11 @@ pub(crate) async fn answer(
             let (server, route, method) = place;
             let place = (*server, *route, method.as_str());
             let found = slow::occurrences(snapshot, &segments, page.window, place, slow.limit_ns);
-            group.told_by(found.await?);
+            group.told_by(found?);
         }
     }
-    let mut value = rows(snapshot, shown, &totals).await?;
-    let until = Instant::now() + TIME_FOR_SUSPECTS;
-    snapshot.hurry(Some(until));
-    let mut is_late = false;
-    for group in &mut value {
-        let Some(example) = group.examples.first().filter(|id| id.starts_with("x_")) else {
-            continue;
-        };
-        // What is known of the groups is worth more than where one of them began.
-        let found = match Instant::now() {
-            now if now < until => correlate::suspect(snapshot, &segments, store, example).await,
-            _ => Ok(None),
-        };
-        match found {
-            Ok(Some(suspect)) => group.suspect = Some(suspect),
-            Err(QueryError::Cancelled) => return Err(QueryError::Cancelled),
-            Ok(None) | Err(_) => is_late = true,
-        }
-    }
-    snapshot.hurry(None);
+    let mut value = rows(snapshot, shown, &totals)?;
+    let is_late = !follow(snapshot, &segments, store, &mut value)?;
     let remarks = is_late.then(|| CoverageItem {
         kind: "suspects_not_sought".to_owned(),
         from_ns: page.window.since_ns,
@@ -212,7 +191,35 @@ pub(crate) async fn answer(
         remarks: Vec::from_iter(remarks),
     }
     .finish(snapshot, &runs, &segments)
-    .await
+}
+
+/// Where the newest example of each group failed first; says whether there was time for all.
+fn follow(
+    snapshot: &mut Snapshot,
+    segments: &[Segment],
+    store: &Path,
+    groups: &mut [ErrorGroup],
+) -> Result<bool, QueryError> {
+    let until = Instant::now() + TIME_FOR_SUSPECTS;
+    snapshot.hurry(Some(until));
+    let mut is_late = false;
+    for group in groups {
+        let Some(example) = group.examples.first().filter(|id| id.starts_with("x_")) else {
+            continue;
+        };
+        // What is known of the groups is worth more than where one of them began.
+        let found = match Instant::now() {
+            now if now < until => correlate::suspect(snapshot, segments, store, example),
+            _ => Ok(None),
+        };
+        match found {
+            Ok(Some(suspect)) => group.suspect = Some(suspect),
+            Err(QueryError::Cancelled) => return Err(QueryError::Cancelled),
+            Ok(None) | Err(_) => is_late = true,
+        }
+    }
+    snapshot.hurry(None);
+    Ok(!is_late)
 }
 
 impl Group {
@@ -269,7 +276,7 @@ struct Before {
 }
 
 impl Before {
-    async fn read(
+    fn read(
         snapshot: &mut Snapshot,
         runs: &Runs,
         segments: &[Segment],
@@ -293,13 +300,12 @@ impl Before {
                 let count = before.counts.entry((place, row.kind)).or_default();
                 *count = count.saturating_add(row.count);
             }
-        })
-        .await?;
+        })?;
         Ok(before)
     }
 }
 
-async fn rows(
+fn rows(
     snapshot: &mut Snapshot,
     shown: Vec<((Place, i64), Group)>,
     totals: &BTreeMap<Place, u64>,
@@ -308,15 +314,14 @@ async fn rows(
         .iter()
         .flat_map(|(((server, ..), _), group)| [*server, group.client()])
         .collect();
-    let names = ServiceNames::load(snapshot, ids).await?;
+    let names = ServiceNames::load(snapshot, ids)?;
     let templates = routes(
         snapshot,
         shown.iter().map(|(((_, route, _), _), _)| *route).collect(),
-    )
-    .await?;
+    )?;
     let mut rows = Vec::with_capacity(shown.len());
     for ((place, kind), group) in shown {
-        let examples = examples(snapshot, &place, kind, &group).await?;
+        let examples = examples(snapshot, &place, kind, &group)?;
         let (server, route, method) = &place;
         rows.push(ErrorGroup {
             server: names.of(*server).shown,
@@ -337,7 +342,7 @@ async fn rows(
 
 /// The newest exchanges of a group: from the newest ten seconds through the index on failures, and before that the ones
 /// that the roll-ups name.
-async fn examples(
+fn examples(
     snapshot: &mut Snapshot,
     place: &Place,
     kind: i64,
@@ -349,7 +354,7 @@ async fn examples(
         return Ok(group.ids.iter().rev().map(printed).collect());
     }
     let Some((segment, first, last)) = group.newest else {
-        return connections(snapshot, place, kind, group).await;
+        return connections(snapshot, place, kind, group);
     };
     let (server, route, method) = place;
     let is_dns = outcome::is_dns(kind);
@@ -365,15 +370,14 @@ async fn examples(
         "SELECT id FROM {table}_{segment} WHERE error_kind = ? \
          AND id BETWEEN ? AND ? AND server_service_id = ? {of_route} ORDER BY id DESC LIMIT 3"
     );
-    let found: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
+    let found: Vec<i64> = query_scalar(sql)
         .bind(kind)
         .bind(first)
         .bind(last)
         .bind(server)
         .bind(route)
         .bind(method)
-        .fetch_all(snapshot.connection())
-        .await?;
+        .fetch_all(snapshot.connection())?;
     let all: BTreeSet<i64> = found.into_iter().chain(group.ids.iter().copied()).collect();
     Ok(all
         .into_iter()
@@ -390,13 +394,13 @@ async fn examples(
 }
 
 /// The newest attempts of a group that came to no exchange.
-async fn connections(
+fn connections(
     snapshot: &mut Snapshot,
     (server, ..): &Place,
     kind: i64,
     group: &Group,
 ) -> Result<Vec<String>, QueryError> {
-    let found: Vec<i64> = sqlx::query_scalar(
+    let found: Vec<i64> = query_scalar(
         "SELECT id FROM connection WHERE close_reason IN ('refused', 'timed_out', 'unreachable', 'gave_up') AND close_reason = ? \
          AND start_ns BETWEEN ? AND ? AND server_service_id = ? ORDER BY start_ns DESC LIMIT 3",
     )
@@ -404,8 +408,7 @@ async fn connections(
     .bind(group.first_ns.map(signed))
     .bind(signed(group.last_ns))
     .bind(server)
-    .fetch_all(snapshot.connection())
-    .await?;
+    .fetch_all(snapshot.connection())?;
     let tag = snapshot.tag();
     Ok(found
         .into_iter()

@@ -11,6 +11,7 @@ mod protocol;
 mod record;
 
 use crate::coverage::{About, Framed};
+use crate::db::query_scalar;
 use crate::id::ExchangeId;
 use crate::integer::{signed, unsigned};
 use crate::recorder::Runs;
@@ -357,15 +358,15 @@ pub struct GrpcDetail {
 }
 
 /// Answers the look-up.
-pub(crate) async fn answer(
+pub(crate) fn answer(
     snapshot: &mut Snapshot,
     id: &str,
 ) -> Result<Answer<ExchangeDetail>, QueryError> {
-    let segments = segments::all(snapshot).await?;
-    let record = find(snapshot, &segments, id).await?;
+    let segments = segments::all(snapshot)?;
+    let record = find(snapshot, &segments, id)?;
     let window = record.window();
-    let value = record.detail(snapshot).await?;
-    let runs = Runs::load(snapshot).await?;
+    let value = record.detail(snapshot)?;
+    let runs = Runs::load(snapshot)?;
     let framed = Framed {
         about: About::Http,
         value,
@@ -374,7 +375,7 @@ pub(crate) async fn answer(
         next_cursor: None,
         remarks: Vec::new(),
     };
-    let answer = framed.finish(snapshot, &runs, &segments).await?;
+    let answer = framed.finish(snapshot, &runs, &segments)?;
     Ok(Answer {
         window: None,
         ..answer
@@ -385,35 +386,30 @@ pub(crate) async fn answer(
 ///
 /// # Errors
 /// As those of `answer`.
-pub(crate) async fn number(
+pub(crate) fn number(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     text: &str,
 ) -> Result<i64, QueryError> {
-    find(snapshot, segments, text).await?.id()
+    find(snapshot, segments, text)?.id()
 }
 
 /// The exchange with a printed id.
 ///
 /// # Errors
 /// `Argument`, `Foreign`, `Expired` and `Unknown`, which are four different things to a caller.
-async fn find(
-    snapshot: &mut Snapshot,
-    segments: &[Segment],
-    text: &str,
-) -> Result<Record, QueryError> {
+fn find(snapshot: &mut Snapshot, segments: &[Segment], text: &str) -> Result<Record, QueryError> {
     let tag = snapshot.tag();
     let id = ExchangeId::parse("id", &tag, text)?;
     let number = signed(id.0);
     if let Some(segment) = segments::holding(segments, number)
-        && let Some(record) = Record::load(snapshot, segment.number, number).await?
+        && let Some(record) = Record::load(snapshot, segment.number, number)?
     {
         return Ok(record);
     }
     let next: Option<String> =
-        sqlx::query_scalar("SELECT value FROM meta WHERE key = 'next_exchange_id'")
-            .fetch_optional(snapshot.connection())
-            .await?;
+        query_scalar("SELECT value FROM meta WHERE key = 'next_exchange_id'")
+            .fetch_optional(snapshot.connection())?;
     let end = segments.last().map_or(0, |last| last.first_id);
     let end = next
         .and_then(|next| next.parse::<i64>().ok())
@@ -426,8 +422,6 @@ async fn find(
     {
         return Err(QueryError::Unknown { id });
     }
-    let oldest = recorder::oldest_ns(snapshot)
-        .await?
-        .map_or_else(|| "now on".to_owned(), rfc3339);
+    let oldest = recorder::oldest_ns(snapshot)?.map_or_else(|| "now on".to_owned(), rfc3339);
     Err(QueryError::Expired { id, oldest })
 }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::count::Counted;
 use crate::open::{Opened, open};
+use crate::pool::Turn;
 use crate::snapshot::{Attempt, Snapshot};
 use crate::unopened::Unopened;
 use crate::{
@@ -73,7 +74,7 @@ pub enum QueryError {
     },
     /// SQLite failed. Opaque to callers; the source is for the log.
     #[error("the store could not be read; the server's log has the reason")]
-    Sql(#[from] sqlx::Error),
+    Sql(#[from] rusqlite::Error),
 }
 
 /// A handle on the store at a path. Cheap to clone; opens when first needed, and again when the file appears or is replaced.
@@ -82,30 +83,6 @@ pub struct Store {
     path: Arc<PathBuf>,
     opened: Arc<Mutex<Option<Arc<Opened>>>>,
     limit: Duration,
-}
-
-/// Answers a question from a snapshot, on which `$work` runs, with one more attempt where that makes sense.
-macro_rules! ask {
-    ($store:expr, $cancel:expr, $snapshot:ident => $work:expr) => {{
-        let mut attempts = 0;
-        loop {
-            let mut $snapshot = match $store.begin($cancel).await {
-                Ok(snapshot) => snapshot,
-                Err(error) => break Err(error),
-            };
-            let result = tokio::select! {
-                biased;
-                () = $cancel.cancelled() => Err(QueryError::Cancelled),
-                result = $work => result,
-            };
-            attempts += 1;
-            match $store.settle($snapshot, result).await {
-                Attempt::Again(_) if attempts < ATTEMPTS => {}
-                Attempt::Again(error) => break Err(QueryError::Sql(error)),
-                Attempt::Final(result) => break result,
-            }
-        }
-    }};
 }
 
 impl Store {
@@ -129,7 +106,7 @@ impl Store {
     /// # Errors
     /// `Cancelled` and `Sql`.
     pub async fn status(&self, cancel: &CancellationToken) -> Result<Answer<Status>, QueryError> {
-        let answer = ask!(self, cancel, snapshot => status::answer(&mut snapshot, &self.path));
+        let answer = self.ask(cancel, status::answer).await;
         // Opened anew to learn what is the matter: the error above has it in words only.
         match (answer, self.current().await) {
             (Err(QueryError::Store { .. } | QueryError::Sql(_)), Err(problem)) => {
@@ -147,7 +124,11 @@ impl Store {
         query: &ServicesQuery,
         cancel: &CancellationToken,
     ) -> Result<Answer<Vec<ServiceCall>>, QueryError> {
-        ask!(self, cancel, snapshot => services::answer(&mut snapshot, query))
+        let query = query.clone();
+        self.ask(cancel, move |snapshot, _| {
+            services::answer(snapshot, &query)
+        })
+        .await
     }
     /// How many exchanges are stored, by unique id. Reads them all: for measurements, not for answers.
     ///
@@ -158,7 +139,8 @@ impl Store {
         counted: Counted,
         cancel: &CancellationToken,
     ) -> Result<u64, QueryError> {
-        ask!(self, cancel, snapshot => count::answer(&mut snapshot, counted))
+        self.ask(cancel, move |snapshot, _| count::answer(snapshot, counted))
+            .await
     }
     /// Containers that came up in a window, by the names of their services.
     ///
@@ -169,7 +151,11 @@ impl Store {
         query: &ContainersQuery,
         cancel: &CancellationToken,
     ) -> Result<Vec<String>, QueryError> {
-        ask!(self, cancel, snapshot => containers::answer(&mut snapshot, query))
+        let query = query.clone();
+        self.ask(cancel, move |snapshot, _| {
+            containers::answer(snapshot, &query)
+        })
+        .await
     }
     /// Exchanges that match.
     ///
@@ -180,7 +166,11 @@ impl Store {
         query: &SearchQuery,
         cancel: &CancellationToken,
     ) -> Result<Answer<Vec<ExchangeRow>>, QueryError> {
-        ask!(self, cancel, snapshot => search::answer(&mut snapshot, &self.path, query))
+        let query = query.clone();
+        self.ask(cancel, move |snapshot, path| {
+            search::answer(snapshot, path, &query)
+        })
+        .await
     }
     /// One exchange in full, by its printable id.
     ///
@@ -191,7 +181,9 @@ impl Store {
         id: &str,
         cancel: &CancellationToken,
     ) -> Result<Answer<ExchangeDetail>, QueryError> {
-        ask!(self, cancel, snapshot => exchange::answer(&mut snapshot, id))
+        let id = id.to_owned();
+        self.ask(cancel, move |snapshot, _| exchange::answer(snapshot, &id))
+            .await
     }
     /// One connection in full, by its printable id; of its exchanges at most `most` one by one.
     ///
@@ -203,7 +195,11 @@ impl Store {
         most: usize,
         cancel: &CancellationToken,
     ) -> Result<Answer<ConnectionDetail>, QueryError> {
-        ask!(self, cancel, snapshot => connection::answer(&mut snapshot, id, most))
+        let id = id.to_owned();
+        self.ask(cancel, move |snapshot, _| {
+            connection::answer(snapshot, &id, most)
+        })
+        .await
     }
     /// One header's whole value, from `offset`, at most `max_bytes` of it; `next_cursor` says where it goes on.
     ///
@@ -217,7 +213,13 @@ impl Store {
         max_bytes: usize,
         cancel: &CancellationToken,
     ) -> Result<Answer<Vec<HeaderPage>>, QueryError> {
-        ask!(self, cancel, snapshot => exchange::header(&mut snapshot, id, header, cursor, max_bytes))
+        let id = id.to_owned();
+        let header = header.to_owned();
+        let cursor = cursor.map(str::to_owned);
+        self.ask(cancel, move |snapshot, _| {
+            exchange::header(snapshot, &id, &header, cursor.as_deref(), max_bytes)
+        })
+        .await
     }
     /// What belongs to a transaction, as a tree.
     ///
@@ -228,7 +230,11 @@ impl Store {
         query: &TransactionQuery,
         cancel: &CancellationToken,
     ) -> Result<Answer<Vec<Hop>>, QueryError> {
-        ask!(self, cancel, snapshot => correlate::answer(&mut snapshot, &self.path, query))
+        let query = query.clone();
+        self.ask(cancel, move |snapshot, path| {
+            correlate::answer(snapshot, path, &query)
+        })
+        .await
     }
     /// What one client did.
     ///
@@ -239,7 +245,11 @@ impl Store {
         query: &SessionQuery,
         cancel: &CancellationToken,
     ) -> Result<Answer<Session>, QueryError> {
-        ask!(self, cancel, snapshot => correlate::session(&mut snapshot, &self.path, query))
+        let query = query.clone();
+        self.ask(cancel, move |snapshot, path| {
+            correlate::session(snapshot, path, &query)
+        })
+        .await
     }
     /// Why something failed: by an exchange id, or a value that its requests carried.
     ///
@@ -250,7 +260,11 @@ impl Store {
         id: &str,
         cancel: &CancellationToken,
     ) -> Result<Answer<Failure>, QueryError> {
-        ask!(self, cancel, snapshot => correlate::explain(&mut snapshot, &self.path, id))
+        let id = id.to_owned();
+        self.ask(cancel, move |snapshot, path| {
+            correlate::explain(snapshot, path, &id)
+        })
+        .await
     }
     /// DNS exchanges that match.
     ///
@@ -261,7 +275,11 @@ impl Store {
         query: &DnsQuery,
         cancel: &CancellationToken,
     ) -> Result<Answer<Vec<DnsRow>>, QueryError> {
-        ask!(self, cancel, snapshot => dns::answer(&mut snapshot, &self.path, query))
+        let query = query.clone();
+        self.ask(cancel, move |snapshot, path| {
+            dns::answer(snapshot, path, &query)
+        })
+        .await
     }
     /// One DNS exchange, by its printable id.
     ///
@@ -272,7 +290,9 @@ impl Store {
         id: &str,
         cancel: &CancellationToken,
     ) -> Result<Answer<DnsRow>, QueryError> {
-        ask!(self, cancel, snapshot => dns::one(&mut snapshot, id))
+        let id = id.to_owned();
+        self.ask(cancel, move |snapshot, _| dns::one(snapshot, &id))
+            .await
     }
     /// UDP flows that match.
     ///
@@ -283,7 +303,11 @@ impl Store {
         query: &UdpQuery,
         cancel: &CancellationToken,
     ) -> Result<Answer<Vec<UdpRow>>, QueryError> {
-        ask!(self, cancel, snapshot => udp::answer(&mut snapshot, &self.path, query))
+        let query = query.clone();
+        self.ask(cancel, move |snapshot, path| {
+            udp::answer(snapshot, path, &query)
+        })
+        .await
     }
     /// Failures, grouped.
     ///
@@ -294,7 +318,11 @@ impl Store {
         query: &ErrorsQuery,
         cancel: &CancellationToken,
     ) -> Result<Answer<Vec<ErrorGroup>>, QueryError> {
-        ask!(self, cancel, snapshot => errors::answer(&mut snapshot, &self.path, query))
+        let query = query.clone();
+        self.ask(cancel, move |snapshot, path| {
+            errors::answer(snapshot, path, &query)
+        })
+        .await
     }
     /// What is different in one time from another.
     ///
@@ -305,7 +333,9 @@ impl Store {
         query: &CompareQuery,
         cancel: &CancellationToken,
     ) -> Result<Answer<Comparison>, QueryError> {
-        ask!(self, cancel, snapshot => compare::answer(&mut snapshot, query))
+        let query = query.clone();
+        self.ask(cancel, move |snapshot, _| compare::answer(snapshot, &query))
+            .await
     }
     /// Names a moment, in the file of marks beside the store.
     ///
@@ -317,7 +347,7 @@ impl Store {
         at: Option<&TimeArgument>,
         cancel: &CancellationToken,
     ) -> Result<Mark, QueryError> {
-        let now_ns = self.begin(cancel).await?.now_ns;
+        let now_ns = self.ask(cancel, |snapshot, _| Ok(snapshot.now_ns)).await?;
         let at_ns = match at {
             Some(at) => at.resolve("at", now_ns)?,
             None => now_ns,
@@ -332,7 +362,7 @@ impl Store {
     /// # Errors
     /// See `QueryError`.
     pub async fn marks(&self, cancel: &CancellationToken) -> Result<Answer<Vec<Mark>>, QueryError> {
-        ask!(self, cancel, snapshot => marks::answer(&mut snapshot, &self.path))
+        self.ask(cancel, marks::answer).await
     }
     /// The moment that a text names as a mark; `None` of a text that is a time.
     ///
@@ -377,39 +407,50 @@ impl Store {
     }
 
     async fn last_commit(&self, cancel: &CancellationToken) -> Result<u64, QueryError> {
-        ask!(self, cancel, snapshot => recorder::last_commit(&mut snapshot))
+        self.ask(cancel, move |snapshot, _| recorder::last_commit(snapshot))
+            .await
     }
 
-    async fn begin(&self, cancel: &CancellationToken) -> Result<Snapshot, QueryError> {
-        let opened = self.current().await?;
-        let first = tokio::select! {
+    /// Answers a question from a snapshot, with one more attempt where that makes sense. Reading blocks: it has a thread of
+    /// its own, which stops soon after the caller goes away.
+    async fn ask<T: Send + 'static>(
+        &self,
+        cancel: &CancellationToken,
+        work: impl Fn(&mut Snapshot, &Path) -> Result<T, QueryError> + Send + Sync + 'static,
+    ) -> Result<T, QueryError> {
+        let stop = cancel.child_token();
+        let _stopped_at_the_end = stop.clone().drop_guard();
+        let asked = self.attempts(&stop, Arc::new(work));
+        tokio::select! {
             biased;
-            () = cancel.cancelled() => return Err(QueryError::Cancelled),
-            snapshot = Snapshot::begin(opened, self.limit, cancel) => snapshot,
-        };
-        match first {
-            Ok(snapshot) => Ok(snapshot),
-            // A new connection of an old pool may need the other mode.
-            Err(error) => {
-                tracing::debug!(%error, "the store is opened again");
-                self.forget().await;
-                Ok(Snapshot::begin(self.current().await?, self.limit, cancel).await?)
-            }
+            () = cancel.cancelled() => Err(QueryError::Cancelled),
+            answer = asked => answer,
         }
     }
 
-    async fn settle<T>(&self, snapshot: Snapshot, result: Result<T, QueryError>) -> Attempt<T> {
-        let opened = Arc::clone(&snapshot.opened);
-        let attempt = snapshot.finish(result).await;
-        // What was read from an immutable file that moved meanwhile may be half old, half new.
-        let moved = opened.still && !opened.is_current(&self.path);
-        match attempt {
-            Attempt::Final(Ok(_)) if moved => Attempt::Again(sqlx::Error::PoolClosed),
-            Attempt::Again(error) => {
-                self.forget().await;
-                Attempt::Again(error)
+    async fn attempts<T: Send + 'static>(
+        &self,
+        stop: &CancellationToken,
+        work: Arc<impl Fn(&mut Snapshot, &Path) -> Result<T, QueryError> + Send + Sync + 'static>,
+    ) -> Result<T, QueryError> {
+        let mut attempts = 0;
+        loop {
+            let opened = self.current().await?;
+            let turn = opened.pool.turn().await.ok_or_else(crowded)?;
+            let (path, limit) = (Arc::clone(&self.path), self.limit);
+            let (stop, work) = (stop.clone(), Arc::clone(&work));
+            let attempt = tokio::task::spawn_blocking(move || {
+                attempt(&opened, turn, (&path, limit), &stop, &*work)
+            });
+            attempts += 1;
+            match attempt.await {
+                Ok(Attempt::Final(result)) => return result,
+                Ok(Attempt::Again(_)) if attempts < ATTEMPTS => self.forget().await,
+                Ok(Attempt::Again(error)) => return Err(error),
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                // The runtime is being shut down.
+                Err(_) => return Err(QueryError::Cancelled),
             }
-            attempt @ Attempt::Final(_) => attempt,
         }
     }
 
@@ -422,13 +463,49 @@ impl Store {
             return Ok(Arc::clone(opened));
         }
         *opened = None;
-        let fresh = Arc::new(open(&self.path).await?);
+        let path = Arc::clone(&self.path);
+        let fresh = tokio::task::spawn_blocking(move || open(&path)).await;
+        let fresh = Arc::new(fresh.unwrap_or(Err(Unopened::Missing))?);
         *opened = Some(Arc::clone(&fresh));
         Ok(fresh)
     }
 
     async fn forget(&self) {
         *self.opened.lock().await = None;
+    }
+}
+
+fn attempt<T>(
+    opened: &Arc<Opened>,
+    turn: Turn,
+    (path, limit): (&Path, Duration),
+    stop: &CancellationToken,
+    work: &impl Fn(&mut Snapshot, &Path) -> Result<T, QueryError>,
+) -> Attempt<T> {
+    let mut snapshot = match Snapshot::begin(Arc::clone(opened), turn, limit, stop) {
+        Ok(snapshot) => snapshot,
+        // A new connection of an old pool may need the other mode.
+        Err(error) => return Attempt::Again(QueryError::Sql(error)),
+    };
+    let result = work(&mut snapshot, path);
+    let attempt = snapshot.finish(result);
+    // What was read from an immutable file that moved meanwhile may be half old, half new.
+    let moved = opened.still && !opened.is_current(path);
+    match attempt {
+        Attempt::Final(Ok(_)) if moved => Attempt::Again(QueryError::Store {
+            why: "The store is being written anew.".to_owned(),
+            cure: "Ask again in a moment.".to_owned(),
+            state: None,
+        }),
+        attempt => attempt,
+    }
+}
+
+fn crowded() -> QueryError {
+    QueryError::Store {
+        why: "Too many questions are being answered.".to_owned(),
+        cure: "Ask again in a moment, and fewer at once.".to_owned(),
+        state: None,
     }
 }
 

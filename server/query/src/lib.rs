@@ -2,8 +2,9 @@
 //!
 //! Owns: the only SQL that reads. Does not: write, render, know JSON, MCP or the terminal. Every answer carries the window
 //! it is about, how far the data reaches, and the coverage of that window, so that "nothing happened" and "nothing could
-//! be seen" are different answers. A query stops when its `CancellationToken` is cancelled (SQLite's progress handler).
-#![deny(unsafe_code)]
+//! be seen" are different answers. Reading is synchronous, each question on a thread of its own (`handle`); a query stops when
+//! its `CancellationToken` is cancelled or its caller goes away (SQLite's progress handler).
+#![forbid(unsafe_code)]
 
 mod answer;
 mod chance;
@@ -14,6 +15,7 @@ mod correlate;
 mod count;
 mod coverage;
 mod cursor;
+mod db;
 mod dns;
 mod errors;
 mod exchange;
@@ -29,6 +31,7 @@ mod newest;
 mod open;
 mod outcome;
 mod page;
+mod pool;
 mod quantile;
 mod recorder;
 mod rollup;

@@ -50,13 +50,13 @@ pub(crate) fn all(store: &Path) -> Result<Vec<Mark>, QueryError> {
 }
 
 /// Answers the question: the latest first, over all that is recorded.
-pub(crate) async fn answer(
+pub(crate) fn answer(
     snapshot: &mut Snapshot,
     store: &Path,
 ) -> Result<Answer<Vec<Mark>>, QueryError> {
-    let runs = Runs::load(snapshot).await?;
-    let segments = segments::all(snapshot).await?;
-    let window = everything(snapshot, &runs).await?;
+    let runs = Runs::load(snapshot)?;
+    let segments = segments::all(snapshot)?;
+    let window = everything(snapshot, &runs)?;
     let mut value = all(store)?;
     value.reverse();
     Framed {
@@ -68,7 +68,6 @@ pub(crate) async fn answer(
         remarks: Vec::new(),
     }
     .finish(snapshot, &runs, &segments)
-    .await
 }
 
 /// The moment of a mark.

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqlx::Row;
-
 use crate::QueryError;
+use crate::db::{query, query_scalar};
 use crate::integer::narrow;
 use crate::snapshot::Snapshot;
 
@@ -23,16 +22,12 @@ pub(crate) struct ServiceNames(BTreeMap<i64, ServiceName>);
 
 impl ServiceNames {
     /// Reads the names of `ids`.
-    pub(crate) async fn load(
-        snapshot: &mut Snapshot,
-        ids: BTreeSet<i64>,
-    ) -> Result<Self, QueryError> {
-        let rows = sqlx::query(
+    pub(crate) fn load(snapshot: &mut Snapshot, ids: BTreeSet<i64>) -> Result<Self, QueryError> {
+        let rows = query(
             "SELECT id, kind, name, port FROM service WHERE id IN (SELECT value FROM json_each(?))",
         )
         .bind(json_list(ids))
-        .fetch_all(snapshot.connection())
-        .await?;
+        .fetch_all(snapshot.connection())?;
         let mut names = BTreeMap::new();
         for row in rows {
             let name: String = row.try_get(2)?;
@@ -64,57 +59,48 @@ impl ServiceNames {
 }
 
 /// The services that a caller's text means: exactly `name:port`, all of a port with `:port`, else those whose name contains it, any case.
-pub(crate) async fn matching(
-    snapshot: &mut Snapshot,
-    text: &str,
-) -> Result<BTreeSet<i64>, QueryError> {
+pub(crate) fn matching(snapshot: &mut Snapshot, text: &str) -> Result<BTreeSet<i64>, QueryError> {
     if let Some(("", port)) = split_port(text) {
-        let of_port: Vec<i64> = sqlx::query_scalar("SELECT id FROM service WHERE port = ?")
+        let of_port: Vec<i64> = query_scalar("SELECT id FROM service WHERE port = ?")
             .bind(i64::from(port))
-            .fetch_all(snapshot.connection())
-            .await?;
+            .fetch_all(snapshot.connection())?;
         return Ok(of_port.into_iter().collect());
     }
     if let Some((name, port)) = split_port(text) {
-        let exact: Vec<i64> =
-            sqlx::query_scalar("SELECT id FROM service WHERE name = ? AND port = ?")
-                .bind(name)
-                .bind(i64::from(port))
-                .fetch_all(snapshot.connection())
-                .await?;
+        let exact: Vec<i64> = query_scalar("SELECT id FROM service WHERE name = ? AND port = ?")
+            .bind(name)
+            .bind(i64::from(port))
+            .fetch_all(snapshot.connection())?;
         if !exact.is_empty() {
             return Ok(exact.into_iter().collect());
         }
     }
     let like: Vec<i64> =
-        sqlx::query_scalar("SELECT id FROM service WHERE instr(lower(name), lower(?)) > 0")
+        query_scalar("SELECT id FROM service WHERE instr(lower(name), lower(?)) > 0")
             .bind(text)
-            .fetch_all(snapshot.connection())
-            .await?;
+            .fetch_all(snapshot.connection())?;
     Ok(like.into_iter().collect())
 }
 
 /// The services of an optional filter.
-pub(crate) async fn filtered(
+pub(crate) fn filtered(
     snapshot: &mut Snapshot,
     text: Option<&str>,
 ) -> Result<Option<BTreeSet<i64>>, QueryError> {
     match text {
-        Some(text) => Ok(Some(matching(snapshot, text).await?)),
+        Some(text) => Ok(Some(matching(snapshot, text)?)),
         None => Ok(None),
     }
 }
 
 /// Templates of `ids`.
-pub(crate) async fn routes(
+pub(crate) fn routes(
     snapshot: &mut Snapshot,
     ids: BTreeSet<i64>,
 ) -> Result<BTreeMap<i64, String>, QueryError> {
-    let rows =
-        sqlx::query("SELECT id, template FROM route WHERE id IN (SELECT value FROM json_each(?))")
-            .bind(json_list(ids))
-            .fetch_all(snapshot.connection())
-            .await?;
+    let rows = query("SELECT id, template FROM route WHERE id IN (SELECT value FROM json_each(?))")
+        .bind(json_list(ids))
+        .fetch_all(snapshot.connection())?;
     rows.into_iter()
         .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
         .collect()

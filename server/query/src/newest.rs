@@ -8,10 +8,9 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use headwater_pack::Layout;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row};
 
 use crate::answer::Window;
+use crate::db::{Row, query, query_as};
 use crate::integer::{signed, unsigned};
 use crate::names::{self, json_list};
 use crate::recorder::Runs;
@@ -42,7 +41,7 @@ impl Conditions {
     ///
     /// # Errors
     /// `Sql`.
-    pub(crate) async fn add_services(
+    pub(crate) fn add_services(
         &mut self,
         snapshot: &mut Snapshot,
         service: Option<&str>,
@@ -53,7 +52,7 @@ impl Conditions {
             ("r.client_service_id", peer),
         ] {
             if let Some(name) = name {
-                let list = json_list(names::matching(snapshot, name).await?);
+                let list = json_list(names::matching(snapshot, name)?);
                 self.add(
                     &format!("{column} IN (SELECT value FROM json_each(?))"),
                     [list],
@@ -77,7 +76,7 @@ impl Newest {
     ///
     /// # Errors
     /// `Argument`.
-    pub(crate) async fn read(
+    pub(crate) fn read(
         snapshot: &mut Snapshot,
         runs: &Runs,
         window: &WindowArgument,
@@ -88,7 +87,7 @@ impl Newest {
         let limit = checked_limit(limit)?;
         let question = cursor::question(question);
         let (window, behind) = match cursor {
-            None => (window.resolve(runs.reference(snapshot).await?)?, None),
+            None => (window.resolve(runs.reference(snapshot)?)?, None),
             Some(text) => {
                 let [since_ns, length_ns, epoch, start_ns, id] = cursor::decode(question, text)?;
                 let window = Window::from_cursor(since_ns, length_ns)?;
@@ -104,13 +103,13 @@ impl Newest {
     }
 
     /// The page's rows, and the cursor of the next one.
-    pub(crate) async fn rows(
+    pub(crate) fn rows(
         &self,
         snapshot: &mut Snapshot,
         segments: &[Segment],
         source: &Source,
         conditions: &Conditions,
-    ) -> Result<(Vec<SqliteRow>, Option<String>), QueryError> {
+    ) -> Result<(Vec<Row>, Option<String>), QueryError> {
         let mut found = Found {
             rows: BTreeMap::new(),
             want: self.limit + 1,
@@ -132,9 +131,9 @@ impl Newest {
                 source,
                 conditions,
             };
-            scan.plain(snapshot, &mut found).await?;
+            scan.plain(snapshot, &mut found)?;
             if let Some(packed) = &source.packed {
-                scan.packs(snapshot, packed, &mut found).await?;
+                scan.packs(snapshot, packed, &mut found)?;
             }
         }
         let more = found.rows.len() > self.limit;
@@ -167,12 +166,12 @@ pub(crate) struct Source {
 
 /// The newest rows so far, by their places. A row that is met twice is there once.
 struct Found {
-    rows: BTreeMap<Behind, SqliteRow>,
+    rows: BTreeMap<Behind, Row>,
     want: usize,
 }
 
 impl Found {
-    fn keep(&mut self, clock_epoch: i64, rows: Vec<SqliteRow>) -> Result<(), QueryError> {
+    fn keep(&mut self, clock_epoch: i64, rows: Vec<Row>) -> Result<(), QueryError> {
         for row in rows {
             let place = (clock_epoch, row.try_get("start_ns")?, row.try_get("id")?);
             self.rows.insert(place, row);
@@ -210,13 +209,13 @@ struct Scan<'q> {
 }
 
 impl Scan<'_> {
-    async fn plain(&self, snapshot: &mut Snapshot, found: &mut Found) -> Result<(), QueryError> {
+    fn plain(&self, snapshot: &mut Snapshot, found: &mut Found) -> Result<(), QueryError> {
         let table = format!("{}_{}", self.source.plain, self.segment.number);
-        self.look(snapshot, &table, None, found).await
+        self.look(snapshot, &table, None, found)
     }
 
     /// Looks into packs, until the page is full of rows that began after all that those left can hold.
-    async fn packs(
+    fn packs(
         &self,
         snapshot: &mut Snapshot,
         layout: &Layout,
@@ -230,19 +229,18 @@ impl Scan<'_> {
         );
         let mut before = (i64::MAX, i64::MAX);
         loop {
-            let read = sqlx::query_as::<_, (i64, i64, i64)>(AssertSqlSafe(sql.clone()))
+            let read = query_as::<(i64, i64, i64)>(sql.clone())
                 .bind(self.since_ns)
                 .bind(self.until_ns)
                 .bind(before.0)
                 .bind(before.1)
-                .fetch_all(snapshot.connection())
-                .await?;
+                .fetch_all(snapshot.connection())?;
             for (first_id, last_id, max_start_ns) in &read {
                 if *max_start_ns < found.floor_ns(self.segment.clock_epoch) {
                     return Ok(());
                 }
                 let ids = Some((*first_id, *last_id));
-                self.look(snapshot, &table, ids, found).await?;
+                self.look(snapshot, &table, ids, found)?;
             }
             match read.last() {
                 Some((_, last_id, max_start_ns)) if read.len() == PACKS => {
@@ -254,7 +252,7 @@ impl Scan<'_> {
     }
 
     /// The newest rows of a table, or of a range of its ids.
-    async fn look(
+    fn look(
         &self,
         snapshot: &mut Snapshot,
         table: &str,
@@ -272,7 +270,7 @@ impl Scan<'_> {
             self.source.columns, self.conditions.sql
         );
         let clock_epoch = self.segment.clock_epoch;
-        let mut sought = sqlx::query(AssertSqlSafe(sql))
+        let mut sought = query(sql)
             .bind(self.since_ns.max(found.floor_ns(clock_epoch)))
             .bind(self.until_ns)
             .bind(self.until_ns)
@@ -285,8 +283,7 @@ impl Scan<'_> {
         }
         let rows = sought
             .bind(i64::try_from(found.want).unwrap_or(i64::MAX))
-            .fetch_all(snapshot.connection())
-            .await?;
+            .fetch_all(snapshot.connection())?;
         found.keep(clock_epoch, rows)
     }
 }

@@ -16,14 +16,15 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
-use sqlx::{ConnectOptions, Row, SqliteConnection};
+use rusqlite::{Connection, OpenFlags};
 
+use crate::db::{query_as, query_scalar};
+use crate::pool::Pool;
 use crate::unopened::{Unopened, primary_code};
 
 /// An open store.
 pub(crate) struct Opened {
-    pub(crate) pool: SqlitePool,
+    pub(crate) pool: Pool,
     /// Whether it is read as an immutable file.
     pub(crate) still: bool,
     stamp: Stamp,
@@ -50,12 +51,12 @@ impl Opened {
 }
 
 /// Opens the store at `path`.
-pub(crate) async fn open(path: &Path) -> Result<Opened, Unopened> {
-    open_knowing(path, known_version()).await
+pub(crate) fn open(path: &Path) -> Result<Opened, Unopened> {
+    open_knowing(path, KNOWN)
 }
 
 /// The same for a program whose newest migration is `known`.
-async fn open_knowing(path: &Path, known: i64) -> Result<Opened, Unopened> {
+fn open_knowing(path: &Path, known: i64) -> Result<Opened, Unopened> {
     let stamp = Stamp::of(path)?;
     if stamp.length == 0 {
         return Err(Unopened::Missing);
@@ -67,7 +68,7 @@ async fn open_knowing(path: &Path, known: i64) -> Result<Opened, Unopened> {
     };
     let mut problem = Unopened::Missing;
     for still in attempts {
-        match read_facts(path, *still, stamp, known).await {
+        match read_facts(path, *still, stamp, known) {
             Ok(opened) => return Ok(opened),
             Err(error) => problem = error,
         }
@@ -78,29 +79,14 @@ async fn open_knowing(path: &Path, known: i64) -> Result<Opened, Unopened> {
     Err(problem.narrowed(path))
 }
 
-async fn read_facts(
-    path: &Path,
-    still: bool,
-    stamp: Stamp,
-    known: i64,
-) -> Result<Opened, Unopened> {
-    let pool = SqlitePoolOptions::new()
-        .max_connections(CONNECTIONS)
-        .idle_timeout(Some(Duration::from_mins(1)))
-        .acquire_timeout(Duration::from_secs(10))
-        .test_before_acquire(false)
-        .after_connect(|connection, _| Box::pin(know_packs(connection)))
-        .connect_lazy_with(options(path, still));
-    let mut connection = pool.acquire().await?;
-    let tables: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_schema")
-        .fetch_one(&mut *connection)
-        .await?;
+fn read_facts(path: &Path, still: bool, stamp: Stamp, known: i64) -> Result<Opened, Unopened> {
+    let connection = connect(path, still)?;
+    let tables: i64 = query_scalar("SELECT COUNT(*) FROM sqlite_schema").fetch_one(&connection)?;
     if tables == 0 {
         return Err(Unopened::Missing);
     }
-    let version: Option<i64> = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations")
-        .fetch_one(&mut *connection)
-        .await
+    let version = query_scalar::<Option<i64>>("SELECT MAX(version) FROM _sqlx_migrations")
+        .fetch_one(&connection)
         .map_err(Unopened::if_not_ours)?;
     match version {
         None => return Err(Unopened::Missing),
@@ -108,23 +94,20 @@ async fn read_facts(
         Some(found) if found < OLDEST_READABLE => return Err(Unopened::TooOld { found, known }),
         Some(_) => {}
     }
-    let rows = sqlx::query("SELECT key, value FROM meta")
-        .fetch_all(&mut *connection)
-        .await
+    let rows: Vec<(String, String)> = query_as("SELECT key, value FROM meta")
+        .fetch_all(&connection)
         .map_err(Unopened::if_not_ours)?;
     let (mut tag, mut key_fingerprint) = (None, None);
-    for row in rows {
-        let value: String = row.try_get(1)?;
-        match row.try_get::<&str, _>(0)? {
+    for (key, value) in rows {
+        match key.as_str() {
             "store_tag" => tag = Some(value),
             "key_fingerprint" => key_fingerprint = Some(value.to_ascii_lowercase()),
             _ => {}
         }
     }
-    drop(connection);
     let tag = tag.ok_or(Unopened::Damaged)?;
     Ok(Opened {
-        pool,
+        pool: Pool::new(path, still, connection),
         still,
         stamp,
         tag,
@@ -133,17 +116,11 @@ async fn read_facts(
     })
 }
 
-/// Makes `exchange_rows` and `dns_rows` known on a new connection.
-#[expect(unsafe_code, reason = "sqlx has no safe call for modules")]
-async fn know_packs(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    let mut handle = connection.lock_handle().await?;
-    // SAFETY: the handle is that of an open connection, locked until the end of the call, and sqlx and the callee are
-    // built with one libsqlite3-sys.
-    unsafe { headwater_pack::register_on(handle.as_raw_handle().as_ptr()) }
-        .map_err(|error| sqlx::Error::Configuration(Box::new(error)))
-}
-
-fn options(path: &Path, still: bool) -> SqliteConnectOptions {
+/// A connection that reads.
+///
+/// # Errors
+/// SQLite's.
+pub(crate) fn connect(path: &Path, still: bool) -> Result<Connection, rusqlite::Error> {
     // Written as a URI, so that no path is taken for one, and percent-encoded byte by byte.
     let mut uri = String::from("file:");
     for byte in path.as_os_str().as_bytes() {
@@ -159,28 +136,18 @@ fn options(path: &Path, still: bool) -> SqliteConnectOptions {
     } else {
         "?mode=ro"
     });
-    SqliteConnectOptions::new()
-        .filename(uri)
-        .read_only(true)
-        .busy_timeout(Duration::from_secs(5))
-        // A store has some dozen segments, and each its own statements.
-        .statement_cache_capacity(256)
-        // Rows come from a thread of sqlx's own: the more of them may wait, the less often the two wait for each other.
-        .row_buffer_size(1024)
-        .pragma("query_only", "ON")
-        .pragma("trusted_schema", "OFF")
-        .pragma("temp_store", "MEMORY")
-        .pragma("cache_size", "-8192")
-        .disable_statement_logging()
-}
-
-/// The newest migration that this program was built with.
-pub(crate) fn known_version() -> i64 {
-    sqlx::migrate!("../../schema/migrations")
-        .iter()
-        .map(|migration| migration.version)
-        .max()
-        .unwrap_or(0)
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(uri, flags)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    // A store has some dozen segments, and each its own statements.
+    connection.set_prepared_statement_cache_capacity(256);
+    headwater_pack::register(&connection)?;
+    connection.execute_batch(
+        "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192;",
+    )?;
+    Ok(connection)
 }
 
 /// What tells one state of the files from another, without opening them.
@@ -218,7 +185,7 @@ fn stat(path: &Path) -> Result<Option<Metadata>, Unopened> {
             Ok(None)
         }
         Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(Unopened::NotReadable),
-        Err(error) => Err(Unopened::Failed(sqlx::Error::Io(error))),
+        Err(error) => Err(Unopened::Unreachable(error)),
     }
 }
 
@@ -231,7 +198,8 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// `SQLITE_CANTOPEN`.
 const CANTOPEN: i32 = 14;
-const CONNECTIONS: u32 = 4;
+/// The newest migration.
+const KNOWN: i64 = 1;
 /// Since this version every migration only added tables and columns that these queries do not need.
 const OLDEST_READABLE: i64 = 1;
 
@@ -239,10 +207,20 @@ const OLDEST_READABLE: i64 = 1;
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_newest_migration_is_known() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../schema/migrations");
+        let names = std::fs::read_dir(folder).unwrap();
+        let number = |name: String| name.split_once('_')?.0.parse::<i64>().ok();
+        let numbers =
+            names.filter_map(|entry| number(entry.unwrap().file_name().into_string().unwrap()));
+        assert_eq!(numbers.max(), Some(KNOWN));
+    }
+
     /// A store whose recorder knows migrations up to `version`.
     fn store(folder: &Path, version: i64) -> PathBuf {
         let path = folder.join(format!("{version}.db"));
-        let database = rusqlite::Connection::open(&path).unwrap();
+        let database = Connection::open(&path).unwrap();
         let schema = include_str!("../../../schema/migrations/0001_store.sql");
         database.execute_batch(schema).unwrap();
         database
@@ -259,12 +237,12 @@ mod tests {
     }
 
     /// Between an update and the recorder's restart the readers are the newer ones.
-    #[tokio::test]
-    async fn an_older_store_is_read_and_a_newer_one_is_not() {
+    #[test]
+    fn an_older_store_is_read_and_a_newer_one_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = store(folder.path(), 2);
         for (known, expected) in [(2, Some(false)), (3, Some(true)), (1, None)] {
-            let opened = open_knowing(&path, known).await;
+            let opened = open_knowing(&path, known);
             let older = opened.as_ref().map(|opened| opened.older);
             assert_eq!(older.ok(), expected, "{known}");
             if let Err(problem) = opened {

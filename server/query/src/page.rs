@@ -18,7 +18,7 @@ pub(crate) struct Page {
 
 impl Page {
     /// Reads the arguments that every list has; `question` is all that decides the list.
-    pub(crate) async fn read(
+    pub(crate) fn read(
         snapshot: &mut Snapshot,
         runs: &Runs,
         window: &WindowArgument,
@@ -29,7 +29,7 @@ impl Page {
         let limit = checked_limit(limit)?;
         let question = cursor::question(question);
         let Some(text) = cursor else {
-            let window = window.resolve(runs.reference(snapshot).await?)?.snapped();
+            let window = window.resolve(runs.reference(snapshot)?)?.snapped();
             return Ok(Self {
                 window,
                 question,

@@ -1,8 +1,7 @@
 //! The lives of recorders: whether one runs, how far the data reaches, and when none ran.
 
-use sqlx::{AssertSqlSafe, Row};
-
 use crate::answer::{Recorder, Window};
+use crate::db::{query, query_scalar};
 use crate::integer::{signed, unsigned};
 use crate::segments::{self, Segment};
 use crate::snapshot::Snapshot;
@@ -28,23 +27,21 @@ pub(crate) struct Runs {
 }
 
 /// The last commit, for waiting.
-pub(crate) async fn last_commit(snapshot: &mut Snapshot) -> Result<u64, QueryError> {
+pub(crate) fn last_commit(snapshot: &mut Snapshot) -> Result<u64, QueryError> {
     let last: Option<i64> =
-        sqlx::query_scalar("SELECT heartbeat_ns FROM recorder_run ORDER BY id DESC LIMIT 1")
-            .fetch_optional(snapshot.connection())
-            .await?;
+        query_scalar("SELECT heartbeat_ns FROM recorder_run ORDER BY id DESC LIMIT 1")
+            .fetch_optional(snapshot.connection())?;
     Ok(unsigned(last.unwrap_or(0)))
 }
 
 impl Runs {
     /// Reads them.
-    pub(crate) async fn load(snapshot: &mut Snapshot) -> Result<Self, QueryError> {
+    pub(crate) fn load(snapshot: &mut Snapshot) -> Result<Self, QueryError> {
         let now_ns = snapshot.now_ns;
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT source, started_ns, heartbeat_ns, stopped_ns, stop_reason FROM recorder_run ORDER BY id",
         )
-        .fetch_all(snapshot.connection())
-        .await?;
+        .fetch_all(snapshot.connection())?;
         let mut runs = Vec::with_capacity(rows.len());
         for row in rows {
             let heartbeat_ns = unsigned(row.try_get(2)?);
@@ -52,7 +49,7 @@ impl Runs {
             let reason: Option<&str> = row.try_get(4)?;
             let silent = stopped_ns.is_none() && heartbeat_ns.saturating_add(SILENCE_NS) < now_ns;
             runs.push(Run {
-                live: row.try_get::<&str, _>(0)? != "replay",
+                live: row.try_get::<&str>(0)? != "replay",
                 started_ns: unsigned(row.try_get(1)?),
                 heartbeat_ns,
                 stopped_ns: stopped_ns.map(unsigned),
@@ -83,12 +80,10 @@ impl Runs {
     }
 
     /// What absent and relative times refer to.
-    pub(crate) async fn reference(&self, snapshot: &mut Snapshot) -> Result<Reference, QueryError> {
+    pub(crate) fn reference(&self, snapshot: &mut Snapshot) -> Result<Reference, QueryError> {
         let end_ns = match self.recorder() {
             Recorder::Running => self.now_ns,
-            _ => newest_ns(snapshot)
-                .await?
-                .unwrap_or_else(|| self.as_of_ns()),
+            _ => newest_ns(snapshot)?.unwrap_or_else(|| self.as_of_ns()),
         };
         Ok(Reference {
             now_ns: self.now_ns,
@@ -203,40 +198,36 @@ fn explain(gaps: &[(u64, u64, bool)], to_the_end: bool) -> String {
 }
 
 /// Start of the newest exchange that is stored: the latest of those since the clock was last set back.
-pub(crate) async fn newest_ns(snapshot: &mut Snapshot) -> Result<Option<u64>, QueryError> {
-    let newest: Option<i64> = sqlx::query_scalar(
+pub(crate) fn newest_ns(snapshot: &mut Snapshot) -> Result<Option<u64>, QueryError> {
+    let newest: Option<i64> = query_scalar(
         "WITH stored (clock_epoch, at) AS (\
          SELECT clock_epoch, max_start_ns FROM segment WHERE max_start_ns IS NOT NULL UNION ALL \
          SELECT clock_epoch, block.max_start_ns FROM (SELECT segment_id, max_start_ns FROM exchange_block \
          ORDER BY first_id DESC LIMIT 64) block JOIN segment ON segment.id = block.segment_id) \
          SELECT at FROM stored ORDER BY clock_epoch DESC, at DESC LIMIT 1",
     )
-    .fetch_optional(snapshot.connection())
-    .await?;
-    let newest = newest.max(unsummed(snapshot, "MAX").await?);
+    .fetch_optional(snapshot.connection())?;
+    let newest = newest.max(unsummed(snapshot, "MAX")?);
     Ok(newest.map(unsigned))
 }
 
 /// Start of the oldest exchange that is stored.
-pub(crate) async fn oldest_ns(snapshot: &mut Snapshot) -> Result<Option<u64>, QueryError> {
-    let oldest: Option<i64> = sqlx::query_scalar(
+pub(crate) fn oldest_ns(snapshot: &mut Snapshot) -> Result<Option<u64>, QueryError> {
+    let oldest: Option<i64> = query_scalar(
         "SELECT MIN(at) FROM (SELECT MIN(min_start_ns) AS at FROM segment UNION ALL SELECT MIN(min_start_ns) FROM \
          (SELECT min_start_ns FROM exchange_block ORDER BY first_id LIMIT 64))",
     )
-    .fetch_one(snapshot.connection())
-    .await?;
-    let others = unsummed(snapshot, "MIN").await?;
+    .fetch_one(snapshot.connection())?;
+    let others = unsummed(snapshot, "MIN")?;
     let oldest = [oldest, others].into_iter().flatten().min();
     Ok(oldest.map(unsigned))
 }
 
 /// The least or greatest start of what is in the segment being written beside exchanges: its row does not tell yet.
-async fn unsummed(snapshot: &mut Snapshot, which: &str) -> Result<Option<i64>, QueryError> {
-    let open: Option<i64> = sqlx::query_scalar(
-        "SELECT id FROM segment WHERE closed_ns IS NULL ORDER BY id DESC LIMIT 1",
-    )
-    .fetch_optional(snapshot.connection())
-    .await?;
+fn unsummed(snapshot: &mut Snapshot, which: &str) -> Result<Option<i64>, QueryError> {
+    let open: Option<i64> =
+        query_scalar("SELECT id FROM segment WHERE closed_ns IS NULL ORDER BY id DESC LIMIT 1")
+            .fetch_optional(snapshot.connection())?;
     let Some(open) = open else { return Ok(None) };
     // Each by its index.
     let sql = format!(
@@ -244,20 +235,18 @@ async fn unsummed(snapshot: &mut Snapshot, which: &str) -> Result<Option<i64>, Q
          UNION ALL SELECT {which}({which}_start_ns) FROM dns_exchange_pack_{open} \
          UNION ALL SELECT {which}(start_ns) FROM udp_flow_{open})"
     );
-    let found = sqlx::query_scalar(AssertSqlSafe(sql))
-        .fetch_one(snapshot.connection())
-        .await?;
+    let found = query_scalar(sql).fetch_one(snapshot.connection())?;
     Ok(found)
 }
 
 /// A window that reaches from the oldest data to the end of time as far as it is known.
-pub(crate) async fn everything(snapshot: &mut Snapshot, runs: &Runs) -> Result<Window, QueryError> {
+pub(crate) fn everything(snapshot: &mut Snapshot, runs: &Runs) -> Result<Window, QueryError> {
     let heard_ns = runs.runs.iter().map(|run| run.heartbeat_ns).max();
-    let end_ns = runs.reference(snapshot).await?.end_ns;
+    let end_ns = runs.reference(snapshot)?.end_ns;
     let until_ns = end_ns.max(heard_ns.unwrap_or(0));
     // Where no exchange is kept there may be losses all the same.
     let began_ns = runs.runs.iter().map(|run| run.started_ns).min();
-    let since_ns = oldest_ns(snapshot).await?.or(began_ns).unwrap_or(until_ns);
+    let since_ns = oldest_ns(snapshot)?.or(began_ns).unwrap_or(until_ns);
     let since_ns = since_ns.min(until_ns);
     Ok(Window {
         since_ns,

@@ -4,13 +4,12 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::TryStreamExt;
 use headwater_pack::Newest;
 use headwater_schema::latency::ALL_SLOTS;
-use sqlx::{AssertSqlSafe, Row};
 
 use crate::QueryError;
 use crate::answer::Window;
+use crate::db::query;
 use crate::integer::{signed, unsigned};
 use crate::names::json_list;
 use crate::segments::{MOST_AT_ONCE, Segment, of_each};
@@ -47,7 +46,7 @@ pub(crate) struct Selection {
 
 /// Gives what the window's slots have of each pair of services, route, method and kind to `take`; of a store of many segments
 /// in parts.
-pub(crate) async fn each(
+pub(crate) fn each(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     window: Window,
@@ -93,12 +92,12 @@ pub(crate) async fn each(
             "SELECT server_service_id, client_service_id, route_id, method, kind, SUM(count), MIN(first_ns), MAX(last_ns), \
              newest_ids(segment, first_exchange_id, last_exchange_id), {latency} FROM ({all}) WHERE {condition} GROUP BY 1, 2, 3, 4, 5"
         );
-        let mut rows = sqlx::query(AssertSqlSafe(sql))
+        let rows = query(sql)
             .bind(signed(window.since_ns))
             .bind(signed(window.until_ns))
             .bind(list.clone())
-            .fetch(snapshot.connection());
-        while let Some(row) = rows.try_next().await? {
+            .fetch_all(snapshot.connection())?;
+        for row in rows {
             take(Rollup {
                 server: row.try_get(0)?,
                 client: row.try_get(1)?,

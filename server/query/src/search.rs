@@ -12,11 +12,10 @@ pub(crate) mod secret;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use sqlx::{AssertSqlSafe, Row};
-
 use crate::answer::Window;
 use crate::coverage::{About, Framed};
 use crate::cursor;
+use crate::db::query;
 use crate::id::ExchangeId;
 use crate::integer::{narrow, signed, unsigned};
 use crate::names::{ServiceNames, json_list};
@@ -107,14 +106,14 @@ pub struct ExchangeRow {
 }
 
 /// Answers a search.
-pub(crate) async fn answer(
+pub(crate) fn answer(
     snapshot: &mut Snapshot,
     store: &Path,
     query: &SearchQuery,
 ) -> Result<Answer<Vec<ExchangeRow>>, QueryError> {
     let limit = checked_limit(query.limit)?;
-    let runs = Runs::load(snapshot).await?;
-    let reference = runs.reference(snapshot).await?;
+    let runs = Runs::load(snapshot)?;
+    let reference = runs.reference(snapshot)?;
     let question = question(query);
     let (window, behind) = begin(query, question, reference)?;
     let secrets = filter::secrets(snapshot, store, query);
@@ -123,8 +122,8 @@ pub(crate) async fn answer(
         .as_deref()
         .map_or_else(Vec::new, |value| secrets.header_forms(value));
     let mut remarks = Vec::from_iter(secrets.remark(window, query));
-    let filter = Filter::read(snapshot, query, &secrets).await?;
-    let segments = segments::all(snapshot).await?;
+    let filter = Filter::read(snapshot, query, &secrets)?;
+    let segments = segments::all(snapshot)?;
     let mut scan = Scan {
         order: query.order,
         window,
@@ -146,8 +145,8 @@ pub(crate) async fn answer(
         filter,
     };
     if !scan.filter.nothing {
-        let chunks = segments::chunks(snapshot, &segments, window, CHUNK_SHIFT).await?;
-        scan.run(snapshot, &chunks).await?;
+        let chunks = segments::chunks(snapshot, &segments, window, CHUNK_SHIFT)?;
+        scan.run(snapshot, &chunks)?;
     }
     remarks.extend(scan.limited_to_ns.map(|to_ns| scan_limited(window, to_ns)));
     let mut places: Vec<Place> = scan.best.into_iter().rev().collect();
@@ -165,7 +164,7 @@ pub(crate) async fn answer(
             ],
         )
     });
-    let value = rows(snapshot, &segments, &places).await?;
+    let value = rows(snapshot, &segments, &places)?;
     let empty = value.is_empty();
     Framed {
         about: About::Http,
@@ -176,7 +175,6 @@ pub(crate) async fn answer(
         remarks,
     }
     .finish(snapshot, &runs, &segments)
-    .await
 }
 
 /// The window, and key and id of the last row of the page before.
@@ -232,7 +230,7 @@ fn scan_limited(window: Window, to_ns: i64) -> CoverageItem {
     }
 }
 
-async fn rows(
+fn rows(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     places: &[Place],
@@ -253,19 +251,18 @@ async fn rows(
              FROM exchange_rows({}) e WHERE e.id IN (SELECT value FROM json_each(?))",
             segment.number
         );
-        let rows = sqlx::query(AssertSqlSafe(sql))
+        let rows = query(sql)
             .bind(json_list(ids))
-            .fetch_all(snapshot.connection())
-            .await?;
+            .fetch_all(snapshot.connection())?;
         for row in rows {
-            found.insert(row.try_get::<i64, _>(0)?, row);
+            found.insert(row.try_get::<i64>(0)?, row);
         }
     }
     let mut services = BTreeSet::new();
     for row in found.values() {
-        services.extend([row.try_get::<i64, _>(1)?, row.try_get(2)?]);
+        services.extend([row.try_get::<i64>(1)?, row.try_get(2)?]);
     }
-    let names = ServiceNames::load(snapshot, services).await?;
+    let names = ServiceNames::load(snapshot, services)?;
     let tag = snapshot.tag();
     let in_order = places.iter().filter_map(|place| found.get(&place.id));
     in_order
@@ -279,10 +276,10 @@ async fn rows(
                 server: names.of(row.try_get(2)?).shown,
                 method: row.try_get(7)?,
                 path: row.try_get(6)?,
-                status_code: row.try_get::<Option<i64>, _>(8)?.map(narrow),
+                status_code: row.try_get::<Option<i64>>(8)?.map(narrow),
                 latency_ns: (outcome != REQUEST_NOT_SEEN).then(|| unsigned(latency)),
                 outcome: outcome::name(outcome),
-                response_body_bytes: row.try_get::<Option<i64>, _>(9)?.map(unsigned),
+                response_body_bytes: row.try_get::<Option<i64>>(9)?.map(unsigned),
                 gaps: outcome::gaps(row.try_get(10)?),
             })
         })

@@ -3,10 +3,9 @@
 //! Owns: the way from a window to ranges of ids. Ids grow in order of commit, so each committed batch (`exchange_block`)
 //! names the times it holds; batches are put together to chunks, so that a store of many small ones stays cheap to read.
 
-use sqlx::Row;
-
 use crate::QueryError;
 use crate::answer::Window;
+use crate::db::{query, query_scalar};
 use crate::integer::{signed, unsigned};
 use crate::snapshot::Snapshot;
 
@@ -41,13 +40,12 @@ pub(crate) struct Chunk {
 }
 
 /// All segments, oldest first.
-pub(crate) async fn all(snapshot: &mut Snapshot) -> Result<Vec<Segment>, QueryError> {
-    let rows = sqlx::query(
+pub(crate) fn all(snapshot: &mut Snapshot) -> Result<Vec<Segment>, QueryError> {
+    let rows = query(
         "SELECT id, first_exchange_id, closed_ns IS NOT NULL, min_start_ns, max_start_ns, row_count, \
          clock_epoch FROM segment ORDER BY first_exchange_id, id",
     )
-    .fetch_all(snapshot.connection())
-    .await?;
+    .fetch_all(snapshot.connection())?;
     let mut segments: Vec<Segment> = Vec::with_capacity(rows.len());
     for row in rows {
         let first_id = row.try_get(1)?;
@@ -112,7 +110,7 @@ pub(crate) fn oldest_ns(segments: &[Segment]) -> Option<u64> {
 }
 
 /// The chunks that can hold exchanges of the window, latest first. `shift` sets how many ids a chunk has at least.
-pub(crate) async fn chunks(
+pub(crate) fn chunks(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     window: Window,
@@ -124,7 +122,7 @@ pub(crate) async fn chunks(
         .iter()
         .filter(|segment| segment.may_hold(since_ns, until_ns))
     {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT MIN(first_id), MAX(last_id), MIN(min_start_ns), MAX(max_start_ns), SUM(last_id - first_id + 1) \
              FROM exchange_block WHERE first_id >= ?1 AND first_id < ?2 AND segment_id = ?3 AND max_start_ns >= ?4 AND min_start_ns <= ?5 \
              GROUP BY first_id >> ?6",
@@ -135,8 +133,7 @@ pub(crate) async fn chunks(
         .bind(since_ns)
         .bind(until_ns)
         .bind(i64::from(shift))
-        .fetch_all(snapshot.connection())
-        .await?;
+        .fetch_all(snapshot.connection())?;
         for row in rows {
             chunks.push(Chunk {
                 clock_epoch: segment.clock_epoch,
@@ -156,14 +153,14 @@ pub(crate) async fn chunks(
 }
 
 /// How many exchanges of any kind the window holds.
-pub(crate) async fn count(
+pub(crate) fn count(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     window: Window,
 ) -> Result<u64, QueryError> {
     let (since_ns, until_ns) = (signed(window.since_ns), signed(window.until_ns));
     let mut sum = 0_u64;
-    for chunk in chunks(snapshot, segments, window, 12).await? {
+    for chunk in chunks(snapshot, segments, window, 12)? {
         let sql = format!(
             "SELECT COUNT(*) FROM exchange_rows({}) WHERE id BETWEEN ? AND ? AND start_ns BETWEEN ? AND ?",
             chunk.segment
@@ -174,20 +171,19 @@ pub(crate) async fn count(
             sum = sum.saturating_add(chunk.ids);
             continue;
         }
-        let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+        let count: i64 = query_scalar(sql)
             .bind(chunk.first_id)
             .bind(chunk.last_id)
             .bind(since_ns)
             .bind(until_ns)
-            .fetch_one(snapshot.connection())
-            .await?;
+            .fetch_one(snapshot.connection())?;
         sum = sum.saturating_add(unsigned(count));
     }
     Ok(sum)
 }
 
 /// How many DNS exchanges the window holds.
-pub(crate) async fn count_dns(
+pub(crate) fn count_dns(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     window: Window,
@@ -199,11 +195,10 @@ pub(crate) async fn count_dns(
         .filter(|segment| segment.may_hold(since_ns, until_ns))
     {
         let sql = COUNT_DNS.replace("{N}", &segment.number.to_string());
-        let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+        let count: i64 = query_scalar(sql)
             .bind(since_ns)
             .bind(until_ns)
-            .fetch_one(snapshot.connection())
-            .await?;
+            .fetch_one(snapshot.connection())?;
         sum = sum.saturating_add(unsigned(count));
     }
     Ok(sum)

@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use headwater_redact::render_headers;
-use sqlx::{AssertSqlSafe, Row};
 
 use crate::coverage::{About, Framed};
+use crate::db::query;
 use crate::exchange::template;
 use crate::integer::narrow;
 use crate::names::{ServiceNames, filtered, method_and_route, routes, with_port};
@@ -88,11 +88,11 @@ struct Group {
 }
 
 /// Answers the question.
-pub(crate) async fn answer(
+pub(crate) fn answer(
     snapshot: &mut Snapshot,
     query: &ServicesQuery,
 ) -> Result<Answer<Vec<ServiceCall>>, QueryError> {
-    let runs = Runs::load(snapshot).await?;
+    let runs = Runs::load(snapshot)?;
     let question = format!(
         "{:?}",
         ServicesQuery {
@@ -109,10 +109,9 @@ pub(crate) async fn answer(
         query.limit,
         cursor,
         &question,
-    )
-    .await?;
-    let servers = filtered(snapshot, query.service.as_deref()).await?;
-    let segments = segments::all(snapshot).await?;
+    )?;
+    let servers = filtered(snapshot, query.service.as_deref())?;
+    let segments = segments::all(snapshot)?;
     let selection = Selection {
         servers,
         or_clients: true,
@@ -129,16 +128,15 @@ pub(crate) async fn answer(
             .entry((row.server, row.client, route, method))
             .or_default()
             .add(&row);
-    })
-    .await?;
+    })?;
     let callers = groups.keys().map(|(_, client, ..)| *client).collect();
-    let callers = ServiceNames::load(snapshot, callers).await?.programs();
+    let callers = ServiceNames::load(snapshot, callers)?.programs();
     let mut ranked: Vec<(Key, Group)> = groups.into_iter().collect();
     ranked.sort_by(|(key, group), (other_key, other)| {
         (other.requests, key).cmp(&(group.requests, other_key))
     });
     let (shown, next_cursor) = page.cut(ranked);
-    let value = rows(snapshot, shown, query.by_route, &callers).await?;
+    let value = rows(snapshot, shown, query.by_route, &callers)?;
     let empty = value.is_empty();
     Framed {
         about: About::Everything,
@@ -149,7 +147,6 @@ pub(crate) async fn answer(
         remarks: Vec::new(),
     }
     .finish(snapshot, &runs, &segments)
-    .await
 }
 
 impl Group {
@@ -170,7 +167,7 @@ impl Group {
     }
 }
 
-async fn rows(
+fn rows(
     snapshot: &mut Snapshot,
     shown: Vec<(Key, Group)>,
     by_route: bool,
@@ -180,16 +177,15 @@ async fn rows(
         .iter()
         .flat_map(|((server, client, ..), _)| [*server, *client])
         .collect();
-    let names = ServiceNames::load(snapshot, ids).await?;
+    let names = ServiceNames::load(snapshot, ids)?;
     let templates = routes(
         snapshot,
         shown.iter().map(|((_, _, route, _), _)| *route).collect(),
-    )
-    .await?;
+    )?;
     let mut rows = Vec::with_capacity(shown.len());
     for ((server, client, route, method), group) in shown {
         let end = match group.newest {
-            Some((segment, id)) => server_end(snapshot, segment, id).await?,
+            Some((segment, id)) => server_end(snapshot, segment, id)?,
             None => ServerEnd::default(),
         };
         let (server, client) = (names.of(server), names.of(client));
@@ -235,28 +231,19 @@ struct ServerEnd {
     says: Option<&'static str>,
 }
 
-async fn server_end(
-    snapshot: &mut Snapshot,
-    segment: i64,
-    id: i64,
-) -> Result<ServerEnd, QueryError> {
+fn server_end(snapshot: &mut Snapshot, segment: i64, id: i64) -> Result<ServerEnd, QueryError> {
     let sql = format!(
         "SELECT c.server_address, c.server_port, p.pid, p.executable_name, e.response_header_block_id, e.response_header_holes \
          FROM exchange_rows({segment}) e \
          JOIN connection c ON c.id = e.connection_id LEFT JOIN process p ON p.id = c.server_process_id WHERE e.id = ?"
     );
-    let row = sqlx::query(AssertSqlSafe(sql))
-        .bind(id)
-        .fetch_optional(snapshot.connection())
-        .await?;
+    let row = query(sql).bind(id).fetch_optional(snapshot.connection())?;
     let Some(row) = row else {
         return Ok(ServerEnd::default());
     };
     let mut says = None;
     if let Some(block) = row.try_get(4)? {
-        let template = template(snapshot, segment, block)
-            .await?
-            .unwrap_or_default();
+        let template = template(snapshot, segment, block)?.unwrap_or_default();
         let holes: Option<&[u8]> = row.try_get(5)?;
         let fields = render_headers(&template, holes.unwrap_or_default());
         let fields = fields
@@ -267,7 +254,7 @@ async fn server_end(
     Ok(ServerEnd {
         says,
         address: Some(with_port(row.try_get(0)?, narrow(row.try_get(1)?))),
-        pid: row.try_get::<Option<i64>, _>(2)?.map(narrow),
+        pid: row.try_get::<Option<i64>>(2)?.map(narrow),
         program: row.try_get(3)?,
     })
 }

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use headwater_schema::latency::middle_of;
-use sqlx::AssertSqlSafe;
 
 use crate::answer::Window;
+use crate::db::{query_as, query_scalar};
 use crate::integer::{signed, unsigned};
 use crate::quantile::Latencies;
 use crate::segments::{MOST_AT_ONCE, Segment, of_each};
@@ -72,8 +72,11 @@ pub(crate) struct Occurrences {
     pub(crate) examples: Vec<i64>,
 }
 
+/// Segment, calling service, first and last time, first and last id, latencies.
+type Slot = (i64, i64, i64, i64, Option<i64>, Option<i64>, Vec<u8>);
+
 /// Looks for them in the slots of a window.
-pub(crate) async fn occurrences(
+pub(crate) fn occurrences(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     window: Window,
@@ -91,15 +94,13 @@ pub(crate) async fn occurrences(
                  FROM rollup_{number} WHERE slot_ns BETWEEN ?1 AND ?2 AND server_service_id = ?3 AND route_id = ?4 AND method = ?5 AND kind = 0"
             )
         });
-        type Slot = (i64, i64, i64, i64, Option<i64>, Option<i64>, Vec<u8>);
-        let slots: Vec<Slot> = sqlx::query_as(AssertSqlSafe(sql))
+        let slots: Vec<Slot> = query_as(sql)
             .bind(signed(window.since_ns))
             .bind(signed(window.until_ns))
             .bind(server)
             .bind(route)
             .bind(method)
-            .fetch_all(snapshot.connection())
-            .await?;
+            .fetch_all(snapshot.connection())?;
         for (segment, client, first_ns, last_ns, first_id, last_id, buckets) in slots {
             let mut latencies = Latencies::default();
             latencies.add(&buckets);
@@ -126,7 +127,7 @@ pub(crate) async fn occurrences(
              AND COALESCE(http_request_method, '') = ? AND error_kind IS NULL AND outcome NOT IN (1, 8) \
              AND COALESCE(response_end_delta_ns, end_delta_ns) > ? ORDER BY id DESC LIMIT ?"
         );
-        let ids: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
+        let ids: Vec<i64> = query_scalar(sql)
             .bind(first.max(last.saturating_sub(MOST_LOOKED_AT)))
             .bind(last)
             .bind(server)
@@ -134,8 +135,7 @@ pub(crate) async fn occurrences(
             .bind(method)
             .bind(signed(limit_ns))
             .bind(i64::try_from(EXAMPLES - found.examples.len()).unwrap_or(0))
-            .fetch_all(snapshot.connection())
-            .await?;
+            .fetch_all(snapshot.connection())?;
         found.examples.extend(ids);
         if found.examples.len() >= EXAMPLES {
             break;

@@ -6,16 +6,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use sqlx::{Sqlite, SqliteConnection, Transaction};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use rusqlite::Connection;
+use tokio_util::sync::CancellationToken;
 
 use crate::QueryError;
 use crate::open::Opened;
+use crate::pool::Turn;
 use crate::unopened::primary_code;
 
 /// A read transaction.
 pub(crate) struct Snapshot {
-    transaction: Transaction<'static, Sqlite>,
+    connection: Connection,
     pub(crate) opened: Arc<Opened>,
     /// The wall clock when it began.
     pub(crate) now_ns: u64,
@@ -23,44 +24,45 @@ pub(crate) struct Snapshot {
     deadline: Instant,
     /// An earlier one, for a part of the answer that can be left out.
     hurry: Option<Instant>,
-    /// Stops a statement that still runs when the snapshot is dropped.
-    _stop: DropGuard,
+    /// Until it ends.
+    _turn: Turn,
 }
 
 impl Snapshot {
     /// Begins one, to be over before `limit`.
-    pub(crate) async fn begin(
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub(crate) fn begin(
         opened: Arc<Opened>,
+        turn: Turn,
         limit: Duration,
         cancel: &CancellationToken,
-    ) -> Result<Self, sqlx::Error> {
-        let mut transaction = opened.pool.begin().await?;
+    ) -> Result<Self, rusqlite::Error> {
+        let connection = opened.pool.take(&turn)?;
         let deadline = Instant::now() + limit;
-        let stop = cancel.child_token();
-        let watched = stop.clone();
-        let keep_going = move || !watched.is_cancelled() && Instant::now() < deadline;
-        transaction
-            .lock_handle()
-            .await?
-            .set_progress_handler(OPERATIONS, keep_going);
+        let watched = cancel.clone();
+        let is_over = move || watched.is_cancelled() || Instant::now() >= deadline;
+        connection.progress_handler(OPERATIONS, Some(is_over))?;
+        connection.execute_batch("BEGIN")?;
         let now_ns = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
             .as_nanos();
         Ok(Self {
-            transaction,
+            connection,
             opened,
             now_ns: u64::try_from(now_ns).unwrap_or(u64::MAX),
             cancel: cancel.clone(),
             deadline,
             hurry: None,
-            _stop: stop.drop_guard(),
+            _turn: turn,
         })
     }
 
     /// What statements run on.
-    pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
-        &mut self.transaction
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// The four characters that name the store.
@@ -92,11 +94,18 @@ impl Snapshot {
     }
 
     /// Ends the transaction, and says what the attempt was good for.
-    pub(crate) async fn finish<T>(self, result: Result<T, QueryError>) -> Attempt<T> {
+    pub(crate) fn finish<T>(self, result: Result<T, QueryError>) -> Attempt<T> {
         let (cancelled, late) = (self.cancel.is_cancelled(), Instant::now() >= self.deadline);
         let still = self.opened.still;
-        if let Err(error) = self.transaction.rollback().await {
-            tracing::debug!(%error, "the end of a read failed");
+        let no_watch: Option<fn() -> bool> = None;
+        let ended = self
+            .connection
+            .progress_handler(0, no_watch)
+            .and_then(|()| self.connection.execute_batch("ROLLBACK"));
+        match ended {
+            Ok(()) => self.opened.pool.give(self.connection),
+            // It is closed.
+            Err(error) => tracing::debug!(%error, "the end of a read failed"),
         }
         match result {
             Err(QueryError::Sql(_)) if cancelled => Attempt::Final(Err(QueryError::Cancelled)),
@@ -107,7 +116,7 @@ impl Snapshot {
                 tracing::warn!(%error, "a question to the store failed");
                 let again = is_transient(&error, still);
                 if again {
-                    Attempt::Again(error)
+                    Attempt::Again(QueryError::Sql(error))
                 } else {
                     Attempt::Final(Err(QueryError::Sql(error)))
                 }
@@ -120,7 +129,7 @@ impl Snapshot {
 /// How an attempt at an answer ended.
 pub(crate) enum Attempt<T> {
     /// Something moved under it: a second attempt may well succeed.
-    Again(sqlx::Error),
+    Again(QueryError),
     /// This is it.
     Final(Result<T, QueryError>),
 }
@@ -133,16 +142,22 @@ fn too_slow() -> QueryError {
     }
 }
 
-fn is_transient(error: &sqlx::Error, still: bool) -> bool {
+fn is_transient(error: &rusqlite::Error, still: bool) -> bool {
     match primary_code(error) {
         Some(BUSY | LOCKED | READONLY | CANTOPEN | PROTOCOL | SCHEMA) => true,
         // A segment that was dropped between the listing and the reading.
-        Some(ERROR) => error
-            .as_database_error()
-            .is_some_and(|error| error.message().starts_with("no such table")),
+        Some(ERROR) => message(error).is_some_and(|message| message.starts_with("no such table")),
         // An immutable file that moved reads as damaged.
         Some(CORRUPT | IOERR | NOTADB) => still,
-        _ => matches!(error, sqlx::Error::WorkerCrashed),
+        _ => false,
+    }
+}
+
+fn message(error: &rusqlite::Error) -> Option<&str> {
+    match error {
+        rusqlite::Error::SqliteFailure(_, message) => message.as_deref(),
+        rusqlite::Error::SqlInputError { msg, .. } => Some(msg),
+        _ => None,
     }
 }
 

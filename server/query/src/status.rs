@@ -5,11 +5,9 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
 use crate::answer::Emptiness;
 use crate::coverage::{About, Framed};
+use crate::db::{Cell, Row, query, query_scalar};
 use crate::integer::unsigned;
 use crate::open::beside;
 use crate::recorder::{self, Runs};
@@ -113,23 +111,18 @@ pub(crate) fn without_store(path: &Path, problem: &Unopened) -> Answer<Status> {
 }
 
 /// The answer from a store.
-pub(crate) async fn answer(
-    snapshot: &mut Snapshot,
-    path: &Path,
-) -> Result<Answer<Status>, QueryError> {
-    let runs = Runs::load(snapshot).await?;
-    let segments = segments::all(snapshot).await?;
-    let counts = sqlx::query(
+pub(crate) fn answer(snapshot: &mut Snapshot, path: &Path) -> Result<Answer<Status>, QueryError> {
+    let runs = Runs::load(snapshot)?;
+    let segments = segments::all(snapshot)?;
+    let counts = query(
         "SELECT (SELECT COALESCE(MAX(id), 0) FROM connection), (SELECT COALESCE(MIN(id), 1) FROM connection), \
          (SELECT COUNT(*) FROM service)",
     )
-    .fetch_one(snapshot.connection())
-    .await?;
-    let newest_run = sqlx::query(
+    .fetch_one(snapshot.connection())?;
+    let newest_run = query(
         "SELECT started_ns, version, source, settings FROM recorder_run ORDER BY source = 'live' DESC, id DESC LIMIT 1",
     )
-    .fetch_optional(snapshot.connection())
-    .await?;
+    .fetch_optional(snapshot.connection())?;
     let run = newest_run.as_ref();
     let (last, first): (i64, i64) = (counts.try_get(0)?, counts.try_get(1)?);
     let older = snapshot.opened.older;
@@ -142,21 +135,21 @@ pub(crate) async fn answer(
         },
         cure: cure(older, &runs),
         now_ns: snapshot.now_ns,
-        oldest_ns: recorder::oldest_ns(snapshot).await?,
-        newest_ns: recorder::newest_ns(snapshot).await?,
-        exchanges: exchanges(snapshot, &segments).await?,
+        oldest_ns: recorder::oldest_ns(snapshot)?,
+        newest_ns: recorder::newest_ns(snapshot)?,
+        exchanges: exchanges(snapshot, &segments)?,
         connections: unsigned(last - first + 1),
-        dns_exchanges: ids(snapshot, &segments, DNS_IDS).await?,
-        udp_flows: ids(snapshot, &segments, UDP_IDS).await?,
+        dns_exchanges: ids(snapshot, &segments, DNS_IDS)?,
+        udp_flows: ids(snapshot, &segments, UDP_IDS)?,
         services: unsigned(counts.try_get(2)?),
         store_bytes: bytes(path),
         recorder_started_ns: column::<i64>(run, 0)?.map(unsigned),
         recorder_version: column(run, 1)?,
         source: column(run, 2)?,
         settings: column(run, 3)?,
-        kernel_drops: kernel_drops(snapshot).await?,
+        kernel_drops: kernel_drops(snapshot)?,
     };
-    let window = recorder::everything(snapshot, &runs).await?;
+    let window = recorder::everything(snapshot, &runs)?;
     let empty = value.exchanges == 0 && value.dns_exchanges == 0;
     Framed {
         about: About::Everything,
@@ -167,13 +160,9 @@ pub(crate) async fn answer(
         remarks: Vec::new(),
     }
     .finish(snapshot, &runs, &segments)
-    .await
 }
 
-fn column<'r, T>(row: Option<&'r SqliteRow>, index: usize) -> Result<Option<T>, QueryError>
-where
-    T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
-{
+fn column<'r, T: Cell<'r>>(row: Option<&'r Row>, index: usize) -> Result<Option<T>, QueryError> {
     Ok(row.map(|row| row.try_get(index)).transpose()?)
 }
 
@@ -201,29 +190,27 @@ fn cure(older: bool, runs: &Runs) -> Option<String> {
 }
 
 /// Of the newest recorder's run.
-async fn kernel_drops(snapshot: &mut Snapshot) -> Result<Vec<(String, u64)>, QueryError> {
-    let rows = sqlx::query(
+fn kernel_drops(snapshot: &mut Snapshot) -> Result<Vec<(String, u64)>, QueryError> {
+    let rows = query(
         "SELECT reason, count FROM kernel_drop WHERE run_id = (SELECT MAX(id) FROM recorder_run WHERE source = 'live') \
          ORDER BY count DESC, reason LIMIT 8",
     )
-    .fetch_all(snapshot.connection())
-    .await?;
+    .fetch_all(snapshot.connection())?;
     rows.iter()
         .map(|row| Ok((row.try_get(0)?, unsigned(row.try_get(1)?))))
         .collect()
 }
 
 /// Exchanges kept: counted by the writer, and for the segment being written from its blocks of ids.
-async fn exchanges(snapshot: &mut Snapshot, segments: &[Segment]) -> Result<u64, QueryError> {
+fn exchanges(snapshot: &mut Snapshot, segments: &[Segment]) -> Result<u64, QueryError> {
     let mut sum = 0_u64;
     for segment in segments {
         let mut rows = segment.row_count;
         if !segment.closed {
             let sql = "SELECT SUM(last_id - first_id + 1) FROM exchange_block WHERE segment_id = ?";
-            let sum: Option<i64> = sqlx::query_scalar(sql)
+            let sum: Option<i64> = query_scalar(sql)
                 .bind(segment.number)
-                .fetch_one(snapshot.connection())
-                .await?;
+                .fetch_one(snapshot.connection())?;
             rows = rows.max(sum.map_or(0, unsigned));
         }
         sum = sum.saturating_add(rows);
@@ -232,18 +219,12 @@ async fn exchanges(snapshot: &mut Snapshot, segments: &[Segment]) -> Result<u64,
 }
 
 /// Rows of tables of segments, by their first and last id: at most so many.
-async fn ids(
-    snapshot: &mut Snapshot,
-    segments: &[Segment],
-    parts: &str,
-) -> Result<u64, QueryError> {
+fn ids(snapshot: &mut Snapshot, segments: &[Segment], parts: &str) -> Result<u64, QueryError> {
     let mut sum = 0_u64;
     for segment in segments {
         let parts = parts.replace("{N}", &segment.number.to_string());
         let sql = format!("SELECT MAX(last) - MIN(first) + 1 FROM ({parts})");
-        let rows: Option<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
-            .fetch_one(snapshot.connection())
-            .await?;
+        let rows: Option<i64> = query_scalar(sql).fetch_one(snapshot.connection())?;
         sum = sum.saturating_add(rows.map_or(0, unsigned));
     }
     Ok(sum)

@@ -6,11 +6,10 @@
 use std::collections::{BTreeSet, HashMap};
 
 use headwater_redact::render_headers;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row};
 
 use crate::QueryError;
 use crate::chance;
+use crate::db::{Row, query};
 use crate::exchange::template;
 use crate::integer::{float, narrow, unsigned};
 use crate::names::{json_list, with_port};
@@ -98,7 +97,7 @@ pub(crate) struct Difference {
 }
 
 /// Reads the traits of exchanges of one segment; `responses` says whether those of responses are wanted.
-pub(crate) async fn read(
+pub(crate) fn read(
     snapshot: &mut Snapshot,
     segment: i64,
     ids: &[i64],
@@ -112,10 +111,9 @@ pub(crate) async fn read(
          LEFT JOIN process cp ON cp.id = c.client_process_id LEFT JOIN process sp ON sp.id = c.server_process_id \
          LEFT JOIN service s ON s.id = e.client_service_id WHERE e.id IN (SELECT value FROM json_each(?))"
     );
-    let rows = sqlx::query(AssertSqlSafe(sql))
+    let rows = query(sql)
         .bind(json_list(ids.iter().copied()))
-        .fetch_all(snapshot.connection())
-        .await?;
+        .fetch_all(snapshot.connection())?;
     let mut templates: HashMap<i64, Vec<u8>> = HashMap::new();
     let mut samples = Vec::with_capacity(rows.len());
     for row in rows {
@@ -129,29 +127,25 @@ pub(crate) async fn read(
                 continue;
             };
             if let std::collections::hash_map::Entry::Vacant(place) = templates.entry(block) {
-                place.insert(
-                    template(snapshot, segment, block)
-                        .await?
-                        .unwrap_or_default(),
-                );
+                place.insert(template(snapshot, segment, block)?.unwrap_or_default());
             }
             let holes: Option<&[u8]> = row.try_get(*holes)?;
             let known = templates.get(&block).map_or(&[][..], Vec::as_slice);
             sample.headers(at, &render_headers(known, holes.unwrap_or_default()));
             let lacks = CUT[at] | FIELDS_UNKNOWN;
-            sample.has_all_fields[at] &= row.try_get::<i64, _>("gaps")? & lacks == 0;
+            sample.has_all_fields[at] &= row.try_get::<i64>("gaps")? & lacks == 0;
         }
         samples.push(sample);
     }
     Ok(samples)
 }
 
-fn of_row(row: &SqliteRow) -> Result<Sample, QueryError> {
+fn of_row(row: &Row) -> Result<Sample, QueryError> {
     let mut sample = Sample {
         place: (
             row.try_get("server_service_id")?,
-            row.try_get::<Option<i64>, _>("route_id")?.unwrap_or(0),
-            row.try_get::<Option<String>, _>("http_request_method")?
+            row.try_get::<Option<i64>>("route_id")?.unwrap_or(0),
+            row.try_get::<Option<String>>("http_request_method")?
                 .unwrap_or_default(),
         ),
         start_ns: row.try_get("start_ns")?,
@@ -164,7 +158,7 @@ fn of_row(row: &SqliteRow) -> Result<Sample, QueryError> {
         (Aspect::Client, "client"),
         (Aspect::ClientAddress, "client_address"),
     ] {
-        if let Some(text) = row.try_get::<Option<String>, _>(column)? {
+        if let Some(text) = row.try_get::<Option<String>>(column)? {
             add(aspect, text);
         }
     }
@@ -172,32 +166,32 @@ fn of_row(row: &SqliteRow) -> Result<Sample, QueryError> {
         (Aspect::ClientProcess, "client_pid"),
         (Aspect::ServerProcess, "server_pid"),
     ] {
-        if let Some(pid) = row.try_get::<Option<i64>, _>(column)? {
+        if let Some(pid) = row.try_get::<Option<i64>>(column)? {
             add(aspect, pid.to_string());
         }
     }
-    if let Some(address) = row.try_get::<Option<&str>, _>("server_address")? {
+    if let Some(address) = row.try_get::<Option<&str>>("server_address")? {
         let port: i64 = row.try_get("server_port")?;
         add(Aspect::ServerAddress, with_port(address, narrow(port)));
     }
-    let is_http2 = row.try_get::<Option<i64>, _>("http2_stream_id")?.is_some();
+    let is_http2 = row.try_get::<Option<i64>>("http2_stream_id")?.is_some();
     add(
         Aspect::Version,
         if is_http2 { "HTTP/2" } else { "HTTP/1" }.to_owned(),
     );
-    let place = match row.try_get::<i64, _>("ordinal")? {
+    let place = match row.try_get::<i64>("ordinal")? {
         0 => Aspect::FirstOnConnection,
         _ => Aspect::LaterOnConnection,
     };
     add(place, String::new());
     let body = unsigned(
-        row.try_get::<Option<i64>, _>("http_request_body_size")?
+        row.try_get::<Option<i64>>("http_request_body_size")?
             .unwrap_or(0),
     );
     for least in BODY_SIZES.into_iter().filter(|least| body >= *least) {
         add(Aspect::RequestBody, least.to_string());
     }
-    if let Some(path) = row.try_get::<Option<&str>, _>("url_path")? {
+    if let Some(path) = row.try_get::<Option<&str>>("url_path")? {
         let segments = path
             .split('/')
             .enumerate()
@@ -206,7 +200,7 @@ fn of_row(row: &SqliteRow) -> Result<Sample, QueryError> {
             add(Aspect::PathSegment, format!("{at}: {text}"));
         }
     }
-    if let Some(query) = row.try_get::<Option<&str>, _>("url_query")? {
+    if let Some(query) = row.try_get::<Option<&str>>("url_query")? {
         for pair in query
             .split('&')
             .filter(|pair| !pair.is_empty())

@@ -5,10 +5,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
 use crate::coverage::{About, Framed};
+use crate::db::Row;
 use crate::icmp::kinds_in_words;
 use crate::integer::{narrow, unsigned};
 use crate::names::{ServiceNames, with_port};
@@ -65,13 +63,13 @@ pub struct UdpRow {
 }
 
 /// Answers a search.
-pub(crate) async fn answer(
+pub(crate) fn answer(
     snapshot: &mut Snapshot,
     store: &Path,
     query: &UdpQuery,
 ) -> Result<Answer<Vec<UdpRow>>, QueryError> {
-    let runs = Runs::load(snapshot).await?;
-    let segments = segments::all(snapshot).await?;
+    let runs = Runs::load(snapshot)?;
+    let segments = segments::all(snapshot)?;
     let question = format!(
         "{:?}",
         UdpQuery {
@@ -88,16 +86,15 @@ pub(crate) async fn answer(
         query.limit,
         cursor,
         &question,
-    )
-    .await?;
-    let conditions = read(snapshot, store, query).await?;
+    )?;
+    let conditions = read(snapshot, store, query)?;
     let source = Source {
         columns: "r.*, (SELECT p.pid FROM process p WHERE p.id = r.client_process_id) AS pid",
         plain: "udp_flow",
         packed: None,
     };
-    let (rows, next_cursor) = page.rows(snapshot, &segments, &source, &conditions).await?;
-    let value = told(snapshot, &rows).await?;
+    let (rows, next_cursor) = page.rows(snapshot, &segments, &source, &conditions)?;
+    let value = told(snapshot, &rows)?;
     let empty = value.is_empty();
     Framed {
         about: About::Everything,
@@ -108,19 +105,12 @@ pub(crate) async fn answer(
         remarks: Vec::new(),
     }
     .finish(snapshot, &runs, &segments)
-    .await
 }
 
 /// Reads the conditions.
-async fn read(
-    snapshot: &mut Snapshot,
-    store: &Path,
-    query: &UdpQuery,
-) -> Result<Conditions, QueryError> {
+fn read(snapshot: &mut Snapshot, store: &Path, query: &UdpQuery) -> Result<Conditions, QueryError> {
     let mut conditions = Conditions::default();
-    conditions
-        .add_services(snapshot, query.service.as_deref(), query.peer.as_deref())
-        .await?;
+    conditions.add_services(snapshot, query.service.as_deref(), query.peer.as_deref())?;
     if let Some(name) = &query.name {
         let patterns = Secrets::load(store, snapshot.opened.key_fingerprint.as_deref())
             .host_patterns(&name.to_ascii_lowercase());
@@ -133,22 +123,22 @@ async fn read(
     Ok(conditions)
 }
 
-async fn told(snapshot: &mut Snapshot, rows: &[SqliteRow]) -> Result<Vec<UdpRow>, QueryError> {
+fn told(snapshot: &mut Snapshot, rows: &[Row]) -> Result<Vec<UdpRow>, QueryError> {
     let mut services = BTreeSet::new();
     for row in rows {
         services.extend([
-            row.try_get::<i64, _>("client_service_id")?,
+            row.try_get::<i64>("client_service_id")?,
             row.try_get("server_service_id")?,
         ]);
     }
-    let names = ServiceNames::load(snapshot, services).await?;
+    let names = ServiceNames::load(snapshot, services)?;
     rows.iter().map(|row| line(row, &names)).collect()
 }
 
-fn line(row: &SqliteRow, names: &ServiceNames) -> Result<UdpRow, QueryError> {
-    let count = |column: &str| row.try_get::<i64, _>(column).map(unsigned);
+fn line(row: &Row, names: &ServiceNames) -> Result<UdpRow, QueryError> {
+    let count = |column: &str| row.try_get::<i64>(column).map(unsigned);
     let address = |end: &str| -> Result<String, QueryError> {
-        let port = row.try_get::<i64, _>(format!("{end}_port").as_str())?;
+        let port = row.try_get::<i64>(format!("{end}_port").as_str())?;
         Ok(with_port(
             row.try_get(format!("{end}_address").as_str())?,
             narrow(port),
@@ -175,7 +165,7 @@ fn line(row: &SqliteRow, names: &ServiceNames) -> Result<UdpRow, QueryError> {
         quic_version: version.map(narrow),
         tls_server_name: row.try_get("tls_server_name")?,
         icmp: row
-            .try_get::<Option<&str>, _>("icmp")?
+            .try_get::<Option<&str>>("icmp")?
             .and_then(kinds_in_words),
     })
 }

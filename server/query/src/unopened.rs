@@ -14,7 +14,9 @@ pub(crate) enum Unopened {
     /// Not a store, or a broken one.
     Damaged,
     /// Something else; for the log.
-    Failed(sqlx::Error),
+    Failed(rusqlite::Error),
+    /// The file system's.
+    Unreachable(std::io::Error),
     /// No file, or one that is just being made.
     Missing,
     /// Written by a newer program.
@@ -27,7 +29,7 @@ pub(crate) enum Unopened {
 
 impl Unopened {
     /// A missing table means that the database is somebody else's.
-    pub(crate) fn if_not_ours(error: sqlx::Error) -> Self {
+    pub(crate) fn if_not_ours(error: rusqlite::Error) -> Self {
         if primary_code(&error) == Some(ERROR) {
             Self::Damaged
         } else {
@@ -54,7 +56,7 @@ impl Unopened {
     pub(crate) fn state(&self) -> StoreState {
         match self {
             Self::Damaged => StoreState::Damaged,
-            Self::Failed(_) | Self::NotReadable => StoreState::NotReadable,
+            Self::Failed(_) | Self::Unreachable(_) | Self::NotReadable => StoreState::NotReadable,
             Self::Missing => StoreState::Missing,
             Self::Newer { .. } => StoreState::Newer,
             Self::TooOld { .. } => StoreState::Older,
@@ -67,7 +69,7 @@ impl Unopened {
             Self::Damaged => {
                 "The file at this path is not a store of Headwater, or it is damaged.".to_owned()
             }
-            Self::Failed(_) => {
+            Self::Failed(_) | Self::Unreachable(_) => {
                 "The store's files are there, and SQLite cannot open them.".to_owned()
             }
             Self::Missing => {
@@ -92,7 +94,7 @@ impl Unopened {
         match self {
             Self::Damaged => "Check --db and HEADWATER_DB; if the path is right, move the file away and start the \
                               recorder again (sudo headwater record).",
-            Self::Failed(_) => "Start the recorder once (sudo headwater record): it mends what a crash left behind. \
+            Self::Failed(_) | Self::Unreachable(_) => "Start the recorder once (sudo headwater record): it mends what a crash left behind. \
                                 The server's log has SQLite's reason.",
             Self::Missing => "Start recording with `sudo headwater record` (or `sudo headwater up`), or name another \
                               store with --db or HEADWATER_DB.",
@@ -107,8 +109,8 @@ impl Unopened {
     }
 }
 
-impl From<sqlx::Error> for Unopened {
-    fn from(error: sqlx::Error) -> Self {
+impl From<rusqlite::Error> for Unopened {
+    fn from(error: rusqlite::Error) -> Self {
         match primary_code(&error) {
             Some(CORRUPT | NOTADB) => Self::Damaged,
             _ => Self::Failed(error),
@@ -118,14 +120,16 @@ impl From<sqlx::Error> for Unopened {
 
 impl From<Unopened> for QueryError {
     fn from(problem: Unopened) -> Self {
-        if let Unopened::Failed(error) = &problem {
-            tracing::warn!(%error, "the store cannot be opened");
+        match &problem {
+            Unopened::Failed(error) => tracing::warn!(%error, "the store cannot be opened"),
+            Unopened::Unreachable(error) => tracing::warn!(%error, "the store cannot be opened"),
+            _ => {}
         }
         Self::Store {
             why: problem.why(),
             cure: problem.cure(),
             state: match problem {
-                Unopened::Failed(_) => None,
+                Unopened::Failed(_) | Unopened::Unreachable(_) => None,
                 known => Some(known.state()),
             },
         }
@@ -133,8 +137,13 @@ impl From<Unopened> for QueryError {
 }
 
 /// SQLite's primary result code (<https://www.sqlite.org/rescode.html>), when the error is SQLite's.
-pub(crate) fn primary_code(error: &sqlx::Error) -> Option<i32> {
-    let code = error.as_database_error()?.code()?.parse::<i32>().ok()?;
+pub(crate) fn primary_code(error: &rusqlite::Error) -> Option<i32> {
+    let code = match error {
+        rusqlite::Error::SqliteFailure(error, _) | rusqlite::Error::SqlInputError { error, .. } => {
+            error.extended_code
+        }
+        _ => return None,
+    };
     Some(code & 0xff)
 }
 

@@ -55,15 +55,15 @@ pub(crate) struct RecordArguments {
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct HeaderArguments {
     /// Keep values of this header readable (repeatable); all values that are not known to be harmless are hashed
-    #[arg(long, value_name = "NAME")]
-    pub(super) keep_header: Vec<String>,
+    #[arg(long = "keep-header", value_name = "NAME")]
+    pub(super) keep: Vec<String>,
     /// This header carries an id from hop to hop (repeatable), as X-Request-Id and the like do, which need not be named: that
     /// two requests have the same value in it, of four bytes or more, is strong evidence
-    #[arg(long, value_name = "NAME")]
-    pub(super) correlation_header: Vec<String>,
+    #[arg(long = "correlation-header", value_name = "NAME")]
+    pub(super) correlation: Vec<String>,
     /// This header names a session (repeatable), besides session cookies, bearer tokens, API keys and Mcp-Session-Id
-    #[arg(long, value_name = "NAME")]
-    pub(super) session_header: Vec<String>,
+    #[arg(long = "session-header", value_name = "NAME")]
+    pub(super) session: Vec<String>,
 }
 
 /// Records until SIGINT or SIGTERM.
@@ -185,17 +185,14 @@ impl RecordArguments {
             ("--max-age", self.max_age != default.max_age),
             ("--max-size", self.max_size != default.max_size),
             ("--group", self.group != default.group),
-            (
-                "--keep-header",
-                self.headers.keep_header != default.headers.keep_header,
-            ),
+            ("--keep-header", self.headers.keep != default.headers.keep),
             (
                 "--correlation-header",
-                self.headers.correlation_header != default.headers.correlation_header,
+                self.headers.correlation != default.headers.correlation,
             ),
             (
                 "--session-header",
-                self.headers.session_header != default.headers.session_header,
+                self.headers.session != default.headers.session,
             ),
             ("--only-port", self.only_port != default.only_port),
             ("--except-port", self.except_port != default.except_port),

@@ -58,9 +58,9 @@ pub(crate) fn session_settings(
         ));
     }
     let headers = HeaderSettings {
-        kept: arguments.headers.keep_header.clone(),
-        correlation: arguments.headers.correlation_header.clone(),
-        session: arguments.headers.session_header.clone(),
+        kept: arguments.headers.keep.clone(),
+        correlation: arguments.headers.correlation.clone(),
+        session: arguments.headers.session.clone(),
     };
     for (option, names) in [
         ("--keep-header", &headers.kept),

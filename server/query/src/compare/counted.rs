@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use headwater_schema::latency::bucket_of;
-use sqlx::{AssertSqlSafe, Row};
 
 use crate::answer::Window;
+use crate::db::{query, query_as};
 use crate::integer::{signed, unsigned};
 use crate::quantile::Latencies;
 use crate::rollup::{self, Selection};
@@ -108,7 +108,7 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    pub(super) async fn read(
+    pub(super) fn read(
         snapshot: &mut Snapshot,
         segments: &[Segment],
         window: Window,
@@ -120,7 +120,7 @@ impl Counted {
         let behind = window.until_ns.saturating_add(1) / SLOT_NS * SLOT_NS;
         let whole = |since_ns, until_ns| Window { since_ns, until_ns };
         if first >= behind {
-            if !counted.exactly(snapshot, segments, window, servers).await? {
+            if !counted.exactly(snapshot, segments, window, servers)? {
                 return Err(QueryError::Argument {
                     argument: "since",
                     problem: "so much happened in so short a time that it cannot be compared; take half a minute or more".to_owned(),
@@ -129,7 +129,7 @@ impl Counted {
             return Ok(counted);
         }
         let inner = whole(first, behind - 1);
-        counted.slots(snapshot, segments, inner, servers).await?;
+        counted.slots(snapshot, segments, inner, servers)?;
         counted.parts.push(inner);
         let ends = [
             (window.since_ns, first),
@@ -137,9 +137,7 @@ impl Counted {
         ];
         for (from, to) in ends.into_iter().filter(|(from, to)| from < to) {
             // What is too much to read stays out: its slot may belong to the other window as well.
-            counted
-                .exactly(snapshot, segments, whole(from, to - 1), servers)
-                .await?;
+            counted.exactly(snapshot, segments, whole(from, to - 1), servers)?;
         }
         Ok(counted)
     }
@@ -157,7 +155,7 @@ impl Counted {
         merged
     }
 
-    async fn slots(
+    fn slots(
         &mut self,
         snapshot: &mut Snapshot,
         segments: &[Segment],
@@ -183,21 +181,19 @@ impl Counted {
                 side.latencies.add(&row.latency);
             }
         })
-        .await
     }
 
     /// Exchange by exchange; says whether that was few enough.
-    async fn exactly(
+    fn exactly(
         &mut self,
         snapshot: &mut Snapshot,
         segments: &[Segment],
         window: Window,
         servers: Option<&BTreeSet<i64>>,
     ) -> Result<bool, QueryError> {
-        let chunks = segments::chunks(snapshot, segments, window, 10).await?;
+        let chunks = segments::chunks(snapshot, segments, window, 10)?;
         let many = chunks.iter().map(|chunk| chunk.ids).sum::<u64>();
-        if many > MOST_EXACT || segments::count_dns(snapshot, segments, window).await? > MOST_EXACT
-        {
+        if many > MOST_EXACT || segments::count_dns(snapshot, segments, window)? > MOST_EXACT {
             self.is_limited = true;
             return Ok(false);
         }
@@ -213,13 +209,12 @@ impl Counted {
                  WHERE id BETWEEN ? AND ? AND start_ns BETWEEN ? AND ?",
                 chunk.segment
             );
-            let rows = sqlx::query(AssertSqlSafe(sql))
+            let rows = query(sql)
                 .bind(chunk.first_id)
                 .bind(chunk.last_id)
                 .bind(since_ns)
                 .bind(until_ns)
-                .fetch_all(snapshot.connection())
-                .await?;
+                .fetch_all(snapshot.connection())?;
             for row in rows {
                 let place = Place {
                     server: row.try_get(0)?,
@@ -238,15 +233,14 @@ impl Counted {
             }
         }
         // As the roll-ups have them.
-        let attempts: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
+        let attempts: Vec<(i64, i64, i64, i64)> = query_as(
             "SELECT server_service_id, client_service_id, CASE close_reason WHEN 'refused' THEN 3 WHEN 'gave_up' THEN 4 \
              WHEN 'timed_out' THEN 5 ELSE 7 END, COUNT(*) FROM connection WHERE start_ns BETWEEN ? AND ? \
              AND close_reason IN ('refused', 'timed_out', 'unreachable', 'gave_up') AND client_bytes = 0 GROUP BY 1, 2, 3",
         )
         .bind(since_ns)
         .bind(until_ns)
-        .fetch_all(snapshot.connection())
-        .await?;
+        .fetch_all(snapshot.connection())?;
         let mut others = attempts
             .into_iter()
             .map(|row| ("", row))
@@ -260,11 +254,10 @@ impl Counted {
                  WHERE start_ns BETWEEN ? AND ? GROUP BY 1, 2, 3",
                 segment.number
             );
-            let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(AssertSqlSafe(sql))
+            let rows: Vec<(i64, i64, i64, i64)> = query_as(sql)
                 .bind(since_ns)
                 .bind(until_ns)
-                .fetch_all(snapshot.connection())
-                .await?;
+                .fetch_all(snapshot.connection())?;
             others.extend(rows.into_iter().map(|row| ("DNS", row)));
         }
         for (method, (server, client, kind, count)) in others {

@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqlx::AssertSqlSafe;
-
 use crate::QueryError;
 use crate::answer::Window;
+use crate::db::query_as;
 use crate::integer::signed;
 use crate::segments::{self, Segment};
 use crate::snapshot::Snapshot;
@@ -16,13 +15,13 @@ use super::{Change, Ranked};
 type Meanings = BTreeMap<(String, bool), BTreeSet<String>>;
 
 /// `None` where there are too many to look through.
-pub(super) async fn read(
+pub(super) fn read(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     (baseline, window): (Window, Window),
 ) -> Result<Option<Vec<Ranked>>, QueryError> {
-    let before = meanings(snapshot, segments, baseline).await?;
-    let after = meanings(snapshot, segments, window).await?;
+    let before = meanings(snapshot, segments, baseline)?;
+    let after = meanings(snapshot, segments, window)?;
     let (Some(before), Some(after)) = (before, after) else {
         return Ok(None);
     };
@@ -60,13 +59,13 @@ pub(super) async fn read(
     Ok(Some(found))
 }
 
-async fn meanings(
+fn meanings(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     window: Window,
 ) -> Result<Option<Meanings>, QueryError> {
     // A resolver of a whole network is not looked through.
-    if segments::count_dns(snapshot, segments, window).await? > MOST_QUESTIONS {
+    if segments::count_dns(snapshot, segments, window)? > MOST_QUESTIONS {
         return Ok(None);
     }
     let mut meanings = Meanings::new();
@@ -80,11 +79,10 @@ async fn meanings(
              AND error_kind IS NULL AND address_count > 0 AND dns_question_name IS NOT NULL AND dns_answers IS NOT NULL",
             segment.number
         );
-        let rows: Vec<(String, String)> = sqlx::query_as(AssertSqlSafe(sql))
+        let rows: Vec<(String, String)> = query_as(sql)
             .bind(since_ns)
             .bind(until_ns)
-            .fetch_all(snapshot.connection())
-            .await?;
+            .fetch_all(snapshot.connection())?;
         for (name, answers) in rows {
             for address in answers.split(',') {
                 let key = (name.clone(), address.contains(':'));

@@ -18,14 +18,14 @@ use super::{Change, Ranked};
 /// Server, route and method.
 type Place = (i64, i64, String);
 
-pub(super) async fn read(
+pub(super) fn read(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     (baseline, window): (Window, Window),
     servers: Option<&BTreeSet<i64>>,
 ) -> Result<Vec<Ranked>, QueryError> {
-    let before = samples(snapshot, segments, baseline, servers).await?;
-    let after = samples(snapshot, segments, window, servers).await?;
+    let before = samples(snapshot, segments, baseline, servers)?;
+    let after = samples(snapshot, segments, window, servers)?;
     // The same difference on many routes of a server is one.
     let mut found: BTreeMap<(i64, Aspect, String), (Difference, bool, usize)> = BTreeMap::new();
     for (place, now) in &after {
@@ -59,8 +59,7 @@ pub(super) async fn read(
             }
         }
     }
-    let names =
-        ServiceNames::load(snapshot, found.keys().map(|(server, ..)| *server).collect()).await?;
+    let names = ServiceNames::load(snapshot, found.keys().map(|(server, ..)| *server).collect())?;
     let ranked = found
         .into_iter()
         .map(|((server, ..), (difference, has_come, routes))| {
@@ -95,13 +94,13 @@ pub(super) async fn read(
 }
 
 /// Spread over the window.
-async fn samples(
+fn samples(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     window: Window,
     servers: Option<&BTreeSet<i64>>,
 ) -> Result<BTreeMap<Place, Vec<Sample>>, QueryError> {
-    let chunks = segments::chunks(snapshot, segments, window, 10).await?;
+    let chunks = segments::chunks(snapshot, segments, window, 10)?;
     let many: u64 = chunks.iter().map(|chunk| chunk.ids).sum();
     let step = signed(many.div_ceil(MOST_SAMPLES).max(1));
     let mut ids: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
@@ -118,7 +117,7 @@ async fn samples(
     }
     let mut found: BTreeMap<Place, Vec<Sample>> = BTreeMap::new();
     for (segment, ids) in ids {
-        for sample in traits::read(snapshot, segment, &ids, true).await? {
+        for sample in traits::read(snapshot, segment, &ids, true)? {
             let is_within =
                 (window.since_ns..=window.until_ns).contains(&unsigned(sample.start_ns));
             let is_wanted = servers.is_none_or(|servers| servers.contains(&sample.place.0));

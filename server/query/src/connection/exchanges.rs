@@ -3,9 +3,8 @@
 //! There is no index from connections to exchanges, which every row would pay for: those of the connection's time are looked
 //! through, from both ends, until enough are found. Their ordinals count them.
 
-use sqlx::{AssertSqlSafe, Row};
-
 use crate::answer::Window;
+use crate::db::query;
 use crate::id::{DnsId, ExchangeId};
 use crate::integer::{signed, unsigned};
 use crate::segments::{self, Chunk, Segment};
@@ -37,7 +36,7 @@ pub(super) struct Exchanges {
 }
 
 /// Finds at most `most` of them. Packs of DNS are looked into only when the connection carries DNS.
-pub(super) async fn of(
+pub(super) fn of(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     connection: i64,
@@ -45,10 +44,10 @@ pub(super) async fn of(
     (most, is_dns): (usize, bool),
 ) -> Result<Exchanges, QueryError> {
     let half = most.div_ceil(2).max(1);
-    let mut chunks = segments::chunks(snapshot, segments, window, CHUNK_SHIFT).await?;
-    let last = from(snapshot, &chunks, connection, half, "DESC").await?;
+    let mut chunks = segments::chunks(snapshot, segments, window, CHUNK_SHIFT)?;
+    let last = from(snapshot, &chunks, connection, half, "DESC")?;
     chunks.reverse();
-    let first = from(snapshot, &chunks, connection, half, "ASC").await?;
+    let first = from(snapshot, &chunks, connection, half, "ASC")?;
     let mut told = first;
     let told_until = told.last().map(|one| one.ordinal);
     told.extend(
@@ -65,7 +64,7 @@ pub(super) async fn of(
         .map(|(at, (one, next))| (at, next.saturating_sub(one + 1)))
         .find(|(_, left_out)| *left_out > 0);
     let dns = if is_dns {
-        dns(snapshot, segments, connection, window, most).await?
+        dns(snapshot, segments, connection, window, most)?
     } else {
         Vec::new()
     };
@@ -77,7 +76,7 @@ pub(super) async fn of(
 }
 
 /// The first `want` in an order.
-async fn from(
+fn from(
     snapshot: &mut Snapshot,
     chunks: &[Chunk],
     connection: i64,
@@ -98,13 +97,12 @@ async fn from(
              ORDER BY e.ordinal {order} LIMIT ?",
             chunk.segment
         );
-        let rows = sqlx::query(AssertSqlSafe(sql))
+        let rows = query(sql)
             .bind(chunk.first_id)
             .bind(chunk.last_id)
             .bind(connection)
             .bind(i64::try_from(want - found.len()).unwrap_or(i64::MAX))
-            .fetch_all(snapshot.connection())
-            .await?;
+            .fetch_all(snapshot.connection())?;
         for row in rows {
             let (method, path): (Option<&str>, Option<&str>) = (row.try_get(3)?, row.try_get(4)?);
             let status: Option<i64> = row.try_get(5)?;
@@ -127,7 +125,7 @@ async fn from(
 }
 
 /// Those of DNS over TCP.
-async fn dns(
+fn dns(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     connection: i64,
@@ -138,13 +136,12 @@ async fn dns(
     let mut found = Vec::new();
     for segment in segments {
         let sql = DNS.replace("{N}", &segment.number.to_string());
-        let rows = sqlx::query(AssertSqlSafe(sql))
+        let rows = query(sql)
             .bind(signed(window.since_ns))
             .bind(signed(window.until_ns))
             .bind(connection)
             .bind(i64::try_from(most.saturating_sub(found.len())).unwrap_or(i64::MAX))
-            .fetch_all(snapshot.connection())
-            .await?;
+            .fetch_all(snapshot.connection())?;
         for row in rows {
             let rcode: Option<i64> = row.try_get(3)?;
             found.push(OfConnection {

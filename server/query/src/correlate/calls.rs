@@ -27,7 +27,7 @@ struct Calls<'t> {
 }
 
 /// Tells of them.
-pub(super) async fn told(
+pub(super) fn told(
     snapshot: &mut Snapshot,
     traced: &Traced,
     suspect: &Node,
@@ -51,7 +51,7 @@ pub(super) async fn told(
         .chain(&earlier)
         .map(|node| node.server.service);
     let calls = Calls {
-        names: ServiceNames::load(snapshot, services.collect()).await?,
+        names: ServiceNames::load(snapshot, services.collect())?,
         suspect,
         caused,
         perhaps,

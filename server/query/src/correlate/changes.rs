@@ -3,9 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::{AssertSqlSafe, Row};
-
 use crate::QueryError;
+use crate::db::{query, query_as, query_scalar};
 use crate::exchange::span;
 use crate::id::{ConnectionId, DnsId};
 use crate::integer::{signed, unsigned};
@@ -17,7 +16,7 @@ use super::findings::{Finding, exit_of, words_of};
 use super::node::Node;
 
 /// The name that a connection's server was found by, where it meant another address before.
-pub(super) async fn renamed(
+pub(super) fn renamed(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     connections: &[i64],
@@ -25,13 +24,12 @@ pub(super) async fn renamed(
 ) -> Result<Vec<Finding>, QueryError> {
     let (tag, mut findings, mut told) = (snapshot.tag(), Vec::new(), BTreeSet::new());
     for connection in connections.iter().take(MOST_CONNECTIONS) {
-        let found = sqlx::query(
+        let found = query(
             "SELECT r.name, r.dns_exchange_id, c.server_address FROM connection_resolution r JOIN connection c ON c.id = r.connection_id \
              WHERE r.connection_id = ?",
         )
         .bind(connection)
-        .fetch_optional(snapshot.connection())
-        .await?;
+        .fetch_optional(snapshot.connection())?;
         let Some(found) = found else { continue };
         let (name, exchange): (String, i64) = (found.try_get(0)?, found.try_get(1)?);
         let address: String = found.try_get(2)?;
@@ -51,15 +49,14 @@ pub(super) async fn renamed(
                  ORDER BY id DESC LIMIT 1",
                 segment.number
             );
-            let before: Option<(i64, String, bool)> = sqlx::query_as(AssertSqlSafe(sql))
+            let before: Option<(i64, String, bool)> = query_as(sql)
                 .bind(exchange)
                 .bind(&name)
                 .bind(&address)
                 .bind(MOST_QUESTIONS)
                 .bind(address.contains(':'))
                 .bind(signed(suspect.start_ns.saturating_sub(ROTATION_NS)))
-                .fetch_optional(snapshot.connection())
-                .await?;
+                .fetch_optional(snapshot.connection())?;
             let Some((at_ns, answers, false)) = before else {
                 continue;
             };
@@ -79,11 +76,11 @@ pub(super) async fn renamed(
 }
 
 /// The server's process, where it began not long before and another one answered there until then.
-pub(super) async fn restarted(
+pub(super) fn restarted(
     snapshot: &mut Snapshot,
     suspect: &Node,
 ) -> Result<Option<Finding>, QueryError> {
-    let row = sqlx::query(
+    let row = query(
         "SELECT p.start_ns, p.pid, b.pid, p.executable_name FROM process p JOIN (SELECT server_process_id FROM connection \
          WHERE id BETWEEN ?2 - ?6 AND ?2 AND server_service_id = ?3 AND server_process_id <> ?1 ORDER BY id DESC LIMIT 1) c \
          JOIN process b ON b.id = c.server_process_id WHERE p.id = ?1 AND p.start_ns BETWEEN ?4 - ?5 AND ?4 \
@@ -96,8 +93,7 @@ pub(super) async fn restarted(
     .bind(signed(NEW_NS))
     .bind(NEAR_CONNECTIONS)
     .bind(signed(OVERLAP_NS))
-    .fetch_optional(snapshot.connection())
-    .await?;
+    .fetch_optional(snapshot.connection())?;
     let Some(row) = row else { return Ok(None) };
     let started: i64 = row.try_get(0)?;
     Ok(Some(Finding {
@@ -105,8 +101,8 @@ pub(super) async fn restarted(
         after_ns: Some(started.saturating_sub(signed(suspect.start_ns))),
         what: format!(
             "the process that answered (pid {}) began then; before it one with pid {} answered there, and ended",
-            row.try_get::<i64, _>(1)?,
-            row.try_get::<i64, _>(2)?
+            row.try_get::<i64>(1)?,
+            row.try_get::<i64>(2)?
         ),
         id: None,
         captured: row.try_get(3)?,
@@ -114,14 +110,14 @@ pub(super) async fn restarted(
 }
 
 /// How the last process ended that answered where connections came to nothing.
-pub(super) async fn listeners_gone(
+pub(super) fn listeners_gone(
     snapshot: &mut Snapshot,
     attempts: &[i64],
     suspect: &Node,
 ) -> Result<Vec<Finding>, QueryError> {
     let (mut findings, mut told) = (Vec::new(), BTreeSet::new());
     for attempt in attempts.iter().take(MOST_CONNECTIONS) {
-        let row = sqlx::query(
+        let row = query(
             "SELECT p.id, p.pid, p.end_ns, p.exit_code, p.exit_signal, p.executable_name FROM connection a \
              JOIN process p ON p.id = (SELECT b.server_process_id FROM connection b WHERE b.id BETWEEN a.id - ?2 AND a.id + ?2 \
              AND b.server_address = a.server_address AND b.server_port = a.server_port \
@@ -133,10 +129,9 @@ pub(super) async fn listeners_gone(
         .bind(attempt)
         .bind(NEAR_CONNECTIONS)
         .bind(signed(OVERLAP_NS))
-        .fetch_optional(snapshot.connection())
-        .await?;
+        .fetch_optional(snapshot.connection())?;
         let Some(row) = row else { continue };
-        if !told.insert(row.try_get::<i64, _>(0)?) {
+        if !told.insert(row.try_get::<i64>(0)?) {
             continue;
         }
         let ended: i64 = row.try_get(2)?;
@@ -145,7 +140,7 @@ pub(super) async fn listeners_gone(
             after_ns: Some(ended.saturating_sub(signed(suspect.start_ns))),
             what: format!(
                 "the process that had answered there ended (pid {}): {}",
-                row.try_get::<i64, _>(1)?,
+                row.try_get::<i64>(1)?,
                 exit_of(row.try_get(3)?, row.try_get(4)?)
             ),
             id: None,
@@ -156,7 +151,7 @@ pub(super) async fn listeners_gone(
 }
 
 /// A connection that had been idle and was closed as the request came.
-pub(super) async fn keep_alive_race(
+pub(super) fn keep_alive_race(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     suspect: &Node,
@@ -177,13 +172,12 @@ pub(super) async fn keep_alive_race(
             "SELECT start_ns + COALESCE(response_end_delta_ns, end_delta_ns) FROM exchange_rows({segment}) \
              WHERE id BETWEEN ?1 AND ?2 AND connection_id = ?3 AND ordinal = ?4"
         );
-        let before: Option<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
+        let before: Option<i64> = query_scalar(sql)
             .bind(first)
             .bind(suspect.id - 1)
             .bind(suspect.connection)
             .bind(suspect.ordinal - 1)
-            .fetch_optional(snapshot.connection())
-            .await?;
+            .fetch_optional(snapshot.connection())?;
         let Some(before) = before else { continue };
         let idle_ns = suspect.start_ns.saturating_sub(unsigned(before));
         if idle_ns < lasted_ns.saturating_mul(10).max(LEAST_IDLE_NS) {

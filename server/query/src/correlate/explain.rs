@@ -51,19 +51,19 @@ pub struct Suspect {
 }
 
 /// The suspect of one exchange, by its printable id.
-pub(crate) async fn suspect(
+pub(crate) fn suspect(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     store: &Path,
     id: &str,
 ) -> Result<Option<Suspect>, QueryError> {
-    let mut traced = Traced::trace(snapshot, segments, store, id).await?;
-    follow(snapshot, segments, &mut traced, Want::Chain).await?;
+    let mut traced = Traced::trace(snapshot, segments, store, id)?;
+    follow(snapshot, segments, &mut traced, Want::Chain)?;
     let Some(symptom) = symptom(&traced) else {
         return Ok(None);
     };
     let chain = chain(&traced, symptom);
-    let hops = tree::path(snapshot, &traced, &chain).await?;
+    let hops = tree::path(snapshot, &traced, &chain)?;
     let (Some(last), Some(node)) = (hops.last(), chain.last()) else {
         return Ok(None);
     };
@@ -95,17 +95,17 @@ enum Want {
 }
 
 /// Answers the question.
-pub(crate) async fn answer(
+pub(crate) fn answer(
     snapshot: &mut Snapshot,
     store: &Path,
     id: &str,
 ) -> Result<Answer<Failure>, QueryError> {
-    let runs = Runs::load(snapshot).await?;
-    let segments = segments::all(snapshot).await?;
-    let mut traced = Traced::trace(snapshot, &segments, store, id).await?;
-    follow(snapshot, &segments, &mut traced, Want::Surroundings).await?;
+    let runs = Runs::load(snapshot)?;
+    let segments = segments::all(snapshot)?;
+    let mut traced = Traced::trace(snapshot, &segments, store, id)?;
+    follow(snapshot, &segments, &mut traced, Want::Surroundings)?;
     let Some(symptom) = symptom(&traced) else {
-        let window = everything(snapshot, &runs).await?;
+        let window = everything(snapshot, &runs)?;
         return Framed {
             about: About::Http,
             value: Failure::default(),
@@ -114,14 +114,13 @@ pub(crate) async fn answer(
             next_cursor: None,
             remarks: traced.remarks(window),
         }
-        .finish(snapshot, &runs, &segments)
-        .await;
+        .finish(snapshot, &runs, &segments);
     };
     let chain = chain(&traced, symptom);
     let suspect = chain.last().copied().unwrap_or(symptom);
-    let hops = tree::path(snapshot, &traced, &chain).await?;
+    let hops = tree::path(snapshot, &traced, &chain)?;
     let mut findings = Vec::new();
-    let peers = Peers::find(snapshot, &segments, symptom).await?;
+    let peers = Peers::find(snapshot, &segments, symptom)?;
     let slowness = (!symptom.has_failed()).then(|| peers.slowness(symptom, snapshot.now_ns));
     let is_answered = symptom.outcome != OPEN && !matches!(symptom.status, Some(300..=399));
     let is_usual =
@@ -135,10 +134,9 @@ pub(crate) async fn answer(
             (symptom, suspect),
             &peers,
             &mut findings,
-        )
-        .await?;
+        )?;
     }
-    around(snapshot, &segments, &traced, suspect, &mut findings).await?;
+    around(snapshot, &segments, &traced, suspect, &mut findings)?;
     findings.sort_by_key(|finding| ORDER.iter().position(|is| *is == finding.is));
     let window = Window {
         since_ns: symptom.start_ns,
@@ -168,11 +166,10 @@ pub(crate) async fn answer(
         remarks: traced.remarks(window),
     }
     .finish(snapshot, &runs, &segments)
-    .await
 }
 
 /// What the failed of the symptom's place have in common, and those of the suspect's.
-async fn in_common(
+fn in_common(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     (symptom, suspect): (&Node, &Node),
@@ -187,12 +184,12 @@ async fn in_common(
         }
     };
     if suspect.id != symptom.id {
-        let peers = Peers::find(snapshot, segments, suspect).await?;
+        let peers = Peers::find(snapshot, segments, suspect)?;
         let words = format!("{}, at the suspect,", whose(suspect));
-        findings.extend(peers.in_common(snapshot, &words).await?);
+        findings.extend(peers.in_common(snapshot, &words)?);
     }
     let words = format!("{}, where it was asked for,", whose(symptom));
-    let more = peers.in_common(snapshot, &words).await?;
+    let more = peers.in_common(snapshot, &words)?;
     // What is known of the suspect need not be said of what was above it.
     let told: BTreeSet<_> = findings
         .iter()
@@ -235,7 +232,7 @@ fn symptom(traced: &Traced) -> Option<&Node> {
 }
 
 /// Follows the chain to where it ends: what may have been caused by another as well is looked around only when it is come to.
-async fn follow(
+fn follow(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     traced: &mut Traced,
@@ -248,15 +245,16 @@ async fn follow(
         let Some(end) = end else {
             return Ok(());
         };
-        if !traced.gathered.related.contains(&end) {
-            traced.follow(snapshot, segments, end).await?;
-        } else {
-            let is_over = !looked.insert(end)
-                || want == Want::Chain && !traced.asks(snapshot, segments, end).await?
-                || !traced.look_around(snapshot, segments, end).await?;
-            if is_over {
-                return Ok(());
-            }
+        let is_related = traced.gathered.related.contains(&end);
+        let is_over = is_related
+            && (!looked.insert(end)
+                || want == Want::Chain && !traced.asks(snapshot, segments, end)?
+                || !traced.look_around(snapshot, segments, end)?);
+        if is_over {
+            return Ok(());
+        }
+        if !is_related {
+            traced.follow(snapshot, segments, end)?;
         }
     }
     Ok(())

@@ -19,7 +19,7 @@ pub(super) struct Templates(HashMap<(i64, i64), Vec<u8>>);
 
 impl Templates {
     /// The fields of request and response.
-    pub(super) async fn fields(
+    pub(super) fn fields(
         &mut self,
         snapshot: &mut Snapshot,
         node: &Node,
@@ -30,7 +30,7 @@ impl Templates {
             let template = match self.0.entry((node.segment, block)) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(place) => {
-                    let template = template(snapshot, node.segment, block).await?;
+                    let template = template(snapshot, node.segment, block)?;
                     place.insert(template.unwrap_or_default())
                 }
             };

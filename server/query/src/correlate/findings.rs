@@ -3,8 +3,7 @@
 //! Owns: what is looked for, and how much each finding says: a cause, something that may or may not bear on it, what was ruled
 //! out, what could not be seen.
 
-use sqlx::Row;
-
+use crate::db::query;
 use crate::exchange::{ProcessExit, span};
 use crate::id::ConnectionId;
 use crate::integer::{narrow, signed, unsigned};
@@ -48,7 +47,7 @@ pub(super) fn words_of(node: &Node, now_ns: u64) -> String {
 }
 
 /// Looks at what the suspect's server did and met while it was under way.
-pub(super) async fn around(
+pub(super) fn around(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     traced: &Traced,
@@ -56,18 +55,18 @@ pub(super) async fn around(
     findings: &mut Vec<Finding>,
 ) -> Result<(), QueryError> {
     let mut connections = vec![suspect.connection];
-    process_ends(snapshot, suspect, findings).await?;
-    connection(snapshot, suspect, findings).await?;
+    process_ends(snapshot, suspect, findings)?;
+    connection(snapshot, suspect, findings)?;
     match suspect.server.process {
         Some(process) => {
             let others = traced.gathered.under_way(process, suspect.start_ns, suspect.end_ns);
             // Where not all was looked at, there may have been others.
             let is_unsure = !traced.gathered.has_seen(process, suspect, suspect);
             let others = others.saturating_sub(1).max(usize::from(is_unsure));
-            connections.extend(attempts(snapshot, suspect, (process, others), findings).await?);
-            names::not_found(snapshot, segments, suspect, (process, others), findings).await?;
-            names::slow(snapshot, segments, suspect, (process, others), findings).await?;
-            not_read(snapshot, suspect, process, findings).await?;
+            connections.extend(attempts(snapshot, suspect, (process, others), findings)?);
+            names::not_found(snapshot, segments, suspect, (process, others), findings)?;
+            names::slow(snapshot, segments, suspect, (process, others), findings)?;
+            not_read(snapshot, suspect, process, findings)?;
         }
         None => findings.push(Finding {
             is: "not_seen",
@@ -77,12 +76,12 @@ pub(super) async fn around(
             captured: None,
         }),
     }
-    findings.extend(changes::listeners_gone(snapshot, &connections, suspect).await?);
-    findings.extend(changes::keep_alive_race(snapshot, segments, suspect).await?);
-    findings.extend(changes::renamed(snapshot, segments, &connections, suspect).await?);
-    findings.extend(changes::restarted(snapshot, suspect).await?);
+    findings.extend(changes::listeners_gone(snapshot, &connections, suspect)?);
+    findings.extend(changes::keep_alive_race(snapshot, segments, suspect)?);
+    findings.extend(changes::renamed(snapshot, segments, &connections, suspect)?);
+    findings.extend(changes::restarted(snapshot, suspect)?);
     findings.extend(changes::retries(traced, suspect, snapshot.now_ns));
-    calls::told(snapshot, traced, suspect, findings).await?;
+    calls::told(snapshot, traced, suspect, findings)?;
     let gaps = outcome::gaps(suspect.gaps);
     if !gaps.is_empty() {
         findings.push(Finding {
@@ -106,18 +105,17 @@ pub(super) fn exit_of(code: Option<i64>, signal: Option<i64>) -> String {
 }
 
 /// Ends of the two processes.
-async fn process_ends(
+fn process_ends(
     snapshot: &mut Snapshot,
     suspect: &Node,
     findings: &mut Vec<Finding>,
 ) -> Result<(), QueryError> {
     for (who, end) in [("server", suspect.server), ("client", suspect.client)] {
-        let row = sqlx::query("SELECT pid, end_ns, exit_code, exit_signal, executable_name FROM process WHERE id = ? AND end_ns BETWEEN ? AND ?")
+        let row = query("SELECT pid, end_ns, exit_code, exit_signal, executable_name FROM process WHERE id = ? AND end_ns BETWEEN ? AND ?")
             .bind(end.process)
             .bind(signed(suspect.start_ns))
             .bind(signed(suspect.end_ns.saturating_add(AFTER_NS)))
-            .fetch_optional(snapshot.connection())
-            .await?;
+            .fetch_optional(snapshot.connection())?;
         let Some(row) = row else { continue };
         let at_ns: i64 = row.try_get(1)?;
         let (code, signal): (Option<i64>, Option<i64>) = (row.try_get(2)?, row.try_get(3)?);
@@ -135,7 +133,7 @@ async fn process_ends(
             after_ns: Some(at_ns.saturating_sub(signed(suspect.start_ns))),
             what: format!(
                 "the process of its {who} ended (pid {}): {exit}",
-                row.try_get::<i64, _>(0)?
+                row.try_get::<i64>(0)?
             ),
             id: None,
             captured: row.try_get(4)?,
@@ -145,17 +143,16 @@ async fn process_ends(
 }
 
 /// What its own connection met.
-async fn connection(
+fn connection(
     snapshot: &mut Snapshot,
     suspect: &Node,
     findings: &mut Vec<Finding>,
 ) -> Result<(), QueryError> {
-    let row = sqlx::query(
+    let row = query(
         "SELECT retransmits, close_reason, end_ns, packet_drops, start_ns FROM connection WHERE id = ?",
     )
     .bind(suspect.connection)
-    .fetch_optional(snapshot.connection())
-    .await?;
+    .fetch_optional(snapshot.connection())?;
     let Some(row) = row else { return Ok(()) };
     let id = Some(ConnectionId(unsigned(suspect.connection)).printed(&snapshot.tag()));
     let (retransmits, reason): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
@@ -205,13 +202,13 @@ async fn connection(
 }
 
 /// Connections that the server tried to make and could not; gives their ids.
-async fn attempts(
+fn attempts(
     snapshot: &mut Snapshot,
     suspect: &Node,
     (process, others): (i64, usize),
     findings: &mut Vec<Finding>,
 ) -> Result<Vec<i64>, QueryError> {
-    let rows = sqlx::query(
+    let rows = query(
         "SELECT c.id, c.start_ns, c.close_reason, s.name, c.server_port, c.server_address, EXISTS (SELECT 1 FROM connection o \
          WHERE o.id BETWEEN c.id - ?5 AND c.id + ?5 AND o.client_process_id = ?3 AND o.server_port = c.server_port AND o.start_ns >= c.start_ns \
          AND o.start_ns <= ?2 AND o.close_reason NOT IN ('refused', 'timed_out', 'unreachable', 'gave_up')) FROM connection c LEFT JOIN service s ON s.id = c.server_service_id \
@@ -223,8 +220,7 @@ async fn attempts(
     .bind(process)
     .bind(MOST_FINDINGS)
     .bind(NEAR_ATTEMPTS)
-    .fetch_all(snapshot.connection())
-    .await?;
+    .fetch_all(snapshot.connection())?;
     let (tag, mut ids) = (snapshot.tag(), Vec::new());
     for row in rows {
         ids.push(row.try_get(0)?);
@@ -239,14 +235,14 @@ async fn attempts(
         let name: Option<String> = row.try_get(3)?;
         let name = name.map_or_else(
             || address.clone(),
-            |name| with_port(&name, narrow(row.try_get::<i64, _>(4).unwrap_or(0))),
+            |name| with_port(&name, narrow(row.try_get::<i64>(4).unwrap_or(0))),
         );
         findings.push(Finding {
             is,
             after_ns: Some(at_ns.saturating_sub(signed(suspect.start_ns))),
             what: format!(
                 "a connection that its server's process tried to make meanwhile: {}{but}",
-                row.try_get::<&str, _>(2)?
+                row.try_get::<&str>(2)?
             ),
             id: Some(ConnectionId(unsigned(row.try_get(0)?)).printed(&tag)),
             captured: Some(if name == address {
@@ -275,13 +271,13 @@ pub(super) fn whose(others: usize) -> (&'static str, String) {
 }
 
 /// Connections of the server whose content nobody can read here.
-async fn not_read(
+fn not_read(
     snapshot: &mut Snapshot,
     suspect: &Node,
     process: i64,
     findings: &mut Vec<Finding>,
 ) -> Result<(), QueryError> {
-    let rows = sqlx::query(
+    let rows = query(
         "SELECT COALESCE(c.network_protocol_name, ''), s.name, s.port, COUNT(*), MIN(c.id) FROM connection c \
          LEFT JOIN service s ON s.id = c.server_service_id WHERE c.id BETWEEN ?1 - ?5 AND ?1 + ?5 AND c.client_process_id = ?2 \
          AND c.start_ns <= ?3 AND (c.end_ns IS NULL OR c.end_ns >= ?4) \
@@ -295,8 +291,7 @@ async fn not_read(
     .bind(signed(suspect.start_ns))
     .bind(NEAR_CONNECTIONS)
     .bind(MOST_FINDINGS)
-    .fetch_all(snapshot.connection())
-    .await?;
+    .fetch_all(snapshot.connection())?;
     let tag = snapshot.tag();
     for row in rows {
         let protocol: String = row.try_get(0)?;
@@ -309,7 +304,7 @@ async fn not_read(
         findings.push(Finding {
             is: "not_seen",
             after_ns: None,
-            what: format!("its server's process had {} connections meanwhile {what}: what passed there may be the cause", row.try_get::<i64, _>(3)?),
+            what: format!("its server's process had {} connections meanwhile {what}: what passed there may be the cause", row.try_get::<i64>(3)?),
             id: Some(ConnectionId(unsigned(row.try_get(4)?)).printed(&tag)),
             captured: name.map(|name| with_port(&name, narrow(port.unwrap_or(0)))),
         });

@@ -47,7 +47,7 @@ pub(super) struct Gathered {
 }
 
 /// Gathers.
-pub(super) async fn gather(
+pub(super) fn gather(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     redactor: Option<&Redactor>,
@@ -68,13 +68,12 @@ pub(super) async fn gather(
         &named.index,
         &mut gathered,
         fresh,
-    )
-    .await?;
+    )?;
     Ok(gathered)
 }
 
 /// Goes on from some exchanges.
-pub(super) async fn walk(
+pub(super) fn walk(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     redactor: Option<&Redactor>,
@@ -88,7 +87,7 @@ pub(super) async fn walk(
         }
         snapshot.check()?;
         let mut found = BTreeMap::new();
-        let more = by_identifiers(snapshot, segments, redactor, index, gathered, &fresh).await?;
+        let more = by_identifiers(snapshot, segments, redactor, index, gathered, &fresh)?;
         found.extend(more.into_iter().map(|node| (node.id, node)));
         for node in &fresh {
             gathered
@@ -96,9 +95,9 @@ pub(super) async fn walk(
                 .entry(node.id)
                 .or_insert_with(|| node.clone());
         }
-        let needs = to_look_at(snapshot, segments, gathered, &found, &fresh).await?;
+        let needs = to_look_at(snapshot, segments, gathered, &found, &fresh)?;
         for (node, process) in needs {
-            let more = around(snapshot, segments, redactor, gathered, node, process).await?;
+            let more = around(snapshot, segments, redactor, gathered, node, process)?;
             found.extend(more.into_iter().map(|node| (node.id, node)));
         }
         gathered.related.extend(fresh.iter().map(|node| node.id));
@@ -298,7 +297,7 @@ pub(super) fn is_threaded(cause: &Node, effect: &Node, busy: &BTreeSet<Worker>) 
 }
 
 /// Exchanges that share an identifier with these.
-async fn by_identifiers(
+fn by_identifiers(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     redactor: Option<&Redactor>,
@@ -323,7 +322,7 @@ async fn by_identifiers(
         .flat_map(|node| node.segment - NEAR_SEGMENTS..=node.segment + NEAR_SEGMENTS)
         .collect();
     for (hashes, most) in [(&traces, MOST_OF_TRACE), (&values, MOST_OF_VALUE)] {
-        let found = index.look_up(snapshot, hashes, most, Some(&near)).await?;
+        let found = index.look_up(snapshot, hashes, most, Some(&near))?;
         for (hash, found) in found {
             if found.len() <= most {
                 gathered.rare.insert(hash);
@@ -335,12 +334,12 @@ async fn by_identifiers(
         }
     }
     ids.retain(|id| !gathered.nodes.contains_key(id));
-    node::load(snapshot, segments, redactor, &ids).await
+    node::load(snapshot, segments, redactor, &ids)
 }
 
 /// Looks at all that the server's process of a gathered exchange asked and answered about the same time, where that was not
 /// done for want of need.
-pub(super) async fn look_around(
+pub(super) fn look_around(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     redactor: Option<&Redactor>,
@@ -350,14 +349,14 @@ pub(super) async fn look_around(
     let Some(process) = node.server.process else {
         return Ok(());
     };
-    for node in around(snapshot, segments, redactor, gathered, node, process).await? {
+    for node in around(snapshot, segments, redactor, gathered, node, process)? {
         gathered.keep(node);
     }
     Ok(())
 }
 
 /// What a process of an exchange asked and answered about the same time.
-async fn around(
+fn around(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     redactor: Option<&Redactor>,
@@ -385,7 +384,7 @@ async fn around(
     }
     let (mut found, mut looked_at, mut since_ns) = (Vec::new(), 0, window.since_ns);
     // Latest first: what is near is looked at before what is far.
-    for chunk in segments::chunks(snapshot, segments, window, CHUNK_SHIFT).await? {
+    for chunk in segments::chunks(snapshot, segments, window, CHUNK_SHIFT)? {
         if looked_at >= MOST_LOOKED_AT {
             gathered.is_cut = true;
             since_ns = since_ns.max(unsigned(chunk.max_start_ns));
@@ -394,7 +393,7 @@ async fn around(
         looked_at += chunk.ids;
         let span = [window.since_ns, window.until_ns, node.start_ns].map(signed);
         let range = (chunk.segment, chunk.first_id, chunk.last_id);
-        found.extend(node::of_process(snapshot, redactor, range, span, process).await?);
+        found.extend(node::of_process(snapshot, redactor, range, span, process)?);
     }
     gathered.seen.push(Seen {
         process,

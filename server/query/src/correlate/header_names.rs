@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::QueryError;
+use crate::db::query_scalar;
 use crate::snapshot::Snapshot;
 
 /// What a header is named for.
@@ -23,21 +24,17 @@ pub(super) struct HeaderNames(BTreeSet<String>);
 
 impl HeaderNames {
     /// Those that are known, and those of every recorder that wrote to the store.
-    pub(super) async fn load(
-        snapshot: &mut Snapshot,
-        purpose: Purpose,
-    ) -> Result<Self, QueryError> {
+    pub(super) fn load(snapshot: &mut Snapshot, purpose: Purpose) -> Result<Self, QueryError> {
         let (known, key) = match purpose {
             Purpose::Correlation => (CORRELATION, "$.correlation_headers"),
             Purpose::Session => (SESSION, "$.session_headers"),
         };
-        let given: Vec<String> = sqlx::query_scalar(
+        let given: Vec<String> = query_scalar(
             "SELECT DISTINCT LOWER(name.value) FROM recorder_run r, \
              json_each(CASE WHEN json_valid(r.settings) THEN r.settings ELSE '{}' END, ?) name",
         )
         .bind(key)
-        .fetch_all(snapshot.connection())
-        .await?;
+        .fetch_all(snapshot.connection())?;
         let known = known.iter().map(|name| (*name).to_owned());
         Ok(Self(known.chain(given).collect()))
     }

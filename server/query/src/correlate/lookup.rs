@@ -5,12 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use futures_util::TryStreamExt;
 use headwater_pack::identifiers::{Entry, FINE_BITS};
 use headwater_redact::{IdentifierKind, Redactor, hashes_in, identifiers};
-use sqlx::{AssertSqlSafe, Row};
 
 use crate::QueryError;
+use crate::db::{query, query_as, query_scalar};
 use crate::id::{ConnectionId, DnsId, ExchangeId};
 use crate::names::json_list;
 use crate::segments::{MOST_AT_ONCE, Segment, of_each};
@@ -37,19 +36,19 @@ impl Named {
     ///
     /// # Errors
     /// `Argument` when the text names nothing that can be looked for, and those of `get_exchange` for an id.
-    pub(super) async fn find(
+    pub(super) fn find(
         snapshot: &mut Snapshot,
         segments: &[Segment],
         redactor: Option<&Redactor>,
         text: &str,
     ) -> Result<Self, QueryError> {
         let text = text.trim();
-        let index = Index::open(snapshot, segments, redactor).await?;
+        let index = Index::open(snapshot, segments, redactor)?;
         if is_id(snapshot, text)? {
-            let number = crate::exchange::number(snapshot, segments, text).await?;
+            let number = crate::exchange::number(snapshot, segments, text)?;
             let ids = BTreeSet::from([number]);
             return Ok(Self {
-                nodes: node::load(snapshot, segments, redactor, &ids).await?,
+                nodes: node::load(snapshot, segments, redactor, &ids)?,
                 exhausted: Vec::new(),
                 common: None,
                 is_without_key: false,
@@ -73,12 +72,12 @@ impl Named {
                 index,
             });
         };
-        let found = index.look_up(snapshot, &hashes, MOST_NAMED, None).await?;
+        let found = index.look_up(snapshot, &hashes, MOST_NAMED, None)?;
         let is_common = found.values().any(|ids| ids.len() > MOST_NAMED);
         let ids: BTreeSet<i64> = found.into_values().flatten().collect();
         let is_all = ids.len() <= MOST_NAMED;
         let newest = ids.into_iter().rev().take(MOST_NAMED).collect();
-        let nodes = node::load(snapshot, segments, redactor, &newest).await?;
+        let nodes = node::load(snapshot, segments, redactor, &newest)?;
         let holds = |node: &Node| hashes.iter().any(|hash| node.holds(*hash));
         Ok(Self {
             nodes: nodes.into_iter().filter(holds).collect(),
@@ -126,7 +125,7 @@ pub(super) struct Index {
 
 impl Index {
     /// Reads what is not indexed.
-    pub(super) async fn open(
+    pub(super) fn open(
         snapshot: &mut Snapshot,
         segments: &[Segment],
         redactor: Option<&Redactor>,
@@ -141,18 +140,11 @@ impl Index {
             is_cut: false,
         };
         let mut left = MOST_UNINDEXED;
-        for segment in index
-            .incomplete(snapshot, segments)
-            .await?
-            .into_iter()
-            .rev()
-        {
-            let gaps = gaps(snapshot, segment).await?;
+        for segment in Self::incomplete(snapshot, segments)?.into_iter().rev() {
+            let gaps = gaps(snapshot, segment)?;
             for gap in gaps.into_iter().rev().filter(|(first, last)| first <= last) {
                 let segment = segment.number;
-                let read = index
-                    .read_gap(snapshot, redactor, segment, gap, left)
-                    .await?;
+                let read = index.read_gap(snapshot, redactor, segment, gap, left)?;
                 left = left.saturating_sub(read);
             }
         }
@@ -160,8 +152,7 @@ impl Index {
     }
 
     /// Segments whose runs may not hold all of them: the one that is written, and others after a kill.
-    async fn incomplete<'s>(
-        &self,
+    fn incomplete<'s>(
         snapshot: &mut Snapshot,
         segments: &'s [Segment],
     ) -> Result<Vec<&'s Segment>, QueryError> {
@@ -175,16 +166,14 @@ impl Index {
                      FROM identifier_run_{number} WHERE last_id >= first_id)"
                 )
             });
-            let found: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
-                .fetch_all(snapshot.connection())
-                .await?;
+            let found: Vec<i64> = query_scalar(sql).fetch_all(snapshot.connection())?;
             incomplete.extend(found);
         }
         let is_incomplete = |segment: &&Segment| incomplete.contains(&segment.number);
         Ok(segments.iter().filter(is_incomplete).collect())
     }
 
-    async fn read_gap(
+    fn read_gap(
         &mut self,
         snapshot: &mut Snapshot,
         redactor: Option<&Redactor>,
@@ -196,12 +185,11 @@ impl Index {
             "SELECT id, request_header_holes, response_header_holes, request_trailer_holes, response_trailer_holes, url_path, url_query \
              FROM exchange_rows({segment}) WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?"
         );
-        let rows = sqlx::query(AssertSqlSafe(sql))
+        let rows = query(sql)
             .bind(first)
             .bind(last)
             .bind(i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1))
-            .fetch_all(snapshot.connection())
-            .await?;
+            .fetch_all(snapshot.connection())?;
         let read = rows.len();
         self.is_cut |= read > most;
         for row in rows {
@@ -245,7 +233,7 @@ impl Index {
 
     /// The exchanges of these segments (of all, without) that may hold each of these; of each the newest, one more than `most`
     /// where there are more.
-    pub(super) async fn look_up(
+    pub(super) fn look_up(
         &self,
         snapshot: &mut Snapshot,
         hashes: &[Hash],
@@ -280,11 +268,11 @@ impl Index {
                      WHERE level < {MERGED} AND identifier_matches(place, data, ?2) IS NOT NULL"
                 )
             });
-            let mut rows = sqlx::query(AssertSqlSafe(sql))
+            let rows = query(sql)
                 .bind(&parts)
                 .bind(&prefixes)
-                .fetch(snapshot.connection());
-            while let Some(row) = rows.try_next().await? {
+                .fetch_all(snapshot.connection())?;
+            for row in rows {
                 for entry in headwater_pack::matches(row.try_get(0)?) {
                     for hash in wanted.get(&entry.prefix).into_iter().flatten() {
                         let ids = found.entry(*hash).or_default();
@@ -310,14 +298,12 @@ impl Index {
 }
 
 /// Ids of a segment that no run holds, first and last.
-async fn gaps(snapshot: &mut Snapshot, segment: &Segment) -> Result<Vec<(i64, i64)>, QueryError> {
+fn gaps(snapshot: &mut Snapshot, segment: &Segment) -> Result<Vec<(i64, i64)>, QueryError> {
     let sql = format!(
         "SELECT first_id, last_id FROM identifier_run_{} WHERE last_id >= first_id ORDER BY first_id, last_id",
         segment.number
     );
-    let spans: Vec<(i64, i64)> = sqlx::query_as(AssertSqlSafe(sql))
-        .fetch_all(snapshot.connection())
-        .await?;
+    let spans: Vec<(i64, i64)> = query_as(sql).fetch_all(snapshot.connection())?;
     let (mut gaps, mut next) = (Vec::new(), segment.first_id);
     for (first, last) in spans {
         gaps.push((next, first.saturating_sub(1)));

@@ -1,7 +1,6 @@
 //! What the suspect of `explain_failure` asked DNS for while it was under way.
 
-use sqlx::{AssertSqlSafe, Row};
-
+use crate::db::{query, query_as};
 use crate::exchange::span;
 use crate::id::DnsId;
 use crate::integer::{signed, unsigned};
@@ -13,7 +12,7 @@ use super::findings::{AFTER_NS, Finding, MOST_FINDINGS, whose};
 use super::node::Node;
 
 /// Names that the server asked for and that were not found.
-pub(super) async fn not_found(
+pub(super) fn not_found(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     suspect: &Node,
@@ -30,14 +29,13 @@ pub(super) async fn not_found(
             "SELECT MAX(id), start_ns, error_kind, dns_question_name FROM dns_exchange_{number} WHERE start_ns BETWEEN ?1 AND ?2 \
              AND error_kind IS NOT NULL AND client_process_id = ?3 GROUP BY dns_question_name ORDER BY start_ns < ?5, start_ns DESC LIMIT ?4"
         );
-        let rows = sqlx::query(AssertSqlSafe(sql))
+        let rows = query(sql)
             .bind(from_ns)
             .bind(signed(suspect.end_ns))
             .bind(process)
             .bind(MOST_FINDINGS)
             .bind(signed(suspect.start_ns))
-            .fetch_all(snapshot.connection())
-            .await?;
+            .fetch_all(snapshot.connection())?;
         for row in rows {
             let (id, name): (i64, Option<String>) = (row.try_get(0)?, row.try_get(3)?);
             // Resolvers try a name with every suffix, and most of these do not exist; or they ask for both families at once.
@@ -46,15 +44,14 @@ pub(super) async fn not_found(
                  AND error_kind IS NULL AND address_count > 0), EXISTS (SELECT 1 FROM dns_rows({number}) WHERE id BETWEEN ?4 - ?5 AND ?4 - 1 \
                  AND dns_question_name = ?6 AND start_ns < ?1 AND error_kind IS NULL AND address_count > 0)"
             );
-            let (was_found, before): (bool, bool) = sqlx::query_as(AssertSqlSafe(sql))
-                .bind(row.try_get::<i64, _>(1)?.saturating_sub(AT_ONCE_NS))
+            let (was_found, before): (bool, bool) = query_as(sql)
+                .bind(row.try_get::<i64>(1)?.saturating_sub(AT_ONCE_NS))
                 .bind(signed(suspect.end_ns))
                 .bind(process)
                 .bind(id)
                 .bind(NEAR_QUESTIONS)
                 .bind(name)
-                .fetch_one(snapshot.connection())
-                .await?;
+                .fetch_one(snapshot.connection())?;
             let (is, mut but) = if was_found {
                 ("known", ", and another name was found".to_owned())
             } else {
@@ -80,7 +77,7 @@ pub(super) async fn not_found(
 }
 
 /// Questions for names that took most of the time.
-pub(super) async fn slow(
+pub(super) fn slow(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     suspect: &Node,
@@ -95,12 +92,11 @@ pub(super) async fn slow(
              AND client_process_id = ?3 AND end_delta_ns * 2 > ?2 - ?1 AND start_ns + end_delta_ns <= ?2 ORDER BY end_delta_ns DESC LIMIT 2",
             segment.number
         );
-        let rows = sqlx::query(AssertSqlSafe(sql))
+        let rows = query(sql)
             .bind(signed(suspect.start_ns))
             .bind(signed(until_ns))
             .bind(process)
-            .fetch_all(snapshot.connection())
-            .await?;
+            .fetch_all(snapshot.connection())?;
         for row in rows {
             let (is, but) = whose(others);
             let at_ns: i64 = row.try_get(1)?;

@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use headwater_redact::{IdentifierKind, identifiers};
-use sqlx::AssertSqlSafe;
 
 use crate::QueryError;
 use crate::answer::Window;
+use crate::db::{query_as, query_scalar};
 use crate::integer::{signed, unsigned};
 use crate::names::json_list;
 use crate::segments::{self, MOST_AT_ONCE, Segment};
@@ -23,7 +23,7 @@ use super::node::Node;
 pub(super) type Need<'n> = (&'n Node, i64);
 
 /// What has to be looked at of each: looking at all that a process did costs most of an answer.
-pub(super) async fn to_look_at<'n>(
+pub(super) fn to_look_at<'n>(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     gathered: &Gathered,
@@ -41,7 +41,7 @@ pub(super) async fn to_look_at<'n>(
             of.push((node, server));
         }
     }
-    needs.extend(asked_without_trace(snapshot, segments, traced).await?);
+    needs.extend(asked_without_trace(snapshot, segments, traced)?);
     for node in nodes {
         let Some(client) = node.client.process else {
             continue;
@@ -49,7 +49,7 @@ pub(super) async fn to_look_at<'n>(
         let mut others = gathered.nodes.values().chain(found.values());
         let has_cause = !node.traces.is_empty()
             && others.any(|cause| cause.shares_trace(node) && cause.may_cause(node));
-        if !has_cause && answers(snapshot, segments, node, client).await? {
+        if !has_cause && answers(snapshot, segments, node, client)? {
             needs.push((node, client));
         }
     }
@@ -57,7 +57,7 @@ pub(super) async fn to_look_at<'n>(
 }
 
 /// Those whose process asked for anything without trace context while it had the exchange to answer.
-async fn asked_without_trace<'n>(
+fn asked_without_trace<'n>(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     mut needs: Vec<Need<'n>>,
@@ -76,7 +76,7 @@ async fn asked_without_trace<'n>(
         let (together, rest) =
             left.split_at(left.iter().map(is_near).take_while(|near| *near).count());
         left = rest;
-        without.extend(asking(snapshot, segments, window, together).await?);
+        without.extend(asking(snapshot, segments, window, together)?);
     }
     Ok(without)
 }
@@ -90,7 +90,7 @@ fn answering(node: &Node) -> Window {
 }
 
 /// Of exchanges that were under way in a window, those whose process asked without trace context meanwhile.
-async fn asking<'n>(
+fn asking<'n>(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     window: Window,
@@ -99,22 +99,21 @@ async fn asking<'n>(
     let processes: BTreeSet<i64> = needs.iter().map(|(_, process)| *process).collect();
     let most = MOST_ASKED.saturating_mul(processes.len());
     let mut without: BTreeMap<i64, Vec<u64>> = BTreeMap::new();
-    for chunk in segments::chunks(snapshot, segments, window, CHUNK_SHIFT).await? {
+    for chunk in segments::chunks(snapshot, segments, window, CHUNK_SHIFT)? {
         let sql = format!(
             "SELECT c.client_process_id, e.start_ns, e.request_header_holes FROM exchange_rows({}) e \
              JOIN connection c ON c.id = e.connection_id WHERE e.id BETWEEN ? AND ? AND e.start_ns BETWEEN ? AND ? \
              AND c.client_process_id IN (SELECT value FROM json_each(?)) LIMIT ?",
             chunk.segment
         );
-        let asked: Vec<(i64, i64, Option<Vec<u8>>)> = sqlx::query_as(AssertSqlSafe(sql))
+        let asked: Vec<(i64, i64, Option<Vec<u8>>)> = query_as(sql)
             .bind(chunk.first_id)
             .bind(chunk.last_id)
             .bind(signed(window.since_ns))
             .bind(signed(window.until_ns))
             .bind(json_list(processes.iter().copied()))
             .bind(i64::try_from(most).unwrap_or(i64::MAX))
-            .fetch_all(snapshot.connection())
-            .await?;
+            .fetch_all(snapshot.connection())?;
         if asked.len() >= most {
             return Ok(needs.to_vec());
         }
@@ -136,7 +135,7 @@ async fn asking<'n>(
 }
 
 /// Whether the program of a process answered anything about the time: what only asks was caused by nothing that is recorded.
-async fn answers(
+fn answers(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     node: &Node,
@@ -147,12 +146,12 @@ async fn answers(
         until_ns: node.start_ns,
     };
     let segments = segments::beside(segments, node.segment, NEAR_SEGMENTS);
-    is_counted(snapshot, segments, window, process, "server_service_id").await
+    is_counted(snapshot, segments, window, process, "server_service_id")
 }
 
 /// Whether the program of a process asked for anything while it had an exchange to answer: what only answers is the end of
 /// what is recorded.
-pub(super) async fn asks(
+pub(super) fn asks(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     node: &Node,
@@ -163,13 +162,13 @@ pub(super) async fn asks(
     let segments = segments
         .iter()
         .filter(|segment| segment.may_hold(since_ns, until_ns));
-    is_counted(snapshot, segments, window, process, "client_service_id").await
+    is_counted(snapshot, segments, window, process, "client_service_id")
 }
 
 /// Whether the roll-ups have a program, by one of its processes, in the column of a side.
-async fn is_counted(
+fn is_counted<'s>(
     snapshot: &mut Snapshot,
-    segments: impl Iterator<Item = &Segment>,
+    segments: impl Iterator<Item = &'s Segment>,
     window: Window,
     process: i64,
     side: &str,
@@ -189,12 +188,11 @@ async fn is_counted(
              JOIN service o ON o.name = s.name AND o.kind = s.kind WHERE p.id = ?3) SELECT {}",
             of_each.join(" OR ")
         );
-        is_there |= sqlx::query_scalar::<_, bool>(AssertSqlSafe(sql))
+        is_there |= query_scalar::<bool>(sql)
             .bind(signed(window.since_ns.saturating_sub(SLOT_NS)))
             .bind(signed(window.until_ns))
             .bind(process)
-            .fetch_one(snapshot.connection())
-            .await?;
+            .fetch_one(snapshot.connection())?;
     }
     Ok(is_there)
 }

@@ -5,11 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use headwater_redact::{IdentifierKind, Redactor, hashes_in, identifiers};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row};
 
 use crate::QueryError;
 use crate::connection::round_trip_ns;
+use crate::db::{Row, query};
 use crate::integer::{narrow, unsigned};
 use crate::names::json_list;
 use crate::outcome;
@@ -134,7 +133,7 @@ impl Node {
 }
 
 /// Reads exchanges by their ids; those that are gone are left out.
-pub(super) async fn load(
+pub(super) fn load(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     redactor: Option<&Redactor>,
@@ -157,10 +156,9 @@ pub(super) async fn load(
              WHERE e.id IN (SELECT value FROM json_each(?))",
             segment.number
         );
-        let rows = sqlx::query(AssertSqlSafe(sql))
+        let rows = query(sql)
             .bind(json_list(here))
-            .fetch_all(snapshot.connection())
-            .await?;
+            .fetch_all(snapshot.connection())?;
         for row in rows {
             nodes.push(read(segment.number, &row, redactor)?);
         }
@@ -170,7 +168,7 @@ pub(super) async fn load(
 
 /// Reads what a process asked and answered in a range of ids: what began from some time on until another, and went on
 /// at a third.
-pub(super) async fn of_process(
+pub(super) fn of_process(
     snapshot: &mut Snapshot,
     redactor: Option<&Redactor>,
     (segment, first_id, last_id): (i64, i64, i64),
@@ -183,7 +181,7 @@ pub(super) async fn of_process(
          AND (e.outcome = {OPEN} OR e.start_ns + COALESCE(e.response_end_delta_ns, e.end_delta_ns) >= ?) \
          AND (c.client_process_id = ? OR c.server_process_id = ?)"
     );
-    let rows = sqlx::query(AssertSqlSafe(sql))
+    let rows = query(sql)
         .bind(first_id)
         .bind(last_id)
         .bind(from_ns)
@@ -191,14 +189,13 @@ pub(super) async fn of_process(
         .bind(at_ns)
         .bind(process)
         .bind(process)
-        .fetch_all(snapshot.connection())
-        .await?;
+        .fetch_all(snapshot.connection())?;
     rows.iter()
         .map(|row| read(segment, row, redactor))
         .collect()
 }
 
-fn read(segment: i64, row: &SqliteRow, redactor: Option<&Redactor>) -> Result<Node, QueryError> {
+fn read(segment: i64, row: &Row, redactor: Option<&Redactor>) -> Result<Node, QueryError> {
     let start_ns = unsigned(row.try_get("start_ns")?);
     let ended: Option<i64> = row.try_get("response_end_delta_ns")?;
     let decided: i64 = row.try_get("end_delta_ns")?;
@@ -208,9 +205,7 @@ fn read(segment: i64, row: &SqliteRow, redactor: Option<&Redactor>) -> Result<No
         OPEN => u64::MAX,
         _ => start_ns.saturating_add(unsigned(ended.unwrap_or(decided))),
     };
-    let evidence: i64 = row
-        .try_get::<Option<i64>, _>("thread_evidence")?
-        .unwrap_or(0);
+    let evidence: i64 = row.try_get::<Option<i64>>("thread_evidence")?.unwrap_or(0);
     let thread = |column: &str, evidence: i64| -> Result<Thread, QueryError> {
         let thread: Option<i64> = row.try_get(column)?;
         // By the lock alone: a thread that began a turn may have sent for another.
@@ -220,13 +215,11 @@ fn read(segment: i64, row: &SqliteRow, redactor: Option<&Redactor>) -> Result<No
         Ok(Who {
             process: row.try_get(process)?,
             service: row.try_get(service)?,
-            program: row.try_get::<Option<i64>, _>(program)?.unwrap_or(0),
+            program: row.try_get::<Option<i64>>(program)?.unwrap_or(0),
         })
     };
     let bytes = |column: &str| -> Result<Vec<u8>, QueryError> {
-        Ok(row
-            .try_get::<Option<Vec<u8>>, _>(column)?
-            .unwrap_or_default())
+        Ok(row.try_get::<Option<Vec<u8>>>(column)?.unwrap_or_default())
     };
     let mut node = Node {
         id: row.try_get("id")?,
@@ -237,11 +230,11 @@ fn read(segment: i64, row: &SqliteRow, redactor: Option<&Redactor>) -> Result<No
         end_ns,
         client: who("client_process_id", "client_service_id", "client_program")?,
         server: who("server_process_id", "server_service_id", "server_program")?,
-        route: row.try_get::<Option<i64>, _>("route_id")?.unwrap_or(0),
+        route: row.try_get::<Option<i64>>("route_id")?.unwrap_or(0),
         method: row.try_get("http_request_method")?,
         path: row.try_get("path")?,
         status: row
-            .try_get::<Option<i64>, _>("http_response_status_code")?
+            .try_get::<Option<i64>>("http_response_status_code")?
             .map(narrow),
         outcome,
         error_kind: row.try_get("error_kind")?,
@@ -297,7 +290,7 @@ fn read(segment: i64, row: &SqliteRow, redactor: Option<&Redactor>) -> Result<No
     {
         values.extend(redactor.identifiers_in(path).into_iter().take(MOST_VALUES));
     }
-    if let Some(query) = row.try_get::<Option<&str>, _>("url_query")? {
+    if let Some(query) = row.try_get::<Option<&str>>("url_query")? {
         values.extend(hashes_in(query).take(MOST_VALUES));
     }
     node.values = values;

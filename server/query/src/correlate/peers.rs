@@ -3,9 +3,8 @@
 //!
 //! Owns: which exchanges are compared, and the bounds of that.
 
-use sqlx::AssertSqlSafe;
-
 use crate::QueryError;
+use crate::db::{query_as, query_scalar};
 use crate::exchange::span;
 use crate::integer::{signed, unsigned};
 use crate::segments::{self, Segment};
@@ -33,7 +32,7 @@ pub(super) struct Peers {
 
 impl Peers {
     /// Looks for them near an exchange, in the order of commits.
-    pub(super) async fn find(
+    pub(super) fn find(
         snapshot: &mut Snapshot,
         segments: &[Segment],
         node: &Node,
@@ -47,7 +46,7 @@ impl Peers {
         for reach in REACH {
             ended_well.clear();
             for range in segments::near(segments, node.id, reach) {
-                ended_well.extend(well(snapshot, range, node).await?);
+                ended_well.extend(well(snapshot, range, node)?);
             }
             if ended_well.len() >= ENOUGH {
                 break;
@@ -62,7 +61,7 @@ impl Peers {
                 .map(|(segment, id, _)| (*segment, *id))
                 .collect();
             for range in segments::near(segments, node.id, FAR) {
-                found.alike.extend(failed(snapshot, range, node).await?);
+                found.alike.extend(failed(snapshot, range, node)?);
             }
         } else {
             let median = found.median_ns.unwrap_or(0);
@@ -136,7 +135,7 @@ impl Peers {
     }
 
     /// What those alike have and the others have not.
-    pub(super) async fn in_common(
+    pub(super) fn in_common(
         &self,
         snapshot: &mut Snapshot,
         whose: &str,
@@ -144,9 +143,9 @@ impl Peers {
         if !self.is_alike {
             return Ok(Vec::new());
         }
-        let own = samples(snapshot, &[self.own]).await?;
-        let alike = samples(snapshot, &self.alike).await?;
-        let others = samples(snapshot, &self.others).await?;
+        let own = samples(snapshot, &[self.own])?;
+        let alike = samples(snapshot, &self.alike)?;
+        let others = samples(snapshot, &self.others)?;
         snapshot.check()?;
         let (alike, others): (Vec<&Sample>, Vec<&Sample>) =
             (alike.iter().collect(), others.iter().collect());
@@ -176,10 +175,7 @@ fn finding(difference: &Difference, whose: &str) -> Finding {
     }
 }
 
-async fn samples(
-    snapshot: &mut Snapshot,
-    places: &[(i64, i64)],
-) -> Result<Vec<Sample>, QueryError> {
+fn samples(snapshot: &mut Snapshot, places: &[(i64, i64)]) -> Result<Vec<Sample>, QueryError> {
     let mut samples = Vec::with_capacity(places.len());
     let mut segments: Vec<i64> = places.iter().map(|(segment, _)| *segment).collect();
     segments.dedup();
@@ -189,13 +185,13 @@ async fn samples(
             .filter(|(of, _)| *of == segment)
             .map(|(_, id)| *id)
             .collect();
-        samples.extend(traits::read(snapshot, segment, &ids, false).await?);
+        samples.extend(traits::read(snapshot, segment, &ids, false)?);
     }
     Ok(samples)
 }
 
 /// Exchanges of the place that ended well, nearest first: segment, id, latency.
-async fn well(
+fn well(
     snapshot: &mut Snapshot,
     (segment, first, last): (i64, i64, i64),
     node: &Node,
@@ -206,7 +202,7 @@ async fn well(
          AND COALESCE(e.route_id, 0) = ?5 AND e.error_kind IS NULL AND e.outcome = 0 AND e.id <> ?6 \
          ORDER BY ABS(e.id - ?6) LIMIT ?7"
     );
-    let rows: Vec<(i64, i64)> = sqlx::query_as(AssertSqlSafe(sql))
+    let rows: Vec<(i64, i64)> = query_as(sql)
         .bind(first)
         .bind(last)
         .bind(node.server.service)
@@ -214,8 +210,7 @@ async fn well(
         .bind(node.route)
         .bind(node.id)
         .bind(MOST_OTHERS)
-        .fetch_all(snapshot.connection())
-        .await?;
+        .fetch_all(snapshot.connection())?;
     let rows = rows.into_iter();
     Ok(rows
         .map(|(id, latency)| (segment, id, unsigned(latency)))
@@ -223,7 +218,7 @@ async fn well(
 }
 
 /// Exchanges of the place that failed in the same way, itself among them, nearest first.
-async fn failed(
+fn failed(
     snapshot: &mut Snapshot,
     (segment, first, last): (i64, i64, i64),
     node: &Node,
@@ -233,7 +228,7 @@ async fn failed(
         "SELECT id FROM exchange_{segment} WHERE error_kind = ?1 AND id BETWEEN ?2 AND ?3 AND server_service_id = ?4 \
          AND COALESCE(http_request_method, '') = ?5 AND COALESCE(route_id, 0) = ?6 ORDER BY ABS(id - ?7) LIMIT ?8"
     );
-    let ids: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
+    let ids: Vec<i64> = query_scalar(sql)
         .bind(node.error_kind)
         .bind(first)
         .bind(last)
@@ -242,8 +237,7 @@ async fn failed(
         .bind(node.route)
         .bind(node.id)
         .bind(MOST_ALIKE)
-        .fetch_all(snapshot.connection())
-        .await?;
+        .fetch_all(snapshot.connection())?;
     Ok(ids.into_iter().map(|id| (segment, id)).collect())
 }
 

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use headwater_redact::Redactor;
-use sqlx::Row;
 
 use crate::answer::Window;
 use crate::coverage::{About, Framed};
+use crate::db::query;
 use crate::id::ExchangeId;
 use crate::integer::unsigned;
 use crate::names::{ServiceNames, json_list};
@@ -79,21 +79,21 @@ pub struct Session {
 }
 
 /// Answers the question.
-pub(crate) async fn answer(
+pub(crate) fn answer(
     snapshot: &mut Snapshot,
     store: &Path,
     query: &SessionQuery,
 ) -> Result<Answer<Session>, QueryError> {
     let limit = crate::search::checked_limit(query.limit)?;
-    let runs = Runs::load(snapshot).await?;
-    let segments = segments::all(snapshot).await?;
+    let runs = Runs::load(snapshot)?;
+    let segments = segments::all(snapshot)?;
     let redactor = Secrets::load(store, snapshot.opened.key_fingerprint.as_deref()).redactor();
     let redactor = redactor.as_ref();
     let mut templates = Templates::default();
-    let first = first_values(snapshot, &segments, redactor, &mut templates, &query.id).await?;
+    let first = first_values(snapshot, &segments, redactor, &mut templates, &query.id)?;
     let is_without_key = first.is_none();
     let first = first.unwrap_or_default();
-    let mut followed = follow(snapshot, &segments, redactor, &mut templates, first).await?;
+    let mut followed = follow(snapshot, &segments, redactor, &mut templates, first)?;
     let outermost = outermost(&followed.nodes);
     let exchanges = outermost.len();
     let handed_on = followed.nodes.len() - exchanges;
@@ -103,9 +103,9 @@ pub(crate) async fn answer(
             since_ns: first.start_ns,
             until_ns: last.end_ns.min(snapshot.now_ns).max(last.start_ns),
         },
-        _ => everything(snapshot, &runs).await?,
+        _ => everything(snapshot, &runs)?,
     };
-    let mut rows = rows(snapshot, &outermost, &mut templates, &mut followed.events).await?;
+    let mut rows = rows(snapshot, &outermost, &mut templates, &mut followed.events)?;
     let skipped = rows.len().saturating_sub(limit);
     followed.is_cut |= skipped > 0;
     if let Some(first) = rows.first_mut().filter(|_| !followed.is_cut) {
@@ -133,7 +133,6 @@ pub(crate) async fn answer(
         remarks,
     }
     .finish(snapshot, &runs, &segments)
-    .await
 }
 
 /// What was found from id to id.
@@ -163,14 +162,14 @@ impl Followed {
 }
 
 /// The exchanges that hold these values, and those that servers set in their place.
-async fn follow(
+fn follow(
     snapshot: &mut Snapshot,
     segments: &[segments::Segment],
     redactor: Option<&Redactor>,
     templates: &mut Templates,
     first: Vec<Hash>,
 ) -> Result<Followed, QueryError> {
-    let index = Index::open(snapshot, segments, redactor).await?;
+    let index = Index::open(snapshot, segments, redactor)?;
     let mut followed = Followed {
         is_cut: index.is_cut,
         ..Followed::default()
@@ -179,7 +178,7 @@ async fn follow(
     while !next.is_empty() {
         snapshot.check()?;
         followed.known.extend(&next);
-        let found = index.look_up(snapshot, &next, MOST_EXCHANGES, None).await?;
+        let found = index.look_up(snapshot, &next, MOST_EXCHANGES, None)?;
         followed.is_cut |= found.values().any(|ids| ids.len() > MOST_EXCHANGES);
         let ids: BTreeSet<i64> = found
             .into_values()
@@ -189,11 +188,11 @@ async fn follow(
         followed.is_cut |= ids.len() > MOST_EXCHANGES;
         let newest: BTreeSet<i64> = ids.into_iter().rev().take(MOST_EXCHANGES).collect();
         let mut successors = BTreeSet::new();
-        for node in node::load(snapshot, segments, redactor, &newest).await? {
+        for node in node::load(snapshot, segments, redactor, &newest)? {
             if !next.iter().any(|value| node.holds(*value)) {
                 continue;
             }
-            let [request, response] = templates.fields(snapshot, &node).await?;
+            let [request, response] = templates.fields(snapshot, &node)?;
             let carried = next.iter().flat_map(|value| carried_in(&request, *value));
             followed.carriers.extend(carried);
             let told = told_by(&request, &response, &followed.known);
@@ -213,7 +212,7 @@ async fn follow(
 }
 
 /// The values that the question means; `None` where the key is needed and is not at hand.
-async fn first_values(
+fn first_values(
     snapshot: &mut Snapshot,
     segments: &[segments::Segment],
     redactor: Option<&Redactor>,
@@ -239,11 +238,11 @@ async fn first_values(
         };
         return Ok(redactor.map(value));
     }
-    let number = crate::exchange::number(snapshot, segments, text).await?;
-    let nodes = node::load(snapshot, segments, redactor, &BTreeSet::from([number])).await?;
-    let names = HeaderNames::load(snapshot, Purpose::Session).await?;
+    let number = crate::exchange::number(snapshot, segments, text)?;
+    let nodes = node::load(snapshot, segments, redactor, &BTreeSet::from([number]))?;
+    let names = HeaderNames::load(snapshot, Purpose::Session)?;
     for node in &nodes {
-        let [request, response] = templates.fields(snapshot, node).await?;
+        let [request, response] = templates.fields(snapshot, node)?;
         let asked = session_values(&request, &names);
         let given = session_values(&response, &names);
         // What it brought along, or was given.
@@ -271,7 +270,7 @@ fn outermost(nodes: &BTreeMap<i64, Node>) -> Vec<&Node> {
         .collect()
 }
 
-async fn rows(
+fn rows(
     snapshot: &mut Snapshot,
     nodes: &[&Node],
     templates: &mut Templates,
@@ -280,19 +279,18 @@ async fn rows(
     let services = nodes
         .iter()
         .flat_map(|node| [node.client.service, node.server.service]);
-    let names = ServiceNames::load(snapshot, services.collect()).await?;
+    let names = ServiceNames::load(snapshot, services.collect())?;
     let connections = json_list(
         nodes
             .iter()
             .map(|node| node.connection)
             .collect::<BTreeSet<_>>(),
     );
-    let found = sqlx::query(
+    let found = query(
         "SELECT id, client_address FROM connection WHERE id IN (SELECT value FROM json_each(?))",
     )
     .bind(connections)
-    .fetch_all(snapshot.connection())
-    .await?;
+    .fetch_all(snapshot.connection())?;
     let mut addresses: HashMap<i64, String> = HashMap::new();
     for row in found {
         addresses.insert(row.try_get(0)?, row.try_get(1)?);
@@ -308,7 +306,7 @@ async fn rows(
             told.push("another client address");
         }
         address_before = address.clone().or(address_before);
-        let [request, _] = templates.fields(snapshot, node).await?;
+        let [request, _] = templates.fields(snapshot, node)?;
         let bearer = request
             .iter()
             .find(|field| field.name.eq_ignore_ascii_case("authorization"));

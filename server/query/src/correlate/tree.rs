@@ -21,7 +21,7 @@ use super::node::{Hash, Node};
 use super::{Confidence, Hop, Link, Traced};
 
 /// The hops, each below the one that caused it.
-pub(super) async fn hops(snapshot: &mut Snapshot, traced: &Traced) -> Result<Vec<Hop>, QueryError> {
+pub(super) fn hops(snapshot: &mut Snapshot, traced: &Traced) -> Result<Vec<Hop>, QueryError> {
     let Traced {
         gathered, linked, ..
     } = traced;
@@ -41,7 +41,7 @@ pub(super) async fn hops(snapshot: &mut Snapshot, traced: &Traced) -> Result<Vec
         .iter()
         .filter_map(|id| gathered.nodes.get(id))
         .flat_map(|node| [node.client.service, node.server.service]);
-    let names = ServiceNames::load(snapshot, services.collect()).await?;
+    let names = ServiceNames::load(snapshot, services.collect())?;
     let (mut hops, mut words) = (Vec::new(), Words::of(traced));
     let roots = below.get(&None).cloned().unwrap_or_default();
     for root in roots {
@@ -50,7 +50,7 @@ pub(super) async fn hops(snapshot: &mut Snapshot, traced: &Traced) -> Result<Vec
         while let Some((depth, node)) = stack.pop() {
             let caused = below.get(&Some(node.id)).map_or(&[][..], Vec::as_slice);
             let found = linked.get(&node.id);
-            let link = words.link(snapshot, node, found).await?;
+            let link = words.link(snapshot, node, found)?;
             hops.push(hop(
                 snapshot,
                 &names,
@@ -71,7 +71,7 @@ pub(super) async fn hops(snapshot: &mut Snapshot, traced: &Traced) -> Result<Vec
 }
 
 /// Some hops, each caused by the one before.
-pub(super) async fn path(
+pub(super) fn path(
     snapshot: &mut Snapshot,
     traced: &Traced,
     path: &[&Node],
@@ -79,14 +79,14 @@ pub(super) async fn path(
     let services = path
         .iter()
         .flat_map(|node| [node.client.service, node.server.service]);
-    let names = ServiceNames::load(snapshot, services.collect()).await?;
+    let names = ServiceNames::load(snapshot, services.collect())?;
     let (mut hops, mut words) = (Vec::with_capacity(path.len()), Words::of(traced));
     let Some(root) = path.first() else {
         return Ok(hops);
     };
     for (node, depth) in path.iter().zip(0..) {
         let found = traced.linked.get(&node.id).filter(|_| depth > 0);
-        let link = words.link(snapshot, node, found).await?;
+        let link = words.link(snapshot, node, found)?;
         let mut caused = traced.caused(node.id);
         caused.sort_by_key(|node| (node.start_ns, node.id));
         hops.push(hop(
@@ -155,7 +155,7 @@ impl<'t> Words<'t> {
         }
     }
 
-    async fn link(
+    fn link(
         &mut self,
         snapshot: &mut Snapshot,
         node: &Node,
@@ -168,10 +168,10 @@ impl<'t> Words<'t> {
         let cause = found.cause.and_then(|cause| gathered.nodes.get(&cause));
         let (mut carrier, mut is_told) = (None, false);
         if let Some((shared, cause)) = found.shared.zip(cause) {
-            carrier = self.carrier(snapshot, cause, shared.hash).await?;
-            let passed = self.carrier(snapshot, node, shared.hash).await?;
+            carrier = self.carrier(snapshot, cause, shared.hash)?;
+            let passed = self.carrier(snapshot, node, shared.hash)?;
             if self.names.is_none() {
-                self.names = Some(HeaderNames::load(snapshot, Purpose::Correlation).await?);
+                self.names = Some(HeaderNames::load(snapshot, Purpose::Correlation)?);
             }
             let is_named = |name: &Option<String>| {
                 let names = name.as_deref().zip(self.names.as_ref());
@@ -198,7 +198,7 @@ impl<'t> Words<'t> {
     }
 
     /// The header of an exchange that holds a value, or `path`; `None` where it stands elsewhere.
-    async fn carrier(
+    fn carrier(
         &mut self,
         snapshot: &mut Snapshot,
         node: &Node,
@@ -211,7 +211,7 @@ impl<'t> Words<'t> {
             hashed.is_some_and(|hashed| hashed.contains(&shared))
         };
         let holds = |text: &str| hashes_in(text).any(|(hash, _)| hash == shared) || is_kept(text);
-        for fields in self.templates.fields(snapshot, node).await? {
+        for fields in self.templates.fields(snapshot, node)? {
             if let Some(field) = fields.into_iter().find(|field| holds(&field.value.text)) {
                 return Ok(Some(field.name));
             }

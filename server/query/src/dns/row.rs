@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 
 use headwater_protocols::dns;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use super::OUTCOMES;
+use crate::db::Row;
 use crate::icmp::IcmpError;
 use crate::id::{ConnectionId, DnsId};
 use crate::integer::{narrow, unsigned};
@@ -68,33 +67,30 @@ pub struct DnsRow {
 }
 
 /// Tells rows that were read by `COLUMNS`.
-pub(super) async fn told(
-    snapshot: &mut Snapshot,
-    rows: &[SqliteRow],
-) -> Result<Vec<DnsRow>, QueryError> {
+pub(super) fn told(snapshot: &mut Snapshot, rows: &[Row]) -> Result<Vec<DnsRow>, QueryError> {
     let mut services = BTreeSet::new();
     for row in rows {
-        services.extend([row.try_get::<i64, _>(3)?, row.try_get(4)?]);
+        services.extend([row.try_get::<i64>(3)?, row.try_get(4)?]);
     }
-    let names = ServiceNames::load(snapshot, services).await?;
+    let names = ServiceNames::load(snapshot, services)?;
     let tag = snapshot.tag();
     rows.iter().map(|row| line(row, &names, &tag)).collect()
 }
 
-fn line(row: &SqliteRow, names: &ServiceNames, tag: &str) -> Result<DnsRow, QueryError> {
-    let count = |column: &str| row.try_get::<i64, _>(column).map(unsigned);
+fn line(row: &Row, names: &ServiceNames, tag: &str) -> Result<DnsRow, QueryError> {
+    let count = |column: &str| row.try_get::<i64>(column).map(unsigned);
     let code = |column: &str| {
-        row.try_get::<Option<i64>, _>(column)
+        row.try_get::<Option<i64>>(column)
             .map(|code| code.map(narrow::<u16>))
     };
     let list = |column: &str| {
-        row.try_get::<Option<&str>, _>(column).map(|text| {
+        row.try_get::<Option<&str>>(column).map(|text| {
             let parts = text.into_iter().flat_map(|text| text.split(','));
             parts.map(str::to_owned).collect::<Vec<_>>()
         })
     };
     let address = |end: &str| -> Result<String, QueryError> {
-        let port = row.try_get::<i64, _>(format!("{end}_port").as_str())?;
+        let port = row.try_get::<i64>(format!("{end}_port").as_str())?;
         Ok(with_port(
             row.try_get(format!("{end}_address").as_str())?,
             narrow(port),

@@ -1,10 +1,8 @@
 //! The two ends of an exchange's connection.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
 use super::{EndDetail, ProcessBegin, ProcessExit, Replaced};
 use crate::QueryError;
+use crate::db::{Row, query};
 use crate::integer::{narrow, unsigned};
 use crate::names::{ServiceNames, with_port};
 use crate::snapshot::Snapshot;
@@ -18,24 +16,23 @@ pub(crate) struct Ends {
 }
 
 /// Reads them. `services` stand in when the connection's row is gone.
-pub(crate) async fn load(
+pub(crate) fn load(
     snapshot: &mut Snapshot,
     connection: i64,
     services: (i64, i64),
 ) -> Result<Ends, QueryError> {
-    let row = sqlx::query("SELECT * FROM connection WHERE id = ?")
+    let row = query("SELECT * FROM connection WHERE id = ?")
         .bind(connection)
-        .fetch_optional(snapshot.connection())
-        .await?;
-    let names = ServiceNames::load(snapshot, [services.0, services.1].into()).await?;
+        .fetch_optional(snapshot.connection())?;
+    let names = ServiceNames::load(snapshot, [services.0, services.1].into())?;
     let (mut client, mut server) = (unknown(), unknown());
     let (mut close_reason, mut joined_midstream) = ("unknown".to_owned(), false);
     if let Some(row) = row {
         client = end(&row, &CLIENT)?;
         server = end(&row, &SERVER)?;
-        process(snapshot, &row, CLIENT.process_id, &mut client).await?;
-        process(snapshot, &row, SERVER.process_id, &mut server).await?;
-        server.replaces = replaced(snapshot, row.try_get(SERVER.process_id)?).await?;
+        process(snapshot, &row, CLIENT.process_id, &mut client)?;
+        process(snapshot, &row, SERVER.process_id, &mut server)?;
+        server.replaces = replaced(snapshot, row.try_get(SERVER.process_id)?)?;
         close_reason = row.try_get("close_reason")?;
         joined_midstream = row.try_get("joined_midstream")?;
     }
@@ -84,7 +81,7 @@ const SERVER: Columns = Columns {
     evidence: "server_process_evidence",
 };
 
-fn end(row: &SqliteRow, columns: &Columns) -> Result<EndDetail, QueryError> {
+fn end(row: &Row, columns: &Columns) -> Result<EndDetail, QueryError> {
     let peer: Option<&str> = row.try_get(columns.peer_address)?;
     let peer_port: Option<i64> = row.try_get(columns.peer_port)?;
     Ok(EndDetail {
@@ -100,26 +97,25 @@ fn end(row: &SqliteRow, columns: &Columns) -> Result<EndDetail, QueryError> {
     })
 }
 
-async fn process(
+fn process(
     snapshot: &mut Snapshot,
-    connection: &SqliteRow,
+    connection: &Row,
     column: &str,
     end: &mut EndDetail,
 ) -> Result<(), QueryError> {
     let Some(id): Option<i64> = connection.try_get(column)? else {
         return Ok(());
     };
-    let row = sqlx::query(
+    let row = query(
         "SELECT pid, executable_name, executable_path, command_line, cgroup, container_id, end_ns, exit_code, exit_signal, \
          start_ns, forked_from, executed_ns FROM process WHERE id = ?",
     )
     .bind(id)
-    .fetch_optional(snapshot.connection())
-    .await?;
+    .fetch_optional(snapshot.connection())?;
     if let Some(row) = row {
         let name: String = row.try_get(1)?;
         end.pid = Some(narrow(row.try_get(0)?));
-        end.executable = Some(row.try_get::<Option<String>, _>(2)?.unwrap_or(name));
+        end.executable = Some(row.try_get::<Option<String>>(2)?.unwrap_or(name));
         end.command_line = row.try_get(3)?;
         end.cgroup = row.try_get(4)?;
         end.container_id = row.try_get(5)?;
@@ -150,14 +146,11 @@ const TICK_NS: i64 = 10_000_000;
 
 /// The last process of the same program that had ended when this one began: the same file with the same arguments in the
 /// same cgroup.
-async fn replaced(
-    snapshot: &mut Snapshot,
-    process: Option<i64>,
-) -> Result<Option<Replaced>, QueryError> {
+fn replaced(snapshot: &mut Snapshot, process: Option<i64>) -> Result<Option<Replaced>, QueryError> {
     let Some(process) = process else {
         return Ok(None);
     };
-    let row = sqlx::query(
+    let row = query(
         "SELECT old.pid, old.exit_code, old.exit_signal, old.end_ns, new.start_ns FROM process AS new JOIN process AS old \
          ON old.service_id = new.service_id AND old.executable_path IS new.executable_path \
          AND old.command_line IS new.command_line AND old.cgroup IS new.cgroup AND old.id <> new.id \
@@ -166,8 +159,7 @@ async fn replaced(
     .bind(process)
     .bind(RESTART_NS)
     .bind(TICK_NS)
-    .fetch_optional(snapshot.connection())
-    .await?;
+    .fetch_optional(snapshot.connection())?;
     let Some(row) = row else {
         return Ok(None);
     };

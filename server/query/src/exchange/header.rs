@@ -8,7 +8,7 @@ use crate::snapshot::Snapshot;
 use crate::{Answer, QueryError, cursor, segments};
 
 /// Answers with as much of the values as `max_bytes` allow, in the order request, response.
-pub(crate) async fn header(
+pub(crate) fn header(
     snapshot: &mut Snapshot,
     id: &str,
     header: &str,
@@ -29,11 +29,11 @@ pub(crate) async fn header(
         None => [0, 0],
         Some(text) => cursor::decode(question, text)?,
     };
-    let segments = segments::all(snapshot).await?;
-    let record = find(snapshot, &segments, id).await?;
+    let segments = segments::all(snapshot)?;
+    let record = find(snapshot, &segments, id)?;
     let mut values = Vec::new();
     for (request, of) in [(true, "request"), (false, "response")] {
-        let fields = record.headers(snapshot, request).await?;
+        let fields = record.headers(snapshot, request)?;
         let named = fields
             .into_iter()
             .filter(|field| field.name.eq_ignore_ascii_case(header));
@@ -42,7 +42,7 @@ pub(crate) async fn header(
     let none = values.is_empty();
     let (pages, next) = cut(values, skipped, offset, max_bytes.max(LEAST))?;
     let gaps = record.gaps()?;
-    let runs = Runs::load(snapshot).await?;
+    let runs = Runs::load(snapshot)?;
     let framed = Framed {
         about: About::Http,
         value: pages,
@@ -51,7 +51,7 @@ pub(crate) async fn header(
         next_cursor: next.map(|next| cursor::encode(question, next)),
         remarks: Vec::new(),
     };
-    let answer = framed.finish(snapshot, &runs, &segments).await?;
+    let answer = framed.finish(snapshot, &runs, &segments)?;
     Ok(Answer {
         window: None,
         emptiness: none.then(|| emptiness(&gaps)),

@@ -2,22 +2,21 @@
 
 use headwater_pack::numbers;
 use headwater_protocols::grpc;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use super::{EventStreamDetail, GrpcDetail, Http2Detail, WebSocketCounts, WebSocketDetail};
+use crate::db::Row;
 use crate::integer::{narrow, unsigned};
 use crate::{QueryError, outcome};
 
 /// HTTP/2's part.
-pub(super) fn http2(row: &SqliteRow) -> Result<Option<Http2Detail>, QueryError> {
+pub(super) fn http2(row: &Row) -> Result<Option<Http2Detail>, QueryError> {
     let Some(stream_id): Option<i64> = row.try_get("http2_stream_id")? else {
         return Ok(None);
     };
-    let flags: i64 = row.try_get::<Option<i64>, _>("http2_flags")?.unwrap_or(0);
+    let flags: i64 = row.try_get::<Option<i64>>("http2_flags")?.unwrap_or(0);
     let code: Option<i64> = row.try_get("http2_error_code")?;
     let count = |column| {
-        row.try_get::<Option<i64>, _>(column)
+        row.try_get::<Option<i64>>(column)
             .map(|count| count.map_or(0, unsigned))
     };
     Ok(Some(Http2Detail {
@@ -35,14 +34,14 @@ pub(super) fn http2(row: &SqliteRow) -> Result<Option<Http2Detail>, QueryError> 
 }
 
 /// gRPC's part.
-pub(super) fn grpc(row: &SqliteRow) -> Result<Option<GrpcDetail>, QueryError> {
+pub(super) fn grpc(row: &Row) -> Result<Option<GrpcDetail>, QueryError> {
     let Some(requests): Option<i64> = row.try_get("rpc_request_messages")? else {
         return Ok(None);
     };
     let responses: Option<i64> = row.try_get("rpc_response_messages")?;
     let messages = [unsigned(requests), responses.map_or(0, unsigned)];
     let exact: i64 = row
-        .try_get::<Option<i64>, _>("rpc_messages_exact")?
+        .try_get::<Option<i64>>("rpc_messages_exact")?
         .unwrap_or(0);
     let is_exact = [exact & 1 != 0, exact & 2 != 0];
     let path: Option<&str> = row.try_get("url_path")?;
@@ -65,7 +64,7 @@ pub(super) fn grpc(row: &SqliteRow) -> Result<Option<GrpcDetail>, QueryError> {
 }
 
 /// WebSocket's part.
-pub(super) fn websocket(row: &SqliteRow) -> Result<Option<WebSocketDetail>, QueryError> {
+pub(super) fn websocket(row: &Row) -> Result<Option<WebSocketDetail>, QueryError> {
     let Some(text): Option<&str> = row.try_get("websocket")? else {
         return Ok(None);
     };
@@ -112,7 +111,7 @@ pub(super) fn websocket(row: &SqliteRow) -> Result<Option<WebSocketDetail>, Quer
 }
 
 /// The event stream's part.
-pub(super) fn event_stream(row: &SqliteRow) -> Result<Option<EventStreamDetail>, QueryError> {
+pub(super) fn event_stream(row: &Row) -> Result<Option<EventStreamDetail>, QueryError> {
     let text: Option<&str> = row.try_get("event_stream")?;
     Ok(text.map(|text| {
         let [flags, events, comments, first, last] = numbers::split(text);

@@ -1,14 +1,13 @@
 //! One row of `exchange_rows(N)`, and the detail made of it.
 
 use headwater_redact::{HeaderField, render_headers};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row};
 
 use super::{
     ExchangeDetail, HeaderLine, MessageDetail, ResolutionDetail, end, explained, protocol,
 };
 use crate::QueryError;
 use crate::answer::Window;
+use crate::db::{Row, query, query_scalar};
 use crate::id::{ConnectionId, DnsId, ExchangeId};
 use crate::integer::{narrow, unsigned};
 use crate::outcome;
@@ -17,7 +16,7 @@ use crate::snapshot::Snapshot;
 /// One exchange as stored.
 pub(super) struct Record {
     segment: i64,
-    row: SqliteRow,
+    row: Row,
     pub(super) timing: Timing,
 }
 
@@ -33,19 +32,16 @@ pub(super) struct Timing {
 
 impl Record {
     /// Reads the row.
-    pub(super) async fn load(
+    pub(super) fn load(
         snapshot: &mut Snapshot,
         segment: i64,
         id: i64,
     ) -> Result<Option<Self>, QueryError> {
         let sql = format!("SELECT {COLUMNS} FROM exchange_rows({segment}) e WHERE e.id = ?");
-        let row = sqlx::query(AssertSqlSafe(sql))
-            .bind(id)
-            .fetch_optional(snapshot.connection())
-            .await?;
+        let row = query(sql).bind(id).fetch_optional(snapshot.connection())?;
         let Some(row) = row else { return Ok(None) };
         let delta = |column| {
-            row.try_get::<Option<i64>, _>(column)
+            row.try_get::<Option<i64>>(column)
                 .map(|delta| delta.map(unsigned))
         };
         let timing = Timing {
@@ -82,7 +78,7 @@ impl Record {
     }
 
     /// The header fields of the request (`true`) or response.
-    pub(super) async fn headers(
+    pub(super) fn headers(
         &self,
         snapshot: &mut Snapshot,
         request: bool,
@@ -92,11 +88,11 @@ impl Record {
         } else {
             ("response_header_block_id", "response_header_holes")
         };
-        self.block(snapshot, columns).await
+        self.block(snapshot, columns)
     }
 
     /// The trailer fields of the request (`true`) or response.
-    async fn trailers(
+    fn trailers(
         &self,
         snapshot: &mut Snapshot,
         request: bool,
@@ -106,10 +102,10 @@ impl Record {
         } else {
             ("response_trailer_block_id", "response_trailer_holes")
         };
-        self.block(snapshot, columns).await
+        self.block(snapshot, columns)
     }
 
-    async fn block(
+    fn block(
         &self,
         snapshot: &mut Snapshot,
         (block, holes): (&str, &str),
@@ -118,28 +114,23 @@ impl Record {
             return Ok(Vec::new());
         };
         let holes: Option<Vec<u8>> = self.row.try_get(holes)?;
-        Ok(template(snapshot, self.segment, block)
-            .await?
+        Ok(template(snapshot, self.segment, block)?
             .map(|template| render_headers(&template, &holes.unwrap_or_default()))
             .unwrap_or_default())
     }
 
     /// Everything about it.
-    pub(super) async fn detail(
-        &self,
-        snapshot: &mut Snapshot,
-    ) -> Result<ExchangeDetail, QueryError> {
+    pub(super) fn detail(&self, snapshot: &mut Snapshot) -> Result<ExchangeDetail, QueryError> {
         let (row, timing, tag) = (&self.row, self.timing, snapshot.tag());
         let connection: i64 = row.try_get("connection_id")?;
         let services = (
             row.try_get("client_service_id")?,
             row.try_get("server_service_id")?,
         );
-        let ends = end::load(snapshot, connection, services).await?;
-        let route: Option<String> = sqlx::query_scalar("SELECT template FROM route WHERE id = ?")
-            .bind(row.try_get::<Option<i64>, _>("route_id")?)
-            .fetch_optional(snapshot.connection())
-            .await?;
+        let ends = end::load(snapshot, connection, services)?;
+        let route: Option<String> = query_scalar("SELECT template FROM route WHERE id = ?")
+            .bind(row.try_get::<Option<i64>>("route_id")?)
+            .fetch_optional(snapshot.connection())?;
         let outcome: i64 = row.try_get("outcome")?;
         let after = |from: Option<u64>, to: Option<u64>| to?.checked_sub(from?);
         let websocket = protocol::websocket(row)?;
@@ -152,7 +143,7 @@ impl Record {
             target: self.target()?,
             route,
             status_code: row
-                .try_get::<Option<i64>, _>("http_response_status_code")?
+                .try_get::<Option<i64>>("http_response_status_code")?
                 .map(narrow),
             reason: row.try_get("http_response_reason")?,
             interim: interim(row.try_get("interim")?),
@@ -168,14 +159,14 @@ impl Record {
             request_sent_ns: timing.request_end.filter(|_| outcome != REQUEST_NOT_SEEN),
             wait_ns: after(timing.request_end, timing.response_start),
             response_ns: after(timing.response_start, timing.response_end),
-            request: self.request(snapshot).await?,
-            response: self.response(snapshot).await?,
+            request: self.request(snapshot)?,
+            response: self.response(snapshot)?,
             client: ends.client,
             server: ends.server,
             connection_close_reason: ends.close_reason,
             joined_midstream: ends.joined_midstream,
             gaps: self.gaps()?,
-            resolution: resolution(snapshot, connection).await?,
+            resolution: resolution(snapshot, connection)?,
             http2: protocol::http2(row)?,
             grpc: protocol::grpc(row)?,
             websocket,
@@ -206,10 +197,10 @@ impl Record {
         Ok(Some(target))
     }
 
-    async fn request(&self, snapshot: &mut Snapshot) -> Result<Option<MessageDetail>, QueryError> {
+    fn request(&self, snapshot: &mut Snapshot) -> Result<Option<MessageDetail>, QueryError> {
         if self
             .row
-            .try_get::<Option<&str>, _>("http_request_method")?
+            .try_get::<Option<&str>>("http_request_method")?
             .is_none()
         {
             return Ok(None);
@@ -217,29 +208,29 @@ impl Record {
         let evidence: Option<i64> = self.row.try_get("thread_evidence")?;
         Ok(Some(MessageDetail {
             version: self.version("request_minor_version")?,
-            headers: lines(self.headers(snapshot, true).await?),
-            trailers: lines(self.trailers(snapshot, true).await?),
+            headers: lines(self.headers(snapshot, true)?),
+            trailers: lines(self.trailers(snapshot, true)?),
             header_bytes: self.size("http_request_header_size")?,
             body_bytes: self.size("http_request_body_size")?,
             first_byte_ns: self.timing.start_ns,
             last_byte_ns: self.timing.at(self.timing.request_end),
             thread_id: self
                 .row
-                .try_get::<Option<i64>, _>("request_thread_id")?
+                .try_get::<Option<i64>>("request_thread_id")?
                 .map(narrow),
             thread_evidence: outcome::evidence(evidence.unwrap_or(0)),
         }))
     }
 
-    async fn response(&self, snapshot: &mut Snapshot) -> Result<Option<MessageDetail>, QueryError> {
+    fn response(&self, snapshot: &mut Snapshot) -> Result<Option<MessageDetail>, QueryError> {
         if self.timing.response_start.is_none() {
             return Ok(None);
         }
         let evidence: Option<i64> = self.row.try_get("thread_evidence")?;
         Ok(Some(MessageDetail {
             version: self.version("response_minor_version")?,
-            headers: lines(self.headers(snapshot, false).await?),
-            trailers: lines(self.trailers(snapshot, false).await?),
+            headers: lines(self.headers(snapshot, false)?),
+            trailers: lines(self.trailers(snapshot, false)?),
             header_bytes: self.size("http_response_header_size")?,
             body_bytes: self.size("http_response_body_size")?,
             first_byte_ns: self
@@ -249,7 +240,7 @@ impl Record {
             last_byte_ns: self.timing.at(self.timing.response_end),
             thread_id: self
                 .row
-                .try_get::<Option<i64>, _>("response_thread_id")?
+                .try_get::<Option<i64>>("response_thread_id")?
                 .map(narrow),
             thread_evidence: outcome::evidence(evidence.unwrap_or(0) >> 2),
         }))
@@ -266,10 +257,7 @@ impl Record {
     }
 
     fn size(&self, column: &str) -> Result<u64, QueryError> {
-        Ok(self
-            .row
-            .try_get::<Option<i64>, _>(column)?
-            .map_or(0, unsigned))
+        Ok(self.row.try_get::<Option<i64>>(column)?.map_or(0, unsigned))
     }
 }
 
@@ -280,29 +268,27 @@ impl Timing {
 }
 
 /// The template of a header block, if it is there.
-pub(crate) async fn template(
+pub(crate) fn template(
     snapshot: &mut Snapshot,
     segment: i64,
     block: i64,
 ) -> Result<Option<Vec<u8>>, QueryError> {
     let sql = format!("SELECT template FROM header_block_{segment} WHERE id = ?");
-    let template = sqlx::query_scalar(AssertSqlSafe(sql))
+    let template = query_scalar(sql)
         .bind(block)
-        .fetch_optional(snapshot.connection())
-        .await?;
+        .fetch_optional(snapshot.connection())?;
     Ok(template)
 }
 
 /// The name that the connection's server was found by.
-pub(crate) async fn resolution(
+pub(crate) fn resolution(
     snapshot: &mut Snapshot,
     connection: i64,
 ) -> Result<Option<ResolutionDetail>, QueryError> {
     let sql = "SELECT name, before_ns, dns_exchange_id, asked_by FROM connection_resolution WHERE connection_id = ?";
-    let row = sqlx::query(sql)
+    let row = query(sql)
         .bind(connection)
-        .fetch_optional(snapshot.connection())
-        .await?;
+        .fetch_optional(snapshot.connection())?;
     let Some(row) = row else { return Ok(None) };
     Ok(Some(ResolutionDetail {
         name: row.try_get(0)?,

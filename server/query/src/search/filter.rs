@@ -5,12 +5,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::query::Query;
-use sqlx::sqlite::SqliteArguments;
-use sqlx::{AssertSqlSafe, Sqlite};
-
 use super::secret::Secrets;
 use super::{LATENCY, PATH, caused, pattern};
+use crate::db::{Query, Row, query};
 use crate::id::ExchangeId;
 use crate::integer::signed;
 use crate::snapshot::Snapshot;
@@ -34,21 +31,17 @@ pub(crate) struct Filter {
 
 impl Filter {
     /// Reads every condition but those on headers.
-    pub(crate) async fn read(
+    pub(crate) fn read(
         snapshot: &mut Snapshot,
         query: &SearchQuery,
         secrets: &Secrets,
     ) -> Result<Self, QueryError> {
         let mut filter = Self::default();
         if let Some(service) = &query.service {
-            filter
-                .services(snapshot, "e.server_service_id", service)
-                .await?;
+            filter.services(snapshot, "e.server_service_id", service)?;
         }
         if let Some(peer) = &query.peer {
-            filter
-                .services(snapshot, "e.client_service_id", peer)
-                .await?;
+            filter.services(snapshot, "e.client_service_id", peer)?;
         }
         if let Some(method) = &query.method {
             filter.add("e.http_request_method = ?", [Value::Text(method.clone())]);
@@ -70,7 +63,7 @@ impl Filter {
             filter.protocol(protocol)?;
         }
         if query.process_tree.is_some() || query.cgroup.is_some() {
-            filter.caused_by(snapshot, query).await?;
+            filter.caused_by(snapshot, query)?;
         }
         if let Some(after) = &query.after {
             let after = ExchangeId::parse("after", &snapshot.tag(), after)?;
@@ -95,13 +88,13 @@ impl Filter {
         self.values.extend(values);
     }
 
-    async fn services(
+    fn services(
         &mut self,
         snapshot: &mut Snapshot,
         column: &str,
         text: &str,
     ) -> Result<(), QueryError> {
-        let ids = names::matching(snapshot, text).await?;
+        let ids = names::matching(snapshot, text)?;
         self.nothing |= ids.is_empty();
         let list = Value::Text(names::json_list(ids));
         self.add(
@@ -166,12 +159,12 @@ impl Filter {
         Ok(())
     }
 
-    async fn caused_by(
+    fn caused_by(
         &mut self,
         snapshot: &mut Snapshot,
         query: &SearchQuery,
     ) -> Result<(), QueryError> {
-        let ids = caused::processes(snapshot, query.process_tree, query.cgroup.as_deref()).await?;
+        let ids = caused::processes(snapshot, query.process_tree, query.cgroup.as_deref())?;
         self.nothing |= ids.is_empty();
         let list = names::json_list(ids);
         self.add(
@@ -210,15 +203,15 @@ pub(crate) fn outcomes(text: &str) -> Result<Vec<i64>, QueryError> {
 }
 
 /// A statement with its values bound.
-pub(crate) fn bound(sql: String, values: &[Value]) -> Query<'static, Sqlite, SqliteArguments> {
+pub(crate) fn bound(sql: String, values: &[Value]) -> Query<Row> {
     // `sql` is made of fixed clauses and of numbers of segments.
-    values.iter().cloned().fold(
-        sqlx::query(AssertSqlSafe(sql)),
-        |query, value| match value {
+    values
+        .iter()
+        .cloned()
+        .fold(query(sql), |query, value| match value {
             Value::Integer(integer) => query.bind(integer),
             Value::Text(text) => query.bind(text),
-        },
-    )
+        })
 }
 
 /// What the filters on secret text need of the store: the key beside it.

@@ -7,9 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use headwater_redact::render_headers;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row};
 
+use crate::db::{Row, query};
 use crate::names::json_list;
 use crate::snapshot::Snapshot;
 use crate::{QueryError, SearchQuery};
@@ -48,13 +47,13 @@ impl HeaderFilter {
     }
 
     /// Whether a row matches that has the two blocks in columns 2 to 5.
-    pub(crate) async fn matches(
+    pub(crate) fn matches(
         &mut self,
         snapshot: &mut Snapshot,
         segment: i64,
-        rows: Vec<SqliteRow>,
-    ) -> Result<Vec<SqliteRow>, QueryError> {
-        self.load(snapshot, segment, &rows).await?;
+        rows: Vec<Row>,
+    ) -> Result<Vec<Row>, QueryError> {
+        self.load(snapshot, segment, &rows)?;
         let mut matching = Vec::new();
         for row in rows {
             let request = block(&row, 2)?;
@@ -96,11 +95,11 @@ impl HeaderFilter {
         matched
     }
 
-    async fn load(
+    fn load(
         &mut self,
         snapshot: &mut Snapshot,
         segment: i64,
-        rows: &[SqliteRow],
+        rows: &[Row],
     ) -> Result<(), QueryError> {
         let mut missing = BTreeSet::new();
         for row in rows {
@@ -114,15 +113,14 @@ impl HeaderFilter {
         }
         if self.templates.len() > TEMPLATES {
             self.templates.clear();
-            return Box::pin(self.load(snapshot, segment, rows)).await;
+            return self.load(snapshot, segment, rows);
         }
         let sql = format!(
             "SELECT id, template FROM header_block_{segment} WHERE id IN (SELECT value FROM json_each(?))"
         );
-        let found = sqlx::query(AssertSqlSafe(sql))
+        let found = query(sql)
             .bind(json_list(missing))
-            .fetch_all(snapshot.connection())
-            .await?;
+            .fetch_all(snapshot.connection())?;
         for row in found {
             let template: Vec<u8> = row.try_get(1)?;
             self.templates
@@ -132,7 +130,7 @@ impl HeaderFilter {
     }
 }
 
-fn block(row: &SqliteRow, column: usize) -> Result<Option<Block>, QueryError> {
+fn block(row: &Row, column: usize) -> Result<Option<Block>, QueryError> {
     let template: Option<i64> = row.try_get(column)?;
     let holes: Option<Vec<u8>> = row.try_get(column + 1)?;
     Ok(template.map(|template| Block {

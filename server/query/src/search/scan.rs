@@ -6,13 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
 use super::LATENCY;
 use super::filter::{Filter, Value, bound};
 use super::header::HeaderFilter;
 use crate::answer::Window;
+use crate::db::Row;
 use crate::integer::signed;
 use crate::segments::Chunk;
 use crate::snapshot::Snapshot;
@@ -55,7 +53,7 @@ pub(crate) struct Scan {
 
 impl Scan {
     /// Looks through `chunks`, which are ordered by their epoch and latest start.
-    pub(crate) async fn run(
+    pub(crate) fn run(
         &mut self,
         snapshot: &mut Snapshot,
         chunks: &[Chunk],
@@ -83,21 +81,20 @@ impl Scan {
             }
             looked_at = looked_at.saturating_add(chunk.ids);
             if self.headers.is_some() {
-                self.chunk_by_rendering(snapshot, chunk).await?;
+                self.chunk_by_rendering(snapshot, chunk)?;
             } else {
                 let rows = bound(
                     self.sql(chunk, ""),
                     &self.values(chunk, chunk.first_id, None),
                 )
-                .fetch_all(snapshot.connection())
-                .await?;
+                .fetch_all(snapshot.connection())?;
                 self.keep(chunk, &rows)?;
             }
         }
         Ok(())
     }
 
-    async fn chunk_by_rendering(
+    fn chunk_by_rendering(
         &mut self,
         snapshot: &mut Snapshot,
         chunk: &Chunk,
@@ -112,14 +109,13 @@ impl Scan {
                 self.sql(chunk, HEADERS),
                 &self.values(chunk, first_id, Some(lacking)),
             )
-            .fetch_all(snapshot.connection())
-            .await?;
+            .fetch_all(snapshot.connection())?;
             let full = rows.len() >= BATCH;
             let last_id: Option<i64> = rows.last().map(|row| row.try_get(0)).transpose()?;
             let Some(headers) = &mut self.headers else {
                 return Ok(());
             };
-            let matching = headers.matches(snapshot, chunk.segment, rows).await?;
+            let matching = headers.matches(snapshot, chunk.segment, rows)?;
             self.keep(chunk, &matching)?;
             match last_id {
                 Some(last_id) if full && last_id < chunk.last_id => first_id = last_id + 1,
@@ -128,7 +124,7 @@ impl Scan {
         }
     }
 
-    fn keep(&mut self, chunk: &Chunk, rows: &[SqliteRow]) -> Result<(), QueryError> {
+    fn keep(&mut self, chunk: &Chunk, rows: &[Row]) -> Result<(), QueryError> {
         for row in rows {
             self.best.insert(Place {
                 clock_epoch: self.epoch_of(chunk),
