@@ -19,9 +19,9 @@ use crate::unopened::Unopened;
 use crate::{
     Answer, CompareQuery, Comparison, ConnectionDetail, ContainersQuery, DnsQuery, DnsRow,
     ErrorGroup, ErrorsQuery, ExchangeDetail, ExchangeRow, Failure, HeaderPage, Hop, Mark,
-    SearchQuery, ServiceCall, ServicesQuery, Session, SessionQuery, Status, TimeArgument,
-    TransactionQuery, UdpQuery, UdpRow, compare, connection, containers, correlate, count, dns,
-    errors, exchange, marks, recorder, search, services, status, udp,
+    SearchQuery, ServiceCall, ServicesQuery, Session, SessionQuery, SqlQuery, SqlRows, Status,
+    TimeArgument, TransactionQuery, UdpQuery, UdpRow, compare, connection, containers, correlate,
+    count, dns, errors, exchange, marks, recorder, search, services, sql, status, udp,
 };
 
 /// Why a question has no answer. The text is made by Headwater: no captured text is in it.
@@ -336,6 +336,21 @@ impl Store {
         let query = query.clone();
         self.ask(cancel, move |snapshot, _| compare::answer(snapshot, &query))
             .await
+    }
+    /// A SELECT of the caller's own, over `VIEWS`.
+    ///
+    /// # Errors
+    /// See `QueryError`.
+    pub async fn sql(
+        &self,
+        query: &SqlQuery,
+        cancel: &CancellationToken,
+    ) -> Result<Answer<SqlRows>, QueryError> {
+        let query = query.clone();
+        self.ask(cancel, move |snapshot, path| {
+            sql::answer(snapshot, path, &query)
+        })
+        .await
     }
     /// Names a moment, in the file of marks beside the store.
     ///

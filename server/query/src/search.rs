@@ -287,7 +287,7 @@ fn rows(
 }
 
 /// First request byte to last response byte, or to the end as far as known.
-const LATENCY: &str = "COALESCE(e.response_end_delta_ns, e.end_delta_ns)";
+pub(crate) const LATENCY: &str = "COALESCE(e.response_end_delta_ns, e.end_delta_ns)";
 /// The path; of CONNECT, whose target has none, the authority.
 pub(crate) const PATH: &str = "CASE e.target_form WHEN 2 THEN e.url_authority ELSE e.url_path END";
 const REQUEST_NOT_SEEN: i64 = 8;

@@ -41,9 +41,7 @@ impl Snapshot {
     ) -> Result<Self, rusqlite::Error> {
         let connection = opened.pool.take(&turn)?;
         let deadline = Instant::now() + limit;
-        let watched = cancel.clone();
-        let is_over = move || watched.is_cancelled() || Instant::now() >= deadline;
-        connection.progress_handler(OPERATIONS, Some(is_over))?;
+        connection.progress_handler(OPERATIONS, Some(is_over(cancel, deadline)))?;
         connection.execute_batch("BEGIN")?;
         let now_ns = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -58,6 +56,11 @@ impl Snapshot {
             hurry: None,
             _turn: turn,
         })
+    }
+
+    /// What stops a statement on another connection when this one would be stopped.
+    pub(crate) fn is_over(&self) -> impl FnMut() -> bool + Send + 'static {
+        is_over(&self.cancel, self.deadline)
     }
 
     /// What statements run on.
@@ -124,6 +127,11 @@ impl Snapshot {
             other => Attempt::Final(other),
         }
     }
+}
+
+fn is_over(cancel: &CancellationToken, deadline: Instant) -> impl FnMut() -> bool + Send + 'static {
+    let watched = cancel.clone();
+    move || watched.is_cancelled() || Instant::now() >= deadline
 }
 
 /// How an attempt at an answer ended.

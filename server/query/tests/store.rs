@@ -32,6 +32,8 @@ mod paging;
 mod row;
 #[path = "store/search.rs"]
 mod search;
+#[path = "store/sql.rs"]
+mod sql;
 #[path = "store/streams.rs"]
 mod streams;
 #[path = "store/tables.rs"]
