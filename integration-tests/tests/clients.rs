@@ -22,9 +22,12 @@ async def main():
         # What a tool is asked for where it does not answer without arguments; every tool that is listed is called.
         exchange = (await client.call_tool('get_exchange', {'id': rows[0][0]})).structured_content
         given = {name: {'id': rows[0][0]} for name in ('get_exchange', 'trace_transaction', 'explain_failure')}
+        given |= {'query_sql': {'sql': 'SELECT server, COUNT(*) AS n FROM exchanges GROUP BY 1'}}
         given |= {'get_connection': {'id': exchange['connection']['id']}, 'get_session': {'id': 'of-nobody'}}
         names = {tool.name for tool in tools}
-        assert names >= {'status', 'search_exchanges', *given}, names
+        # SQL is off where several may ask.
+        if sys.argv[1] == 'http': del given['query_sql']
+        assert names >= {'status', 'search_exchanges', *given} and ('query_sql' in names) == (sys.argv[1] != 'http'), names
         for name in names:
             result = await client.call_tool(name, given.get(name, {}))
             assert not result.is_error, (name, result)

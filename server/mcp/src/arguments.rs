@@ -23,7 +23,9 @@ pub enum Kind {
     Number,
     /// Text of at most 1,024 bytes.
     Text,
-    /// The same, in a language of its own.
+    /// Text of at most 8,192 bytes: SQL.
+    Statement,
+    /// Text in a language of its own.
     Written(Syntax),
 }
 
@@ -41,6 +43,7 @@ pub struct Parameter {
 }
 
 const MAX_TEXT: usize = 1024;
+const MAX_STATEMENT: usize = 8192;
 
 impl Parameter {
     pub(crate) const fn text(name: &'static str, description: &'static str) -> Self {
@@ -71,7 +74,7 @@ pub(crate) mod common {
     pub(crate) const SINCE: Parameter = Parameter::written(
         "since",
         Syntax::Time,
-        "Start: RFC 3339, relative (-15m, -2h, -7d) or a mark. Default: 15 minutes before the end of what is stored",
+        "Start: RFC 3339, relative (-15m, -2h, -7d) or a mark. Default: the last 15 minutes of what is stored",
     );
     pub(crate) const UNTIL: Parameter = Parameter::written(
         "until",
@@ -95,7 +98,7 @@ pub(crate) mod common {
             default: 20,
         },
         required: false,
-        description: "Rows at most; fewer when max_tokens is reached",
+        description: "Rows at most; fewer by max_tokens",
     };
     pub(crate) const DETAIL: Parameter = Parameter {
         name: "detail",
@@ -220,7 +223,7 @@ fn is_absent(value: &Value) -> bool {
 /// Models write numbers as text and the other way round: what can mean one thing only is taken for that.
 fn meant(parameter: &Parameter, value: Value) -> Value {
     let other = match (parameter.kind, &value) {
-        (Kind::Text | Kind::Written(_), Value::Number(number)) => {
+        (Kind::Text | Kind::Statement | Kind::Written(_), Value::Number(number)) => {
             Some(Value::String(number.to_string()))
         }
         (Kind::Integer { .. } | Kind::Number, Value::String(text)) => {
@@ -255,17 +258,29 @@ fn mistake(parameter: &Parameter, value: &Value) -> Option<String> {
                 .is_some_and(|number| number >= 0.0 && number.is_finite());
             (!good).then(|| format!("{name} must be a number of at least 0"))
         }
-        Kind::Text | Kind::Written(_) => match value.as_str() {
-            Some(text) if text.len() <= MAX_TEXT => match parameter.kind {
+        Kind::Text | Kind::Statement | Kind::Written(_) => match value.as_str() {
+            Some(text) if text.len() <= most(parameter.kind) => match parameter.kind {
                 Kind::Written(syntax) => syntax
                     .check(name, text)
                     .err()
                     .map(|error| error.to_string()),
                 _ => None,
             },
-            Some(_) => Some(format!("{name} must have at most {MAX_TEXT} bytes")),
+            Some(_) => {
+                let most = most(parameter.kind);
+                Some(format!("{name} must have at most {most} bytes"))
+            }
             None => Some(format!("{name} must be a string")),
         },
+    }
+}
+
+/// Bytes of a text.
+fn most(kind: Kind) -> usize {
+    if kind == Kind::Statement {
+        MAX_STATEMENT
+    } else {
+        MAX_TEXT
     }
 }
 

@@ -38,6 +38,8 @@ pub struct HttpOptions {
     pub allowed_origins: Vec<String>,
     /// Bearer token that must be shown.
     pub token: Option<String>,
+    /// Whether `query_sql` is offered.
+    pub allow_sql: bool,
     /// Sessions of older protocol revisions at once.
     pub max_sessions: usize,
 }
@@ -48,6 +50,7 @@ impl Default for HttpOptions {
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             token: None,
+            allow_sql: false,
             max_sessions: 64,
         }
     }
@@ -116,8 +119,9 @@ fn router(
         .with_max_request_body_bytes(MAX_BODY)
         .with_cancellation_token(shutdown.child_token());
     let sessions = Arc::new(LocalSessionManager::default());
+    let sql = options.allow_sql;
     let service = StreamableHttpService::new(
-        move || Ok(Server::new(store.clone(), version)),
+        move || Ok(Server::new(store.clone(), version, sql)),
         Arc::clone(&sessions),
         config,
     );

@@ -27,7 +27,8 @@ pub(crate) struct ColumnSpec {
     pub(crate) detailed: bool,
 }
 
-/// A table that a tool gives; an empty name is the answer's own list.
+/// A table that a tool gives; an empty name is the answer's own list. Without columns these are found with the answer, and
+/// hold captured text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TableSpec {
     pub(crate) name: &'static str,
@@ -79,10 +80,20 @@ pub(crate) const fn detailed(spec: ColumnSpec) -> ColumnSpec {
 pub(crate) struct Table {
     pub(crate) name: &'static str,
     pub(crate) columns: Vec<ColumnSpec>,
+    /// What the columns are called, where their specs do not say it.
+    pub(crate) titles: Vec<String>,
     pub(crate) rows: Vec<Vec<Value>>,
 }
 
 impl Table {
+    /// What its columns are called.
+    pub(crate) fn titles(&self) -> impl Iterator<Item = &str> {
+        let titles = |(place, column): (usize, &ColumnSpec)| -> &str {
+            self.titles.get(place).map_or(column.name, String::as_str)
+        };
+        self.columns.iter().enumerate().map(titles)
+    }
+
     /// An empty one, with the columns that the level of detail has.
     pub(crate) fn new(spec: &TableSpec, is_detailed: bool) -> Self {
         let columns = spec
@@ -93,6 +104,7 @@ impl Table {
             .collect();
         Self {
             name: spec.name,
+            titles: Vec::new(),
             columns,
             rows: Vec::new(),
         }

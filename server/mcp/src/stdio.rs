@@ -31,7 +31,8 @@ where
     E: std::error::Error + Send + Sync + 'static,
 {
     let failed = |error: &dyn std::fmt::Display| ServeError::Transport(error.to_string());
-    match Server::new(store, version).serve(transport).await {
+    // Whoever starts it is the one who asks.
+    match Server::new(store, version, true).serve(transport).await {
         Ok(running) => running
             .waiting()
             .await

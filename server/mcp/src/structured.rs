@@ -15,11 +15,7 @@ pub fn structured(output: &Output) -> Value {
         }
     }
     for table in &output.tables {
-        let columns: Vec<_> = table
-            .columns
-            .iter()
-            .map(|column| Value::from(column.name))
-            .collect();
+        let columns: Vec<_> = table.titles().map(Value::from).collect();
         let rows = Value::from(
             table
                 .rows
@@ -32,12 +28,13 @@ pub fn structured(output: &Output) -> Value {
             table
                 .columns
                 .iter()
-                .filter(|column| column.untrusted)
-                .map(|column| {
+                .zip(table.titles())
+                .filter(|(column, _)| column.untrusted)
+                .map(|(_, title)| {
                     Value::from(if table.name.is_empty() {
-                        column.name.to_owned()
+                        title.to_owned()
                     } else {
-                        format!("{}.{}", table.name, column.name)
+                        format!("{}.{title}", table.name)
                     })
                 }),
         );

@@ -45,7 +45,7 @@ fn grid(table: &Table) -> Grid {
     let mut grid = Grid::new();
     grid.load_preset(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled);
-    grid.set_header(table.columns.iter().map(|column| column.name));
+    grid.set_header(table.titles());
     for row in &table.rows {
         grid.add_row(row.iter().map(shown));
     }

@@ -54,7 +54,7 @@ fn write_table(out: &mut String, table: &Table) {
     if !table.name.is_empty() {
         let _ = writeln!(out, "{}:", table.name);
     }
-    let names: Vec<_> = table.columns.iter().map(|column| column.name).collect();
+    let names: Vec<_> = table.titles().collect();
     let _ = writeln!(out, "{}", names.join("\t"));
     for row in &table.rows {
         let cells: Vec<_> = row.iter().map(shown).collect();

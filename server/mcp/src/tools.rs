@@ -8,6 +8,7 @@ mod get_exchange;
 mod get_session;
 mod list_services;
 mod mark;
+mod query_sql;
 mod search_exchanges;
 mod status;
 mod trace_transaction;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Arguments, Kind, Output, Parameter,
+    arguments::common::CURSOR,
     output::{FactSpec, TableSpec},
     schema,
 };
@@ -108,6 +110,8 @@ pub enum Tool {
     ListServices,
     /// `mark`
     Mark,
+    /// `query_sql`
+    QuerySql,
     /// `search_exchanges`
     SearchExchanges,
     /// `status`
@@ -118,7 +122,7 @@ pub enum Tool {
 
 impl Tool {
     /// All of them, in the order of their names.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Compare,
         Self::ExplainFailure,
         Self::FindErrors,
@@ -127,6 +131,7 @@ impl Tool {
         Self::GetSession,
         Self::ListServices,
         Self::Mark,
+        Self::QuerySql,
         Self::SearchExchanges,
         Self::Status,
         Self::TraceTransaction,
@@ -142,6 +147,7 @@ impl Tool {
             Self::GetSession => &get_session::DECLARATION,
             Self::ListServices => &list_services::DECLARATION,
             Self::Mark => &mark::DECLARATION,
+            Self::QuerySql => &query_sql::DECLARATION,
             Self::SearchExchanges => &search_exchanges::DECLARATION,
             Self::Status => &status::DECLARATION,
             Self::TraceTransaction => &trace_transaction::DECLARATION,
@@ -185,7 +191,13 @@ impl Tool {
 
     /// Its output schema.
     pub fn output_schema(self) -> Map<String, Value> {
-        schema::output(self.declaration().facts, self.declaration().tables)
+        let Declaration {
+            parameters,
+            facts,
+            tables,
+            ..
+        } = self.declaration();
+        schema::output(facts, tables, parameters.contains(&CURSOR))
     }
 
     /// Checks the arguments and answers.
@@ -215,6 +227,7 @@ impl Tool {
             Self::GetSession => get_session::answer(&arguments, asking).await,
             Self::ListServices => list_services::answer(&arguments, asking).await,
             Self::Mark => mark::answer(&arguments, asking).await,
+            Self::QuerySql => query_sql::answer(&arguments, asking).await,
             Self::SearchExchanges => search_exchanges::answer(&arguments, asking).await,
             Self::Status => status::answer(&arguments, asking).await,
             Self::TraceTransaction => trace_transaction::answer(&arguments, asking).await,
@@ -272,7 +285,7 @@ pub fn tools_markdown() -> String {
                     format!("{min} to {max}, default {default}")
                 }
                 Kind::Number => "number".to_owned(),
-                Kind::Text | Kind::Written(_) => if parameter.required {
+                Kind::Text | Kind::Statement | Kind::Written(_) => if parameter.required {
                     "text, required"
                 } else {
                     "text"
@@ -297,6 +310,10 @@ pub fn tools_markdown() -> String {
                     )
                 })
                 .collect();
+            if columns.is_empty() {
+                out.push_str("\nColumns: those of the statement, all captured.\n");
+                continue;
+            }
             let name = if table.name.is_empty() {
                 "Columns".to_owned()
             } else {

@@ -180,7 +180,7 @@ fn plain(detail: &str) -> String {
         .collect()
 }
 
-const ORDER: [&str; 44] = [
+const ORDER: [&str; 45] = [
     "not_recorded",
     "recorder_killed",
     "write_failed",
@@ -204,6 +204,7 @@ const ORDER: [&str; 44] = [
     "compared_by_slots",
     "names_not_compared",
     "changes_cut",
+    "rows_cut",
     "suspects_not_sought",
     "tls_not_decoded",
     "quic_not_decoded",

@@ -1,8 +1,8 @@
 //! `query_sql`: a SELECT of the caller's own over documented views.
 //!
 //! Owns: what such a statement may do. It has a connection of its own, which is opened for reading, on which an authorizer lets
-//! through reads of the views and a list of functions, and nothing else; with limits of time, rows and bytes. What SQLite says of a
-//! statement before it runs is told, for nothing captured is in it; what it says while one runs is not.
+//! through reads of the views and a list of functions, and nothing else; with limits of time, rows and bytes. What SQLite says is told
+//! in words that are none of the statement's or the data's.
 
 mod views;
 
@@ -239,23 +239,31 @@ fn argument(problem: String) -> QueryError {
     }
 }
 
-/// Before it runs there is nothing in it but the statement.
+/// In words of SQLite's that are none of the statement's: somebody may have put captured text into it.
 fn refused(error: Error) -> QueryError {
-    let said = match error {
-        Error::SqlInputError { msg, .. } => msg,
-        Error::SqliteFailure(_, Some(said)) => said,
-        Error::MultipleStatement => "more than one statement".to_owned(),
+    let (said, offset) = match error {
+        Error::SqlInputError { msg, offset, .. } => (msg, usize::try_from(offset).ok()),
+        Error::SqliteFailure(_, Some(said)) => (said, None),
+        Error::MultipleStatement => return argument(problem("more than one statement", None)),
         other => return failed(other),
     };
-    let said: String = said
-        .chars()
-        .filter(|character| !character.is_control())
-        .take(200)
-        .collect();
-    argument(format!(
-        "{said}. Give one SELECT over the views {}, in SQLite's dialect; without sql the tool tells their columns",
+    let known = SAID.iter().find(|words| said.contains(**words));
+    let words = match known {
+        Some(&("prohibited" | "not authorized")) => {
+            "it reads a table, or calls a function, that is not to be had here"
+        }
+        Some(words) => words,
+        None => "SQLite does not take it",
+    };
+    argument(problem(words, offset))
+}
+
+fn problem(words: &str, offset: Option<usize>) -> String {
+    let place = offset.map_or_else(String::new, |offset| format!(" at byte {offset}"));
+    format!(
+        "{words}{place}. Give one SELECT over the views {}, in SQLite's dialect; without sql the tool tells their columns",
         names()
-    ))
+    )
 }
 
 fn failed(error: Error) -> QueryError {
@@ -276,6 +284,25 @@ fn is_missing(error: &Error) -> bool {
     matches!(error, Error::SqliteFailure(_, Some(said)) if said.starts_with("no such table"))
 }
 
+/// What SQLite says of statements that it does not take, as far as that is said back.
+const SAID: &[&str] = &[
+    "prohibited",
+    "not authorized",
+    "no such column",
+    "no such table",
+    "no such function",
+    "ambiguous column name",
+    "wrong number of arguments",
+    "misuse of aggregate",
+    "misuse of window function",
+    "unrecognized token",
+    "incomplete input",
+    "syntax error",
+    "do not have the same number of result columns",
+    "term out of range",
+    "circular reference",
+    "too many",
+];
 /// Tables that views join: that there are so many rows in them is no secret.
 const JOINED: &[&str] = &["route", "service"];
 /// Functions that read what they are given and nothing else.

@@ -84,6 +84,11 @@ pub(super) fn of_tool(subcommand: &str) -> &'static str {
   headwater mark incident --at -20m                  name an earlier one
   headwater mark                                     list the marks"
         }
+        "query-sql" => {
+            "Examples:
+  headwater query-sql                                the views and their columns
+  headwater query-sql \"SELECT server, COUNT(*) FROM exchanges WHERE error IS NOT NULL GROUP BY 1\" --since -1h"
+        }
         "search-exchanges" => {
             "Examples:
   headwater search-exchanges --status 5xx --since -1h

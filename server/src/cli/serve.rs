@@ -32,6 +32,9 @@ pub(crate) struct ServeArguments {
     /// File with the bearer token that clients must show; needed to listen on anything but loopback
     #[arg(long, value_name = "FILE")]
     pub(super) token_file: Option<std::path::PathBuf>,
+    /// Answer SQL too (query_sql), which is off where several may ask
+    #[arg(long)]
+    pub(super) allow_sql: bool,
     /// End when standard input does: how `up` sees to it that the server does not outlive it, however it ends
     #[arg(long, hide = true)]
     pub(super) until_input_ends: bool,
@@ -204,6 +207,7 @@ async fn serve(store: &Path, arguments: &ServeArguments, checked: Checked) -> Ex
         allowed_hosts: arguments.allowed_host.clone(),
         allowed_origins: arguments.allowed_origin.clone(),
         token: checked.token,
+        allow_sql: arguments.allow_sql,
         ..HttpOptions::default()
     };
     match headwater_mcp::serve_http(
@@ -237,6 +241,7 @@ mod tests {
                 "https://tools.example".to_owned(),
             ],
             token_file: None,
+            allow_sql: false,
             until_input_ends: false,
         };
         let mistakes = checked(&arguments).err().unwrap_or_default();

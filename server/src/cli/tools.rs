@@ -115,7 +115,7 @@ fn subcommand(tool: McpTool) -> Command {
 
 /// What a tool is about: its required parameter, or what is named.
 fn is_bare(parameter: &Parameter) -> bool {
-    parameter.required || parameter.name == "name"
+    parameter.required || matches!(parameter.name, "name" | "sql")
 }
 
 /// clap's own name for a parameter without a name that is given as an option.
@@ -134,7 +134,9 @@ fn help(parameter: &Parameter) -> String {
             format!("{description} [{min} to {max}, default {default}]")
         }
         Kind::Choice(words) => format!("{description} [{}]", words.join(", ")),
-        Kind::Flag | Kind::Number | Kind::Text | Kind::Written(_) => description.to_owned(),
+        Kind::Flag | Kind::Number | Kind::Statement | Kind::Text | Kind::Written(_) => {
+            description.to_owned()
+        }
     }
 }
 
@@ -142,6 +144,7 @@ fn placeholder(parameter: &Parameter) -> &'static str {
     match parameter.kind {
         Kind::Choice(_) => "WORD",
         Kind::Written(Syntax::Time) => "TIME",
+        Kind::Statement => "SELECT",
         Kind::Flag | Kind::Text | Kind::Written(_) => "TEXT",
         Kind::Integer { .. } | Kind::Number => "NUMBER",
     }
@@ -161,7 +164,7 @@ fn value(parameter: &Parameter, matches: &ArgMatches) -> Option<Value> {
     let number = match parameter.kind {
         Kind::Integer { .. } => text.parse::<u64>().ok().map(Value::from),
         Kind::Number => text.parse::<f64>().ok().map(Value::from),
-        Kind::Choice(_) | Kind::Flag | Kind::Text | Kind::Written(_) => None,
+        Kind::Choice(_) | Kind::Flag | Kind::Statement | Kind::Text | Kind::Written(_) => None,
     };
     Some(number.unwrap_or_else(|| Value::from(text.as_str())))
 }

@@ -199,6 +199,7 @@ mod tests {
             allowed_host: Vec::new(),
             allowed_origin: Vec::new(),
             token_file: token_file.map(Into::into),
+            allow_sql: false,
             until_input_ends: false,
         }
     }

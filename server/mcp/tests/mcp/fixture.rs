@@ -344,6 +344,13 @@ pub(crate) fn good(tool: Tool) -> Value {
         Tool::ExplainFailure | Tool::GetExchange | Tool::TraceTransaction => {
             serde_json::json!({ "id": "x_k7q21" })
         }
+        // All that is captured, under names of the statement's own.
+        Tool::QuerySql => serde_json::json!({
+            "sql": "SELECT client, server, method, path, query, route FROM exchanges UNION ALL SELECT name, answers, client, server, error, id FROM dns \
+                    UNION ALL SELECT program, command_line, service, container_id, pid, NULL FROM processes",
+            "since": "2026-01-31T00:00:00Z",
+            "limit": 100
+        }),
         Tool::Mark => serde_json::json!({ "name": "canary-mark", "at": "2026-01-31T13:00:00Z" }),
         Tool::Status => serde_json::json!({}),
         _ => serde_json::json!({ "since": "-1h" }),

@@ -104,6 +104,7 @@ fn arguments_have_the_same_names_and_meaning_everywhere() {
                 &["baseline_since", "baseline_until"],
             ),
             Tool::Mark => (&["limit", "max_tokens"], &["name", "at"]),
+            Tool::QuerySql => (&["since", "until", "limit", "max_tokens"], &["sql"]),
             Tool::ExplainFailure => (&["id", "max_tokens"], &[]),
             Tool::FindErrors => (&window, &["without_client_errors"]),
             Tool::GetConnection => (&["id", "detail", "max_tokens"], &[]),
@@ -158,9 +159,9 @@ async fn the_list_of_tools_is_short() {
         asked += here;
         whole += here + count(&tool["outputSchema"]);
     }
-    assert!(asked <= 3_500, "{asked} tokens without output schemas");
+    assert!(asked <= 4_000, "{asked} tokens without output schemas");
     assert!(
-        whole <= 7_700,
+        whole <= 8_000,
         "{whole} tokens with output schemas ({asked} without)"
     );
 }
