@@ -14,6 +14,7 @@ mod gather;
 mod header_names;
 mod link;
 mod lookup;
+mod meanwhile;
 mod names;
 mod need;
 mod node;
@@ -21,6 +22,7 @@ mod peers;
 mod session;
 mod session_ids;
 mod tree;
+mod verdict;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -79,7 +81,8 @@ impl Confidence {
 /// What links an exchange to the one that caused it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    /// span, trace, id, thread, path or time.
+    /// span, trace, id, thread, path or time; or together, of a chain: it failed when others failed like the one above, and not when these
+    /// did not.
     pub evidence: &'static str,
     /// How sure it is.
     pub confidence: Confidence,
@@ -124,6 +127,9 @@ pub struct Hop {
     pub is_named: bool,
 }
 
+/// Evidence of a chain.
+const TOGETHER: &str = "together";
+
 /// Answers the question.
 pub(crate) fn answer(
     snapshot: &mut Snapshot,
@@ -163,6 +169,8 @@ pub(crate) fn answer(
 
 /// What was found of a transaction.
 struct Traced {
+    /// What was found below an exchange that nothing is linked to, by what fails together.
+    chosen: BTreeMap<i64, i64>,
     /// For what is followed later.
     index: Index,
     gathered: Gathered,
@@ -186,6 +194,7 @@ impl Traced {
         let named = Named::find(snapshot, segments, redactor.as_ref(), id)?;
         let gathered = gather::gather(snapshot, segments, redactor.as_ref(), &named)?;
         Ok(Self {
+            chosen: BTreeMap::new(),
             linked: link::link(&gathered),
             gathered,
             redactor,

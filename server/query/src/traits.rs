@@ -18,6 +18,10 @@ use crate::snapshot::Snapshot;
 /// What a trait is about. Of traits that the same exchanges have, the first by this order is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Aspect {
+    /// Service, method and route: how it failed.
+    CallFailed,
+    /// The same, with status and content type.
+    CallAnswered,
     /// `name=value`.
     QueryValue,
     /// `name: value`.
@@ -35,6 +39,10 @@ pub(crate) enum Aspect {
     Client,
     ClientAddress,
     ClientProcess,
+    BesideSame,
+    /// Method and route.
+    Beside,
+    CalledNobody,
     FirstOnConnection,
     LaterOnConnection,
     Version,
@@ -48,6 +56,17 @@ impl Aspect {
     /// What is said of exchanges that have it; what was captured stands beside it.
     pub(crate) fn words(self) -> &'static str {
         match self {
+            Self::CallFailed => {
+                "this failure of what their process called meanwhile, for them or for others"
+            }
+            Self::CallAnswered => {
+                "this answer to what their process called meanwhile, for them or for others"
+            }
+            Self::BesideSame => {
+                "another request with the same end of its path under way at the same process when they began"
+            }
+            Self::Beside => "this request under way at the same process when they began",
+            Self::CalledNobody => "no call of their process meanwhile",
             Self::QueryValue => "this value of a query parameter",
             Self::RequestHeaderValue => "this value of a request header",
             Self::PathSegment => "this segment of the path",
@@ -74,6 +93,7 @@ impl Aspect {
 /// One exchange's traits.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sample {
+    pub(crate) id: i64,
     traits: BTreeSet<(Aspect, String)>,
     /// Whether all header fields of request and response are there: of others nobody can say what they lack.
     has_all_fields: [bool; 2],
@@ -142,6 +162,7 @@ pub(crate) fn read(
 
 fn of_row(row: &Row) -> Result<Sample, QueryError> {
     let mut sample = Sample {
+        id: row.try_get("id")?,
         place: (
             row.try_get("server_service_id")?,
             row.try_get::<Option<i64>>("route_id")?.unwrap_or(0),
@@ -231,6 +252,17 @@ impl Sample {
             }
             self.traits.insert((present, name));
         }
+    }
+
+    /// One of its traits, if it has any of a kind.
+    pub(crate) fn text(&self, aspect: Aspect) -> Option<&str> {
+        let mut of_kind = self.traits.iter().filter(|(own, _)| *own == aspect);
+        of_kind.next().map(|(_, text)| text.as_str())
+    }
+
+    /// Adds one that was found elsewhere.
+    pub(crate) fn add(&mut self, aspect: Aspect, text: String) {
+        self.traits.insert((aspect, text));
     }
 
     /// What it cannot be said to have or not to have.
@@ -357,7 +389,7 @@ fn mixed(place: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-const COLUMNS: &str = "e.start_ns, e.gaps, e.server_service_id, e.route_id, e.http_request_method, e.http_response_status_code, e.ordinal, e.url_path, e.url_query, e.http_request_body_size, e.http2_stream_id, \
+const COLUMNS: &str = "e.id, e.start_ns, e.gaps, e.server_service_id, e.route_id, e.http_request_method, e.http_response_status_code, e.ordinal, e.url_path, e.url_query, e.http_request_body_size, e.http2_stream_id, \
     e.request_header_block_id, e.request_header_holes, e.response_header_block_id, e.response_header_holes, \
     s.name AS client, c.client_address, c.server_address, c.server_port, cp.pid AS client_pid, sp.pid AS server_pid";
 const BLOCKS: [(&str, &str); 2] = [

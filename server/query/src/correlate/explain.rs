@@ -1,6 +1,6 @@
 //! `explain_failure`: from a symptom to the deepest hop that failed, and what is known below it.
 //!
-//! Owns: the choice of the suspect, and the verdict. What is known around it is in `findings`; the words are Headwater's,
+//! Owns: the choice of the suspect. What is known around it is in `findings`, the verdict in `verdict`; the words are Headwater's,
 //! captured text stands apart.
 
 use std::collections::BTreeSet;
@@ -15,7 +15,8 @@ use crate::{Answer, QueryError, outcome, segments};
 
 use super::findings::{Finding, around, words_of};
 use super::node::{Node, OPEN};
-use super::peers::Peers;
+use super::peers::{self, Common, Peers};
+use super::verdict::{USUAL, verdict};
 use super::{Confidence, Hop, Traced, tree};
 
 /// Why something failed.
@@ -59,7 +60,11 @@ pub(crate) fn suspect(
 ) -> Result<Option<Suspect>, QueryError> {
     let mut traced = Traced::trace(snapshot, segments, store, id)?;
     follow(snapshot, segments, &mut traced, Want::Chain)?;
-    let Some(symptom) = symptom(&traced) else {
+    let Some(symptom) = symptom(&traced).map(|symptom| symptom.id) else {
+        return Ok(None);
+    };
+    go_on_by_what_fails_together(snapshot, segments, &mut traced, symptom, Want::Chain)?;
+    let Some(symptom) = traced.gathered.nodes.get(&symptom) else {
         return Ok(None);
     };
     let chain = chain(&traced, symptom);
@@ -116,6 +121,12 @@ pub(crate) fn answer(
         }
         .finish(snapshot, &runs, &segments);
     };
+    let id = symptom.id;
+    let common =
+        go_on_by_what_fails_together(snapshot, &segments, &mut traced, id, Want::Surroundings)?;
+    let Some(symptom) = traced.gathered.nodes.get(&id) else {
+        return Err(QueryError::Cancelled);
+    };
     let chain = chain(&traced, symptom);
     let suspect = chain.last().copied().unwrap_or(symptom);
     let hops = tree::path(snapshot, &traced, &chain)?;
@@ -127,16 +138,18 @@ pub(crate) fn answer(
         is_answered && matches!(&slowness, Some(Some(finding)) if finding.is == "ruled_out");
     findings.extend(slowness.flatten());
     findings.extend(peers.impatience(symptom));
+    let calls_differ = common.calls_differ;
     if !is_usual {
-        in_common(
-            snapshot,
-            &segments,
-            (symptom, suspect),
-            &peers,
-            &mut findings,
-        )?;
+        findings.extend(common.findings);
+        if suspect.id != symptom.id {
+            where_it_was_asked_for(snapshot, symptom, &peers, &mut findings)?;
+        }
     }
     around(snapshot, &segments, &traced, suspect, &mut findings)?;
+    if calls_differ {
+        // What it called is not out of the question.
+        findings.retain(|finding| finding.is != "ruled_out" || finding.id.is_none());
+    }
     findings.sort_by_key(|finding| ORDER.iter().position(|is| *is == finding.is));
     let window = Window {
         since_ns: symptom.start_ns,
@@ -168,29 +181,65 @@ pub(crate) fn answer(
     .finish(snapshot, &runs, &segments)
 }
 
-/// What the failed of the symptom's place have in common, and those of the suspect's.
-fn in_common(
+fn whose(node: &Node) -> &'static str {
+    if node.has_failed() {
+        "that failed like it"
+    } else {
+        "that were as slow"
+    }
+}
+
+/// What the failed of the suspect's place have in common. Where that is a failure of something that its process called
+/// meanwhile, of which nothing but that says that it is its own, the chain goes on there.
+fn go_on_by_what_fails_together(
     snapshot: &mut Snapshot,
     segments: &[Segment],
-    (symptom, suspect): (&Node, &Node),
+    traced: &mut Traced,
+    symptom: i64,
+    want: Want,
+) -> Result<Common, QueryError> {
+    for jump in 0..=MOST_JUMPS {
+        let Some(node) = traced.gathered.nodes.get(&symptom) else {
+            break;
+        };
+        let chain = chain(traced, node);
+        let suspect = chain.last().copied().unwrap_or(node);
+        let others = traced.perhaps_caused(suspect);
+        // For the chain alone it is looked at only where there is something to go on to.
+        if want == Want::Chain && !others.iter().any(|other| other.has_failed()) {
+            break;
+        }
+        let words = if suspect.id == symptom {
+            whose(suspect).to_owned()
+        } else {
+            format!("{}, at the suspect,", whose(suspect))
+        };
+        let peers = Peers::find(snapshot, segments, suspect)?;
+        let common = peers.in_common(snapshot, &words, peers::Want::Meanwhile)?;
+        let above = suspect.id;
+        let below = common
+            .failed_call
+            .filter(|_| jump < MOST_JUMPS)
+            .filter(|call| chain.iter().all(|hop| hop.id != *call))
+            .filter(|call| others.iter().any(|other| other.id == *call));
+        let Some(below) = below else {
+            return Ok(common);
+        };
+        traced.chosen.insert(above, below);
+        follow(snapshot, segments, traced, want)?;
+    }
+    Ok(Common::default())
+}
+
+/// What the failed have in common at the symptom, besides what is known of the suspect.
+fn where_it_was_asked_for(
+    snapshot: &mut Snapshot,
+    symptom: &Node,
     peers: &Peers,
     findings: &mut Vec<Finding>,
 ) -> Result<(), QueryError> {
-    let whose = |node: &Node| {
-        if node.has_failed() {
-            "that failed like it"
-        } else {
-            "that were as slow"
-        }
-    };
-    if suspect.id != symptom.id {
-        let peers = Peers::find(snapshot, segments, suspect)?;
-        let words = format!("{}, at the suspect,", whose(suspect));
-        findings.extend(peers.in_common(snapshot, &words)?);
-    }
     let words = format!("{}, where it was asked for,", whose(symptom));
-    let more = peers.in_common(snapshot, &words)?;
-    // What is known of the suspect need not be said of what was above it.
+    let more = peers.in_common(snapshot, &words, peers::Want::Fields)?;
     let told: BTreeSet<_> = findings
         .iter()
         .filter_map(|finding| finding.captured.clone())
@@ -201,7 +250,7 @@ fn in_common(
             .as_ref()
             .is_none_or(|captured| !told.contains(captured))
     };
-    findings.extend(more.into_iter().filter(is_new));
+    findings.extend(more.findings.into_iter().filter(is_new));
     Ok(())
 }
 
@@ -276,6 +325,10 @@ fn chain<'t>(traced: &'t Traced, symptom: &'t Node) -> Vec<&'t Node> {
 
 /// The hop below that explains a hop best.
 fn next<'t>(traced: &'t Traced, symptom: &Node, last: &Node) -> Option<&'t Node> {
+    let chosen = traced.chosen.get(&last.id);
+    if let Some(chosen) = chosen.and_then(|id| traced.gathered.nodes.get(id)) {
+        return Some(chosen);
+    }
     let kinds: &[Wanted] = match symptom.status {
         _ if symptom.has_failed() => &[
             Wanted::FailedAsBadly,
@@ -362,109 +415,15 @@ fn is_one_service(nodes: &[&Node]) -> bool {
 }
 
 /// Whether a failure is less bad than the one that it is to explain: a refusal below an error.
-fn is_lesser(symptom: &Node, suspect: &Node) -> bool {
+pub(super) fn is_lesser(symptom: &Node, suspect: &Node) -> bool {
     suspect.has_failed() && suspect.severity() < symptom.severity()
 }
 
-fn is_weak(hop: &Hop) -> bool {
+pub(super) fn is_weak(hop: &Hop) -> bool {
     let confidence = hop.link.as_ref().map(|link| link.confidence);
     confidence == Some(Confidence::Weak)
 }
 
-fn verdict(traced: &Traced, chain: &[&Node], hops: &[Hop], findings: &[Finding]) -> String {
-    let [symptom, ..] = chain else {
-        return String::new();
-    };
-    let above = chain
-        .len()
-        .checked_sub(2)
-        .and_then(|above| chain.get(above));
-    let suspect = chain.last().unwrap_or(symptom);
-    let causes = findings
-        .iter()
-        .filter(|finding| finding.is == "cause")
-        .count();
-    let below = match causes {
-        0 => String::new(),
-        1 => " One thing is known below it that may well be the cause: see findings.".to_owned(),
-        many => {
-            format!(" {many} things are known below it that may well be the cause: see findings.")
-        }
-    };
-    let has = |is: &str| findings.iter().any(|finding| finding.is == is);
-    let below = match (has("common"), has("changed")) {
-        (true, _) => format!(
-            "{below} Those that went like it have something in common that good ones have not: see findings."
-        ),
-        (false, true) => format!("{below} Something changed before it: see findings."),
-        (false, false) => below,
-    };
-    let (perhaps, weakly) = if hops.iter().any(is_weak) {
-        ("Perhaps it", ", by a weak link, which may be chance")
-    } else if is_lesser(symptom, suspect) {
-        (
-            "Perhaps it",
-            ", which failed less badly and may have been in order",
-        )
-    } else {
-        ("It", "")
-    };
-    if matches!(symptom.status, Some(300..=399)) && suspect.id != symptom.id {
-        return format!(
-            "Nothing failed. The answer, a redirection, came from the suspect{weakly}.{below}"
-        );
-    }
-    if !symptom.has_failed() {
-        let part = if suspect.id == symptom.id {
-            let perhaps = match traced.perhaps_caused(suspect).len() {
-                0 => String::new(),
-                many => format!(
-                    ", or in some of {many} exchanges that its process had under way and that may be its own"
-                ),
-            };
-            format!(
-                "it was spent in the suspect service itself, or in what it did that could not be seen{perhaps}"
-            )
-        } else {
-            format!("most of it was spent at the suspect, below{weakly}")
-        };
-        let failed = match (symptom.outcome, symptom.status) {
-            (OPEN, None) => "It has no answer yet",
-            _ => "Nothing failed",
-        };
-        return format!("{failed}. Of its time {part}.{below}");
-    }
-    let is_later = above.is_some_and(|above| suspect.end_ns > above.end_ns);
-    if suspect.status.is_none() && (suspect.outcome == OPEN || is_later) {
-        return format!(
-            "What is above waited for the suspect{weakly}, which had given no answer when that was over.{below}"
-        );
-    }
-    if suspect.id == symptom.id {
-        let has_failed = traced
-            .caused(suspect.id)
-            .iter()
-            .any(|node| node.has_failed());
-        let called = if has_failed {
-            "what the suspect called meanwhile failed too, but later or less badly: see findings"
-        } else {
-            "nothing that the suspect called meanwhile is known to have failed"
-        };
-        return format!(
-            "It failed at this hop first, as far as it could be seen: {called}.{below}"
-        );
-    }
-    let hops = match hops.len().saturating_sub(1) {
-        1 => "one hop".to_owned(),
-        many => format!("{many} hops"),
-    };
-    format!(
-        "{perhaps} failed {hops} below first, at the suspect{weakly}; what is above it failed after that.{below}"
-    )
-}
-
-const USUAL: &str = "Nothing failed, and others of its service, route and method took as long about then: if all of them are slow, compare tells \
-    since when.";
 /// Of findings: what helps most comes first, and is the last to give way.
 const ORDER: [&str; 9] = [
     "cause",
@@ -477,5 +436,7 @@ const ORDER: [&str; 9] = [
     "ruled_out",
     "not_seen",
 ];
+/// How often a chain goes on by what fails together.
+const MOST_JUMPS: usize = 2;
 /// Hops of a chain that are followed one by one.
 const MOST_FOLLOWED: usize = 12;

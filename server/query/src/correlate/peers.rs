@@ -3,16 +3,21 @@
 //!
 //! Owns: which exchanges are compared, and the bounds of that.
 
+use std::collections::BTreeMap;
+
 use crate::QueryError;
 use crate::db::{query_as, query_scalar};
 use crate::exchange::span;
+use crate::id::ExchangeId;
 use crate::integer::{signed, unsigned};
+use crate::search::PATH;
 use crate::segments::{self, Segment};
 use crate::slow::is_slow;
 use crate::snapshot::Snapshot;
-use crate::traits::{self, Difference, Sample};
+use crate::traits::{self, Aspect, Difference, Sample};
 
 use super::findings::Finding;
+use super::meanwhile;
 use super::node::Node;
 
 /// The others of an exchange's place.
@@ -20,12 +25,16 @@ use super::node::Node;
 pub(super) struct Peers {
     /// Those that went like it: failed in the same way or, where it did not fail, were as slow.
     alike: Vec<(i64, i64)>,
+    /// The first of them that have its path as well.
+    first: Vec<(i64, i64)>,
     /// Those that ended well, or were not slow.
     others: Vec<(i64, i64)>,
     /// Of those that ended well.
     median_ns: Option<u64>,
-    /// Segment and id of the exchange itself.
+    /// Segment and id of the exchange itself,
     own: (i64, i64),
+    /// and its start.
+    start_ns: u64,
     /// It failed, or is slow: there is something to explain.
     is_alike: bool,
 }
@@ -39,6 +48,7 @@ impl Peers {
     ) -> Result<Self, QueryError> {
         let mut found = Self {
             own: (node.segment, node.id),
+            start_ns: node.start_ns,
             is_alike: node.has_failed(),
             ..Self::default()
         };
@@ -62,6 +72,8 @@ impl Peers {
                 .collect();
             for range in segments::near(segments, node.id, FAR) {
                 found.alike.extend(failed(snapshot, range, node)?);
+                let left = MOST_FIRST - found.first.len();
+                found.first.extend(first(snapshot, range, node, left)?);
             }
         } else {
             let median = found.median_ns.unwrap_or(0);
@@ -139,26 +151,102 @@ impl Peers {
         &self,
         snapshot: &mut Snapshot,
         whose: &str,
-    ) -> Result<Vec<Finding>, QueryError> {
+        want: Want,
+    ) -> Result<Common, QueryError> {
         if !self.is_alike {
-            return Ok(Vec::new());
+            return Ok(Common::default());
         }
-        let own = samples(snapshot, &[self.own])?;
-        let alike = samples(snapshot, &self.alike)?;
-        let others = samples(snapshot, &self.others)?;
+        let mut called = BTreeMap::new();
+        let own = samples(snapshot, &[self.own], want, &mut called)?;
+        let alike = samples(snapshot, &self.alike, want, &mut called)?;
+        let others = samples(snapshot, &self.others, want, &mut called)?;
         snapshot.check()?;
         let (alike, others): (Vec<&Sample>, Vec<&Sample>) =
             (alike.iter().collect(), others.iter().collect());
-        let found = traits::differences(&alike, &others);
+        let mut found = traits::differences(&alike, &others);
+        // And from those since it began alone: what was good before may have been so for want of what is wrong now.
+        let since = alike.iter().map(|sample| sample.start_ns).min();
+        let is_since = |other: &&Sample| since.is_some_and(|since| other.start_ns > since);
+        let later: Vec<&Sample> = others.iter().copied().filter(is_since).collect();
+        if later.len() < others.len() {
+            for difference in traits::differences(&alike, &later) {
+                let is_same = |known: &Difference| {
+                    known.aspect == difference.aspect && known.captured == difference.captured
+                };
+                if !found.iter().any(is_same) {
+                    found.push(difference);
+                }
+            }
+        }
+        let own_sample = own.first();
         // What most of the others have explains nothing where this one has it not.
-        let is_its = |difference: &Difference| own.first().is_some_and(|own| own.has(difference));
-        Ok(found
-            .into_iter()
-            .filter(is_its)
-            .take(MOST_TOLD)
-            .map(|difference| finding(&difference, whose))
-            .collect())
+        let is_its = |difference: &Difference| own_sample.is_some_and(|own| own.has(difference));
+        let mut common = Common::default();
+        let tag = snapshot.tag();
+        let printed = |call: i64| ExchangeId(unsigned(call)).printed(&tag);
+        for difference in found.into_iter().filter(is_its).take(MOST_TOLD) {
+            let mut finding = finding(&difference, whose);
+            let call = called.get(&(self.own.1, difference.captured.clone()));
+            if let Some(call) = call.copied() {
+                finding.id = Some(printed(call));
+                common.calls_differ = true;
+                if difference.aspect == Aspect::CallFailed {
+                    common.failed_call = common.failed_call.or(Some(call));
+                }
+            }
+            common.findings.push(finding);
+        }
+        let is_quiet = own_sample.is_some_and(|own| own.text(Aspect::CalledNobody).is_some());
+        let first = if is_quiet {
+            samples(snapshot, &self.first, want, &mut called)?
+        } else {
+            Vec::new()
+        };
+        let kept = own_sample.and_then(|own| earlier_call(own, &first));
+        common.findings.extend(kept.map(|(earlier, place)| {
+            let call = called.get(&(earlier.id, place.to_owned()));
+            Finding {
+                is: "cause",
+                after_ns: Some(earlier.start_ns.saturating_sub(signed(self.start_ns))),
+                what: "its process called nobody meanwhile, and when it answered an earlier one in the same way it had called this, which failed: \
+                       what was answered then may have been kept (a cache)"
+                    .to_owned(),
+                id: call.copied().map(printed),
+                captured: Some(place.to_owned()),
+            }
+        }));
+        Ok(common)
     }
+}
+
+/// Of the first that failed as one that called nobody did, one of the same process that did call: with what failed there.
+fn earlier_call<'s>(own: &Sample, first: &'s [Sample]) -> Option<(&'s Sample, &'s str)> {
+    let process = own.text(Aspect::ServerProcess);
+    let is_same = |earlier: &&Sample| {
+        earlier.start_ns < own.start_ns && earlier.text(Aspect::ServerProcess) == process
+    };
+    let earlier = first.iter().filter(is_same);
+    let mut called = earlier.filter_map(|sample| Some((sample, sample.text(Aspect::CallFailed)?)));
+    called.next()
+}
+
+/// What is looked at of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Want {
+    /// What its own fields say.
+    Fields,
+    /// And what its server did meanwhile.
+    Meanwhile,
+}
+
+/// What those alike have in common.
+#[derive(Debug, Default)]
+pub(super) struct Common {
+    pub(super) findings: Vec<Finding>,
+    /// An exchange that its process asked for meanwhile, which failed as others did when others failed, and not when others did not.
+    pub(super) failed_call: Option<i64>,
+    /// What was called meanwhile is among what they have in common.
+    pub(super) calls_differ: bool,
 }
 
 fn finding(difference: &Difference, whose: &str) -> Finding {
@@ -175,7 +263,12 @@ fn finding(difference: &Difference, whose: &str) -> Finding {
     }
 }
 
-fn samples(snapshot: &mut Snapshot, places: &[(i64, i64)]) -> Result<Vec<Sample>, QueryError> {
+fn samples(
+    snapshot: &mut Snapshot,
+    places: &[(i64, i64)],
+    want: Want,
+    called: &mut BTreeMap<(i64, String), i64>,
+) -> Result<Vec<Sample>, QueryError> {
     let mut samples = Vec::with_capacity(places.len());
     let mut segments: Vec<i64> = places.iter().map(|(segment, _)| *segment).collect();
     segments.dedup();
@@ -185,7 +278,11 @@ fn samples(snapshot: &mut Snapshot, places: &[(i64, i64)]) -> Result<Vec<Sample>
             .filter(|(of, _)| *of == segment)
             .map(|(_, id)| *id)
             .collect();
-        samples.extend(traits::read(snapshot, segment, &ids, false)?);
+        let mut of_segment = traits::read(snapshot, segment, &ids, false)?;
+        if want == Want::Meanwhile {
+            meanwhile::add(snapshot, segment, &mut of_segment, called)?;
+        }
+        samples.extend(of_segment);
     }
     Ok(samples)
 }
@@ -241,6 +338,30 @@ fn failed(
     Ok(ids.into_iter().map(|id| (segment, id)).collect())
 }
 
+/// The first of those with its path too.
+fn first(
+    snapshot: &mut Snapshot,
+    (segment, first, last): (i64, i64, i64),
+    node: &Node,
+    most: usize,
+) -> Result<Vec<(i64, i64)>, QueryError> {
+    let sql = format!(
+        "SELECT e.id FROM exchange_{segment} e WHERE e.error_kind = ?1 AND e.id BETWEEN ?2 AND ?3 AND e.id < ?4 AND e.server_service_id = ?5 \
+         AND COALESCE(e.http_request_method, '') = ?6 AND {PATH} = ?7 ORDER BY e.id LIMIT ?8"
+    );
+    let ids: Vec<i64> = query_scalar(sql)
+        .bind(node.error_kind)
+        .bind(first)
+        .bind(last)
+        .bind(node.id)
+        .bind(node.server.service)
+        .bind(node.method.clone().unwrap_or_default())
+        .bind(node.path.clone())
+        .bind(i64::try_from(most).unwrap_or(0))
+        .fetch_all(snapshot.connection())?;
+    Ok(ids.into_iter().map(|id| (segment, id)).collect())
+}
+
 const CLIENT_GAVE_UP: i64 = 2;
 /// Ids before and after that are looked at, the second where the first has too few.
 const REACH: [i64; 2] = [8_192, FAR];
@@ -251,3 +372,4 @@ const FEWEST: usize = 5;
 const MOST_OTHERS: i64 = 300;
 const MOST_ALIKE: i64 = 150;
 const MOST_TOLD: usize = 3;
+const MOST_FIRST: usize = 5;

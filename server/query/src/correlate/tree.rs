@@ -18,7 +18,7 @@ use super::gather::Gathered;
 use super::header_names::{HeaderNames, Purpose};
 use super::link::Found;
 use super::node::{Hash, Node};
-use super::{Confidence, Hop, Link, Traced};
+use super::{Confidence, Hop, Link, TOGETHER, Traced};
 
 /// The hops, each below the one that caused it.
 pub(super) fn hops(snapshot: &mut Snapshot, traced: &Traced) -> Result<Vec<Hop>, QueryError> {
@@ -86,7 +86,19 @@ pub(super) fn path(
     };
     for (node, depth) in path.iter().zip(0..) {
         let found = traced.linked.get(&node.id).filter(|_| depth > 0);
-        let link = words.link(snapshot, node, found)?;
+        let above = usize::try_from(depth).unwrap_or(0).checked_sub(1);
+        let above = above.and_then(|above| path.get(above));
+        let is_chosen = above.is_some_and(|above| traced.chosen.get(&above.id) == Some(&node.id));
+        let link = if is_chosen {
+            Some(Link {
+                evidence: TOGETHER,
+                confidence: Confidence::Weak,
+                carrier: None,
+                alternatives: Vec::new(),
+            })
+        } else {
+            words.link(snapshot, node, found)?
+        };
         let mut caused = traced.caused(node.id);
         caused.sort_by_key(|node| (node.start_ns, node.id));
         hops.push(hop(
