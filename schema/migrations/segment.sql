@@ -88,7 +88,8 @@ CREATE TABLE identifier_run_{N} (
     first_id INTEGER NOT NULL,
     last_id  INTEGER NOT NULL,
     level    INTEGER NOT NULL                         -- 0 as written, 1 made of several, 2 a span more of one that was,
-                                                      -- 3 being made of several (first_id is the next of 256 parts)
+                                                      -- 3 being made of several (first_id is the next of 256 parts,
+                                                      -- those before it are in it and no more in them)
 );
 
 CREATE TABLE identifier_{N} (

@@ -4,9 +4,6 @@
 //! quantile read from the middle of a bucket is within 6 % of the true one. Encoded sparsely, ascending, as pairs of
 //! LEB128 numbers (distance to the bucket before, count).
 
-/// `rollup_N.slot_ns` of the sum of all slots of a closed segment.
-pub const ALL_SLOTS: i64 = -1;
-
 /// Number of buckets: 8 for each of 64 powers of two.
 pub const BUCKETS: usize = 512;
 

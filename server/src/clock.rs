@@ -128,6 +128,23 @@ impl Reading {
     }
 }
 
+/// When a moment of the wall clock, which has just been, was on the boot clock: never earlier than it was. What is told as
+/// earlier than what it came of finds nothing that it is about.
+pub(crate) fn boot_of(wall_ns: u64) -> u64 {
+    let mut least_ns = u64::MAX;
+    for _ in 0..READINGS {
+        let before_ns = boot_ns();
+        let now_ns = now_ns();
+        // Read last: an interruption before it makes the moment later.
+        let boot_ns = boot_ns();
+        least_ns = least_ns.min(boot_ns.saturating_sub(now_ns.saturating_sub(wall_ns)));
+        if boot_ns.saturating_sub(before_ns) < READING_NS {
+            break;
+        }
+    }
+    least_ns
+}
+
 /// Nanoseconds since the epoch.
 pub(crate) fn now_ns() -> u64 {
     read(ClockId::CLOCK_REALTIME)
@@ -158,6 +175,14 @@ mod tests {
     use super::*;
 
     const SECOND: u64 = 1_000_000_000;
+
+    #[test]
+    fn a_moment_is_never_told_too_early() {
+        for _ in 0..20_000 {
+            let (before_ns, wall_ns) = (boot_ns(), now_ns());
+            assert!(boot_of(wall_ns) >= before_ns);
+        }
+    }
 
     fn reading(boot_s: u64, offset_ns: u64, slept_s: u64) -> Reading {
         let boot = boot_s * SECOND;

@@ -34,6 +34,6 @@ mod unpacker;
 pub use layout::{DNS_EXCHANGES, EXCHANGES, Layout};
 pub use matches::{matches, wanted};
 pub use packer::{Pack, Packer};
-pub use sums::Newest;
+pub use sums::{ALL_SLOTS, Newest};
 pub use table::register;
 pub use unpacker::{Cell, Damaged, Unpacker};

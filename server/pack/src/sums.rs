@@ -1,4 +1,4 @@
-//! What roll-ups are summed up with: `latency_sum(latency_buckets)` and `newest_ids(segment, first_exchange_id, last_exchange_id)`.
+//! The sums of roll-ups, and what they are summed up with: `latency_sum(latency_buckets)` and `newest_ids(segment, first_exchange_id, last_exchange_id)`.
 //!
 //! A window has many rows for each group, and a row that is handed to the caller costs ten times what it costs here.
 //!
@@ -7,6 +7,9 @@
 use headwater_schema::latency::{BUCKETS, decode, encode};
 use rusqlite::Connection;
 use rusqlite::functions::{Aggregate, Context, FunctionFlags};
+
+/// `rollup_N.slot_ns` of the sum of all slots of a closed segment.
+pub const ALL_SLOTS: i64 = -1;
 
 /// Makes both known on a connection.
 ///

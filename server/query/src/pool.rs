@@ -1,7 +1,7 @@
 //! Connections to one store that are open and read nothing at the moment.
 //!
-//! Owns: how many there are at once, and that one that was not needed for a while is closed. One whose statement failed in a
-//! way that may be its own is not used again: a question gives back what went well.
+//! Owns: how many there are at once, and that one that was not needed for a while is closed. One on which a statement failed is not
+//! given back (`snapshot`).
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

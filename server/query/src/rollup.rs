@@ -4,8 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use headwater_pack::Newest;
-use headwater_schema::latency::ALL_SLOTS;
+use headwater_pack::{ALL_SLOTS, Newest};
 
 use crate::QueryError;
 use crate::answer::Window;

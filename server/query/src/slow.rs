@@ -11,6 +11,7 @@ use crate::answer::Window;
 use crate::db::{query_as, query_scalar};
 use crate::integer::{signed, unsigned};
 use crate::quantile::Latencies;
+use crate::search::LATENCY;
 use crate::segments::{MOST_AT_ONCE, Segment, of_each};
 use crate::snapshot::Snapshot;
 use crate::{QueryError, chance};
@@ -123,9 +124,9 @@ pub(crate) fn occurrences(
     newest.sort_unstable_by_key(|(.., last)| std::cmp::Reverse(*last));
     for (segment, first, last) in newest.into_iter().take(MOST_SLOTS) {
         let sql = format!(
-            "SELECT id FROM exchange_rows({segment}) WHERE id BETWEEN ? AND ? AND server_service_id = ? AND COALESCE(route_id, 0) = ? \
-             AND COALESCE(http_request_method, '') = ? AND error_kind IS NULL AND outcome NOT IN (1, 8) \
-             AND COALESCE(response_end_delta_ns, end_delta_ns) > ? ORDER BY id DESC LIMIT ?"
+            "SELECT e.id FROM exchange_rows({segment}) e WHERE e.id BETWEEN ? AND ? AND e.server_service_id = ? \
+             AND COALESCE(e.route_id, 0) = ? AND COALESCE(e.http_request_method, '') = ? AND e.error_kind IS NULL \
+             AND e.outcome NOT IN (1, 8) AND {LATENCY} > ? ORDER BY e.id DESC LIMIT ?"
         );
         let ids: Vec<i64> = query_scalar(sql)
             .bind(first.max(last.saturating_sub(MOST_LOOKED_AT)))

@@ -106,8 +106,11 @@ impl Snapshot {
             .progress_handler(0, no_watch)
             .and_then(|()| self.connection.execute_batch("ROLLBACK"));
         match ended {
-            Ok(()) => self.opened.pool.give(self.connection),
-            // It is closed.
+            // One on which a statement failed is closed.
+            Ok(()) if !matches!(result, Err(QueryError::Sql(_))) => {
+                self.opened.pool.give(self.connection);
+            }
+            Ok(()) => {}
             Err(error) => tracing::debug!(%error, "the end of a read failed"),
         }
         match result {

@@ -17,7 +17,8 @@ use rusqlite::{Connection, Error};
 use crate::coverage::{About, Framed};
 use crate::db::query_scalar;
 use crate::id::{ConnectionId, DnsId, ExchangeId};
-use crate::integer::unsigned;
+use crate::integer::{narrow, unsigned};
+use crate::names::with_port;
 use crate::open::connect;
 use crate::recorder::Runs;
 use crate::snapshot::Snapshot;
@@ -118,6 +119,10 @@ fn prepare(snapshot: &Snapshot, connection: &Connection, views: &str) -> Result<
             Ok(number.map(|number| printed(unsigned(number), &tag)))
         })?;
     }
+    connection.create_scalar_function("service_name", 2, flags, |context| {
+        let (name, port): (Option<String>, Option<i64>) = (context.get(0)?, context.get(1)?);
+        Ok(name.map(|name| with_port(&name, narrow(port.unwrap_or(0)))))
+    })?;
     connection.create_scalar_function("failure_kind", 1, flags, |context| {
         let kind: Option<i64> = context.get(0)?;
         Ok(kind.map(outcome::failure))

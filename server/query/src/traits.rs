@@ -39,7 +39,6 @@ pub(crate) enum Aspect {
     Client,
     ClientAddress,
     ClientProcess,
-    BesideSame,
     /// Method and route.
     Beside,
     CalledNobody,
@@ -62,11 +61,8 @@ impl Aspect {
             Self::CallAnswered => {
                 "this answer to what their process called meanwhile, for them or for others"
             }
-            Self::BesideSame => {
-                "another request with the same end of its path under way at the same process when they began"
-            }
             Self::Beside => "this request under way at the same process when they began",
-            Self::CalledNobody => "no call of their process meanwhile",
+            Self::CalledNobody => "no call of their process meanwhile that could be seen",
             Self::QueryValue => "this value of a query parameter",
             Self::RequestHeaderValue => "this value of a request header",
             Self::PathSegment => "this segment of the path",
@@ -94,6 +90,10 @@ impl Aspect {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sample {
     pub(crate) id: i64,
+    /// By its row number.
+    pub(crate) server_process: Option<i64>,
+    /// When it was over, or the greatest number while it is not.
+    pub(crate) end_ns: i64,
     traits: BTreeSet<(Aspect, String)>,
     /// Whether all header fields of request and response are there: of others nobody can say what they lack.
     has_all_fields: [bool; 2],
@@ -161,15 +161,24 @@ pub(crate) fn read(
 }
 
 fn of_row(row: &Row) -> Result<Sample, QueryError> {
+    let start_ns: i64 = row.try_get("start_ns")?;
+    let is_open = row.try_get::<i64>("outcome")? == OPEN;
+    let lasted_ns: i64 = row.try_get("lasted_ns")?;
     let mut sample = Sample {
         id: row.try_get("id")?,
+        server_process: row.try_get("server_process_id")?,
+        end_ns: if is_open {
+            i64::MAX
+        } else {
+            start_ns.saturating_add(lasted_ns)
+        },
         place: (
             row.try_get("server_service_id")?,
             row.try_get::<Option<i64>>("route_id")?.unwrap_or(0),
             row.try_get::<Option<String>>("http_request_method")?
                 .unwrap_or_default(),
         ),
-        start_ns: row.try_get("start_ns")?,
+        start_ns,
         ..Sample::default()
     };
     let mut add = |aspect: Aspect, text: String| {
@@ -252,12 +261,6 @@ impl Sample {
             }
             self.traits.insert((present, name));
         }
-    }
-
-    /// One of its traits, if it has any of a kind.
-    pub(crate) fn text(&self, aspect: Aspect) -> Option<&str> {
-        let mut of_kind = self.traits.iter().filter(|(own, _)| *own == aspect);
-        of_kind.next().map(|(_, text)| text.as_str())
     }
 
     /// Adds one that was found elsewhere.
@@ -389,9 +392,11 @@ fn mixed(place: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-const COLUMNS: &str = "e.id, e.start_ns, e.gaps, e.server_service_id, e.route_id, e.http_request_method, e.http_response_status_code, e.ordinal, e.url_path, e.url_query, e.http_request_body_size, e.http2_stream_id, \
+const COLUMNS: &str = "e.id, e.outcome, COALESCE(e.response_end_delta_ns, e.end_delta_ns) AS lasted_ns, c.server_process_id, e.start_ns, e.gaps, e.server_service_id, e.route_id, e.http_request_method, e.http_response_status_code, e.ordinal, e.url_path, e.url_query, e.http_request_body_size, e.http2_stream_id, \
     e.request_header_block_id, e.request_header_holes, e.response_header_block_id, e.response_header_holes, \
     s.name AS client, c.client_address, c.server_address, c.server_port, cp.pid AS client_pid, sp.pid AS server_pid";
+/// `exchange_N.outcome`.
+const OPEN: i64 = 1;
 const BLOCKS: [(&str, &str); 2] = [
     ("request_header_block_id", "request_header_holes"),
     ("response_header_block_id", "response_header_holes"),

@@ -196,7 +196,7 @@ pub(crate) const SMALL: i64 = 0;
 pub(crate) const LARGE: i64 = 1;
 /// a span more of a large one, which holds its entries,
 pub(crate) const SPAN: i64 = 2;
-/// or being made: `first_id` is the next of 256 parts.
+/// or being made: `first_id` is the next of 256 parts, those before it are there.
 pub(crate) const MERGING: i64 = 3;
 /// A run is written for so many exchanges,
 const EXCHANGES_OF_RUN: i64 = 4_096;

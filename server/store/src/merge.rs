@@ -1,11 +1,12 @@
 //! The runs of the index of identifiers become one when their segment is closed: a look-up reads one row of it then.
 //!
-//! Owns: the merge, a slice of it with each batch, so that no batch waits for all of it. How far it has come stands in the
-//! row of the new run, which nobody reads from until it is whole; a merge that was cut off goes on where it was.
+//! Owns: the merge, a slice of it with each batch, so that no batch waits for all of it. A part lies in the runs or in the new one,
+//! never in both, and whoever reads asks all of them. How far it has come stands in the row of the new run; a merge that was
+//! cut off goes on where it was.
 
 use std::collections::VecDeque;
 
-use headwater_pack::identifiers::{Entry, FINE_BITS, FINE_PARTS, PARTS, place, read_part};
+use headwater_pack::identifiers::{Entry, FINE_BITS, PARTS, read_part};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::identifiers::{LARGE, MERGING, NO_SPAN, SMALL, SPAN, write_run};
@@ -25,7 +26,7 @@ impl Merges {
             .collect::<rusqlite::Result<Vec<i64>>>()?;
         let mut waiting = VecDeque::new();
         for segment in closed {
-            if small_runs(connection, segment)?.is_some() {
+            if has_several(connection, segment)? {
                 waiting.push_back(segment);
             }
         }
@@ -48,16 +49,11 @@ impl Merges {
             return Ok(());
         };
         // One whose closing was rolled back is closed again later.
-        let runs = if segment == open {
-            None
-        } else {
-            small_runs(connection, segment)?
-        };
-        let Some(runs) = runs else {
+        if segment == open || !has_several(connection, segment)? {
             // What is done is seen here, with the next batch, lest this one be rolled back.
             self.waiting.pop_front();
             return Ok(());
-        };
+        }
         let begun: Option<(i64, u32)> = connection
             .prepare_cached(&format!(
                 "SELECT run, first_id FROM identifier_run_{segment} WHERE level = {MERGING}"
@@ -78,18 +74,17 @@ impl Merges {
                 .execute([i64::from(end), run])?;
             return Ok(());
         }
-        finish(connection, segment, run, runs)
+        finish(connection, segment, run)
     }
 }
 
-/// First and last number of the runs that are to be merged, if there are several.
-fn small_runs(connection: &Connection, segment: i64) -> rusqlite::Result<Option<(i64, i64)>> {
-    let (first, last): (Option<i64>, Option<i64>) = connection
+/// Whether there are several runs to be merged.
+fn has_several(connection: &Connection, segment: i64) -> rusqlite::Result<bool> {
+    connection
         .prepare_cached(&format!(
-            "SELECT MIN(run), MAX(run) FROM identifier_run_{segment} WHERE level = {SMALL}"
+            "SELECT COUNT(*) > 1 FROM identifier_run_{segment} WHERE level = {SMALL}"
         ))?
-        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(first.zip(last).filter(|(first, last)| first < last))
+        .query_row([], |row| row.get(0))
 }
 
 fn merge_parts(
@@ -103,6 +98,8 @@ fn merge_parts(
          (SELECT run << {FINE_BITS} | (? << 4) FROM identifier_run_{segment} WHERE level = {SMALL})"
     );
     let mut select = connection.prepare_cached(&sql)?;
+    let sql = sql.replacen("SELECT data", "DELETE", 1);
+    let mut delete = connection.prepare_cached(&sql)?;
     let mut entries = Vec::new();
     for part in parts {
         entries.clear();
@@ -116,6 +113,7 @@ fn merge_parts(
         }
         drop(rows);
         entries.sort_unstable();
+        delete.execute([part])?;
         write_run(connection, segment, run, &entries, Entry::fine_part)?;
     }
     Ok(())
@@ -123,18 +121,8 @@ fn merge_parts(
 
 /// The new run takes the place of those that it was made of, and has their span; or, where a recorder was killed between
 /// them, the first of several, for there are exchanges that no run holds.
-fn finish(
-    connection: &Connection,
-    segment: i64,
-    run: i64,
-    (first_run, last_run): (i64, i64),
-) -> rusqlite::Result<()> {
+fn finish(connection: &Connection, segment: i64, run: i64) -> rusqlite::Result<()> {
     let mut spans = spans(connection, segment)?.into_iter();
-    connection
-        .prepare_cached(&format!(
-            "DELETE FROM identifier_{segment} WHERE place BETWEEN ? AND ?"
-        ))?
-        .execute([place(first_run, 0), place(last_run, FINE_PARTS - 1)])?;
     connection.execute(
         &format!("DELETE FROM identifier_run_{segment} WHERE level = {SMALL}"),
         [],

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use headwater_schema::latency::{ALL_SLOTS, bucket_of, decode, encode};
+use headwater_pack::ALL_SLOTS;
+use headwater_schema::latency::{bucket_of, decode, encode};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::codes;

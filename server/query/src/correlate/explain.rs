@@ -60,13 +60,11 @@ pub(crate) fn suspect(
 ) -> Result<Option<Suspect>, QueryError> {
     let mut traced = Traced::trace(snapshot, segments, store, id)?;
     follow(snapshot, segments, &mut traced, Want::Chain)?;
-    let Some(symptom) = symptom(&traced).map(|symptom| symptom.id) else {
+    let Some(symptom) = symptom(&traced).cloned() else {
         return Ok(None);
     };
+    let symptom = &symptom;
     go_on_by_what_fails_together(snapshot, segments, &mut traced, symptom, Want::Chain)?;
-    let Some(symptom) = traced.gathered.nodes.get(&symptom) else {
-        return Ok(None);
-    };
     let chain = chain(&traced, symptom);
     let hops = tree::path(snapshot, &traced, &chain)?;
     let (Some(last), Some(node)) = (hops.last(), chain.last()) else {
@@ -109,7 +107,7 @@ pub(crate) fn answer(
     let segments = segments::all(snapshot)?;
     let mut traced = Traced::trace(snapshot, &segments, store, id)?;
     follow(snapshot, &segments, &mut traced, Want::Surroundings)?;
-    let Some(symptom) = symptom(&traced) else {
+    let Some(symptom) = symptom(&traced).cloned() else {
         let window = everything(snapshot, &runs)?;
         return Framed {
             about: About::Http,
@@ -121,12 +119,9 @@ pub(crate) fn answer(
         }
         .finish(snapshot, &runs, &segments);
     };
-    let id = symptom.id;
-    let common =
-        go_on_by_what_fails_together(snapshot, &segments, &mut traced, id, Want::Surroundings)?;
-    let Some(symptom) = traced.gathered.nodes.get(&id) else {
-        return Err(QueryError::Cancelled);
-    };
+    let symptom = &symptom;
+    let want = Want::Surroundings;
+    let common = go_on_by_what_fails_together(snapshot, &segments, &mut traced, symptom, want)?;
     let chain = chain(&traced, symptom);
     let suspect = chain.last().copied().unwrap_or(symptom);
     let hops = tree::path(snapshot, &traced, &chain)?;
@@ -138,14 +133,23 @@ pub(crate) fn answer(
         is_answered && matches!(&slowness, Some(Some(finding)) if finding.is == "ruled_out");
     findings.extend(slowness.flatten());
     findings.extend(peers.impatience(symptom));
-    let calls_differ = common.calls_differ;
+    let (calls_differ, is_too_much) = (common.calls_differ, common.is_too_much);
     if !is_usual {
         findings.extend(common.findings);
         if suspect.id != symptom.id {
-            where_it_was_asked_for(snapshot, symptom, &peers, &mut findings)?;
+            where_it_was_asked_for(snapshot, &segments, symptom, &peers, &mut findings)?;
         }
     }
     around(snapshot, &segments, &traced, suspect, &mut findings)?;
+    if is_too_much {
+        findings.push(Finding {
+            is: "not_seen",
+            after_ns: None,
+            what: "so much happened about then that what servers did meanwhile was not compared with that of good exchanges".to_owned(),
+            id: None,
+            captured: None,
+        });
+    }
     if calls_differ {
         // What it called is not out of the question.
         findings.retain(|finding| finding.is != "ruled_out" || finding.id.is_none());
@@ -195,27 +199,24 @@ fn go_on_by_what_fails_together(
     snapshot: &mut Snapshot,
     segments: &[Segment],
     traced: &mut Traced,
-    symptom: i64,
+    symptom: &Node,
     want: Want,
 ) -> Result<Common, QueryError> {
     for jump in 0..=MOST_JUMPS {
-        let Some(node) = traced.gathered.nodes.get(&symptom) else {
-            break;
-        };
-        let chain = chain(traced, node);
-        let suspect = chain.last().copied().unwrap_or(node);
+        let chain = chain(traced, symptom);
+        let suspect = chain.last().copied().unwrap_or(symptom);
         let others = traced.perhaps_caused(suspect);
         // For the chain alone it is looked at only where there is something to go on to.
         if want == Want::Chain && !others.iter().any(|other| other.has_failed()) {
             break;
         }
-        let words = if suspect.id == symptom {
+        let words = if suspect.id == symptom.id {
             whose(suspect).to_owned()
         } else {
             format!("{}, at the suspect,", whose(suspect))
         };
         let peers = Peers::find(snapshot, segments, suspect)?;
-        let common = peers.in_common(snapshot, &words, peers::Want::Meanwhile)?;
+        let common = peers.in_common(snapshot, segments, &words, peers::Want::Meanwhile)?;
         let above = suspect.id;
         let below = common
             .failed_call
@@ -234,12 +235,13 @@ fn go_on_by_what_fails_together(
 /// What the failed have in common at the symptom, besides what is known of the suspect.
 fn where_it_was_asked_for(
     snapshot: &mut Snapshot,
+    segments: &[Segment],
     symptom: &Node,
     peers: &Peers,
     findings: &mut Vec<Finding>,
 ) -> Result<(), QueryError> {
     let words = format!("{}, where it was asked for,", whose(symptom));
-    let more = peers.in_common(snapshot, &words, peers::Want::Fields)?;
+    let more = peers.in_common(snapshot, segments, &words, peers::Want::Fields)?;
     let told: BTreeSet<_> = findings
         .iter()
         .filter_map(|finding| finding.captured.clone())

@@ -265,7 +265,7 @@ impl Index {
                 format!(
                     "SELECT identifier_matches(place, data, ?2) FROM identifier_run_{segment} CROSS JOIN json_each(?1) \
                      CROSS JOIN identifier_{segment} ON place = run << {FINE_BITS} | CASE level WHEN {SMALL} THEN value & -16 ELSE value END \
-                     WHERE level < {MERGED} AND identifier_matches(place, data, ?2) IS NOT NULL"
+                     WHERE level <> {SPAN} AND identifier_matches(place, data, ?2) IS NOT NULL"
                 )
             });
             let rows = query(sql)
@@ -315,8 +315,8 @@ fn gaps(snapshot: &mut Snapshot, segment: &Segment) -> Result<Vec<(i64, i64)>, Q
 
 /// `identifier_run_N.level` of runs as they were written, cut into fewer parts,
 const SMALL: i64 = 0;
-/// and of runs whose rows are in another.
-const MERGED: i64 = 2;
+/// and of spans without rows.
+const SPAN: i64 = 2;
 /// Exchanges that are shown of a value that many hold.
 const MOST_NAMED: usize = 32;
 /// Exchanges of no run that are looked through.

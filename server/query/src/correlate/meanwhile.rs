@@ -1,4 +1,4 @@
-//! What the server of an exchange did while it had that one to answer: traits that stand in none of its own fields.
+//! What the servers of some exchanges did while they had them to answer: traits that stand in none of their own fields.
 //!
 //! An event loop does many things at once, so that what it asked is linked to none of them. Yet what failed each time that others
 //! failed, and never when they did not, bears on them.
@@ -6,25 +6,51 @@
 //! Owns: what is read for that, and its bounds. Whether it tells the failing from the good is for `traits` to say.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use headwater_redact::render_headers;
 
 use crate::QueryError;
+use crate::answer::Window;
 use crate::db::{Row, query};
 use crate::exchange::template;
-use crate::integer::unsigned;
+use crate::integer::{signed, unsigned};
 use crate::names::{ServiceNames, json_list, method_and_route, routes};
 use crate::outcome;
-use crate::search::PATH;
+use crate::search::{LATENCY, PATH};
+use crate::segments::{self, Chunk, Segment};
 use crate::snapshot::Snapshot;
 use crate::traits::{Aspect, Sample};
+
+use super::gather::CHUNK_SHIFT;
+use super::node::OPEN;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Meanwhile {
+    /// What was asked for, by sample.
+    calls: HashMap<i64, Vec<Call>>,
+    /// So much happened that nothing was compared.
+    pub(super) is_too_much: bool,
+}
+
+/// Something that the server of a sample asked for meanwhile, for it or for others.
+#[derive(Debug)]
+pub(super) struct Call {
+    /// The exchange.
+    pub(super) id: i64,
+    /// Service, method and route.
+    place: String,
+    /// What the trait says of it.
+    pub(super) text: String,
+    has_failed: bool,
+}
 
 /// An exchange that one of the servers asked for, or answered.
 struct Event {
     id: i64,
-    start_ns: u64,
-    end_ns: u64,
+    start_ns: i64,
+    end_ns: i64,
     client: Option<i64>,
     server: Option<i64>,
     service: i64,
@@ -36,122 +62,173 @@ struct Event {
     content_type: Option<String>,
 }
 
-/// Adds the traits to samples of one segment, of those whose server is known; what was asked for is remembered by its trait in `found`.
-pub(super) fn add(
-    snapshot: &mut Snapshot,
-    segment: i64,
-    samples: &mut [Sample],
-    found: &mut BTreeMap<(i64, String), i64>,
-) -> Result<(), QueryError> {
-    let (Some(first), Some(last)) = (
-        samples.iter().map(|sample| sample.id).min(),
-        samples.iter().map(|sample| sample.id).max(),
-    ) else {
-        return Ok(());
-    };
-    let own = json_list(samples.iter().map(|sample| sample.id));
-    let events = read(snapshot, segment, (first, last), &own)?;
-    if events.len() >= usize::try_from(MOST).unwrap_or(usize::MAX) {
-        // What is not all there would make differences.
-        return Ok(());
-    }
-    let names = ServiceNames::load(snapshot, events.iter().map(|event| event.service).collect())?;
-    let templates = routes(snapshot, events.iter().map(|event| event.route).collect())?;
-    let by_id: HashMap<i64, &Event> = events.iter().map(|event| (event.id, event)).collect();
-    let (mut asked, mut answered) = (BTreeMap::new(), BTreeMap::new());
-    for event in &events {
-        for (process, all) in [(event.client, &mut asked), (event.server, &mut answered)] {
-            if let Some(process) = process {
-                let of_process: &mut Vec<&Event> = all.entry(process).or_default();
-                of_process.push(event);
-            }
-        }
-    }
-    for sample in samples {
-        let Some(own) = by_id.get(&sample.id) else {
-            continue;
+impl Meanwhile {
+    /// Adds the traits to those samples whose server is known.
+    pub(super) fn add(
+        snapshot: &mut Snapshot,
+        segments: &[Segment],
+        samples: &mut [Sample],
+    ) -> Result<Self, QueryError> {
+        let mut found = Self::default();
+        let Some(events) = read(snapshot, segments, samples)? else {
+            found.is_too_much = true;
+            return Ok(found);
         };
-        let Some(process) = own.server else {
-            continue;
-        };
-        let asked: &[&Event] = asked.get(&process).map_or(&[], Vec::as_slice);
-        let is_meanwhile =
-            |event: &&&Event| own.start_ns <= event.start_ns && event.start_ns <= own.end_ns;
-        let mut calls_nobody = true;
-        for event in asked.iter().filter(is_meanwhile) {
-            calls_nobody = false;
+        let names =
+            ServiceNames::load(snapshot, events.iter().map(|event| event.service).collect())?;
+        let templates = routes(snapshot, events.iter().map(|event| event.route).collect())?;
+        let place = |event: &Event| {
             let template = templates.get(&event.route).map(String::as_str);
-            let place = format!(
-                "{} {}",
-                names.of(event.service).shown,
-                method_and_route(&event.method, template.or(Some(&event.path)))
-            );
-            let (aspect, text) = match (event.error, event.status) {
-                (Some(kind), _) => (
-                    Aspect::CallFailed,
-                    format!("{place}: {}", outcome::failure(kind)),
-                ),
-                (None, Some(status)) => {
-                    let of_type = event.content_type.as_deref().unwrap_or("no content-type");
-                    (Aspect::CallAnswered, format!("{place}: {status} {of_type}"))
+            method_and_route(&event.method, template.or(Some(&event.path)))
+        };
+        let (mut asked, mut answered) = (HashMap::new(), HashMap::new());
+        for event in &events {
+            for (process, all) in [(event.client, &mut asked), (event.server, &mut answered)] {
+                if let Some(process) = process {
+                    let of_process: &mut Vec<&Event> = all.entry(process).or_default();
+                    of_process.push(event);
                 }
-                (None, None) => continue,
-            };
-            found.insert((sample.id, text.clone()), event.id);
-            sample.add(aspect, text);
-        }
-        if calls_nobody {
-            sample.add(Aspect::CalledNobody, String::new());
-        }
-        let beside: &[&Event] = answered.get(&process).map_or(&[], Vec::as_slice);
-        let is_beside = |event: &&&Event| {
-            event.id != own.id && event.start_ns <= own.start_ns && own.start_ns < event.end_ns
-        };
-        for event in beside.iter().filter(is_beside) {
-            let template = templates.get(&event.route).map(String::as_str);
-            let text = method_and_route(&event.method, template.or(Some(&event.path)));
-            sample.add(Aspect::Beside, text);
-            let end = |path: &str| path.rsplit('/').next().map(str::to_owned);
-            if own.path.contains('/') && end(&own.path) == end(&event.path) {
-                sample.add(Aspect::BesideSame, String::new());
             }
         }
+        for sample in samples {
+            let Some(process) = sample.server_process else {
+                continue;
+            };
+            let (id, from_ns, to_ns) = (sample.id, sample.start_ns, sample.end_ns);
+            let asked: &[&Event] = asked.get(&process).map_or(&[], Vec::as_slice);
+            let mut calls = asked
+                .iter()
+                .filter(|event| (from_ns..=to_ns).contains(&event.start_ns))
+                .peekable();
+            if calls.peek().is_none() {
+                sample.add(Aspect::CalledNobody, String::new());
+            }
+            for event in calls {
+                let place = format!("{} {}", names.of(event.service).shown, place(event));
+                let (aspect, text) = match (event.error, event.status) {
+                    (Some(kind), _) => (
+                        Aspect::CallFailed,
+                        format!("{place}: {}", outcome::failure(kind)),
+                    ),
+                    (None, Some(status)) => {
+                        let of_type = event.content_type.as_deref().unwrap_or("no content-type");
+                        (Aspect::CallAnswered, format!("{place}: {status} {of_type}"))
+                    }
+                    (None, None) => continue,
+                };
+                sample.add(aspect, text.clone());
+                found.calls.entry(id).or_default().push(Call {
+                    id: event.id,
+                    place,
+                    text,
+                    has_failed: aspect == Aspect::CallFailed,
+                });
+            }
+            let beside: &[&Event] = answered.get(&process).map_or(&[], Vec::as_slice);
+            for event in beside.iter().filter(|event| {
+                event.id != id && event.start_ns <= from_ns && from_ns < event.end_ns
+            }) {
+                sample.add(Aspect::Beside, place(event));
+            }
+        }
+        Ok(found)
     }
-    Ok(())
+
+    /// The exchange that a sample's trait is about, if it is about one.
+    pub(super) fn call(&self, sample: i64, text: &str) -> Option<i64> {
+        let of_text = self.of(sample).iter().find(|call| call.text == text);
+        of_text.map(|call| call.id)
+    }
+
+    /// What failed meanwhile of an earlier sample, and was not asked for meanwhile of another.
+    pub(super) fn failed_once(&self, earlier: i64, sample: i64) -> Option<&Call> {
+        let is_asked_again = |call: &Call| {
+            self.of(sample)
+                .iter()
+                .any(|other| other.place == call.place)
+        };
+        let mut failed = self.of(earlier).iter().filter(|call| call.has_failed);
+        failed.find(|call| !is_asked_again(call))
+    }
+
+    fn of(&self, sample: i64) -> &[Call] {
+        self.calls.get(&sample).map_or(&[], Vec::as_slice)
+    }
 }
 
-/// What the servers of some exchanges asked for and answered, those among it, about the same ids.
+/// What the servers of samples asked for and answered while these were under way; `None` where that is too much.
 fn read(
     snapshot: &mut Snapshot,
-    segment: i64,
-    (first, last): (i64, i64),
-    own: &str,
+    segments: &[Segment],
+    samples: &[Sample],
+) -> Result<Option<Vec<Event>>, QueryError> {
+    let servers: BTreeSet<i64> = samples
+        .iter()
+        .filter_map(|sample| sample.server_process)
+        .collect();
+    let now_ns = signed(snapshot.now_ns);
+    let spans: Vec<(i64, i64)> = samples
+        .iter()
+        .map(|sample| {
+            let since_ns = sample.start_ns.saturating_sub(LOOK_BACK_NS);
+            (since_ns, sample.end_ns.min(now_ns).max(sample.start_ns))
+        })
+        .collect();
+    let (Some(since_ns), Some(until_ns)) = (
+        spans.iter().map(|(since_ns, _)| *since_ns).min(),
+        spans.iter().map(|(_, until_ns)| *until_ns).max(),
+    ) else {
+        return Ok(Some(Vec::new()));
+    };
+    let window = Window {
+        since_ns: unsigned(since_ns),
+        until_ns: unsigned(until_ns),
+    };
+    let mut chunks = segments::chunks(snapshot, segments, window, CHUNK_SHIFT)?;
+    let is_met = |chunk: &Chunk| {
+        spans.iter().any(|(since_ns, until_ns)| {
+            *since_ns <= chunk.max_start_ns && chunk.min_start_ns <= *until_ns
+        })
+    };
+    chunks.retain(is_met);
+    if chunks.iter().map(|chunk| chunk.ids).sum::<u64>() > MOST_IDS {
+        return Ok(None);
+    }
+    let mut events = Vec::new();
+    for chunk in chunks {
+        snapshot.check()?;
+        events.extend(of_chunk(snapshot, &chunk, &servers)?);
+        if events.len() > MOST {
+            return Ok(None);
+        }
+    }
+    Ok(Some(events))
+}
+
+fn of_chunk(
+    snapshot: &mut Snapshot,
+    chunk: &Chunk,
+    servers: &BTreeSet<i64>,
 ) -> Result<Vec<Event>, QueryError> {
+    let segment = chunk.segment;
     let sql = format!(
-        "WITH own AS MATERIALIZED (SELECT DISTINCT c.server_process_id AS process FROM exchange_rows({segment}) e \
-         JOIN connection c ON c.id = e.connection_id WHERE e.id IN (SELECT value FROM json_each(?1)) AND c.server_process_id IS NOT NULL) \
-         SELECT e.id, e.start_ns, e.start_ns + COALESCE(e.response_end_delta_ns, e.end_delta_ns) AS end_ns, c.client_process_id, c.server_process_id, \
-         e.server_service_id, COALESCE(e.route_id, 0) AS route_id, e.http_request_method, {PATH} AS path, e.http_response_status_code, e.error_kind, \
-         e.outcome, e.response_header_block_id, e.response_header_holes FROM exchange_rows({segment}) e JOIN connection c ON c.id = e.connection_id \
-         WHERE e.id BETWEEN ?2 AND ?3 AND (c.client_process_id IN (SELECT process FROM own) OR c.server_process_id IN (SELECT process FROM own)) \
-         LIMIT ?4"
+        "WITH own AS MATERIALIZED (SELECT value AS process FROM json_each(?1)) \
+         SELECT e.id, e.start_ns, e.start_ns + {LATENCY} AS end_ns, c.client_process_id, c.server_process_id, \
+         e.server_service_id, COALESCE(e.route_id, 0) AS route_id, e.http_request_method, {PATH} AS path, e.http_response_status_code, \
+         e.error_kind, e.outcome, e.response_header_block_id, e.response_header_holes \
+         FROM exchange_rows({segment}) e JOIN connection c ON c.id = e.connection_id WHERE e.id BETWEEN ?2 AND ?3 \
+         AND (c.client_process_id IN (SELECT process FROM own) OR c.server_process_id IN (SELECT process FROM own))"
     );
     let rows = query(sql)
-        .bind(own)
-        .bind(first.saturating_sub(BEFORE))
-        .bind(last.saturating_add(BEHIND))
-        .bind(MOST)
+        .bind(json_list(servers.iter().copied()))
+        .bind(chunk.first_id)
+        .bind(chunk.last_id)
         .fetch_all(snapshot.connection())?;
-    snapshot.check()?;
     let (mut templates, mut events) = (HashMap::new(), Vec::with_capacity(rows.len()));
-    let clients: BTreeSet<i64> = rows
-        .iter()
-        .filter_map(|row| row.try_get::<Option<i64>>("server_process_id").ok()?)
-        .collect();
     for row in &rows {
         let mut event = event(row)?;
         // Of what was asked alone.
-        let is_asked = event.client.is_some_and(|client| clients.contains(&client));
+        let is_asked = event.client.is_some_and(|client| servers.contains(&client));
         if is_asked && let Some(block) = row.try_get::<Option<i64>>("response_header_block_id")? {
             let template = match templates.entry(block) {
                 Entry::Occupied(known) => known.into_mut(),
@@ -171,13 +248,12 @@ fn read(
 }
 
 fn event(row: &Row) -> Result<Event, QueryError> {
-    let outcome: i64 = row.try_get("outcome")?;
     Ok(Event {
         id: row.try_get("id")?,
-        start_ns: unsigned(row.try_get("start_ns")?),
-        end_ns: match outcome {
-            super::node::OPEN => u64::MAX,
-            _ => unsigned(row.try_get("end_ns")?),
+        start_ns: row.try_get("start_ns")?,
+        end_ns: match row.try_get("outcome")? {
+            OPEN => i64::MAX,
+            _ => row.try_get("end_ns")?,
         },
         client: row.try_get("client_process_id")?,
         server: row.try_get("server_process_id")?,
@@ -193,7 +269,9 @@ fn event(row: &Row) -> Result<Event, QueryError> {
     })
 }
 
-/// Ids before the first sample and behind the last that may be of what happened meanwhile: they grow in the order of ends.
-const BEFORE: i64 = 4_096;
-const BEHIND: i64 = 1_024;
-const MOST: i64 = 40_000;
+/// What was under way when a sample began is looked for among what began so shortly before.
+const LOOK_BACK_NS: i64 = 500_000_000;
+/// Exchanges that are looked through,
+const MOST_IDS: u64 = 200_000;
+/// and those of the servers among them.
+const MOST: usize = 40_000;

@@ -3,7 +3,7 @@
 //!
 //! Owns: which exchanges are compared, and the bounds of that.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use crate::QueryError;
 use crate::db::{query_as, query_scalar};
@@ -17,7 +17,7 @@ use crate::snapshot::Snapshot;
 use crate::traits::{self, Aspect, Difference, Sample};
 
 use super::findings::Finding;
-use super::meanwhile;
+use super::meanwhile::Meanwhile;
 use super::node::Node;
 
 /// The others of an exchange's place.
@@ -31,10 +31,8 @@ pub(super) struct Peers {
     others: Vec<(i64, i64)>,
     /// Of those that ended well.
     median_ns: Option<u64>,
-    /// Segment and id of the exchange itself,
+    /// Segment and id of the exchange itself.
     own: (i64, i64),
-    /// and its start.
-    start_ns: u64,
     /// It failed, or is slow: there is something to explain.
     is_alike: bool,
 }
@@ -48,7 +46,6 @@ impl Peers {
     ) -> Result<Self, QueryError> {
         let mut found = Self {
             own: (node.segment, node.id),
-            start_ns: node.start_ns,
             is_alike: node.has_failed(),
             ..Self::default()
         };
@@ -150,44 +147,40 @@ impl Peers {
     pub(super) fn in_common(
         &self,
         snapshot: &mut Snapshot,
+        segments: &[Segment],
         whose: &str,
         want: Want,
     ) -> Result<Common, QueryError> {
         if !self.is_alike {
             return Ok(Common::default());
         }
-        let mut called = BTreeMap::new();
-        let own = samples(snapshot, &[self.own], want, &mut called)?;
-        let alike = samples(snapshot, &self.alike, want, &mut called)?;
-        let others = samples(snapshot, &self.others, want, &mut called)?;
+        let places = [&[self.own], &*self.alike, &*self.others, &*self.first];
+        let mut all = samples(snapshot, places.concat())?;
+        let meanwhile = match want {
+            Want::Fields => Meanwhile::default(),
+            Want::Meanwhile => Meanwhile::add(snapshot, segments, &mut all)?,
+        };
         snapshot.check()?;
-        let (alike, others): (Vec<&Sample>, Vec<&Sample>) =
-            (alike.iter().collect(), others.iter().collect());
-        let mut found = traits::differences(&alike, &others);
-        // And from those since it began alone: what was good before may have been so for want of what is wrong now.
-        let since = alike.iter().map(|sample| sample.start_ns).min();
-        let is_since = |other: &&Sample| since.is_some_and(|since| other.start_ns > since);
-        let later: Vec<&Sample> = others.iter().copied().filter(is_since).collect();
-        if later.len() < others.len() {
-            for difference in traits::differences(&alike, &later) {
-                let is_same = |known: &Difference| {
-                    known.aspect == difference.aspect && known.captured == difference.captured
-                };
-                if !found.iter().any(is_same) {
-                    found.push(difference);
-                }
-            }
-        }
-        let own_sample = own.first();
-        // What most of the others have explains nothing where this one has it not.
-        let is_its = |difference: &Difference| own_sample.is_some_and(|own| own.has(difference));
-        let mut common = Common::default();
+        let by_id: HashMap<i64, &Sample> = all.iter().map(|sample| (sample.id, sample)).collect();
+        let of = |places: &[(i64, i64)]| -> Vec<&Sample> {
+            let samples = places.iter().filter_map(|(_, id)| by_id.get(id).copied());
+            samples.collect()
+        };
+        let Some(own) = by_id.get(&self.own.1).copied() else {
+            return Ok(Common::default());
+        };
         let tag = snapshot.tag();
         let printed = |call: i64| ExchangeId(unsigned(call)).printed(&tag);
-        for difference in found.into_iter().filter(is_its).take(MOST_TOLD) {
+        let mut common = Common {
+            is_too_much: meanwhile.is_too_much,
+            ..Common::default()
+        };
+        // What most of the others have explains nothing where this one has it not.
+        let found = differences(&of(&self.alike), &of(&self.others));
+        let its = found.into_iter().filter(|difference| own.has(difference));
+        for difference in its.take(MOST_TOLD) {
             let mut finding = finding(&difference, whose);
-            let call = called.get(&(self.own.1, difference.captured.clone()));
-            if let Some(call) = call.copied() {
+            if let Some(call) = meanwhile.call(own.id, &difference.captured) {
                 finding.id = Some(printed(call));
                 common.calls_differ = true;
                 if difference.aspect == Aspect::CallFailed {
@@ -196,38 +189,40 @@ impl Peers {
             }
             common.findings.push(finding);
         }
-        let is_quiet = own_sample.is_some_and(|own| own.text(Aspect::CalledNobody).is_some());
-        let first = if is_quiet {
-            samples(snapshot, &self.first, want, &mut called)?
-        } else {
-            Vec::new()
-        };
-        let kept = own_sample.and_then(|own| earlier_call(own, &first));
-        common.findings.extend(kept.map(|(earlier, place)| {
-            let call = called.get(&(earlier.id, place.to_owned()));
-            Finding {
-                is: "cause",
-                after_ns: Some(earlier.start_ns.saturating_sub(signed(self.start_ns))),
-                what: "its process called nobody meanwhile, and when it answered an earlier one in the same way it had called this, which failed: \
-                       what was answered then may have been kept (a cache)"
-                    .to_owned(),
-                id: call.copied().map(printed),
-                captured: Some(place.to_owned()),
-            }
+        let kept = of(&self.first).into_iter().find_map(|first| {
+            let call = meanwhile.failed_once(first.id, own.id)?;
+            Some((first, call))
+        });
+        common.findings.extend(kept.map(|(first, call)| Finding {
+            is: "cause",
+            after_ns: Some(first.start_ns.saturating_sub(own.start_ns)),
+            what: KEPT.to_owned(),
+            id: Some(printed(call.id)),
+            captured: Some(call.text.clone()),
         }));
         Ok(common)
     }
 }
 
-/// Of the first that failed as one that called nobody did, one of the same process that did call: with what failed there.
-fn earlier_call<'s>(own: &Sample, first: &'s [Sample]) -> Option<(&'s Sample, &'s str)> {
-    let process = own.text(Aspect::ServerProcess);
-    let is_same = |earlier: &&Sample| {
-        earlier.start_ns < own.start_ns && earlier.text(Aspect::ServerProcess) == process
-    };
-    let earlier = first.iter().filter(is_same);
-    let mut called = earlier.filter_map(|sample| Some((sample, sample.text(Aspect::CallFailed)?)));
-    called.next()
+/// What tells some from others; and from those of them since it began alone: what was good before may have been so for want of what is
+/// wrong now.
+fn differences(alike: &[&Sample], others: &[&Sample]) -> Vec<Difference> {
+    let mut found = traits::differences(alike, others);
+    let since = alike.iter().map(|sample| sample.start_ns).min();
+    let is_since = |other: &&Sample| since.is_some_and(|since| other.start_ns > since);
+    let later: Vec<&Sample> = others.iter().copied().filter(is_since).collect();
+    if later.len() == others.len() {
+        return found;
+    }
+    for difference in traits::differences(alike, &later) {
+        let is_known = |known: &Difference| {
+            known.aspect == difference.aspect && known.captured == difference.captured
+        };
+        if !found.iter().any(is_known) {
+            found.push(difference);
+        }
+    }
+    found
 }
 
 /// What is looked at of each.
@@ -247,6 +242,8 @@ pub(super) struct Common {
     pub(super) failed_call: Option<i64>,
     /// What was called meanwhile is among what they have in common.
     pub(super) calls_differ: bool,
+    /// Too much happened to compare what servers did meanwhile.
+    pub(super) is_too_much: bool,
 }
 
 fn finding(difference: &Difference, whose: &str) -> Finding {
@@ -263,26 +260,20 @@ fn finding(difference: &Difference, whose: &str) -> Finding {
     }
 }
 
+/// Each once.
 fn samples(
     snapshot: &mut Snapshot,
-    places: &[(i64, i64)],
-    want: Want,
-    called: &mut BTreeMap<(i64, String), i64>,
+    mut places: Vec<(i64, i64)>,
 ) -> Result<Vec<Sample>, QueryError> {
+    places.sort_unstable();
+    places.dedup();
     let mut samples = Vec::with_capacity(places.len());
-    let mut segments: Vec<i64> = places.iter().map(|(segment, _)| *segment).collect();
-    segments.dedup();
-    for segment in segments {
-        let ids: Vec<i64> = places
-            .iter()
-            .filter(|(of, _)| *of == segment)
-            .map(|(_, id)| *id)
-            .collect();
-        let mut of_segment = traits::read(snapshot, segment, &ids, false)?;
-        if want == Want::Meanwhile {
-            meanwhile::add(snapshot, segment, &mut of_segment, called)?;
-        }
-        samples.extend(of_segment);
+    for of_segment in places.chunk_by(|(one, _), (other, _)| one == other) {
+        let Some((segment, _)) = of_segment.first() else {
+            continue;
+        };
+        let ids: Vec<i64> = of_segment.iter().map(|(_, id)| *id).collect();
+        samples.extend(traits::read(snapshot, *segment, &ids, false)?);
     }
     Ok(samples)
 }
@@ -362,6 +353,8 @@ fn first(
     Ok(ids.into_iter().map(|id| (segment, id)).collect())
 }
 
+const KEPT: &str = "its process did not call this meanwhile, as far as could be seen, and had called it when an earlier one was answered in the same \
+    way, and that failed: what was answered then may have been kept, as caches and circuit breakers do";
 const CLIENT_GAVE_UP: i64 = 2;
 /// Ids before and after that are looked at, the second where the first has too few.
 const REACH: [i64; 2] = [8_192, FAR];

@@ -46,7 +46,7 @@ pub(super) fn verdict(
     let (perhaps, weakly) = if hops.iter().any(is_together) {
         (
             "Most likely it",
-            ", which failed when what is above it did, and not when that did not",
+            " or in another call like it, which failed when what is above did, and not when that did not",
         )
     } else if hops.iter().any(is_weak) {
         ("Perhaps it", ", by a weak link, which may be chance")

@@ -8,7 +8,7 @@ use crate::answer::Window;
 use crate::integer::signed;
 use crate::outcome;
 use crate::search::{LATENCY, PATH};
-use crate::segments::Segment;
+use crate::segments::{self, Segment};
 
 /// A view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,16 +182,12 @@ fn of_each(segments: &[i64], select: impl Fn(i64) -> String) -> String {
     if segments.is_empty() {
         return format!("{} LIMIT 0", select(0));
     }
-    let all: Vec<String> = segments.iter().map(|segment| select(*segment)).collect();
-    all.join(" UNION ALL ")
+    segments::of_each(segments.iter().copied(), select)
 }
 
-/// As services are shown everywhere (`names::with_port`).
+/// As services are shown everywhere.
 fn name_of(alias: &str) -> String {
-    format!(
-        "CASE WHEN {alias}.port = 0 THEN {alias}.name WHEN instr({alias}.name, ':') > 0 THEN '[' || {alias}.name || ']:' || {alias}.port \
-         ELSE {alias}.name || ':' || {alias}.port END"
-    )
+    format!("service_name({alias}.name, {alias}.port)")
 }
 
 const SERVICES: &str = "LEFT JOIN service cs ON cs.id = e.client_service_id LEFT JOIN service ss ON ss.id = e.server_service_id";

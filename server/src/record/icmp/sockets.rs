@@ -18,7 +18,7 @@ use nix::sys::socket::{
 use nix::sys::time::TimeSpec;
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
-use crate::clock::{boot_ns, now_ns};
+use crate::clock::{boot_of, now_ns};
 use crate::icmp::{self, ERRORS, ERRORS_6};
 
 /// For messages that wait: some hundred.
@@ -164,7 +164,7 @@ impl RawSocket {
         }
         let (length, from) = (message.bytes, message.address);
         // The stamp is of the wall clock; it is moments old.
-        let at_ns = boot_ns().saturating_sub(now_ns().saturating_sub(came_ns));
+        let at_ns = boot_of(came_ns);
         let Some(bytes) = bytes.get(..length) else {
             return Received::Malformed;
         };
