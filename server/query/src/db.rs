@@ -107,14 +107,11 @@ macro_rules! bind {
 bind! {
     bool => Value::from,
     i64 => Value::Integer,
-    i32 => Value::from,
-    u32 => Value::from,
     String => Value::Text,
     &String => |text| Value::Text(text.clone()),
     &str => |text| Value::Text(text.to_owned()),
     Vec<u8> => Value::Blob,
     &Vec<u8> => |bytes| Value::Blob(bytes.clone()),
-    &[u8] => |bytes| Value::Blob(bytes.to_vec()),
     &i64 => |number| Value::Integer(*number),
 }
 
@@ -240,7 +237,6 @@ cell! {
     i64: Value::Integer(number) => *number,
     u8: Value::Integer(number) => u8::try_from(*number).ok()?,
     bool: Value::Integer(number) => *number != 0,
-    f64: Value::Real(number) => *number,
     String: Value::Text(text) => text.clone(),
     &'r str: Value::Text(text) => text.as_str(),
     Vec<u8>: Value::Blob(bytes) => bytes.clone(),
