@@ -82,16 +82,7 @@ CREATE TABLE header_block_{N} (
 );
 
 -- Which exchanges hold which identifiers (headwater_redact::identifiers, and those of targets), in sorted runs: exchanges of
--- no run are to be looked through. A run may hold ids before its span.
-CREATE TABLE identifier_run_{N} (
-    run      INTEGER PRIMARY KEY,
-    first_id INTEGER NOT NULL,
-    last_id  INTEGER NOT NULL,
-    level    INTEGER NOT NULL                         -- 0 as written, 1 made of several, 2 a span more of one that was,
-                                                      -- 3 being made of several (first_id is the next of 256 parts,
-                                                      -- those before it are in it and no more in them)
-);
-
+-- no run are to be looked through. A run may hold ids before its span. Which runs there are stands in identifier_run.
 CREATE TABLE identifier_{N} (
     place INTEGER PRIMARY KEY,                        -- run << 12, and the first twelve bits of the hash; of a
                                                       -- run of level 0 the first eight, and four zeros

@@ -5,6 +5,7 @@
 
 use std::ffi::c_int;
 use std::marker::PhantomData;
+use std::rc::Rc;
 
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::vtab::{
@@ -34,7 +35,8 @@ struct Table {
     /// SQLite's part; first, as it demands.
     base: ffi::sqlite3_vtab,
     layout: &'static Layout,
-    connection: Connection,
+    /// Its own and its cursors', with the statements that they prepared: preparing costs more than a row does.
+    connection: Rc<Connection>,
 }
 
 #[expect(
@@ -54,8 +56,10 @@ unsafe impl<'table> VTab<'table> for Table {
         let layout = *layout.ok_or_else(|| failure(ffi::SQLITE_MISUSE))?;
         connection.config(VTabConfig::DirectOnly)?;
         // SAFETY: the connection outlives its modules' tables: closing it disconnects them first, and with them goes
-        // this borrowed one, which does not close it.
+        // this borrowed one with its statements, which does not close it. Cursors share it: they are closed before their
+        // table, and SQLite is in a connection with one thread at a time, so that nothing counts references from two.
         let connection = unsafe { Connection::from_handle(connection.handle()) }?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
         let schema = format!(
             "CREATE TABLE x({}, segment HIDDEN)",
             layout.columns.join(", ")
@@ -63,7 +67,7 @@ unsafe impl<'table> VTab<'table> for Table {
         let table = Self {
             base: ffi::sqlite3_vtab::default(),
             layout,
-            connection,
+            connection: Rc::new(connection),
         };
         Ok((schema, table))
     }
@@ -111,8 +115,7 @@ unsafe impl<'table> VTab<'table> for Table {
         Ok(Cursor {
             base: ffi::sqlite3_vtab_cursor::default(),
             layout: self.layout,
-            // SAFETY: SQLite's handle of the connection that the table lives on; see `connect`.
-            connection: unsafe { Connection::from_handle(self.connection.handle()) }?,
+            connection: Rc::clone(&self.connection),
             asked: Asked::default(),
             pack: None,
             plain: Vec::new().into_iter(),
@@ -232,7 +235,7 @@ struct Cursor<'table> {
     /// SQLite's part; first, as it demands.
     base: ffi::sqlite3_vtab_cursor,
     layout: &'static Layout,
-    connection: Connection,
+    connection: Rc<Connection>,
     asked: Asked,
     /// The pack being read, at its next row.
     pack: Option<Unpacker>,
@@ -454,3 +457,5 @@ fn failure(code: c_int) -> Error {
 
 /// Plain rows that are read at a time.
 const READ_AHEAD: usize = 128;
+/// Two for each segment: most questions are about few.
+const STATEMENTS: usize = 64;

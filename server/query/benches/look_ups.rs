@@ -66,8 +66,12 @@ async fn main() {
             |kept| Path::new(kept).join(format!("{size}.db")),
         );
         let ingest = if path.exists() {
-            f64::NAN
+            Ingest {
+                wall: f64::NAN,
+                cpu: f64::NAN,
+            }
         } else {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             fill(&path, size)
         };
         let mut load = Load::open(&path, size.next_multiple_of(BATCH));
@@ -90,8 +94,9 @@ async fn main() {
         if let Some((of, before)) = before.as_ref().map(|before| (before.size, before)) {
             let growth = |now: f64, then: f64| (now / then).ln() / (size as f64 / of as f64).ln();
             println!(
-                "  exponents of growth: ingest {:.3}, trace {:.3}, find_errors {:.3}, list_services {:.3}",
-                growth(figures.ingest_us, before.ingest_us),
+                "  exponents of growth: ingest {:.3} (on the CPU {:.3}), trace {:.3}, find_errors {:.3}, list_services {:.3}",
+                growth(figures.ingest.wall, before.ingest.wall),
+                growth(figures.ingest.cpu, before.ingest.cpu),
                 growth(figures.trace.median, before.trace.median),
                 growth(figures.errors.median, before.errors.median),
                 growth(figures.services.median, before.services.median)
@@ -103,7 +108,7 @@ async fn main() {
 
 struct Figures {
     size: u64,
-    ingest_us: f64,
+    ingest: Ingest,
     bytes: f64,
     select: Spread,
     trace: Spread,
@@ -115,8 +120,8 @@ struct Figures {
 impl Figures {
     fn print(&self) {
         println!(
-            "  ingest {:.2} µs each, {:.0} bytes each",
-            self.ingest_us, self.bytes
+            "  ingest {:.2} µs each, {:.2} of them on the CPU, {:.0} bytes each",
+            self.ingest.wall, self.ingest.cpu, self.bytes
         );
         for (name, spread) in [
             ("select by id", &self.select),
@@ -154,7 +159,7 @@ impl Spread {
     }
 }
 
-async fn ask(path: &Path, size: u64, ingest_us: f64) -> Figures {
+async fn ask(path: &Path, size: u64, ingest: Ingest) -> Figures {
     let store = Store::new(path);
     let cancel = CancellationToken::new();
     let window = WindowArgument {
@@ -235,7 +240,7 @@ async fn ask(path: &Path, size: u64, ingest_us: f64) -> Figures {
     let bytes = std::fs::metadata(path).unwrap().len();
     Figures {
         size,
-        ingest_us,
+        ingest,
         bytes: bytes as f64 / size as f64,
         select: Spread::of(select),
         trace: Spread::of(trace),
@@ -324,23 +329,42 @@ impl Load {
     }
 }
 
-/// Microseconds of this thread's wall clock for each exchange of the last two segments, where growth would show, with all
-/// that is done when one ends; making them is not counted.
-fn fill(path: &Path, size: u64) -> f64 {
+/// For each exchange, microseconds.
+#[derive(Clone, Copy)]
+struct Ingest {
+    wall: f64,
+    /// Without waiting for the disk, which is shared.
+    cpu: f64,
+}
+
+/// What each exchange of the last two segments cost, where growth would show, with all that is done when one ends; making them is
+/// not counted.
+fn fill(path: &Path, size: u64) -> Ingest {
     let mut load = Load::open(path, 0);
-    let (mut spent, mut counted) = (0.0, 0);
+    let (mut wall, mut cpu, mut counted) = (0.0, 0.0, 0);
     while load.made < size {
         let events = load.make();
-        let began = Instant::now();
+        let (began, before) = (Instant::now(), on_the_cpu());
         load.write(&events);
         if load.made + LAST >= size {
-            spent += began.elapsed().as_secs_f64();
+            wall += began.elapsed().as_secs_f64();
+            cpu += on_the_cpu() - before;
             counted += BATCH;
         }
     }
     let now_ns = START + load.made * STEP_NS;
     load.writer.close(now_ns, StopReason::Signal).unwrap();
-    spent * 1e6 / counted as f64
+    let each = |seconds: f64| seconds * 1e6 / counted as f64;
+    Ingest {
+        wall: each(wall),
+        cpu: each(cpu),
+    }
+}
+
+/// Seconds that this thread had a CPU.
+fn on_the_cpu() -> f64 {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    told.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
 }
 
 fn service(redactor: &mut Redactor, number: usize, port: Option<u16>) -> Service {

@@ -199,9 +199,9 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
 /// `SQLITE_CANTOPEN`.
 const CANTOPEN: i32 = 14;
 /// The newest migration.
-const KNOWN: i64 = 1;
+const KNOWN: i64 = 2;
 /// Since this version every migration only added tables and columns that these queries do not need.
-const OLDEST_READABLE: i64 = 1;
+const OLDEST_READABLE: i64 = 2;
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@
 //! late, of earlier segments too.
 
 use headwater_model::{Exchange, Message};
-use headwater_pack::identifiers::{Entry, place, write_part};
+use headwater_pack::identifiers::{Entry, FINE_BITS, place, write_part};
 use headwater_redact::{IdentifierKind, identifiers};
 use rusqlite::{Connection, params};
 
@@ -121,11 +121,7 @@ impl Identifiers {
             self.kept = Some(committed.unwrap_or_default().to_vec());
         }
         self.entries.sort_unstable();
-        let run: i64 = connection
-            .prepare_cached(&format!(
-                "INSERT INTO identifier_run_{segment} (first_id, last_id, level) VALUES (?, ?, {SMALL}) RETURNING run"
-            ))?
-            .query_row([first, last], |row| row.get(0))?;
+        let run = insert_run(connection, segment, (first, last), SMALL)?;
         write_run(connection, segment, run, &self.entries, |entry| {
             entry.part() << 4
         })?;
@@ -166,6 +162,22 @@ fn gather(message: &Message, is_value: bool, hashes: &mut Vec<[u8; 8]>) {
     }
 }
 
+/// Tells of a run of a segment; gives its number, which no rows have, not even those of recorders before migration 2.
+pub(crate) fn insert_run(
+    connection: &Connection,
+    segment: i64,
+    (first_id, last_id): (i64, i64),
+    level: i64,
+) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached(&format!(
+            "INSERT INTO identifier_run VALUES (?1, 1 + MAX(\
+             (SELECT COALESCE(MAX(run), 0) FROM identifier_run WHERE segment_id = ?1), \
+             (SELECT COALESCE(MAX(place), 0) >> {FINE_BITS} FROM identifier_{segment})), ?2, ?3, ?4) RETURNING run"
+        ))?
+        .query_row(params![segment, first_id, last_id, level], |row| row.get(0))
+}
+
 /// Stores rows of a run; `sorted` is all of it, or a part. `row` says in which fine part the row of an entry begins.
 pub(crate) fn write_run(
     connection: &Connection,
@@ -190,7 +202,7 @@ pub(crate) fn write_run(
 
 /// An empty span has its end before its beginning.
 pub(crate) const NO_SPAN: (i64, i64) = (0, -1);
-/// `identifier_run_N.level`: as it was written,
+/// `identifier_run.level`: as it was written,
 pub(crate) const SMALL: i64 = 0;
 /// made of many,
 pub(crate) const LARGE: i64 = 1;

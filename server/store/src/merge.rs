@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use headwater_pack::identifiers::{Entry, FINE_BITS, PARTS, read_part};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::identifiers::{LARGE, MERGING, NO_SPAN, SMALL, SPAN, write_run};
+use crate::identifiers::{LARGE, MERGING, NO_SPAN, SMALL, SPAN, insert_run, write_run};
 
 /// Closed segments whose runs are not one yet, oldest first.
 #[derive(Debug, Default)]
@@ -56,22 +56,22 @@ impl Merges {
         }
         let begun: Option<(i64, u32)> = connection
             .prepare_cached(&format!(
-                "SELECT run, first_id FROM identifier_run_{segment} WHERE level = {MERGING}"
+                "SELECT run, first_id FROM identifier_run WHERE segment_id = ? AND level = {MERGING}"
             ))?
-            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row([segment], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         let (run, next) = match begun {
             Some(begun) => begun,
-            None => (insert(connection, segment, NO_SPAN, MERGING)?, 0),
+            None => (insert_run(connection, segment, NO_SPAN, MERGING)?, 0),
         };
         let end = next.saturating_add(SLICE).min(PARTS);
         merge_parts(connection, segment, run, next..end)?;
         if end < PARTS {
             connection
-                .prepare_cached(&format!(
-                    "UPDATE identifier_run_{segment} SET first_id = ? WHERE run = ?"
-                ))?
-                .execute([i64::from(end), run])?;
+                .prepare_cached(
+                    "UPDATE identifier_run SET first_id = ? WHERE segment_id = ? AND run = ?",
+                )?
+                .execute([i64::from(end), segment, run])?;
             return Ok(());
         }
         finish(connection, segment, run)
@@ -82,9 +82,9 @@ impl Merges {
 fn has_several(connection: &Connection, segment: i64) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(&format!(
-            "SELECT COUNT(*) > 1 FROM identifier_run_{segment} WHERE level = {SMALL}"
+            "SELECT COUNT(*) > 1 FROM identifier_run WHERE segment_id = ? AND level = {SMALL}"
         ))?
-        .query_row([], |row| row.get(0))
+        .query_row([segment], |row| row.get(0))
 }
 
 fn merge_parts(
@@ -95,7 +95,7 @@ fn merge_parts(
 ) -> rusqlite::Result<()> {
     let sql = format!(
         "SELECT data FROM identifier_{segment} WHERE place IN \
-         (SELECT run << {FINE_BITS} | (? << 4) FROM identifier_run_{segment} WHERE level = {SMALL})"
+         (SELECT run << {FINE_BITS} | (?1 << 4) FROM identifier_run WHERE segment_id = ?2 AND level = {SMALL})"
     );
     let mut select = connection.prepare_cached(&sql)?;
     let sql = sql.replacen("SELECT data", "DELETE", 1);
@@ -103,7 +103,7 @@ fn merge_parts(
     let mut entries = Vec::new();
     for part in parts {
         entries.clear();
-        let mut rows = select.query([part])?;
+        let mut rows = select.query(params![part, segment])?;
         while let Some(row) = rows.next()? {
             // A damaged row gives what can be read of it; the rest could not be found anyway.
             let _ = read_part(part, row.get_ref(0)?.as_blob()?, |entry| {
@@ -113,7 +113,7 @@ fn merge_parts(
         }
         drop(rows);
         entries.sort_unstable();
-        delete.execute([part])?;
+        delete.execute(params![part, segment])?;
         write_run(connection, segment, run, &entries, Entry::fine_part)?;
     }
     Ok(())
@@ -124,18 +124,18 @@ fn merge_parts(
 fn finish(connection: &Connection, segment: i64, run: i64) -> rusqlite::Result<()> {
     let mut spans = spans(connection, segment)?.into_iter();
     connection.execute(
-        &format!("DELETE FROM identifier_run_{segment} WHERE level = {SMALL}"),
-        [],
+        &format!("DELETE FROM identifier_run WHERE segment_id = ? AND level = {SMALL}"),
+        [segment],
     )?;
     let (first_id, last_id) = spans.next().unwrap_or(NO_SPAN);
     connection.execute(
         &format!(
-            "UPDATE identifier_run_{segment} SET first_id = ?, last_id = ?, level = {LARGE} WHERE run = ?"
+            "UPDATE identifier_run SET first_id = ?, last_id = ?, level = {LARGE} WHERE segment_id = ? AND run = ?"
         ),
-        [first_id, last_id, run],
+        [first_id, last_id, segment, run],
     )?;
     for span in spans {
-        insert(connection, segment, span, SPAN)?;
+        insert_run(connection, segment, span, SPAN)?;
     }
     Ok(())
 }
@@ -144,9 +144,10 @@ fn finish(connection: &Connection, segment: i64, run: i64) -> rusqlite::Result<(
 fn spans(connection: &Connection, segment: i64) -> rusqlite::Result<Vec<(i64, i64)>> {
     let mut spans: Vec<(i64, i64)> = Vec::new();
     let mut select = connection.prepare_cached(&format!(
-        "SELECT first_id, last_id FROM identifier_run_{segment} WHERE level = {SMALL} AND last_id >= first_id ORDER BY first_id"
+        "SELECT first_id, last_id FROM identifier_run \
+         WHERE segment_id = ? AND level = {SMALL} AND last_id >= first_id ORDER BY first_id"
     ))?;
-    let mut rows = select.query([])?;
+    let mut rows = select.query([segment])?;
     while let Some(row) = rows.next()? {
         let (first, last) = (row.get(0)?, row.get(1)?);
         match spans.last_mut() {
@@ -155,19 +156,6 @@ fn spans(connection: &Connection, segment: i64) -> rusqlite::Result<Vec<(i64, i6
         }
     }
     Ok(spans)
-}
-
-fn insert(
-    connection: &Connection,
-    segment: i64,
-    (first_id, last_id): (i64, i64),
-    level: i64,
-) -> rusqlite::Result<i64> {
-    connection
-        .prepare_cached(&format!(
-            "INSERT INTO identifier_run_{segment} (first_id, last_id, level) VALUES (?, ?, ?) RETURNING run"
-        ))?
-        .query_row(params![first_id, last_id, level], |row| row.get(0))
 }
 
 /// Parts that are merged with one batch, of 256.

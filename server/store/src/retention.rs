@@ -173,6 +173,7 @@ fn drop_segment(
          DROP TABLE IF EXISTS udp_flow_{id}; DROP TABLE IF EXISTS identifier_run_{id}; DROP TABLE IF EXISTS identifier_{id}; DROP TABLE IF EXISTS exchange_{id}; DROP TABLE IF EXISTS exchange_pack_{id}; DROP TABLE IF EXISTS header_block_{id}; DROP TABLE IF EXISTS rollup_{id};"
     ))?;
     connection.execute("DELETE FROM exchange_block WHERE segment_id = ?", [id])?;
+    connection.execute("DELETE FROM identifier_run WHERE segment_id = ?", [id])?;
     connection.execute("DELETE FROM segment WHERE id = ?", [id])?;
     let connections = connection.execute(
         "DELETE FROM connection WHERE id < (SELECT first_connection_id FROM segment ORDER BY id LIMIT 1) \

@@ -5,14 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use headwater_pack::identifiers::{Entry, FINE_BITS};
+use headwater_pack::identifiers::{Entry, FINE_BITS, place};
 use headwater_redact::{IdentifierKind, Redactor, hashes_in, identifiers};
 
 use crate::QueryError;
-use crate::db::{query, query_as, query_scalar};
+use crate::db::{query, query_as};
 use crate::id::{ConnectionId, DnsId, ExchangeId};
 use crate::names::json_list;
-use crate::segments::{MOST_AT_ONCE, Segment, of_each};
+use crate::segments::Segment;
 use crate::snapshot::Snapshot;
 
 use super::node::{self, Hash, Node};
@@ -116,61 +116,64 @@ impl Node {
 
 /// The index of all segments.
 pub(super) struct Index {
-    segments: Vec<i64>,
+    /// Newest first.
+    segments: Vec<Indexed>,
     /// By the first four bytes of the hash: exchanges that are in no run.
     unindexed: HashMap<u32, Vec<i64>>,
     /// More were not indexed than are looked through.
     pub(super) is_cut: bool,
 }
 
+/// The runs of a segment.
+#[derive(Default)]
+struct Indexed {
+    segment: i64,
+    /// Numbers of those with parts as they were written,
+    small: Vec<i64>,
+    /// and of those with as many as there are.
+    large: Vec<i64>,
+    /// First and last ids.
+    spans: Vec<(i64, i64)>,
+}
+
 impl Index {
-    /// Reads what is not indexed.
+    /// Reads which runs there are, and what is in none.
     pub(super) fn open(
         snapshot: &mut Snapshot,
         segments: &[Segment],
         redactor: Option<&Redactor>,
     ) -> Result<Self, QueryError> {
         let mut index = Self {
-            segments: segments
-                .iter()
-                .rev()
-                .map(|segment| segment.number)
-                .collect(),
+            segments: Vec::with_capacity(segments.len()),
             unindexed: HashMap::new(),
             is_cut: false,
         };
-        let mut left = MOST_UNINDEXED;
-        for segment in Self::incomplete(snapshot, segments)?.into_iter().rev() {
-            let gaps = gaps(snapshot, segment)?;
-            for gap in gaps.into_iter().rev().filter(|(first, last)| first <= last) {
-                let segment = segment.number;
-                let read = index.read_gap(snapshot, redactor, segment, gap, left)?;
-                left = left.saturating_sub(read);
+        let mut runs: HashMap<i64, Indexed> = HashMap::new();
+        let rows: Vec<(i64, i64, i64, i64, i64)> =
+            query_as("SELECT segment_id, run, first_id, last_id, level FROM identifier_run")
+                .fetch_all(snapshot.connection())?;
+        for (segment, run, first, last, level) in rows {
+            let of = runs.entry(segment).or_default();
+            match level {
+                SMALL => of.small.push(run),
+                SPAN => {}
+                _ => of.large.push(run),
+            }
+            if level != MERGING {
+                of.spans.push((first, last));
             }
         }
-        Ok(index)
-    }
-
-    /// Segments whose runs may not hold all of them: the one that is written, and others after a kill.
-    fn incomplete<'s>(
-        snapshot: &mut Snapshot,
-        segments: &'s [Segment],
-    ) -> Result<Vec<&'s Segment>, QueryError> {
-        let mut incomplete = BTreeSet::new();
-        for segments in segments.chunks(MOST_AT_ONCE) {
-            // Spans do not overlap.
-            let sql = of_each(segments.iter(), |segment| {
-                let (number, ids) = (segment.number, segment.end_id - segment.first_id);
-                format!(
-                    "SELECT {number} WHERE {ids} > (SELECT COALESCE(SUM(last_id - first_id + 1), 0) \
-                     FROM identifier_run_{number} WHERE last_id >= first_id)"
-                )
-            });
-            let found: Vec<i64> = query_scalar(sql).fetch_all(snapshot.connection())?;
-            incomplete.extend(found);
+        let mut left = MOST_UNINDEXED;
+        for segment in segments.iter().rev() {
+            let mut indexed = runs.remove(&segment.number).unwrap_or_default();
+            indexed.segment = segment.number;
+            for gap in gaps(segment, &mut indexed.spans).into_iter().rev() {
+                let read = index.read_gap(snapshot, redactor, segment.number, gap, left)?;
+                left = left.saturating_sub(read);
+            }
+            index.segments.push(indexed);
         }
-        let is_incomplete = |segment: &&Segment| incomplete.contains(&segment.number);
-        Ok(segments.iter().filter(is_incomplete).collect())
+        Ok(index)
     }
 
     fn read_gap(
@@ -254,22 +257,17 @@ impl Index {
             .keys()
             .map(|prefix| prefix >> (32 - FINE_BITS))
             .collect();
-        let parts = json_list(parts.into_iter().map(i64::from));
         let prefixes = headwater_pack::wanted(wanted.keys().copied());
-        let is_near = |segment: &&i64| near.is_none_or(|near| near.contains(*segment));
-        let segments: Vec<&i64> = self.segments.iter().filter(is_near).collect();
-        for segments in segments.chunks(MOST_AT_ONCE) {
+        let is_near = |indexed: &&Indexed| near.is_none_or(|near| near.contains(&indexed.segment));
+        for indexed in self.segments.iter().filter(is_near) {
             snapshot.check()?;
-            // One statement for all: each costs more than a row does.
-            let sql = of_each(segments.iter(), |segment| {
-                format!(
-                    "SELECT identifier_matches(place, data, ?2) FROM identifier_run_{segment} CROSS JOIN json_each(?1) \
-                     CROSS JOIN identifier_{segment} ON place = run << {FINE_BITS} | CASE level WHEN {SMALL} THEN value & -16 ELSE value END \
-                     WHERE level <> {SPAN} AND identifier_matches(place, data, ?2) IS NOT NULL"
-                )
-            });
+            let sql = format!(
+                "SELECT identifier_matches(place, data, ?2) FROM json_each(?1) CROSS JOIN identifier_{} ON place = value \
+                 WHERE identifier_matches(place, data, ?2) IS NOT NULL",
+                indexed.segment
+            );
             let rows = query(sql)
-                .bind(&parts)
+                .bind(json_list(indexed.places(&parts)))
                 .bind(&prefixes)
                 .fetch_all(snapshot.connection())?;
             for row in rows {
@@ -297,26 +295,43 @@ impl Index {
     }
 }
 
+impl Indexed {
+    /// Rows that may hold these of 4,096 parts.
+    fn places(&self, parts: &BTreeSet<u32>) -> impl Iterator<Item = i64> {
+        let small: BTreeSet<u32> = parts.iter().map(|part| part & !SMALL_PARTS).collect();
+        let in_small = self.small.iter().flat_map(move |run| {
+            let small = small.clone();
+            small.into_iter().map(|part| place(*run, part))
+        });
+        let in_large = self
+            .large
+            .iter()
+            .flat_map(|run| parts.iter().map(|part| place(*run, *part)));
+        in_small.chain(in_large)
+    }
+}
+
 /// Ids of a segment that no run holds, first and last.
-fn gaps(snapshot: &mut Snapshot, segment: &Segment) -> Result<Vec<(i64, i64)>, QueryError> {
-    let sql = format!(
-        "SELECT first_id, last_id FROM identifier_run_{} WHERE last_id >= first_id ORDER BY first_id, last_id",
-        segment.number
-    );
-    let spans: Vec<(i64, i64)> = query_as(sql).fetch_all(snapshot.connection())?;
+fn gaps(segment: &Segment, spans: &mut [(i64, i64)]) -> Vec<(i64, i64)> {
+    spans.sort_unstable();
     let (mut gaps, mut next) = (Vec::new(), segment.first_id);
-    for (first, last) in spans {
+    for (first, last) in spans.iter().filter(|(first, last)| first <= last) {
         gaps.push((next, first.saturating_sub(1)));
         next = next.max(last.saturating_add(1));
     }
     gaps.push((next, segment.end_id.saturating_sub(1)));
-    Ok(gaps)
+    gaps.retain(|(first, last)| first <= last);
+    gaps
 }
 
-/// `identifier_run_N.level` of runs as they were written, cut into fewer parts,
+/// `identifier_run.level` of runs as they were written, cut into fewer parts,
 const SMALL: i64 = 0;
-/// and of spans without rows.
+/// of spans without rows,
 const SPAN: i64 = 2;
+/// and of those being made, which have no span yet.
+const MERGING: i64 = 3;
+/// Bits of a part that small runs do not tell apart.
+const SMALL_PARTS: u32 = 15;
 /// Exchanges that are shown of a value that many hold.
 const MOST_NAMED: usize = 32;
 /// Exchanges of no run that are looked through.

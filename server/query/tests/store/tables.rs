@@ -2,7 +2,10 @@
 
 use rusqlite::Connection;
 
-pub(crate) const MIGRATION: &str = include_str!("../../../../schema/migrations/0001_store.sql");
+pub(crate) const MIGRATION: &str = concat!(
+    include_str!("../../../../schema/migrations/0001_store.sql"),
+    include_str!("../../../../schema/migrations/0002_identifier_run.sql")
+);
 pub(crate) const SEGMENT: &str = include_str!("../../../../schema/migrations/segment.sql");
 
 /// What sqlx leaves behind after a migration.

@@ -31,7 +31,7 @@ fn index(fixture: &Fixture, ids: std::ops::RangeInclusive<i64>, level: i64) {
     let mut data = Vec::new();
     write_part(&entries, &mut data);
     let run = ids.start();
-    let sql = "INSERT INTO identifier_run_1 VALUES (?, ?, ?, ?)";
+    let sql = "INSERT INTO identifier_run VALUES (1, ?, ?, ?, ?)";
     fixture
         .writer
         .execute(sql, [run, ids.start(), ids.end(), &level])

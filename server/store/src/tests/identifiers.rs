@@ -29,7 +29,9 @@ fn index(writer: &Writer) -> (Vec<Entry>, Vec<(i64, i64, i64)>) {
     entries.sort_unstable();
     let mut runs = writer
         .connection
-        .prepare("SELECT first_id, last_id, level FROM identifier_run_1 ORDER BY run")
+        .prepare(
+            "SELECT first_id, last_id, level FROM identifier_run WHERE segment_id = 1 ORDER BY run",
+        )
         .unwrap();
     let runs = runs
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
@@ -236,7 +238,7 @@ fn a_batch_with_too_much_writes_early_and_can_be_rolled_back() {
         let event = fixture.event(key, &path(key), Some(200));
         writer.apply(&event).unwrap();
     }
-    assert!(writer.number("SELECT COUNT(*) FROM identifier_run_1") > 0);
+    assert!(writer.number("SELECT COUNT(*) FROM identifier_run") > 0);
     writer.state.restore(&writer.connection).unwrap();
     writer.connection.execute_batch("ROLLBACK").unwrap();
     writer.batch = crate::batch::Batch::default();

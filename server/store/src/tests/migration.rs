@@ -1,6 +1,6 @@
 //! Stores of other versions: an older one is brought up to date with all that is in it, a newer one is left alone.
 //!
-//! There is one migration so far; the next ones are made up here.
+//! Those that come next are made up here.
 
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -26,6 +26,15 @@ fn later(sql: &'static str) -> Migrator {
 const ADDS: &str = "CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT; \
                     INSERT INTO later SELECT id FROM connection; \
                     CREATE INDEX later_start ON connection (start_ns);";
+
+/// How many migrations this program has.
+fn known() -> i64 {
+    i64::try_from(migrate::known().iter().count()).unwrap()
+}
+
+fn migrations(writer: &Writer) -> i64 {
+    writer.number("SELECT COUNT(*) FROM _sqlx_migrations")
+}
 
 /// What tells whether everything is still there.
 fn numbers(writer: &Writer) -> Vec<i64> {
@@ -68,7 +77,7 @@ fn an_older_store_is_brought_up_to_date_with_all_that_is_in_it() {
         drop(writer);
         // Once is enough.
         let writer = open(START + 4 * SECOND);
-        assert_eq!(writer.number("SELECT COUNT(*) FROM _sqlx_migrations"), 2);
+        assert_eq!(migrations(&writer), known() + 1);
         assert_eq!(writer.number("SELECT COUNT(*) FROM later"), 1);
         assert_eq!(
             writer.number(
@@ -87,14 +96,7 @@ fn an_older_recorder_leaves_a_newer_store_alone_and_says_what_to_restart() {
     let bytes = std::fs::read(fixture.options().path).unwrap();
     let error = Writer::open(fixture.options(), START + SECOND).unwrap_err();
     assert!(
-        matches!(
-            error,
-            OpenError::Newer {
-                found: 2,
-                known: 1,
-                ..
-            }
-        ),
+        matches!(error, OpenError::Newer { found, known: newest, .. } if (found, newest) == (known() + 1, known())),
         "{error}"
     );
     for words in [
@@ -121,5 +123,38 @@ fn a_migration_that_fails_leaves_the_store_as_it_was() {
     assert_eq!(numbers(&writer), before);
     let half = "SELECT COUNT(*) FROM sqlite_schema WHERE name IN ('half', 'later')";
     assert_eq!(writer.number(half), 0);
-    assert_eq!(writer.number("SELECT COUNT(*) FROM _sqlx_migrations"), 1);
+    assert_eq!(migrations(&writer), known());
+}
+
+/// Up to version 1 the runs of a segment stood in a table of its own, which nobody reads any more.
+#[test]
+fn what_an_older_recorder_indexed_is_not_mixed_up_with_new_runs() {
+    let mut fixture = Fixture::new();
+    let mut writer = fixture.writer(START);
+    let order =
+        |fixture: &mut Fixture, key| fixture.event(key, &format!("/orders/{key}"), Some(200));
+    writer.apply_all(&fixture.load(0, 0)).unwrap();
+    writer.apply(&order(&mut fixture, 100_001)).unwrap();
+    writer.commit(START).unwrap();
+    writer.close(START, StopReason::Signal).unwrap();
+    let older = rusqlite::Connection::open(fixture.options().path).unwrap();
+    older
+        .execute_batch(
+            "CREATE TABLE identifier_run_1 (run INTEGER PRIMARY KEY, first_id, last_id, level); \
+             INSERT INTO identifier_run_1 SELECT run, first_id, last_id, level FROM identifier_run; \
+             DROP TABLE identifier_run; DELETE FROM _sqlx_migrations WHERE version = 2",
+        )
+        .unwrap();
+    let rows = "SELECT COUNT(*) FROM identifier_1";
+    let before: i64 = older.query_row(rows, [], |row| row.get(0)).unwrap();
+    assert!(before > 0);
+    drop(older);
+    let mut writer = fixture.writer(START + SECOND);
+    writer.apply_all(&fixture.load(0, 0)).unwrap();
+    writer.apply(&order(&mut fixture, 100_002)).unwrap();
+    writer.commit(START + SECOND).unwrap();
+    writer.close(START + SECOND, StopReason::Signal).unwrap();
+    let writer = fixture.writer(START + 2 * SECOND);
+    assert!(writer.number(rows) > before);
+    assert_eq!(writer.number("SELECT COUNT(*) FROM identifier_run"), 1);
 }
