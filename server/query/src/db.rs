@@ -112,6 +112,7 @@ bind! {
     &str => |text| Value::Text(text.to_owned()),
     Vec<u8> => Value::Blob,
     &Vec<u8> => |bytes| Value::Blob(bytes.clone()),
+    &[u8] => |bytes| Value::Blob(bytes.to_vec()),
     &i64 => |number| Value::Integer(*number),
 }
 

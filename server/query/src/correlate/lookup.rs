@@ -9,7 +9,7 @@ use headwater_pack::identifiers::{Entry, FINE_BITS, place};
 use headwater_redact::{IdentifierKind, Redactor, hashes_in, identifiers};
 
 use crate::QueryError;
-use crate::db::{query, query_as};
+use crate::db::{query, query_as, query_scalar};
 use crate::id::{ConnectionId, DnsId, ExchangeId};
 use crate::names::json_list;
 use crate::segments::Segment;
@@ -261,17 +261,9 @@ impl Index {
         let is_near = |indexed: &&Indexed| near.is_none_or(|near| near.contains(&indexed.segment));
         for indexed in self.segments.iter().filter(is_near) {
             snapshot.check()?;
-            let sql = format!(
-                "SELECT identifier_matches(place, data, ?2) FROM json_each(?1) CROSS JOIN identifier_{} ON place = value \
-                 WHERE identifier_matches(place, data, ?2) IS NOT NULL",
-                indexed.segment
-            );
-            let rows = query(sql)
-                .bind(json_list(indexed.places(&parts)))
-                .bind(&prefixes)
-                .fetch_all(snapshot.connection())?;
-            for row in rows {
-                for entry in headwater_pack::matches(row.try_get(0)?) {
+            let places = indexed.places(&parts);
+            for blob in matches(snapshot, indexed.segment, &places, &prefixes)? {
+                for entry in headwater_pack::matches(&blob) {
                     for hash in wanted.get(&entry.prefix).into_iter().flatten() {
                         let ids = found.entry(*hash).or_default();
                         ids.insert(entry.id);
@@ -297,18 +289,45 @@ impl Index {
 
 impl Indexed {
     /// Rows that may hold these of 4,096 parts.
-    fn places(&self, parts: &BTreeSet<u32>) -> impl Iterator<Item = i64> {
+    fn places(&self, parts: &BTreeSet<u32>) -> Vec<i64> {
         let small: BTreeSet<u32> = parts.iter().map(|part| part & !SMALL_PARTS).collect();
-        let in_small = self.small.iter().flat_map(move |run| {
-            let small = small.clone();
-            small.into_iter().map(|part| place(*run, part))
-        });
-        let in_large = self
-            .large
-            .iter()
-            .flat_map(|run| parts.iter().map(|part| place(*run, *part)));
-        in_small.chain(in_large)
+        let in_runs = |runs: &[i64], parts: &BTreeSet<u32>| -> Vec<i64> {
+            let in_run = |run: &i64| {
+                parts
+                    .iter()
+                    .map(|part| place(*run, *part))
+                    .collect::<Vec<_>>()
+            };
+            runs.iter().flat_map(in_run).collect()
+        };
+        let mut places = in_runs(&self.small, &small);
+        places.extend(in_runs(&self.large, parts));
+        places
     }
+}
+
+/// What the rows at these places hold of what is looked for.
+fn matches(
+    snapshot: &mut Snapshot,
+    segment: i64,
+    places: &[i64],
+    prefixes: &[u8],
+) -> Result<Vec<Vec<u8>>, QueryError> {
+    let select =
+        format!("SELECT identifier_matches(place, data, ?2) FROM identifier_{segment} WHERE place");
+    // Most often there is one: then a list costs more than the row.
+    let rows: Vec<Option<Vec<u8>>> = if let [place] = places {
+        query_scalar(format!("{select} = ?1"))
+            .bind(*place)
+            .bind(prefixes)
+            .fetch_all(snapshot.connection())?
+    } else {
+        query_scalar(format!("{select} IN (SELECT value FROM json_each(?1))"))
+            .bind(json_list(places.iter().copied()))
+            .bind(prefixes)
+            .fetch_all(snapshot.connection())?
+    };
+    Ok(rows.into_iter().flatten().collect())
 }
 
 /// Ids of a segment that no run holds, first and last.

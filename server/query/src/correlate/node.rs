@@ -13,7 +13,7 @@ use crate::integer::{narrow, unsigned};
 use crate::names::json_list;
 use crate::outcome;
 use crate::search::PATH;
-use crate::segments::{self, Segment};
+use crate::segments::Segment;
 use crate::snapshot::Snapshot;
 
 /// The hash of an identifier.
@@ -142,11 +142,8 @@ pub(super) fn load(
     let mut nodes = Vec::with_capacity(ids.len());
     for segment in segments {
         let here: Vec<i64> = ids
-            .iter()
+            .range(segment.first_id..segment.end_id.max(segment.first_id))
             .copied()
-            .filter(|id| {
-                segments::holding(segments, *id).is_some_and(|of| of.number == segment.number)
-            })
             .collect();
         if here.is_empty() {
             continue;
