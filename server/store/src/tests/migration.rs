@@ -137,8 +137,8 @@ fn what_an_older_recorder_indexed_is_not_mixed_up_with_new_runs() {
     writer.apply(&order(&mut fixture, 100_001)).unwrap();
     writer.commit(START).unwrap();
     writer.close(START, StopReason::Signal).unwrap();
-    let older = rusqlite::Connection::open(fixture.options().path).unwrap();
-    older
+    let before_it = rusqlite::Connection::open(fixture.options().path).unwrap();
+    before_it
         .execute_batch(
             "CREATE TABLE identifier_run_1 (run INTEGER PRIMARY KEY, first_id, last_id, level); \
              INSERT INTO identifier_run_1 SELECT run, first_id, last_id, level FROM identifier_run; \
@@ -146,9 +146,9 @@ fn what_an_older_recorder_indexed_is_not_mixed_up_with_new_runs() {
         )
         .unwrap();
     let rows = "SELECT COUNT(*) FROM identifier_1";
-    let before: i64 = older.query_row(rows, [], |row| row.get(0)).unwrap();
+    let before: i64 = before_it.query_row(rows, [], |row| row.get(0)).unwrap();
     assert!(before > 0);
-    drop(older);
+    drop(before_it);
     let mut writer = fixture.writer(START + SECOND);
     writer.apply_all(&fixture.load(0, 0)).unwrap();
     writer.apply(&order(&mut fixture, 100_002)).unwrap();
