@@ -201,6 +201,22 @@ fn the_inspector_lists_and_calls_over_both_transports() {
     for target in [&stdio[..], &[&address, "--transport", "http"]] {
         let list = [target, &["--method", "tools/list", "--strict"]].concat();
         let listed = said(&mut inspector(&list));
+        let prompts = [target, &["--method", "prompts/list"]].concat();
+        assert!(said(&mut inspector(&prompts)).contains("first_look"));
+        let get = [
+            "--method",
+            "prompts/get",
+            "--prompt-name",
+            "investigate_error",
+        ];
+        let get = [
+            target,
+            &get,
+            &["--prompt-args", "symptom=GET /missing/one 404"],
+        ]
+        .concat();
+        let prompt = said(&mut inspector(&get));
+        assert!(prompt.contains("`GET /missing/one 404`"), "{prompt}");
         let call = |tool: &str, given: &[&str]| {
             let given = given.iter().flat_map(|argument| ["--tool-arg", argument]);
             let mut all = [target, &["--method", "tools/call", "--tool-name", tool]].concat();

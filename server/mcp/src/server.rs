@@ -1,4 +1,4 @@
-//! The server behind every transport: the tools, and nothing else yet.
+//! The server behind every transport: tools and prompts.
 
 use std::sync::Arc;
 
@@ -6,7 +6,8 @@ use headwater_query::Store;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation,
+        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock,
+        GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult,
         ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, ServerCapabilities,
         ServerConfig, Tool as ToolModel, ToolAnnotations,
     },
@@ -15,6 +16,7 @@ use rmcp::{
 use tokio::sync::mpsc;
 
 use crate::{
+    prompts,
     structured::structured,
     text::text,
     tools::{Asking, Tool, ToolError},
@@ -74,11 +76,14 @@ fn model(tool: Tool) -> ToolModel {
 
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
-            .with_server_info(
-                Implementation::new("headwater", self.version).with_title("Headwater"),
-            )
-            .with_instructions(INSTRUCTIONS)
+        ServerConfig::new(
+            ServerCapabilities::builder()
+                .enable_prompts()
+                .enable_tools()
+                .build(),
+        )
+        .with_server_info(Implementation::new("headwater", self.version).with_title("Headwater"))
+        .with_instructions(INSTRUCTIONS)
     }
 
     async fn list_tools(
@@ -89,6 +94,25 @@ impl ServerHandler for Server {
         Ok(ListToolsResult::with_all_items(
             self.tools().map(model).collect(),
         ))
+    }
+
+    async fn list_prompts(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        Ok(ListPromptsResult::with_all_items(prompts::list()))
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        let prompt = prompts::get(&request);
+        prompt
+            .map(Into::into)
+            .map_err(|problem| ErrorData::invalid_params(problem, None))
     }
 
     fn get_tool(&self, name: &str) -> Option<ToolModel> {

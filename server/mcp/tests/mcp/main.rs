@@ -14,6 +14,7 @@ mod hostile;
 mod http;
 mod output;
 mod paging;
+mod prompts;
 mod schemas;
 mod tools_page;
 mod waiting;
