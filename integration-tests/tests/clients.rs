@@ -251,6 +251,20 @@ fn the_inspector_lists_and_calls_over_both_transports() {
         for protocol in ["protocol=dns", "protocol=udp"] {
             assert!(call("search_exchanges", &[protocol]).contains("coverage"));
         }
+        let templates = [target, &["--method", "resources/templates/list"]].concat();
+        assert!(said(&mut inspector(&templates)).contains("headwater://exchange/{id}"));
+        for (uri, part) in [
+            ("headwater://coverage".to_owned(), "recorder"),
+            ("headwater://schema".to_owned(), "exchanges"),
+            (
+                format!("headwater://exchange/{}", id_in(&found, "x_")),
+                "/missing/one",
+            ),
+        ] {
+            let read = ["--method", "resources/read", "--uri", &*uri];
+            let read = said(&mut inspector(&[target, &read].concat()));
+            assert!(read.contains(part), "{uri}: {read}");
+        }
         // Every tool that is listed is called, one that came later without arguments.
         for tool in names {
             let (given, part) = expected.get(tool).cloned().unwrap_or((vec![], "coverage"));

@@ -15,6 +15,7 @@ mod frame;
 mod http;
 mod output;
 mod prompts;
+mod resources;
 mod schema;
 mod server;
 mod stdio;

@@ -1,4 +1,4 @@
-//! The server behind every transport: tools and prompts.
+//! The server behind every transport: tools, prompts and resources.
 
 use std::sync::Arc;
 
@@ -8,8 +8,10 @@ use rmcp::{
     model::{
         CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock,
         GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult,
-        ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, ServerCapabilities,
-        ServerConfig, Tool as ToolModel, ToolAnnotations,
+        ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+        ProgressNotificationParam, ReadResourceRequestParams, ReadResourceResponse,
+        ReadResourceResult, ResourceContents, ServerCapabilities, ServerConfig, Tool as ToolModel,
+        ToolAnnotations,
     },
     service::RequestContext,
 };
@@ -17,6 +19,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     prompts,
+    resources::{self, Address},
     structured::structured,
     text::text,
     tools::{Asking, Tool, ToolError},
@@ -74,11 +77,22 @@ fn model(tool: Tool) -> ToolModel {
     .with_annotations(annotations)
 }
 
+/// A resource has no answer that says what is wrong: only errors.
+fn of_resource(error: &ToolError) -> ErrorData {
+    let text = error.to_string();
+    match error {
+        ToolError::NotHere(_) => ErrorData::resource_not_found(text, None),
+        ToolError::Steer(_) => ErrorData::invalid_params(text, None),
+        _ => ErrorData::internal_error(text, None),
+    }
+}
+
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         ServerConfig::new(
             ServerCapabilities::builder()
                 .enable_prompts()
+                .enable_resources()
                 .enable_tools()
                 .build(),
         )
@@ -113,6 +127,50 @@ impl ServerHandler for Server {
         prompt
             .map(Into::into)
             .map_err(|problem| ErrorData::invalid_params(problem, None))
+    }
+
+    async fn list_resources(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        Ok(ListResourcesResult::with_all_items(resources::list()))
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Ok(ListResourceTemplatesResult::with_all_items(
+            resources::templates(),
+        ))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let address = resources::address(&request.uri)
+            .map_err(|problem| ErrorData::resource_not_found(problem, None))?;
+        let (text, kind) = match address {
+            Address::Document(text) => (text, resources::MARKDOWN),
+            Address::Answer(tool, arguments) => {
+                let asking = Asking {
+                    store: &self.store,
+                    cancel: &context.ct,
+                    progress: &|_, _| {},
+                };
+                let answer = tool.answer(arguments, &asking).await;
+                (
+                    text(&answer.map_err(|error| of_resource(&error))?),
+                    resources::PLAIN,
+                )
+            }
+        };
+        let contents = ResourceContents::text(text, request.uri).with_mime_type(kind);
+        Ok(ReadResourceResult::new(vec![contents]).into())
     }
 
     fn get_tool(&self, name: &str) -> Option<ToolModel> {

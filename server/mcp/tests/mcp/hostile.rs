@@ -1,7 +1,7 @@
 //! Text of strangers: escaped, inside the boundary, in fields that the answer names, and nowhere else.
 
 use headwater_mcp::Tool;
-use rmcp::model::CallToolRequestParams;
+use rmcp::model::{CallToolRequestParams, ReadResourceRequestParams};
 use serde_json::{Value, json};
 
 use crate::client::{Era, connect};
@@ -114,6 +114,39 @@ async fn captured_text_is_escaped_bounded_and_named() {
                 );
             }
             bounded(&result.content[0].as_text().unwrap().text);
+        }
+    }
+}
+
+/// What is read by its address is bounded as the answers of tools are.
+#[tokio::test]
+async fn captured_text_in_resources_is_bounded() {
+    let fixture = hostile();
+    let client = connect(fixture.store(), Era::Stateless).await;
+    let mut uris = vec![
+        "headwater://coverage".to_owned(),
+        "headwater://schema".to_owned(),
+        format!("headwater://session/{SESSION}"),
+        "headwater://connection/c_k7q21".to_owned(),
+    ];
+    for number in 1..=HOSTILE.len() {
+        uris.push(format!("headwater://exchange/x_k7q2{number}"));
+        uris.push(format!("headwater://transaction/x_k7q2{number}"));
+    }
+    for uri in uris {
+        let request = ReadResourceRequestParams::new(&uri);
+        let got = client.read_resource(request).await.unwrap();
+        let value = serde_json::to_value(&got).unwrap();
+        let text = value["contents"][0]["text"].as_str().unwrap();
+        let is_recorded = !uri.contains("coverage") && !uri.contains("schema");
+        assert!(
+            !is_recorded || text.contains("captured text"),
+            "{uri}: {text}"
+        );
+        if is_recorded {
+            bounded(text);
+        } else {
+            assert!(!text.contains(CANARY), "{text}");
         }
     }
 }

@@ -15,6 +15,7 @@ mod http;
 mod output;
 mod paging;
 mod prompts;
+mod resources;
 mod schemas;
 mod tools_page;
 mod waiting;
