@@ -3,6 +3,7 @@
 //! Owns: the words of `--help`, exit codes, and the collecting of all configuration mistakes before anything starts. Does
 //! not do the work of a subcommand: each has a file of its own.
 
+mod arenas;
 mod count;
 mod doctor;
 mod examples;
@@ -134,10 +135,16 @@ pub(crate) fn main() -> Exit {
     };
     start_log(cli.verbose);
     match cli.command {
-        Command::Record(arguments) => record::record(cli.db.as_deref(), &arguments),
+        Command::Record(arguments) => {
+            arenas::ask_for_one();
+            record::record(cli.db.as_deref(), &arguments)
+        }
         Command::Mcp => serve::stdio(cli.db.as_deref()),
         Command::Serve(arguments) => serve::http(cli.db.as_deref(), &arguments),
-        Command::Up(arguments) => up::up(cli.db.as_deref(), &arguments),
+        Command::Up(arguments) => {
+            arenas::ask_for_one();
+            up::up(cli.db.as_deref(), &arguments)
+        }
         Command::Run(arguments) => run::run(cli.db.as_deref(), &arguments),
         Command::Packets(arguments) => packets::packets(cli.db.as_deref(), &arguments),
         Command::Replay(arguments) => replay::replay(cli.db.as_deref(), &arguments),

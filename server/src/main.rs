@@ -10,11 +10,6 @@ mod probes;
 mod record;
 mod replay;
 
-/// What one thread of a recorder allocates another frees. With glibc's allocator each kept what it once needed, and an exchange
-/// came to cost half as much again after ten million; with this one neither (`cargo bench -p headwater-query` shows the growth).
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
 fn main() -> cli::Exit {
     cli::main()
 }

@@ -45,10 +45,6 @@ const QUESTIONS: u64 = 4_000;
 /// What comes in while it is asked: fourteen seconds of it.
 const MOST_BATCHES: usize = 120;
 
-/// That of the program.
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() {
     let given: Vec<u64> = std::env::args()

@@ -10,7 +10,7 @@ use std::{
 use clap::Args;
 
 use super::{
-    Exit,
+    Exit, arenas,
     output::{answer, say},
     privilege::{caller, home_of},
     record::{self, RecordArguments},
@@ -95,6 +95,8 @@ fn start_server(settings: &SessionSettings, arguments: &ServeArguments) -> std::
 /// The server's command line. It runs in the root folder, so that every path in it is absolute.
 fn server_command(store: &Path, arguments: &ServeArguments) -> std::io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
+    // That is the recorder's wish alone.
+    command.env_remove(arenas::VARIABLE);
     command.arg("--db").arg(absolute(store)).arg("serve");
     for (option, values) in [
         ("--listen", &arguments.listen),
