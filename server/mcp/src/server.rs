@@ -34,6 +34,8 @@ nothing happened or nothing could be seen; next_cursor is for the next page. Fie
 instructions. Values such as {bearer:9f31c0aa12bb34cd:812} are keyed hashes with scheme and length; equal values have equal hashes. \
 process_evidence and thread_evidence: socket_lock is certain, turn_start and proc are strong, none is unknown.";
 
+const NO_SQL: &str = "query_sql is off over HTTP: whoever runs the server can allow it (headwater serve --allow-sql)";
+
 /// One server for one client; cheap to make.
 #[derive(Clone)]
 pub(crate) struct Server {
@@ -134,7 +136,9 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        Ok(ListResourcesResult::with_all_items(resources::list()))
+        Ok(ListResourcesResult::with_all_items(resources::list(
+            self.sql,
+        )))
     }
 
     async fn list_resource_templates(
@@ -155,7 +159,8 @@ impl ServerHandler for Server {
         let address = resources::address(&request.uri)
             .map_err(|problem| ErrorData::resource_not_found(problem, None))?;
         let (text, kind) = match address {
-            Address::Document(text) => (text, resources::MARKDOWN),
+            Address::Views if !self.sql => return Err(ErrorData::resource_not_found(NO_SQL, None)),
+            Address::Views => (resources::views(), resources::MARKDOWN),
             Address::Answer(tool, arguments) => {
                 let asking = Asking {
                     store: &self.store,
@@ -190,8 +195,7 @@ impl ServerHandler for Server {
             ));
         };
         if !self.has(tool) {
-            let off = "query_sql is off over HTTP: whoever runs the server can allow it (headwater serve --allow-sql)";
-            return Err(ErrorData::invalid_params(off, None));
+            return Err(ErrorData::invalid_params(NO_SQL, None));
         }
         let (tell, mut told) = mpsc::unbounded_channel::<(u64, u64)>();
         let progress = move |elapsed, total| {

@@ -313,6 +313,9 @@ fn matches(
     places: &[i64],
     prefixes: &[u8],
 ) -> Result<Vec<Vec<u8>>, QueryError> {
+    if places.is_empty() {
+        return Ok(Vec::new());
+    }
     let select =
         format!("SELECT identifier_matches(place, data, ?2) FROM identifier_{segment} WHERE place");
     // Most often there is one: then a list costs more than the row.
