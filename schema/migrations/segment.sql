@@ -85,7 +85,8 @@ CREATE TABLE header_block_{N} (
 -- no run are to be looked through. A run may hold ids before its span. Which runs there are stands in identifier_run.
 CREATE TABLE identifier_{N} (
     place INTEGER PRIMARY KEY,                        -- run << 12, and the first twelve bits of the hash; of a
-                                                      -- run of level 0 the first eight, and four zeros
+                                                      -- run of level 0 the first eight, and four zeros; of one of a
+                                                      -- group of segments (level 16 + their number) fifteen, from run << 12
     data  BLOB NOT NULL                               -- headwater_pack::identifiers
 );
 

@@ -1,5 +1,5 @@
 //! Which exchanges hold which identifiers: sorted runs, cut by the first bits of the hash: a run as it is written by eight,
-//! one made of many by twelve, so that a look-up reads some hundred bytes of either.
+//! one made of many by twelve, one of several segments by fifteen, so that a look-up reads some hundred bytes of either.
 //!
 //! Owns: the bytes of one part of a run. Four bytes of a hash are kept: the first says which part, three are in it. Another
 //! hash in some millions begins alike, so what is found is looked at again in the exchange itself.
@@ -52,6 +52,11 @@ impl Entry {
         self.prefix >> 20
     }
 
+    /// The part that it is in, of a run of a group: its first fifteen bits.
+    pub fn group_part(self) -> u32 {
+        self.prefix >> (32 - FINE_BITS - GROUP_BITS)
+    }
+
     fn key(self) -> u32 {
         self.prefix & 0x00ff_ffff
     }
@@ -62,6 +67,17 @@ impl Entry {
 pub fn place(run: i64, fine_part: u32) -> i64 {
     run << FINE_BITS | i64::from(fine_part)
 }
+
+/// The key of the row of an entry in a run of a group of segments, which is cut by fifteen bits: it has the keys of
+/// `GROUP_RUNS` runs, and its number is a multiple of that.
+pub fn group_place(run: i64, entry: Entry) -> i64 {
+    (run << FINE_BITS) + i64::from(entry.group_part())
+}
+
+/// What row keys of a group's run are shifted by to be those of the fine part that they are of.
+pub const GROUP_BITS: u32 = 3;
+/// Numbers of runs that one of a group takes.
+pub const GROUP_RUNS: i64 = 1 << GROUP_BITS;
 
 /// The part of a row's key.
 pub fn part_of(place: i64) -> u32 {
@@ -157,5 +173,11 @@ mod tests {
         assert_eq!((entry.part(), entry.fine_part()), (1, 0x10));
         assert_eq!(part_of(place(77, entry.fine_part())), 1);
         assert_eq!(part_of(place(77, FINE_PARTS - 1)), 0xff);
+        let last = Entry::new([0xff; 8], 9);
+        for (entry, part) in [(entry, 1), (last, 0xff)] {
+            let place = group_place(72, entry);
+            assert_eq!(part_of(place >> GROUP_BITS), part);
+            assert!((72 << FINE_BITS..80 << FINE_BITS).contains(&place));
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! The index of identifiers: which exchanges hold which.
 //!
 //! Hashes are random, so that a B-tree of them would be written all over. They are gathered instead, and written as a sorted
-//! run for some thousands of exchanges, in one row for each first byte; `merge` makes one of them later. Exchanges behind the last run
+//! run for some thousands of exchanges, in one row for each first byte; `merge` makes one of them later, and `group` one of those of
+//! several segments. Exchanges behind the last run
 //! are looked through one by one by whoever reads. Everything lies in the segment, which retention drops.
 //!
 //! Owns: what is gathered, and when a run is due. Surprising: a run may hold ids before its span: exchanges whose end came
@@ -186,16 +187,26 @@ pub(crate) fn write_run(
     sorted: &[Entry],
     row: impl Fn(Entry) -> u32,
 ) -> rusqlite::Result<()> {
+    write_rows(connection, segment, sorted, |entry| place(run, row(entry)))
+}
+
+/// Stores entries in rows; `place` says in which each is.
+pub(crate) fn write_rows(
+    connection: &Connection,
+    segment: i64,
+    sorted: &[Entry],
+    place: impl Fn(Entry) -> i64,
+) -> rusqlite::Result<()> {
     let mut insert =
         connection.prepare_cached(&format!("INSERT INTO identifier_{segment} VALUES (?, ?)"))?;
     let mut data = Vec::new();
-    for entries in sorted.chunk_by(|one, other| row(*one) == row(*other)) {
+    for entries in sorted.chunk_by(|one, other| place(*one) == place(*other)) {
         let Some(first) = entries.first() else {
             continue;
         };
         data.clear();
         write_part(entries, &mut data);
-        insert.execute(params![place(run, row(*first)), data])?;
+        insert.execute(params![place(*first), data])?;
     }
     Ok(())
 }
@@ -208,8 +219,14 @@ pub(crate) const SMALL: i64 = 0;
 pub(crate) const LARGE: i64 = 1;
 /// a span more of a large one, which holds its entries,
 pub(crate) const SPAN: i64 = 2;
-/// or being made: `first_id` is the next of 256 parts, those before it are there.
+/// being made: `first_id` is the next of 256 parts, those before it are there;
 pub(crate) const MERGING: i64 = 3;
+/// or what a group has by now: a span, and rows that are to be deleted.
+pub(crate) const SPENT: i64 = 4;
+/// And with the number of its segments, this one and those before it, a group's (`group`), which has no span,
+pub(crate) const GROUP: i64 = 16;
+/// and one that is being made: `first_id` is the next of 4,096 parts; nobody is to ask it.
+pub(crate) const GROUPING: i64 = 32;
 /// A run is written for so many exchanges,
 const EXCHANGES_OF_RUN: i64 = 4_096;
 /// or so many entries. Within a batch twice as many are held: a MiB.

@@ -23,6 +23,7 @@ mod error;
 mod exchange;
 mod files;
 mod foreign;
+mod group;
 mod http2;
 mod icmp;
 mod identifiers;

@@ -9,12 +9,14 @@ use std::collections::VecDeque;
 use headwater_pack::identifiers::{Entry, FINE_BITS, PARTS, read_part};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::group::Groups;
 use crate::identifiers::{LARGE, MERGING, NO_SPAN, SMALL, SPAN, insert_run, write_run};
 
 /// Closed segments whose runs are not one yet, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Merges {
     waiting: VecDeque<i64>,
+    groups: Groups,
 }
 
 impl Merges {
@@ -30,7 +32,10 @@ impl Merges {
                 waiting.push_back(segment);
             }
         }
-        Ok(Self { waiting })
+        Ok(Self {
+            waiting,
+            groups: Groups::default(),
+        })
     }
 
     /// A segment is being closed.
@@ -45,6 +50,7 @@ impl Merges {
 
     /// Does a slice of what there is to do; `open` is the segment that is written.
     pub(crate) fn step(&mut self, connection: &Connection, open: i64) -> rusqlite::Result<()> {
+        self.groups.step(connection)?;
         let Some(segment) = self.waiting.front().copied() else {
             return Ok(());
         };
@@ -52,6 +58,7 @@ impl Merges {
         if segment == open || !has_several(connection, segment)? {
             // What is done is seen here, with the next batch, lest this one be rolled back.
             self.waiting.pop_front();
+            self.groups.look_again();
             return Ok(());
         }
         let begun: Option<(i64, u32)> = connection

@@ -2,6 +2,7 @@
 
 mod dns;
 mod fixture;
+mod group;
 mod identifiers;
 mod limits;
 mod migration;

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use headwater_pack::identifiers::{Entry, FINE_BITS, place};
+use headwater_pack::identifiers::{Entry, FINE_BITS, GROUP_BITS, group_place, place};
 use headwater_redact::{IdentifierKind, Redactor, hashes_in, identifiers};
 
 use crate::QueryError;
@@ -118,6 +118,8 @@ impl Node {
 pub(super) struct Index {
     /// Newest first.
     segments: Vec<Indexed>,
+    /// Of the exchanges that are kept.
+    first_id: i64,
     /// By the first four bytes of the hash: exchanges that are in no run.
     unindexed: HashMap<u32, Vec<i64>>,
     /// More were not indexed than are looked through.
@@ -130,8 +132,10 @@ struct Indexed {
     segment: i64,
     /// Numbers of those with parts as they were written,
     small: Vec<i64>,
-    /// and of those with as many as there are.
+    /// of those with as many as there are,
     large: Vec<i64>,
+    /// of those that hold what this and older segments had, with how many these are,
+    groups: Vec<(i64, usize)>,
     /// First and last ids.
     spans: Vec<(i64, i64)>,
 }
@@ -145,6 +149,7 @@ impl Index {
     ) -> Result<Self, QueryError> {
         let mut index = Self {
             segments: Vec::with_capacity(segments.len()),
+            first_id: segments.first().map_or(0, |segment| segment.first_id),
             unindexed: HashMap::new(),
             is_cut: false,
         };
@@ -156,10 +161,15 @@ impl Index {
             let of = runs.entry(segment).or_default();
             match level {
                 SMALL => of.small.push(run),
-                SPAN => {}
+                SPAN | SPENT => {}
+                GROUPING.. => {}
+                GROUP.. => {
+                    let count = usize::try_from(level - GROUP).unwrap_or(0);
+                    of.groups.push((run, count));
+                }
                 _ => of.large.push(run),
             }
-            if level != MERGING {
+            if level != MERGING && level < GROUP {
                 of.spans.push((first, last));
             }
         }
@@ -258,12 +268,41 @@ impl Index {
             .map(|prefix| prefix >> (32 - FINE_BITS))
             .collect();
         let prefixes = headwater_pack::wanted(wanted.keys().copied());
-        let is_near = |indexed: &&Indexed| near.is_none_or(|near| near.contains(&indexed.segment));
-        for indexed in self.segments.iter().filter(is_near) {
+        let is_near = |indexed: &Indexed| near.is_none_or(|near| near.contains(&indexed.segment));
+        for (at, indexed) in self.segments.iter().enumerate() {
             snapshot.check()?;
-            let places = indexed.places(&parts);
-            for blob in matches(snapshot, indexed.segment, &places, &prefixes)? {
-                for entry in headwater_pack::matches(&blob) {
+            let mut blobs = Vec::new();
+            if is_near(indexed) {
+                let places = indexed.places(&parts);
+                blobs = matches(snapshot, indexed.segment, 0, &places, &prefixes)?;
+            }
+            for (run, count) in &indexed.groups {
+                if self.segments.iter().skip(at).take(*count).any(is_near) {
+                    let in_row = |prefix: &u32| {
+                        group_place(
+                            *run,
+                            Entry {
+                                prefix: *prefix,
+                                id: 0,
+                            },
+                        )
+                    };
+                    let places: BTreeSet<i64> = wanted.keys().map(in_row).collect();
+                    let places = Vec::from_iter(places);
+                    blobs.extend(matches(
+                        snapshot,
+                        indexed.segment,
+                        GROUP_BITS,
+                        &places,
+                        &prefixes,
+                    )?);
+                }
+            }
+            for blob in blobs {
+                // Those of segments that are gone are nobody's.
+                for entry in
+                    headwater_pack::matches(&blob).filter(|entry| entry.id >= self.first_id)
+                {
                     for hash in wanted.get(&entry.prefix).into_iter().flatten() {
                         let ids = found.entry(*hash).or_default();
                         ids.insert(entry.id);
@@ -310,14 +349,16 @@ impl Indexed {
 fn matches(
     snapshot: &mut Snapshot,
     segment: i64,
+    shift: u32,
     places: &[i64],
     prefixes: &[u8],
 ) -> Result<Vec<Vec<u8>>, QueryError> {
     if places.is_empty() {
         return Ok(Vec::new());
     }
-    let select =
-        format!("SELECT identifier_matches(place, data, ?2) FROM identifier_{segment} WHERE place");
+    let select = format!(
+        "SELECT identifier_matches(place >> {shift}, data, ?2) FROM identifier_{segment} WHERE place"
+    );
     // Most often there is one: then a list costs more than the row.
     let rows: Vec<Option<Vec<u8>>> = if let [place] = places {
         query_scalar(format!("{select} = ?1"))
@@ -350,8 +391,13 @@ fn gaps(segment: &Segment, spans: &mut [(i64, i64)]) -> Vec<(i64, i64)> {
 const SMALL: i64 = 0;
 /// of spans without rows,
 const SPAN: i64 = 2;
-/// and of those being made, which have no span yet.
+/// of those being made, which have no span yet,
 const MERGING: i64 = 3;
+/// of those whose rows a group has by now,
+const SPENT: i64 = 4;
+/// and, with the number of its segments, of a group's, which has no span; one that is being made is not asked.
+const GROUP: i64 = 16;
+const GROUPING: i64 = 32;
 /// Bits of a part that small runs do not tell apart.
 const SMALL_PARTS: u32 = 15;
 /// Exchanges that are shown of a value that many hold.

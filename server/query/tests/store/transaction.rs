@@ -1,6 +1,6 @@
 //! What a value names, by the index of identifiers and without it.
 
-use headwater_pack::identifiers::{Entry, place, write_part};
+use headwater_pack::identifiers::{Entry, group_place, place, write_part};
 use headwater_query::{Hop, TransactionQuery};
 use headwater_redact::{Policy, Redactor};
 use tokio_util::sync::CancellationToken;
@@ -36,11 +36,11 @@ fn index(fixture: &Fixture, ids: std::ops::RangeInclusive<i64>, level: i64) {
         .writer
         .execute(sql, [run, ids.start(), ids.end(), &level])
         .unwrap();
-    let row = match level {
-        0 => entries[0].part() << 4,
-        _ => entries[0].fine_part(),
+    let place = match level {
+        0 => place(*run, entries[0].part() << 4),
+        1 => place(*run, entries[0].fine_part()),
+        _ => group_place(*run, entries[0]),
     };
-    let place = place(*run, row);
     let sql = "INSERT INTO identifier_1 VALUES (?, ?)";
     fixture
         .writer
@@ -72,6 +72,21 @@ async fn few_are_found_with_the_index_and_without_it() {
         assert!(hops.iter().all(|hop| hop.is_named && hop.link.is_none()));
         assert!(!kinds.contains(&"value_is_common".to_owned()), "{kinds:?}");
     }
+}
+
+/// Of a group of segments, whose run has no span; what it has of segments that are gone, or while it is made, is not told.
+#[tokio::test]
+async fn a_group_is_asked_when_it_is_whole() {
+    let fixture = carrying(9);
+    fixture
+        .writer
+        .execute("INSERT INTO identifier_run VALUES (1, 1, 1, 9, 2)", [])
+        .unwrap();
+    index(&fixture, 32..=37, 33);
+    assert_eq!(hops(&fixture).await.0.len(), 0);
+    index(&fixture, -8..=7, 17);
+    let hops = hops(&fixture).await.0;
+    assert_eq!(hops.len(), 7);
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ fn index(writer: &Writer) -> (Vec<Entry>, Vec<(i64, i64, i64)>) {
 }
 
 /// The entries of an exchange that its own row would be found by.
-fn expected(event: &Event, id: i64) -> Vec<Entry> {
+pub(super) fn expected(event: &Event, id: i64) -> Vec<Entry> {
     let Event::Exchange(exchange) = event else {
         return Vec::new();
     };
@@ -101,7 +101,7 @@ fn runs_hold_all_that_was_committed_and_are_merged() {
 }
 
 /// A batch with something in it.
-fn commit(writer: &mut Writer, fixture: &mut Fixture) {
+pub(super) fn commit(writer: &mut Writer, fixture: &mut Fixture) {
     writer
         .apply(&fixture.connection(2, CloseReason::Open))
         .unwrap();
