@@ -36,13 +36,11 @@ impl Groups {
         if !self.has_work || clear_one(connection)? {
             return Ok(());
         }
-        match begun(connection)? {
-            Some(group) => group.go_on(connection),
-            None => {
-                self.has_work = begin(connection)?;
-                Ok(())
-            }
+        if let Some(group) = begun(connection)? {
+            return group.go_on(connection);
         }
+        self.has_work = begin(connection)?;
+        Ok(())
     }
 }
 

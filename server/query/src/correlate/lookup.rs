@@ -161,8 +161,7 @@ impl Index {
             let of = runs.entry(segment).or_default();
             match level {
                 SMALL => of.small.push(run),
-                SPAN | SPENT => {}
-                GROUPING.. => {}
+                SPAN | SPENT | GROUPING.. => {}
                 GROUP.. => {
                     let count = usize::try_from(level - GROUP).unwrap_or(0);
                     of.groups.push((run, count));
