@@ -194,17 +194,29 @@ impl Source {
 
 /// Deletes the rows of one run whose entries a group has; says whether there was one.
 fn clear_one(connection: &Connection) -> rusqlite::Result<bool> {
-    let spent: Option<(i64, i64)> = connection
-        .prepare_cached("SELECT segment_id, run FROM identifier_run WHERE level = ? LIMIT 1")?
-        .query_row([SPENT], |row| Ok((row.get(0)?, row.get(1)?)))
+    let spent: Option<(i64, i64, bool)> = connection
+        .prepare_cached(
+            "SELECT segment_id, run, EXISTS (SELECT 1 FROM identifier_run home WHERE home.segment_id = spent.segment_id AND level >= ?2) \
+             FROM identifier_run spent WHERE level = ?1 LIMIT 1",
+        )?
+        .query_row([SPENT, GROUP], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
         .optional()?;
-    let Some((segment, run)) = spent else {
+    let Some((segment, run, is_home)) = spent else {
         return Ok(false);
     };
-    connection.execute(
-        &format!("DELETE FROM identifier_{segment} WHERE place BETWEEN ? AND ?"),
-        [place(run, 0), place(run, FINE_PARTS - 1)],
-    )?;
+    // Without a condition whole pages go.
+    let condition = if is_home {
+        format!(
+            "WHERE place BETWEEN {} AND {}",
+            place(run, 0),
+            place(run, FINE_PARTS - 1)
+        )
+    } else {
+        String::new()
+    };
+    connection.execute(&format!("DELETE FROM identifier_{segment} {condition}"), [])?;
     connection.execute(
         "UPDATE identifier_run SET level = ? WHERE segment_id = ? AND run = ?",
         [SPAN, segment, run],
