@@ -50,7 +50,7 @@ impl Desk {
             .env("HEADWATER_TOKEN", TOKEN)
             // Gemini CLI takes no server of a folder that it was not told to trust.
             .env("GEMINI_CLI_TRUST_WORKSPACE", "true")
-            // What it is run by lies beside what it would otherwise fetch.
+            // Node is there, and what starts programs.
             .env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command
     }
