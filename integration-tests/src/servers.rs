@@ -35,13 +35,19 @@ pub fn serve_once(
     (port, thread)
 }
 
-/// The Python that has `mcp` and `requests`.
+/// The Python that has `mcp`, `fastmcp` and `requests`.
 pub fn python() -> PathBuf {
     let made = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../target/test-venv/bin/python"
     );
     std::env::var_os("HEADWATER_TEST_PYTHON").map_or_else(|| PathBuf::from(made), PathBuf::from)
+}
+
+/// The folder with npm's packages.
+pub fn node_folder() -> PathBuf {
+    let made = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/test-node");
+    std::env::var_os("HEADWATER_TEST_NODE").map_or_else(|| PathBuf::from(made), PathBuf::from)
 }
 
 /// nginx with a folder of files, an access log, and what else `locations` says.

@@ -15,8 +15,20 @@ pub fn headwater() -> PathBuf {
 /// A copy of the program where another user may run it.
 pub fn reachable(scratch: &Scratch) -> PathBuf {
     let copy = scratch.file("headwater");
-    std::fs::copy(headwater(), &copy).expect("a copy of the program");
+    // By another process: one that another test starts meanwhile would inherit the open file, and what is open for writing
+    // cannot be run.
+    said(Command::new("cp").arg(headwater()).arg(&copy));
     copy
+}
+
+/// Where a server says it serves MCP.
+pub fn address_of(server: &Program) -> String {
+    let line = server.await_line("serving MCP at ");
+    line.split("serving MCP at ")
+        .nth(1)
+        .and_then(|rest| rest.split_whitespace().next())
+        .expect("an address")
+        .to_owned()
 }
 
 /// A value of a row, as text without quotes.
@@ -79,6 +91,13 @@ impl Store {
         let recorder = Program::start(self.command(&["record"]).args(options));
         recorder.await_line("(probes attached)");
         recorder
+    }
+    /// A server over HTTP, with its address.
+    pub fn serve(&self, options: &[&str]) -> (Program, String) {
+        let arguments = [&["serve", "--listen", "127.0.0.1:0"], options].concat();
+        let server = Program::start(&mut self.command(&arguments));
+        let address = address_of(&server);
+        (server, address)
     }
     /// A tool's structured answer.
     pub fn ask(&self, arguments: &[&str]) -> Value {

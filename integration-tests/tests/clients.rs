@@ -4,7 +4,9 @@
 
 use std::{collections::BTreeMap, path::PathBuf, process::Command};
 
-use headwater_integration_tests::{Nginx, Program, Store, headwater, python, said, until};
+use headwater_integration_tests::{
+    Nginx, Program, Store, headwater, node_folder, python, said, until,
+};
 use serde_json::Value;
 
 const SDK: &str = r"
@@ -91,21 +93,8 @@ fn recorded() -> (Store, Program, Program, String) {
     let recorder = store.record(&[]);
     said(Command::new("curl").args(["-s", &format!("{}/missing/one", nginx.url())]));
     store.exchange("/missing/one");
-    let (server, address) = served(&store);
+    let (server, address) = store.serve(&[]);
     (store, recorder, server, address)
-}
-
-/// A server over HTTP, with its address.
-fn served(store: &Store) -> (Program, String) {
-    let server = Program::start(&mut store.command(&["serve", "--listen", "127.0.0.1:0"]));
-    let line = server.await_line("serving MCP at ");
-    let address = line
-        .split("serving MCP at ")
-        .nth(1)
-        .and_then(|rest| rest.split_whitespace().next())
-        .expect("an address")
-        .to_owned();
-    (server, address)
 }
 
 #[test]
@@ -145,7 +134,7 @@ fn the_official_python_client_waits_sees_progress_and_gives_up() {
 
     let (store, nginx) = (Store::new(), Nginx::start(""));
     let recorder = store.record(&[]);
-    let (server, address) = served(&store);
+    let (server, address) = store.serve(&[]);
     let mut http = Command::new(python());
     http.args(["-c", WAITING, &nginx.url(), "http", &address]);
     assert!(said(&mut http).contains("waited"));
@@ -175,12 +164,9 @@ fn the_server_of_up_does_not_outlive_it() {
 
 /// The inspector's command line.
 fn inspector(arguments: &[&str]) -> Command {
-    let installed = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../target/test-node/node_modules/.bin/mcp-inspector"
-    );
-    let inspector = std::env::var_os("HEADWATER_TEST_INSPECTOR")
-        .map_or_else(|| PathBuf::from(installed), PathBuf::from);
+    let installed = || node_folder().join("node_modules/.bin/mcp-inspector");
+    let inspector =
+        std::env::var_os("HEADWATER_TEST_INSPECTOR").map_or_else(installed, PathBuf::from);
     let mut command = Command::new(inspector);
     command.arg("--cli").args(arguments);
     command

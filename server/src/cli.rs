@@ -8,6 +8,7 @@ mod count;
 mod doctor;
 mod examples;
 mod exit;
+mod install;
 mod output;
 mod packets;
 mod privilege;
@@ -70,7 +71,10 @@ enum Command {
     Record(record::RecordArguments),
     /// Serve MCP over stdio, for an IDE or an agent; needs no privileges
     #[command(after_help = examples::MCP)]
-    Mcp,
+    Mcp {
+        #[command(subcommand)]
+        command: Option<McpCommand>,
+    },
     /// Serve MCP over Streamable HTTP at /mcp; needs no privileges
     #[command(after_help = examples::SERVE)]
     Serve(serve::ServeArguments),
@@ -119,6 +123,17 @@ enum Command {
     Become(run::BecomeArguments),
 }
 
+/// What `mcp` does besides serving.
+#[derive(Debug, Subcommand)]
+enum McpCommand {
+    /// Write the entry that makes a client start `headwater mcp` into its configuration
+    ///
+    /// All else in the client's file stays as it is, comments too. An entry of the same name that differs is told and left
+    /// alone without --force. Under sudo this is done as the user who called it, in that user's home folder.
+    #[command(after_help = examples::INSTALL)]
+    Install(install::InstallArguments),
+}
+
 /// Parses the command line and does what it says.
 pub(crate) fn main() -> Exit {
     let cli = match Cli::try_parse() {
@@ -139,7 +154,10 @@ pub(crate) fn main() -> Exit {
             arenas::ask_for_one();
             record::record(cli.db.as_deref(), &arguments)
         }
-        Command::Mcp => serve::stdio(cli.db.as_deref()),
+        Command::Mcp { command: None } => serve::stdio(cli.db.as_deref()),
+        Command::Mcp {
+            command: Some(McpCommand::Install(arguments)),
+        } => install::install(cli.db.as_deref(), &arguments),
         Command::Serve(arguments) => serve::http(cli.db.as_deref(), &arguments),
         Command::Up(arguments) => {
             arenas::ask_for_one();

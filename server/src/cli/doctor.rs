@@ -278,6 +278,12 @@ fn cure_of(error: &ProbeError) -> &'static str {
     }
 }
 
+/// What keeps this user from reading the store, and what mends it.
+pub(super) fn trouble_with_store(db: Option<&Path>) -> Option<(String, String)> {
+    let finding = store(db);
+    finding.cure.map(|cure| (finding.found, cure))
+}
+
 fn store(db: Option<&Path>) -> Finding {
     let path = store_of(db);
     let check = "store";

@@ -8,8 +8,15 @@ pub(super) const RECORD: &str = "Examples:
 
 pub(super) const MCP: &str = "Examples:
   headwater mcp                                      as the command of an MCP server in a client's configuration
-  claude mcp add headwater -- headwater mcp          for Claude Code
+  headwater mcp install --client claude              puts it there
   headwater --db /tmp/capture.db mcp                 on a store of your own";
+
+pub(super) const INSTALL: &str = "Examples:
+  headwater mcp install --client claude              for Claude Code, in every folder
+  headwater mcp install --client vscode --scope project   in this folder's .vscode/mcp.json
+  headwater mcp install --client codex --print       only show what to paste
+  headwater mcp install --client cursor --url http://127.0.0.1:7171/mcp   to ask a running `headwater serve`
+  headwater --db /tmp/capture.db mcp install --client gemini --name capture";
 
 pub(super) const SERVE: &str = "Examples:
   headwater serve                                    http://127.0.0.1:7171/mcp

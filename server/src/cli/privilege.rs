@@ -1,6 +1,8 @@
 //! Who runs the program, on whose behalf, and what that allows.
 
-use nix::unistd::{Gid, Group, Uid, User, geteuid};
+use std::{ffi::CString, process::Command};
+
+use nix::unistd::{Gid, Group, Uid, User, geteuid, initgroups, setgid, setgroups, setuid};
 
 /// A capability(7), and what it is for here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +89,33 @@ pub(crate) fn caller() -> Option<Caller> {
     let number = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
     let (uid, gid) = (number("SUDO_UID")?, number("SUDO_GID")?);
     (uid != 0).then_some(Caller { uid, gid })
+}
+
+/// Becomes the user with all of their groups, and names them in the command's environment, as `sudo -u` does.
+///
+/// # Errors
+/// This process may not, or the user's name is none.
+pub(crate) fn become_user(uid: u32, gid: u32, command: &mut Command) -> nix::Result<()> {
+    let user = User::from_uid(uid.into())?;
+    match &user {
+        Some(user) => {
+            let name = CString::new(user.name.as_bytes()).map_err(|_| nix::Error::EINVAL)?;
+            initgroups(&name, gid.into())?;
+        }
+        // Nobody that the system knows has no other groups.
+        None => setgroups(&[gid.into()])?,
+    }
+    // The ids are changed here: `Command::uid` would take the groups away again.
+    setgid(gid.into())?;
+    setuid(uid.into())?;
+    if let Some(user) = user {
+        command
+            .env("USER", &user.name)
+            .env("LOGNAME", &user.name)
+            .env("HOME", &user.dir)
+            .env("SHELL", &user.shell);
+    }
+    Ok(())
 }
 
 /// Home folder of a user.

@@ -9,7 +9,7 @@ mod summary;
 mod wait;
 
 use std::{
-    ffi::{CString, OsString},
+    ffi::OsString,
     os::unix::{ffi::OsStrExt, process::CommandExt},
     path::{Path, PathBuf},
     process::Command,
@@ -18,13 +18,12 @@ use std::{
 use clap::Args;
 use headwater_query::{Recorder, Store, StoreState};
 use headwater_redact::{CommandLine, Key, Policy, Redactor};
-use nix::unistd::{User, initgroups, setgid, setgroups, setuid};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Exit,
     output::say,
-    privilege::caller,
+    privilege::{become_user, caller},
     record::{self, RecordArguments},
     settings::session_settings,
 };
@@ -92,30 +91,6 @@ pub(super) fn become_command(arguments: &BecomeArguments) -> Exit {
     } else {
         126
     })
-}
-
-/// Becomes the user with all of their groups, and names them in the command's environment, as `sudo -u` does.
-fn become_user(uid: u32, gid: u32, command: &mut Command) -> nix::Result<()> {
-    let user = User::from_uid(uid.into())?;
-    match &user {
-        Some(user) => {
-            let name = CString::new(user.name.as_bytes()).map_err(|_| nix::Error::EINVAL)?;
-            initgroups(&name, gid.into())?;
-        }
-        // Nobody that the system knows has no other groups.
-        None => setgroups(&[gid.into()])?,
-    }
-    // The ids are changed here: `Command::uid` would take the groups away again.
-    setgid(gid.into())?;
-    setuid(uid.into())?;
-    if let Some(user) = user {
-        command
-            .env("USER", &user.name)
-            .env("LOGNAME", &user.name)
-            .env("HOME", &user.dir)
-            .env("SHELL", &user.shell);
-    }
-    Ok(())
 }
 
 /// Who records while the command runs.

@@ -159,6 +159,7 @@ fn paste_this(settings: &SessionSettings, arguments: &ServeArguments) -> String 
         for_token(|read| format!(",\"headers\":{{\"Authorization\":\"Bearer '\"{read}\"'\"}}"));
     let in_file = for_token(|_| ",\"headers\":{\"Authorization\":\"Bearer TOKEN\"}".to_owned());
     let variable = for_token(|_| " --bearer-token-env-var HEADWATER_TOKEN".to_owned());
+    let written = for_token(|_| " --token-env HEADWATER_TOKEN".to_owned());
     format!(
         "\nPaste one of these into your client.\n\n\
          Claude Code:      claude mcp add --transport http headwater {url}{header}\n\
@@ -167,6 +168,7 @@ fn paste_this(settings: &SessionSettings, arguments: &ServeArguments) -> String 
          Gemini CLI:       gemini mcp add --transport http headwater {url}{header}\n\
          Cursor, others:   {{\"mcpServers\":{{\"headwater\":{{\"url\":\"{url}\"{in_file}}}}}}}\n\
          Over stdio:       {stdio}\n\n\
+         Or have it written: {program} mcp install --client CLIENT --url {url}{written}\n\
          Or ask from a shell: {program} --db {store} status\n"
     )
 }
