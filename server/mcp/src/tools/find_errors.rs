@@ -23,10 +23,11 @@ pub(super) static DECLARATION: Declaration = Declaration {
     name: "find_errors",
     title: "Failures, grouped",
     description: "Failures in a window grouped by service, route and kind: HTTP status 4xx and 5xx, reset, closed, refused, gave_up, \
-        timed_out, malformed, unreachable, grpc, http2 and websocket codes, server_process_killed (its process died with the exchange open; also _failed, client_), \
-        dns_nxdomain, dns_servfail and the like, dns_no_answer, dns_unreachable, and slow (three times as long as usual on that route before), each with counts, first and last time, and example ids: x_… and d_… for \
-        get_exchange, c_… for get_connection where a connection came to no exchange (refused, unreachable, timed_out, gave_up). Most more than before (the equally \
-        long time before) come first. fails_at tells a failure itself from one that came from hops below (suspect). Use it first when something is broken.",
+        timed_out, malformed, unreachable, grpc, http2 and websocket codes, server_process_killed (its process died with the exchange open; \
+        also _failed, client_), dns_nxdomain and the like, dns_no_answer, dns_unreachable, and slow (three times as long as usual on that \
+        route before), with counts, times, and example ids: x_… and d_… for get_exchange, c_… for get_connection where a connection came to \
+        no exchange. Most more than before (the equally long time before) come first. fails_at tells a failure itself from one that came \
+        from hops below (suspect), by up to three examples; group (g_…) is for explain_failure. Use it first when something is broken.",
     parameters: &[
         SINCE,
         UNTIL,
@@ -53,6 +54,7 @@ const TABLE: TableSpec = TableSpec {
         column("first"),
         column("last"),
         column("examples"),
+        column("group"),
         column("fails_at"),
         captured_column("suspect"),
         column("suspect_id"),
@@ -100,18 +102,28 @@ fn row(group: &ErrorGroup) -> Vec<Value> {
         rfc3339(group.first_ns).into(),
         rfc3339(group.last_ns).into(),
         group.examples.clone().into(),
-        group.suspect.as_ref().map(fails_at).into(),
+        group.id.as_str().into(),
+        group
+            .suspect
+            .as_ref()
+            .map(|suspect| fails_at(suspect, group.agreeing))
+            .into(),
         below.map(|suspect| cell(&suspect.what)).into(),
         below.map(|suspect| suspect.id.as_str()).into(),
         cell(&group.client).into(),
     ]
 }
 
-/// Where the newest example failed first.
-fn fails_at(suspect: &Suspect) -> String {
+/// Where the newest examples failed first, and how many of them where not all did.
+fn fails_at(suspect: &Suspect, (agreeing, looked_at): (usize, usize)) -> String {
     let perhaps = if suspect.is_weak { "perhaps " } else { "" };
-    match suspect.hops {
+    let place = match suspect.hops {
         0 => "itself".to_owned(),
         hops => format!("{perhaps}{hops} below: {}", suspect.kind),
+    };
+    if agreeing == looked_at {
+        place
+    } else {
+        format!("{place} ({agreeing} of {looked_at} examples)")
     }
 }
