@@ -26,7 +26,7 @@ mod tools;
 
 pub use arguments::{Arguments, Kind, Parameter};
 pub use escape::plain;
-pub use http::{HttpOptions, ServeError, serve_http};
+pub use http::{HttpOptions, ServeError, serve_handlers, serve_http};
 pub use output::Output;
 pub use prompts::skill_markdown;
 pub use stdio::{serve_stdio, serve_stream};
