@@ -14,6 +14,7 @@ mod escape;
 mod frame;
 mod http;
 mod output;
+mod progress;
 mod prompts;
 mod resources;
 mod schema;

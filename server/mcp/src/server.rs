@@ -9,16 +9,15 @@ use rmcp::{
         CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock,
         GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult,
         ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
-        ProgressNotificationParam, ReadResourceRequestParams, ReadResourceResponse,
-        ReadResourceResult, ResourceContents, ServerCapabilities, ServerConfig, Tool as ToolModel,
-        ToolAnnotations,
+        ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, ResourceContents,
+        ServerCapabilities, ServerConfig, Tool as ToolModel, ToolAnnotations,
     },
     service::RequestContext,
 };
 use tokio::sync::mpsc;
 
 use crate::{
-    prompts,
+    progress, prompts,
     resources::{self, Address},
     structured::structured,
     text::text,
@@ -167,7 +166,10 @@ impl ServerHandler for Server {
                     cancel: &context.ct,
                     progress: &|_, _| {},
                 };
-                let answer = tool.answer(arguments, &asking).await;
+                let answering = tool.answer(arguments, &asking);
+                let token = context.meta.get_progress_token();
+                let (_, no_wait) = mpsc::unbounded_channel();
+                let answer = progress::telling(answering, no_wait, &context.peer, token).await;
                 (
                     text(&answer.map_err(|error| of_resource(&error))?),
                     resources::PLAIN,
@@ -197,7 +199,7 @@ impl ServerHandler for Server {
         if !self.has(tool) {
             return Err(ErrorData::invalid_params(NO_SQL, None));
         }
-        let (tell, mut told) = mpsc::unbounded_channel::<(u64, u64)>();
+        let (tell, waited) = mpsc::unbounded_channel();
         let progress = move |elapsed, total| {
             // The receiver lives as long as this call.
             let _ = tell.send((elapsed, total));
@@ -208,22 +210,8 @@ impl ServerHandler for Server {
             progress: &progress,
         };
         let answering = tool.answer(request.arguments.unwrap_or_default(), &asking);
-        tokio::pin!(answering);
         let token = context.meta.get_progress_token();
-        let answer = loop {
-            tokio::select! {
-                answer = &mut answering => break answer,
-                Some((elapsed, total)) = told.recv() => {
-                    if let Some(token) = &token {
-                        #[expect(clippy::cast_precision_loss, reason = "at most 25 seconds")]
-                        let progress = ProgressNotificationParam::new(token.clone(), elapsed as f64)
-                            .with_total(total as f64)
-                            .with_message("waiting for the next match");
-                        let _ = context.peer.notify_progress(progress).await;
-                    }
-                }
-            }
-        };
+        let answer = progress::telling(answering, waited, &context.peer, token).await;
         match answer {
             Ok(output) => {
                 let mut result = CallToolResult::structured(structured(&output));

@@ -15,6 +15,7 @@ mod http;
 mod legacy_sse;
 mod output;
 mod paging;
+mod progress;
 mod prompts;
 mod resources;
 mod schemas;
