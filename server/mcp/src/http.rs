@@ -5,7 +5,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, middleware, routing::get};
+use axum::{
+    Router, middleware,
+    routing::{any, get},
+};
 use headwater_query::Store;
 use rmcp::{
     ServerHandler,
@@ -17,9 +20,10 @@ use rmcp::{
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use self::{access::Access, capacity::Capacity, legacy_sse::LegacySse};
+use self::{accept::Forms, access::Access, capacity::Capacity, legacy_sse::LegacySse};
 use crate::server::Server;
 
+mod accept;
 mod access;
 mod capacity;
 mod legacy_sse;
@@ -159,15 +163,22 @@ where
         .with_sse_keep_alive(Some(options.keep_alive))
         .with_max_request_body_bytes(MAX_BODY)
         .with_cancellation_token(shutdown.child_token());
-    let one = make.clone();
-    let streamable = StreamableHttpService::new(move || Ok(one()), sessions, config);
-    let streamable =
-        Router::new()
-            .nest_service("/mcp", streamable)
-            .layer(middleware::from_fn_with_state(
-                Arc::clone(&capacity),
-                capacity::room_to_begin,
-            ));
+    let (one, other) = (make.clone(), make.clone());
+    let without_sessions = config
+        .clone()
+        .with_legacy_session_mode(false)
+        .with_json_response(true);
+    let forms = Forms {
+        stream: StreamableHttpService::new(move || Ok(one()), sessions, config),
+        json: StreamableHttpService::new(move || Ok(other()), Arc::default(), without_sessions),
+    };
+    let streamable = Router::new()
+        .route("/mcp", any(accept::answer::<S>))
+        .with_state(Arc::new(forms))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&capacity),
+            capacity::room_to_begin,
+        ));
     let (legacy, greeting) = if options.legacy_sse {
         let legacy = LegacySse::new(make, capacity, options.keep_alive, shutdown.clone());
         (

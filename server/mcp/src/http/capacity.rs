@@ -3,14 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
+    body::{Body, to_bytes},
     extract::{Request, State},
     http::{Method, StatusCode},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use tokio::{sync::Mutex, time::timeout};
 
-use super::legacy_sse::Sessions;
+use super::{MAX_BODY, accept, legacy_sse::Sessions};
 
 /// All sessions, and their limit.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub(super) struct Capacity {
     streamable: Arc<LocalSessionManager>,
     pub(super) legacy: Arc<Sessions>,
     most: usize,
+    /// Sessions of Streamable HTTP begin one at a time: of many at once none is let in too many.
+    beginning: Mutex<()>,
 }
 
 impl Capacity {
@@ -26,6 +30,7 @@ impl Capacity {
             streamable,
             legacy: Arc::new(Sessions::new(idle)),
             most,
+            beginning: Mutex::new(()),
         }
     }
 
@@ -52,12 +57,33 @@ pub(super) async fn room_to_begin(
     next: Next,
 ) -> Response {
     // A session begins with a POST that names none. Requests of the newest revision name none either and begin none; they
-    // carry Mcp-Method, which older ones do not.
+    // carry Mcp-Method, which older ones do not. Those answered in plain JSON have none either.
     let begins = request.method() == Method::POST
         && !request.headers().contains_key("mcp-session-id")
-        && !request.headers().contains_key("mcp-method");
-    if begins && !capacity.legacy.has_room(capacity.most_legacy().await) {
+        && !request.headers().contains_key("mcp-method")
+        && !accept::wants_json(request.method(), request.headers());
+    if !begins {
+        return next.run(request).await;
+    }
+    // All of it is there before anybody else has to wait for it.
+    let (head, body) = request.into_parts();
+    let body = match timeout(BEGINNING, to_bytes(body, MAX_BODY)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => {
+            let told = format!("a message may have {MAX_BODY} bytes at most\n");
+            return (StatusCode::PAYLOAD_TOO_LARGE, told).into_response();
+        }
+        Err(_) => {
+            let told = "the message did not come to its end\n";
+            return (StatusCode::REQUEST_TIMEOUT, told).into_response();
+        }
+    };
+    let _alone = capacity.beginning.lock().await;
+    if !capacity.legacy.has_room(capacity.most_legacy().await) {
         return full();
     }
-    next.run(request).await
+    next.run(Request::from_parts(head, Body::from(body))).await
 }
+
+/// How long the message that begins a session may take to arrive.
+const BEGINNING: Duration = Duration::from_secs(30);

@@ -4,7 +4,7 @@ use headwater_mcp::HttpOptions;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::{
-    fixture::Fixture,
+    fixture::{Fixture, Row, SECOND},
     wire::{INITIALIZE, JSON, Served, status},
 };
 
@@ -76,4 +76,80 @@ async fn half_a_request_does_not_hold_up_the_end() {
     // Asked on another connection, it is served: it has seen the first one.
     assert_eq!(status(&served.ask("GET", "/", "", "").await), "200");
     served.end().await;
+}
+
+/// A script that accepts JSON alone gets that, with no session, of the older revisions and of the newest.
+#[tokio::test]
+async fn who_accepts_json_alone_gets_json() {
+    let mut fixture = Fixture::new();
+    fixture.commit(&[Row::at(fixture.now_ns - 5 * SECOND, "/one")]);
+    let options = HttpOptions {
+        max_sessions: 1,
+        ..HttpOptions::default()
+    };
+    let served = Served::store(&fixture, options).await;
+    // There is no room for a session more.
+    assert_eq!(
+        status(&served.ask("POST", "/mcp", "", INITIALIZE).await),
+        "200"
+    );
+    let called = r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"status","arguments":{}}}"#;
+    let newest = r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"status","arguments":{},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
+    let old = "MCP-Protocol-Version: 2025-11-25\r\n";
+    let new = "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: status\r\n";
+    for accept in ["Accept: application/json\r\n", "Accept: */*\r\n", ""] {
+        for (more, body) in [("", INITIALIZE), (old, called), (new, newest)] {
+            let length = body.len();
+            let request = format!(
+                "POST /mcp HTTP/1.1\r\nHost: localhost\r\n{accept}{JSON}{more}Content-Length: {length}\r\n\r\n{body}"
+            );
+            let told = served.send(&request).await;
+            let (head, body) = told.split_once("\r\n\r\n").unwrap();
+            assert_eq!(status(head), "200", "{told}");
+            let head = head.to_ascii_lowercase();
+            assert!(head.contains("content-type: application/json"), "{head}");
+            assert!(!head.contains("mcp-session-id"), "{head}");
+            let answer: serde_json::Value = serde_json::from_str(body).unwrap();
+            assert!(answer["result"].is_object(), "{answer}");
+        }
+    }
+    let refused = served.ask("POST", "/mcp", "", INITIALIZE).await;
+    assert_eq!(status(&refused), "503", "{refused}");
+    served.end().await;
+}
+
+#[tokio::test]
+async fn of_many_sessions_that_begin_at_once_none_is_too_many() {
+    let fixture = Fixture::new();
+    let options = HttpOptions {
+        max_sessions: 5,
+        ..HttpOptions::default()
+    };
+    let served = Served::store(&fixture, options).await;
+    let asked = (0..20).map(|_| served.ask("POST", "/mcp", "", INITIALIZE));
+    let told = futures_join(asked).await;
+    let begun = told.iter().filter(|told| status(told) == "200").count();
+    assert_eq!(begun, 5, "{told:?}");
+    served.end().await;
+}
+
+/// All of them, polled together.
+async fn futures_join<T: Send>(futures: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut waiting: Vec<_> = futures.map(Box::pin).collect();
+    let mut done = Vec::new();
+    std::future::poll_fn(move |context| {
+        waiting.retain_mut(|future| match future.as_mut().poll(context) {
+            std::task::Poll::Ready(value) => {
+                done.push(value);
+                false
+            }
+            std::task::Poll::Pending => true,
+        });
+        if waiting.is_empty() {
+            std::task::Poll::Ready(std::mem::take(&mut done))
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await
 }

@@ -72,12 +72,17 @@ impl Served {
         more: &str,
         body: &str,
     ) -> String {
-        let mut stream = TcpStream::connect(self.at).await.unwrap();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json, text/event-stream\r\n\
              Content-Length: {}\r\n{more}\r\n{body}",
             body.len()
         );
+        self.send(&request).await
+    }
+
+    /// Sends these bytes.
+    pub(crate) async fn send(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(self.at).await.unwrap();
         // A refusal may come before the body is read.
         let _ = stream.write_all(request.as_bytes()).await;
         let mut response = Vec::new();
