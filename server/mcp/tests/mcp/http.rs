@@ -5,6 +5,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::{
     fixture::{Fixture, Row, SECOND},
+    legacy_sse::waiting,
     wire::{INITIALIZE, JSON, Served, status},
 };
 
@@ -115,6 +116,26 @@ async fn who_accepts_json_alone_gets_json() {
     }
     let refused = served.ask("POST", "/mcp", "", INITIALIZE).await;
     assert_eq!(status(&refused), "503", "{refused}");
+    served.end().await;
+}
+
+/// What nobody waits for any more is stopped, whichever form its answer was to have.
+#[tokio::test]
+async fn who_goes_away_is_not_worked_for() {
+    let (served, mut told) = waiting(HttpOptions::default()).await;
+    let called = r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"x","arguments":{},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
+    for accept in ["application/json", "application/json, text/event-stream"] {
+        let mut stream = TcpStream::connect(served.at).await.unwrap();
+        let request = format!(
+            "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n{JSON}MCP-Protocol-Version: 2026-07-28\r\n\
+             Mcp-Method: tools/call\r\nMcp-Name: x\r\nContent-Length: {}\r\n\r\n{called}",
+            called.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        assert_eq!(told.recv().await, Some("called"));
+        drop(stream);
+        assert_eq!(told.recv().await, Some("cancelled"), "{accept}");
+    }
     served.end().await;
 }
 

@@ -140,7 +140,9 @@ impl ServerHandler for Waiting {
     }
 }
 
-async fn waiting(options: HttpOptions) -> (Served, mpsc::UnboundedReceiver<&'static str>) {
+pub(crate) async fn waiting(
+    options: HttpOptions,
+) -> (Served, mpsc::UnboundedReceiver<&'static str>) {
     let (tell, told) = mpsc::unbounded_channel();
     let served = Served::handlers(move || Waiting(tell.clone()), options).await;
     (served, told)
