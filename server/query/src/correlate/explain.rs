@@ -117,7 +117,7 @@ pub(crate) fn answer(
 ) -> Result<Answer<Failure>, QueryError> {
     let runs = Runs::load(snapshot)?;
     let segments = segments::all(snapshot)?;
-    let group = group::named(snapshot, &runs, &segments, store, id)?;
+    let group = group::named(snapshot, &segments, store, id)?;
     let id = group.as_ref().map_or(id, |group| &group.example);
     let mut traced = Traced::trace(snapshot, &segments, store, id)?;
     follow(snapshot, &segments, &mut traced, Want::Surroundings)?;

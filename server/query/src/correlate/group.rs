@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use crate::QueryError;
+use crate::answer::Window;
 use crate::errors::{Fingerprint, examples, suspects};
-use crate::recorder::{Runs, everything};
 use crate::segments::Segment;
 use crate::snapshot::Snapshot;
 
@@ -26,7 +26,6 @@ pub(super) struct Named {
 /// `Foreign` when another store printed it, `Argument` where nothing of it is kept, or where none of it came to an exchange.
 pub(super) fn named(
     snapshot: &mut Snapshot,
-    runs: &Runs,
     segments: &[Segment],
     store: &Path,
     text: &str,
@@ -34,7 +33,11 @@ pub(super) fn named(
     let Some(wanted) = Fingerprint::parse(&snapshot.tag(), text)? else {
         return Ok(None);
     };
-    let window = everything(snapshot, runs)?;
+    // All slots, of which the first begins before what it counts.
+    let window = Window {
+        since_ns: 0,
+        until_ns: i64::MAX.unsigned_abs(),
+    };
     let mut found = examples::of_fingerprint(snapshot, segments, window, wanted)?;
     let wrong = |problem: String| QueryError::Argument {
         argument: "id",

@@ -11,13 +11,13 @@ fn failing() -> Fixture {
     for second in 0..6 {
         let status = if second == 0 { 503 } else { 502 };
         fixture.commit(&[Row {
-            start_ns: fixture.now_ns - 100 * SECOND + second * SECOND,
+            start_ns: fixture.now_ns - 97 * SECOND + second * SECOND,
             status: Some(status),
             ..Row::default()
         }]);
     }
     let refused = Row {
-        start_ns: fixture.now_ns - 60 * SECOND,
+        start_ns: fixture.now_ns - 53 * SECOND,
         server: 3,
         ..Row::default()
     };
@@ -92,6 +92,24 @@ async fn a_group_is_explained_by_its_id() {
     let explained = fixture.store().failure(&bad.id, &never()).await.unwrap();
     assert_eq!(explained.value.suspect.as_ref(), later[0].examples.first());
     assert_ne!(later[0].examples, bad.examples);
+}
+
+/// Nothing is kept but what came to no exchange.
+#[tokio::test]
+async fn a_group_of_connections_alone_says_so() {
+    let fixture = Fixture::new();
+    let refused = Row {
+        start_ns: fixture.now_ns - 53 * SECOND,
+        server: 3,
+        ..Row::default()
+    };
+    fixture.roll_up(&refused, 3, None, 1_000);
+    let sql = "UPDATE connection SET close_reason = 'refused', start_ns = ?, server_service_id = 3 WHERE id = 1";
+    fixture.writer.execute(sql, [refused.start_ns]).unwrap();
+    let told = groups(&fixture, hour()).await;
+    let error = fixture.store().failure(&told[0].id, &never()).await;
+    let said = error.unwrap_err().to_string();
+    assert!(said.contains("c_k7q21"), "{said}");
 }
 
 #[tokio::test]
