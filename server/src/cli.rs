@@ -75,7 +75,7 @@ enum Command {
         #[command(subcommand)]
         command: Option<McpCommand>,
     },
-    /// Serve MCP over Streamable HTTP at /mcp; needs no privileges
+    /// Serve MCP over Streamable HTTP at /mcp, and a page for people at /ui; needs no privileges
     #[command(after_help = examples::SERVE)]
     Serve(serve::ServeArguments),
     /// Record and serve together, as two processes; the server runs as the user who called sudo

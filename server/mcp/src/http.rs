@@ -1,4 +1,4 @@
-//! MCP over HTTP: Streamable HTTP at `/mcp`, and for old clients, where asked for, HTTP+SSE at `/sse`.
+//! MCP over HTTP: Streamable HTTP at `/mcp`, and for old clients, where asked for, HTTP+SSE at `/sse`. For people, `/ui`.
 //!
 //! Owns: the routes, the limits and the shutdown. `access` decides who is let in, on every route: a page in a browser can
 //! reach loopback. `capacity` counts sessions of both transports together. `legacy_sse` is the deprecated transport.
@@ -21,7 +21,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::{accept::Forms, access::Access, capacity::Capacity, legacy_sse::LegacySse};
-use crate::server::Server;
+use crate::{server::Server, ui};
 
 mod accept;
 mod access;
@@ -183,16 +183,17 @@ where
         let legacy = LegacySse::new(make, capacity, options.keep_alive, shutdown.clone());
         (
             legacy.router(),
-            "Headwater serves the Model Context Protocol: Streamable HTTP at /mcp, the deprecated HTTP+SSE at /sse\n",
+            "Headwater serves the Model Context Protocol: Streamable HTTP at /mcp, the deprecated HTTP+SSE at /sse; a page for people is at /ui\n",
         )
     } else {
         (
             Router::new(),
-            "Headwater serves the Model Context Protocol (Streamable HTTP) at /mcp\n",
+            "Headwater serves the Model Context Protocol (Streamable HTTP) at /mcp; a page for people is at /ui\n",
         )
     };
     streamable
         .merge(legacy)
+        .merge(ui::router())
         .route("/", get(move || async move { greeting }))
         .layer(middleware::from_fn_with_state(
             Arc::new(Access::new(options)),

@@ -24,6 +24,7 @@ mod structured;
 mod terminal;
 mod text;
 mod tools;
+mod ui;
 
 pub use arguments::{Arguments, Kind, Parameter};
 pub use escape::plain;

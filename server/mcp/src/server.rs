@@ -22,6 +22,7 @@ use crate::{
     structured::structured,
     text::text,
     tools::{Asking, Tool, ToolError},
+    ui,
 };
 
 /// Told to every client that asks: where to begin, and what the words of answers mean.
@@ -92,6 +93,7 @@ impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         ServerConfig::new(
             ServerCapabilities::builder()
+                .enable_extensions_with(ui::extensions())
                 .enable_prompts()
                 .enable_resources()
                 .enable_tools()
@@ -104,10 +106,15 @@ impl ServerHandler for Server {
     async fn list_tools(
         &self,
         _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
+        let is_drawn = ui::is_shown_by(&context);
+        let listed = |tool| match model(tool) {
+            model if is_drawn => ui::drawn(tool, model),
+            model => model,
+        };
         Ok(ListToolsResult::with_all_items(
-            self.tools().map(model).collect(),
+            self.tools().map(listed).collect(),
         ))
     }
 
@@ -133,11 +140,11 @@ impl ServerHandler for Server {
     async fn list_resources(
         &self,
         _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        Ok(ListResourcesResult::with_all_items(resources::list(
-            self.sql,
-        )))
+        let mut listed = resources::list(self.sql);
+        listed.extend(ui::is_shown_by(&context).then(ui::resource));
+        Ok(ListResourcesResult::with_all_items(listed))
     }
 
     async fn list_resource_templates(
@@ -155,6 +162,9 @@ impl ServerHandler for Server {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
+        if request.uri == ui::URI {
+            return Ok(ReadResourceResult::new(vec![ui::contents()]).into());
+        }
         let address = resources::address(&request.uri)
             .map_err(|problem| ErrorData::resource_not_found(problem, None))?;
         let (text, kind) = match address {

@@ -19,7 +19,7 @@ pub(super) const INSTALL: &str = "Examples:
   headwater --db /tmp/capture.db mcp install --client gemini --name capture";
 
 pub(super) const SERVE: &str = "Examples:
-  headwater serve                                    http://127.0.0.1:7171/mcp
+  headwater serve                                    http://127.0.0.1:7171/mcp, and /ui for people
   headwater serve --listen 127.0.0.1:8080            on another port";
 
 pub(super) const UP: &str = "Examples:

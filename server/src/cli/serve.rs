@@ -29,7 +29,7 @@ pub(crate) struct ServeArguments {
     /// Origin of web pages that may ask besides loopback's: scheme, host and port, :* for any port (repeatable)
     #[arg(long, value_name = "ORIGIN")]
     pub(super) allowed_origin: Vec<String>,
-    /// File with the bearer token that clients must show; needed to listen on anything but loopback
+    /// File with the bearer token that clients must show, and that the page at /ui asks for; needed to listen on anything but loopback
     #[arg(long, value_name = "FILE")]
     pub(super) token_file: Option<std::path::PathBuf>,
     /// Answer SQL too (query_sql), which is off where several may ask
@@ -185,6 +185,7 @@ async fn serve(store: &Path, arguments: &ServeArguments, checked: Checked) -> Ex
                 "serving MCP at http://{address}/mcp from {}",
                 store.display()
             ));
+            say(&format!("a page for people is at http://{address}/ui"));
             if arguments.legacy_sse {
                 say(&format!(
                     "serving the deprecated HTTP+SSE transport too, at http://{address}/sse"

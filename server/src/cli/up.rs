@@ -169,7 +169,7 @@ fn paste_this(settings: &SessionSettings, arguments: &ServeArguments) -> String 
     let variable = for_token(|_| " --bearer-token-env-var HEADWATER_TOKEN".to_owned());
     let written = for_token(|_| " --token-env HEADWATER_TOKEN".to_owned());
     format!(
-        "\nPaste one of these into your client.\n\n\
+        "\nFor people:       http://{address}/ui\n\nPaste one of these into your client.\n\n\
          Claude Code:      claude mcp add --transport http headwater {url}{header}\n\
          VS Code:          code --add-mcp '{{\"name\":\"headwater\",\"type\":\"http\",\"url\":\"{url}\"{in_shell}}}'\n\
          Codex:            codex mcp add headwater --url {url}{variable}\n\

@@ -1,4 +1,5 @@
-//! Who is let in, on every route: by the Host asked for, by the Origin of the page that asks, by the token shown.
+//! Who is let in, on every route: by the Host asked for, by the Origin of the page that asks, by the token shown. Without the
+//! token there is the page for people alone, which holds no data.
 
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use axum::{
 };
 
 use super::{HttpOptions, names::Names};
+use crate::ui;
 
 /// What a request has to show.
 #[derive(Debug)]
@@ -56,6 +58,9 @@ impl Access {
         }) {
             let told = "pages of this Origin may not ask; whoever runs the server can allow it (--allowed-origin)\n";
             return Some((StatusCode::FORBIDDEN, told).into_response());
+        }
+        if ui::is_page(request.uri().path()) {
+            return None;
         }
         let token = self.token.as_deref()?;
         (!shows(headers, token)).then(|| {

@@ -14,6 +14,7 @@ mod hostile;
 mod http;
 mod legacy_sse;
 mod output;
+mod page;
 mod paging;
 mod progress;
 mod prompts;
