@@ -119,12 +119,9 @@ fn router(
         .with_max_request_body_bytes(MAX_BODY)
         .with_cancellation_token(shutdown.child_token());
     let sessions = Arc::new(LocalSessionManager::default());
-    let sql = options.allow_sql;
-    let service = StreamableHttpService::new(
-        move || Ok(Server::new(store.clone(), version, sql)),
-        Arc::clone(&sessions),
-        config,
-    );
+    let server = Server::new(store, version, options.allow_sql);
+    let service =
+        StreamableHttpService::new(move || Ok(server.another()), Arc::clone(&sessions), config);
     let guard = Guard {
         sessions,
         max_sessions: options.max_sessions,

@@ -10,6 +10,8 @@
 
 mod arguments;
 mod budget;
+mod completion;
+mod ending;
 mod escape;
 mod frame;
 mod http;
@@ -20,9 +22,11 @@ mod schema;
 mod server;
 mod stdio;
 mod structured;
+mod subscriptions;
 mod terminal;
 mod text;
 mod tools;
+mod watch;
 
 pub use arguments::{Arguments, Kind, Parameter};
 pub use escape::plain;

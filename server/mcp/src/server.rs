@@ -1,4 +1,4 @@
-//! The server behind every transport: tools, prompts and resources.
+//! The server behind every transport: tools, prompts, resources, completion and subscriptions.
 
 use std::sync::Arc;
 
@@ -6,23 +6,27 @@ use headwater_query::Store;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock,
-        GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult,
-        ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
-        ProgressNotificationParam, ReadResourceRequestParams, ReadResourceResponse,
-        ReadResourceResult, ResourceContents, ServerCapabilities, ServerConfig, Tool as ToolModel,
-        ToolAnnotations,
+        CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams,
+        CompleteResult, ContentBlock, GetPromptRequestParams, GetPromptResponse, Implementation,
+        ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+        PaginatedRequestParams, ProgressNotificationParam, ReadResourceRequestParams,
+        ReadResourceResponse, ReadResourceResult, ResourceContents, ServerCapabilities,
+        ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool as ToolModel,
+        ToolAnnotations, UnsubscribeRequestParams,
     },
-    service::RequestContext,
+    service::{RequestContext, SubscriptionContext},
 };
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    prompts,
+    completion, prompts,
     resources::{self, Address},
     structured::structured,
+    subscriptions::{self, Subscriptions},
     text::text,
     tools::{Asking, Tool, ToolError},
+    watch::Watch,
 };
 
 /// Told to every client that asks: where to begin, and what the words of answers mean.
@@ -37,21 +41,38 @@ process_evidence and thread_evidence: socket_lock is certain, turn_start and pro
 const NO_SQL: &str = "query_sql is off over HTTP: whoever runs the server can allow it (headwater serve --allow-sql)";
 
 /// One server for one client; cheap to make.
-#[derive(Clone)]
 pub(crate) struct Server {
     store: Store,
     version: &'static str,
     /// Whether it answers SQL.
     sql: bool,
+    subscriptions: Subscriptions,
 }
 
 impl Server {
     pub(crate) fn new(store: Store, version: &'static str, sql: bool) -> Self {
+        let subscriptions = Subscriptions::new(Watch::new(store.clone()));
         Self {
             store,
             version,
             sql,
+            subscriptions,
         }
+    }
+
+    /// One for another client of the same process: what looks for changes is shared.
+    pub(crate) fn another(&self) -> Self {
+        Self {
+            store: self.store.clone(),
+            version: self.version,
+            sql: self.sql,
+            subscriptions: self.subscriptions.of_another(),
+        }
+    }
+
+    /// To be cancelled when the client will send nothing more.
+    pub(crate) fn gone(&self) -> CancellationToken {
+        self.subscriptions.gone().clone()
     }
 
     fn tools(&self) -> impl Iterator<Item = Tool> {
@@ -93,8 +114,10 @@ impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         ServerConfig::new(
             ServerCapabilities::builder()
+                .enable_completions()
                 .enable_prompts()
                 .enable_resources()
+                .enable_resources_subscribe()
                 .enable_tools()
                 .build(),
         )
@@ -176,6 +199,41 @@ impl ServerHandler for Server {
         };
         let contents = ResourceContents::text(text, request.uri).with_mime_type(kind);
         Ok(ReadResourceResult::new(vec![contents]).into())
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        completion::complete(&request, &self.store, &context.ct).await
+    }
+
+    fn accepted_subscription_filter(
+        &self,
+        requested: &SubscriptionFilter,
+    ) -> Option<SubscriptionFilter> {
+        Some(subscriptions::accepted(requested))
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        self.subscriptions.listen(context).await
+    }
+
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.subscriptions.subscribe(&request.uri, context).await
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: UnsubscribeRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.subscriptions.unsubscribe(&request.uri).await
     }
 
     fn get_tool(&self, name: &str) -> Option<ToolModel> {

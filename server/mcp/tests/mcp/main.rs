@@ -7,6 +7,7 @@
 mod arguments;
 mod budget;
 mod client;
+mod completion;
 mod connection;
 mod dns;
 mod fixture;
@@ -17,5 +18,7 @@ mod paging;
 mod prompts;
 mod resources;
 mod schemas;
+mod subscriptions;
+mod subscriptions_http;
 mod tools_page;
 mod waiting;
