@@ -1,4 +1,5 @@
-//! MCP clients that are not ours: the official Python SDK and the inspector's command line, over stdio and HTTP.
+//! MCP clients that are not ours: the official Python SDK and the inspector's command line, over stdio, HTTP and the
+//! deprecated HTTP+SSE.
 
 #![allow(clippy::expect_used, reason = "tests")]
 
@@ -12,11 +13,14 @@ use serde_json::Value;
 const SDK: &str = r"
 import asyncio, sys
 from mcp import Client, StdioServerParameters
+from mcp.client.sse import sse_client
 from mcp.client.stdio import stdio_client
 
 async def main():
-    target = sys.argv[2] if sys.argv[1] == 'http' else stdio_client(StdioServerParameters(command=sys.argv[2], args=sys.argv[3:]))
-    async with Client(target, mode=sys.argv[1] == 'http' and 'auto' or 'legacy') as client:
+    over, target = sys.argv[1:3]
+    if over == 'sse': target = sse_client(target)
+    if over == 'stdio': target = stdio_client(StdioServerParameters(command=target, args=sys.argv[3:]))
+    async with Client(target, mode=over == 'http' and 'auto' or 'legacy') as client:
         tools = (await client.list_tools()).tools
         assert all(tool.annotations.read_only_hint == (tool.name != 'mark') and tool.output_schema for tool in tools), tools
         rows = (await client.call_tool('search_exchanges', {})).structured_content['rows']
@@ -28,8 +32,8 @@ async def main():
         given |= {'get_connection': {'id': exchange['connection']['id']}, 'get_session': {'id': 'of-nobody'}}
         names = {tool.name for tool in tools}
         # SQL is off where several may ask.
-        if sys.argv[1] == 'http': del given['query_sql']
-        assert names >= {'status', 'search_exchanges', *given} and ('query_sql' in names) == (sys.argv[1] != 'http'), names
+        if over != 'stdio': del given['query_sql']
+        assert names >= {'status', 'search_exchanges', *given} and ('query_sql' in names) == (over == 'stdio'), names
         for name in names:
             result = await client.call_tool(name, given.get(name, {}))
             assert not result.is_error, (name, result)
@@ -46,12 +50,14 @@ const WAITING: &str = r"
 import asyncio, sys, time, urllib.request
 import anyio
 from mcp import Client, StdioServerParameters
+from mcp.client.sse import sse_client
 from mcp.client.stdio import stdio_client
 
 async def main():
-    url = sys.argv[1]
-    target = sys.argv[3] if sys.argv[2] == 'http' else stdio_client(StdioServerParameters(command=sys.argv[3], args=sys.argv[4:]))
-    async with Client(target, mode=sys.argv[2] == 'http' and 'auto' or 'legacy') as client:
+    url, over, target = sys.argv[1:4]
+    if over == 'sse': target = sse_client(target)
+    if over == 'stdio': target = stdio_client(StdioServerParameters(command=target, args=sys.argv[4:]))
+    async with Client(target, mode=over == 'http' and 'auto' or 'legacy') as client:
         told = anyio.Event()
         async def progress(done, total, message):
             assert total == 25 and done <= total, (done, total)
@@ -87,19 +93,27 @@ async def main():
 asyncio.run(main())
 ";
 
-/// A store with one failed exchange, its recorder, and a server over HTTP with its address.
-fn recorded() -> (Store, Program, Program, String) {
+/// A store with one failed exchange, its recorder, and a server over HTTP with its addresses.
+fn recorded() -> (Store, Program, Program, [String; 2]) {
     let (store, nginx) = (Store::new(), Nginx::start(""));
     let recorder = store.record(&[]);
     said(Command::new("curl").args(["-s", &format!("{}/missing/one", nginx.url())]));
     store.exchange("/missing/one");
-    let (server, address) = store.serve(&[]);
-    (store, recorder, server, address)
+    let (server, addresses) = served(&store);
+    (store, recorder, server, addresses)
+}
+
+/// A server over HTTP, with its addresses for Streamable HTTP and for HTTP+SSE.
+fn served(store: &Store) -> (Program, [String; 2]) {
+    let (server, http) = store.serve(&["--legacy-sse"]);
+    let sse = http.replace("/mcp", "/sse");
+    server.await_line(&format!("deprecated HTTP+SSE transport too, at {sse}"));
+    (server, [http, sse])
 }
 
 #[test]
 fn the_official_python_client_calls_every_tool() {
-    let (store, recorder, server, address) = recorded();
+    let (store, recorder, server, [http, sse]) = recorded();
     let (program, db) = (headwater(), store.path());
     let mut stdio = Command::new(python());
     stdio
@@ -109,10 +123,10 @@ fn the_official_python_client_calls_every_tool() {
         .arg(db)
         .arg("mcp");
     assert!(said(&mut stdio).contains("all tools answered"));
-    assert!(
-        said(Command::new(python()).args(["-c", SDK, "http", &address]))
-            .contains("all tools answered")
-    );
+    for (over, address) in [("http", http), ("sse", sse)] {
+        let told = said(Command::new(python()).args(["-c", SDK, over, &address]));
+        assert!(told.contains("all tools answered"), "{over}: {told}");
+    }
     assert!(server.end("INT").0.success());
     assert!(recorder.end("INT").0.success());
 }
@@ -132,15 +146,17 @@ fn the_official_python_client_waits_sees_progress_and_gives_up() {
     assert!(said(&mut stdio).contains("waited"));
     assert!(recorder.end("INT").0.success());
 
-    let (store, nginx) = (Store::new(), Nginx::start(""));
-    let recorder = store.record(&[]);
-    let (server, address) = store.serve(&[]);
-    let mut http = Command::new(python());
-    http.args(["-c", WAITING, &nginx.url(), "http", &address]);
-    assert!(said(&mut http).contains("waited"));
-    // Nothing of what was given up holds the server back.
-    assert!(server.end("INT").0.success());
-    assert!(recorder.end("INT").0.success());
+    for (over, which) in [("http", 0), ("sse", 1)] {
+        let (store, nginx) = (Store::new(), Nginx::start(""));
+        let recorder = store.record(&[]);
+        let (server, addresses) = served(&store);
+        let mut waiting = Command::new(python());
+        waiting.args(["-c", WAITING, &nginx.url(), over, &addresses[which]]);
+        assert!(said(&mut waiting).contains("waited"));
+        // Nothing of what was given up holds the server back.
+        assert!(server.end("INT").0.success());
+        assert!(recorder.end("INT").0.success());
+    }
 }
 
 #[test]
@@ -173,8 +189,8 @@ fn inspector(arguments: &[&str]) -> Command {
 }
 
 #[test]
-fn the_inspector_lists_and_calls_over_both_transports() {
-    let (store, _recorder, _server, address) = recorded();
+fn the_inspector_lists_and_calls_over_every_transport() {
+    let (store, _recorder, _server, [http, sse]) = recorded();
     let (program, db) = (headwater(), store.path());
     let stdio = [
         &*program.to_string_lossy(),
@@ -184,7 +200,9 @@ fn the_inspector_lists_and_calls_over_both_transports() {
     ]
     .map(str::to_owned);
     let stdio: Vec<&str> = stdio.iter().map(String::as_str).collect();
-    for target in [&stdio[..], &[&address, "--transport", "http"]] {
+    let http = [&*http, "--transport", "http"];
+    let sse = [&*sse, "--transport", "sse"];
+    for target in [&stdio[..], &http, &sse] {
         let list = [target, &["--method", "tools/list", "--strict"]].concat();
         let listed = said(&mut inspector(&list));
         let prompts = [target, &["--method", "prompts/list"]].concat();

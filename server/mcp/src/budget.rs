@@ -9,6 +9,8 @@ use crate::{Output, output::Table, structured::structured, text::text};
 
 /// Bytes of an answer for each token, on the safe side: ids, times and hashes are worth less than prose.
 const BYTES_FOR_TEN_TOKENS: usize = 20;
+/// Tokens that the random boundary of an answer may take more than the estimate has for it.
+const SPARE: usize = 8;
 /// Characters of a captured cell when nothing else can give way.
 const SHORT_CELL: usize = 12;
 /// Columns that stay whatever the budget.
@@ -20,7 +22,7 @@ const ROUNDS: u32 = 5;
 
 /// Tokens that a text takes at most.
 pub(crate) fn tokens(bytes: usize) -> usize {
-    bytes * 10 / BYTES_FOR_TEN_TOKENS + 1
+    bytes * 10 / BYTES_FOR_TEN_TOKENS + SPARE
 }
 
 /// How an answer of a list came out.

@@ -1,47 +1,59 @@
-//! MCP over Streamable HTTP at `/mcp`.
+//! MCP over HTTP: Streamable HTTP at `/mcp`, and for old clients, where asked for, HTTP+SSE at `/sse`.
 //!
-//! Owns: the guards (Host, Origin, token, size of bodies, number of sessions) and the shutdown. A page in a browser can
-//! reach loopback, so both Host and Origin are checked on every route.
+//! Owns: the routes, the limits and the shutdown. `access` decides who is let in, on every route: a page in a browser can
+//! reach loopback. `capacity` counts sessions of both transports together. `legacy_sse` is the deprecated transport.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Router,
-    extract::{Request, State},
-    http::{HeaderMap, StatusCode, header},
-    middleware::{self, Next},
-    response::{IntoResponse, Response},
-    routing::get,
+    Router, middleware,
+    routing::{any, get},
 };
 use headwater_query::Store;
-use rmcp::transport::streamable_http_server::{
-    StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
+use rmcp::{
+    ServerHandler,
+    transport::streamable_http_server::{
+        StreamableHttpServerConfig, StreamableHttpService,
+        session::local::{LocalSessionManager, SessionConfig},
+    },
 };
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use self::{accept::Forms, access::Access, capacity::Capacity, legacy_sse::LegacySse};
 use crate::server::Server;
+
+mod accept;
+mod access;
+mod capacity;
+mod legacy_sse;
+mod names;
 
 /// A request's body at most.
 const MAX_BODY: usize = 64 << 10;
-/// Origins of pages on this machine.
-const LOOPBACK_ORIGINS: [&str; 3] = ["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"];
-/// Names of this machine in the Host header.
-const LOOPBACK_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+/// How long requests under way may take to end after the shutdown began: a client that sent half of one ends it never.
+const GRACE: Duration = Duration::from_secs(5);
 
-/// Who may ask.
+/// Who may ask, and how much of it is served.
 #[derive(Debug, Clone)]
 pub struct HttpOptions {
     /// Host names besides loopback's.
     pub allowed_hosts: Vec<String>,
-    /// Origins besides loopback's.
+    /// Origins besides loopback's: scheme, host and port, `*` for any port; without one, the scheme's own.
     pub allowed_origins: Vec<String>,
     /// Bearer token that must be shown.
     pub token: Option<String>,
     /// Whether `query_sql` is offered.
     pub allow_sql: bool,
-    /// Sessions of older protocol revisions at once.
+    /// Whether the deprecated HTTP+SSE transport is served too.
+    pub legacy_sse: bool,
+    /// Sessions of older protocol revisions at once, those of HTTP+SSE among them.
     pub max_sessions: usize,
+    /// How long a session may be idle. One of HTTP+SSE, whose client is there as long as its stream is, may stay until
+    /// its place is needed.
+    pub session_idle: Duration,
+    /// How often an open stream shows that it is alive.
+    pub keep_alive: Duration,
 }
 
 impl Default for HttpOptions {
@@ -51,7 +63,10 @@ impl Default for HttpOptions {
             allowed_origins: Vec::new(),
             token: None,
             allow_sql: false,
+            legacy_sse: false,
             max_sessions: 64,
+            session_idle: SessionConfig::DEFAULT_KEEP_ALIVE,
+            keep_alive: Duration::from_secs(15),
         }
     }
 }
@@ -78,7 +93,27 @@ pub async fn serve_http(
     options: HttpOptions,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
-    let app = router(store, version, &options, &shutdown);
+    let server = Arc::new(Server::new(store, version, options.allow_sql));
+    let make = move || server.another();
+    serve_handlers(listeners, make, &options, shutdown).await
+}
+
+/// The same with other servers than Headwater's own: `make` makes one for each session, and for each request where there
+/// are no sessions. `allow_sql` means nothing here.
+///
+/// # Errors
+/// `ServeError::Listener`.
+pub async fn serve_handlers<S, F>(
+    listeners: Vec<TcpListener>,
+    make: F,
+    options: &HttpOptions,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError>
+where
+    S: ServerHandler,
+    F: Fn() -> S + Clone + Send + Sync + 'static,
+{
+    let app = router(make, options, &shutdown);
     let mut servers = JoinSet::new();
     for listener in listeners {
         let (app, shutdown) = (app.clone(), shutdown.clone());
@@ -88,100 +123,79 @@ pub async fn serve_http(
                 .await
         });
     }
-    while let Some(ended) = servers.join_next().await {
-        if let Ok(result) = ended {
-            result?;
+    let late = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::pin!(late);
+    loop {
+        tokio::select! {
+            ended = servers.join_next() => match ended {
+                Some(Ok(result)) => result?,
+                Some(Err(_)) => {}
+                None => return Ok(()),
+            },
+            () = &mut late => {
+                tracing::info!("requests that did not end are given up");
+                return Ok(());
+            }
         }
     }
-    Ok(())
 }
 
-fn router(
-    store: Store,
-    version: &'static str,
-    options: &HttpOptions,
-    shutdown: &CancellationToken,
-) -> Router {
-    let hosts: Vec<String> = LOOPBACK_HOSTS
-        .iter()
-        .map(|host| (*host).to_owned())
-        .chain(options.allowed_hosts.iter().cloned())
-        .collect();
-    let origins: Vec<String> = LOOPBACK_ORIGINS
-        .iter()
-        .map(|origin| (*origin).to_owned())
-        .chain(options.allowed_origins.iter().cloned())
-        .collect();
+fn router<S, F>(make: F, options: &HttpOptions, shutdown: &CancellationToken) -> Router
+where
+    S: ServerHandler,
+    F: Fn() -> S + Clone + Send + Sync + 'static,
+{
+    let mut sessions = LocalSessionManager::default();
+    sessions.session_config.keep_alive = Some(options.session_idle);
+    let sessions = Arc::new(sessions);
+    let capacity = Arc::new(Capacity::new(
+        Arc::clone(&sessions),
+        options.max_sessions,
+        options.session_idle,
+    ));
+    // Whom `access` let in is let in: what rmcp would check of Host and Origin is checked already, for all routes alike.
     let config = StreamableHttpServerConfig::default()
-        .enforce_origin_validation()
-        .with_allowed_origins(origins)
-        .with_allowed_hosts(hosts)
+        .disable_allowed_hosts()
+        .disable_allowed_origins()
+        .with_sse_keep_alive(Some(options.keep_alive))
         .with_max_request_body_bytes(MAX_BODY)
         .with_cancellation_token(shutdown.child_token());
-    let sessions = Arc::new(LocalSessionManager::default());
-    let server = Server::new(store, version, options.allow_sql);
-    let service =
-        StreamableHttpService::new(move || Ok(server.another()), Arc::clone(&sessions), config);
-    let guard = Guard {
-        sessions,
-        max_sessions: options.max_sessions,
-        token: options.token.as_deref().map(Into::into),
+    let (one, other) = (make.clone(), make.clone());
+    let without_sessions = config
+        .clone()
+        .with_legacy_session_mode(false)
+        .with_json_response(true);
+    let forms = Forms {
+        stream: StreamableHttpService::new(move || Ok(one()), sessions, config),
+        json: StreamableHttpService::new(move || Ok(other()), Arc::default(), without_sessions),
     };
-    Router::new()
-        .nest_service("/mcp", service)
-        .route(
-            "/",
-            get(|| async {
-                "Headwater serves the Model Context Protocol (Streamable HTTP) at /mcp\n"
-            }),
+    let streamable = Router::new()
+        .route("/mcp", any(accept::answer::<S>))
+        .with_state(Arc::new(forms))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&capacity),
+            capacity::room_to_begin,
+        ));
+    let (legacy, greeting) = if options.legacy_sse {
+        let legacy = LegacySse::new(make, capacity, options.keep_alive, shutdown.clone());
+        (
+            legacy.router(),
+            "Headwater serves the Model Context Protocol: Streamable HTTP at /mcp, the deprecated HTTP+SSE at /sse\n",
         )
-        .layer(middleware::from_fn_with_state(guard, guarded))
-}
-
-#[derive(Clone)]
-struct Guard {
-    sessions: Arc<LocalSessionManager>,
-    max_sessions: usize,
-    token: Option<Arc<str>>,
-}
-
-async fn guarded(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    if let Some(token) = &guard.token
-        && !shows(request.headers(), token)
-    {
-        return (
-            StatusCode::UNAUTHORIZED,
-            [(header::WWW_AUTHENTICATE, "Bearer")],
-            "show the bearer token of --token-file\n",
+    } else {
+        (
+            Router::new(),
+            "Headwater serves the Model Context Protocol (Streamable HTTP) at /mcp\n",
         )
-            .into_response();
-    }
-    // A session begins with a POST that names none. Requests of the newest revision name none either and begin none; they
-    // carry Mcp-Method, which older ones do not.
-    let begins = request.method() == axum::http::Method::POST
-        && !request.headers().contains_key("mcp-session-id")
-        && !request.headers().contains_key("mcp-method");
-    if begins && guard.sessions.sessions.read().await.len() >= guard.max_sessions {
-        return (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "too many sessions; close one, or wait for an idle one to expire\n",
-        )
-            .into_response();
-    }
-    next.run(request).await
-}
-
-/// Compares in a time that does not depend on where the two differ.
-fn shows(headers: &HeaderMap, token: &str) -> bool {
-    let shown = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .unwrap_or_default();
-    shown.len() == token.len()
-        && shown
-            .bytes()
-            .zip(token.bytes())
-            .fold(0, |difference, (a, b)| difference | (a ^ b))
-            == 0
+    };
+    streamable
+        .merge(legacy)
+        .route("/", get(move || async move { greeting }))
+        .layer(middleware::from_fn_with_state(
+            Arc::new(Access::new(options)),
+            access::let_in,
+        ))
 }

@@ -16,6 +16,7 @@ mod escape;
 mod frame;
 mod http;
 mod output;
+mod progress;
 mod prompts;
 mod resources;
 mod schema;
@@ -30,7 +31,7 @@ mod watch;
 
 pub use arguments::{Arguments, Kind, Parameter};
 pub use escape::plain;
-pub use http::{HttpOptions, ServeError, serve_http};
+pub use http::{HttpOptions, ServeError, serve_handlers, serve_http};
 pub use output::Output;
 pub use prompts::skill_markdown;
 pub use stdio::{serve_stdio, serve_stream};

@@ -9,10 +9,10 @@ use rmcp::{
         CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams,
         CompleteResult, ContentBlock, GetPromptRequestParams, GetPromptResponse, Implementation,
         ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-        PaginatedRequestParams, ProgressNotificationParam, ReadResourceRequestParams,
-        ReadResourceResponse, ReadResourceResult, ResourceContents, ServerCapabilities,
-        ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool as ToolModel,
-        ToolAnnotations, UnsubscribeRequestParams,
+        PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
+        ReadResourceResult, ResourceContents, ServerCapabilities, ServerConfig,
+        SubscribeRequestParams, SubscriptionFilter, Tool as ToolModel, ToolAnnotations,
+        UnsubscribeRequestParams,
     },
     service::{RequestContext, SubscriptionContext},
 };
@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    completion, prompts,
+    completion, progress, prompts,
     resources::{self, Address},
     structured::structured,
     subscriptions::{self, Subscriptions},
@@ -190,7 +190,10 @@ impl ServerHandler for Server {
                     cancel: &context.ct,
                     progress: &|_, _| {},
                 };
-                let answer = tool.answer(arguments, &asking).await;
+                let answering = tool.answer(arguments, &asking);
+                let token = context.meta.get_progress_token();
+                let (_, no_wait) = mpsc::unbounded_channel();
+                let answer = progress::telling(answering, no_wait, &context.peer, token).await;
                 (
                     text(&answer.map_err(|error| of_resource(&error))?),
                     resources::PLAIN,
@@ -255,7 +258,7 @@ impl ServerHandler for Server {
         if !self.has(tool) {
             return Err(ErrorData::invalid_params(NO_SQL, None));
         }
-        let (tell, mut told) = mpsc::unbounded_channel::<(u64, u64)>();
+        let (tell, waited) = mpsc::unbounded_channel();
         let progress = move |elapsed, total| {
             // The receiver lives as long as this call.
             let _ = tell.send((elapsed, total));
@@ -266,22 +269,8 @@ impl ServerHandler for Server {
             progress: &progress,
         };
         let answering = tool.answer(request.arguments.unwrap_or_default(), &asking);
-        tokio::pin!(answering);
         let token = context.meta.get_progress_token();
-        let answer = loop {
-            tokio::select! {
-                answer = &mut answering => break answer,
-                Some((elapsed, total)) = told.recv() => {
-                    if let Some(token) = &token {
-                        #[expect(clippy::cast_precision_loss, reason = "at most 25 seconds")]
-                        let progress = ProgressNotificationParam::new(token.clone(), elapsed as f64)
-                            .with_total(total as f64)
-                            .with_message("waiting for the next match");
-                        let _ = context.peer.notify_progress(progress).await;
-                    }
-                }
-            }
-        };
+        let answer = progress::telling(answering, waited, &context.peer, token).await;
         match answer {
             Ok(output) => {
                 let mut result = CallToolResult::structured(structured(&output));

@@ -59,13 +59,20 @@ impl Subscriptions {
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         checked(uri)?;
+        let http = context.extensions.get::<Parts>();
+        if http.is_some_and(|request| !request.headers.contains_key("mcp-session-id")) {
+            return Err(ErrorData::invalid_request(
+                "without a session there is nobody to tell; accept text/event-stream too, and begin with initialize",
+                None,
+            ));
+        }
         let mut session = self.session.lock().await;
         if session.as_ref().is_some_and(|task| !task.is_over()) {
             return Ok(());
         }
         let watching = self.watch.begin().await.ok_or_else(too_many)?;
         // Over HTTP nobody sees that a client has gone, and a session of which nothing is heard for five minutes is ended.
-        let is_http = context.extensions.get::<Parts>().is_some();
+        let is_http = http.is_some();
         let peer = context.peer;
         *session = Some(Task::spawn(async move {
             let told = Told::Session(peer.clone());

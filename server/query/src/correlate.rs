@@ -11,6 +11,7 @@ mod explain;
 mod fields;
 mod findings;
 mod gather;
+mod group;
 mod header_names;
 mod link;
 mod lookup;
@@ -38,7 +39,7 @@ use crate::snapshot::Snapshot;
 use crate::{Answer, CoverageItem, QueryError, segments};
 
 pub use explain::{Failure, Suspect};
-pub(crate) use explain::{answer as explain, suspect};
+pub(crate) use explain::{SuspectPlace, answer as explain, suspect};
 pub use findings::Finding;
 use gather::Gathered;
 use link::Found;

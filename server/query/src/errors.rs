@@ -1,17 +1,17 @@
 //! `find_errors`: failures grouped by service, route and kind, from the roll-ups.
 //!
 //! Owns: the groups, and their ranking: those first of which there are most more than in the time before. Routes that became slow
-//! are groups as well. Exchanges are read for examples, and for where these failed first.
+//! are groups as well. Examples are in `examples`, where these failed first in `suspects`, the groups' ids in `fingerprint`.
+
+pub(crate) mod examples;
+mod fingerprint;
+pub(crate) mod suspects;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use crate::answer::Window;
 use crate::coverage::{About, Framed};
-use crate::db::query_scalar;
-use crate::id::{ConnectionId, DnsId, ExchangeId};
-use crate::integer::{signed, unsigned};
 use crate::names::{ServiceNames, filtered, method_and_route, routes};
 use crate::page::Page;
 use crate::quantile::Latencies;
@@ -20,7 +20,9 @@ use crate::rollup::{self, Rollup, Selection};
 use crate::segments::{self, Segment};
 use crate::slow::{self, Occurrences, Slow};
 use crate::snapshot::Snapshot;
-use crate::{Answer, CoverageItem, QueryError, Suspect, WindowArgument, correlate, outcome};
+use crate::{Answer, CoverageItem, QueryError, Suspect, WindowArgument, outcome};
+
+pub(crate) use fingerprint::Fingerprint;
 
 /// What to look for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,6 +42,8 @@ pub struct ErrorsQuery {
 /// One group of failures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ErrorGroup {
+    /// Its printable id, `g_…`, by service, route, method and kind: the same whenever it is asked for.
+    pub id: String,
     /// Answering service. Untrusted.
     pub server: String,
     /// Calling service with the most of them. Untrusted.
@@ -64,10 +68,13 @@ pub struct ErrorGroup {
     /// Printable ids of a few, newest first: of DNS exchanges (`d_…`) for kinds of DNS, of connections (`c_…`) where no
     /// exchange came to be.
     pub examples: Vec<String>,
-    /// How many there were in the equally long time before; `None` where not all of that was recorded, or is kept.
+    /// How many there were in the equally long time before; `None` where not all of that was recorded, or is kept, and of a
+    /// route that was learned since, as whose requests those before were not counted.
     pub before: Option<u64>,
-    /// Where the newest example failed first; `None` where that was not looked at, or it is no exchange.
+    /// Where the newest examples failed first; `None` where that was not looked at, or they are no exchanges.
     pub suspect: Option<Suspect>,
+    /// How many of so many examples failed first there: it is looked at until two agree.
+    pub agreeing: (usize, usize),
 }
 
 /// Server, route and method.
@@ -171,8 +178,8 @@ pub(crate) fn answer(
             group.told_by(found?);
         }
     }
-    let mut value = rows(snapshot, shown, &totals)?;
-    let is_late = !follow(snapshot, &segments, store, &mut value)?;
+    let mut value = rows(snapshot, shown, &totals, &before)?;
+    let is_late = !suspects::follow(snapshot, &segments, store, &mut value)?;
     let remarks = is_late.then(|| CoverageItem {
         kind: "suspects_not_sought".to_owned(),
         from_ns: page.window.since_ns,
@@ -191,35 +198,6 @@ pub(crate) fn answer(
         remarks: Vec::from_iter(remarks),
     }
     .finish(snapshot, &runs, &segments)
-}
-
-/// Where the newest example of each group failed first; says whether there was time for all.
-fn follow(
-    snapshot: &mut Snapshot,
-    segments: &[Segment],
-    store: &Path,
-    groups: &mut [ErrorGroup],
-) -> Result<bool, QueryError> {
-    let until = Instant::now() + TIME_FOR_SUSPECTS;
-    snapshot.hurry(Some(until));
-    let mut is_late = false;
-    for group in groups {
-        let Some(example) = group.examples.first().filter(|id| id.starts_with("x_")) else {
-            continue;
-        };
-        // What is known of the groups is worth more than where one of them began.
-        let found = match Instant::now() {
-            now if now < until => correlate::suspect(snapshot, segments, store, example),
-            _ => Ok(None),
-        };
-        match found {
-            Ok(Some(suspect)) => group.suspect = Some(suspect),
-            Err(QueryError::Cancelled) => return Err(QueryError::Cancelled),
-            Ok(None) | Err(_) => is_late = true,
-        }
-    }
-    snapshot.hurry(None);
-    Ok(!is_late)
 }
 
 impl Group {
@@ -271,6 +249,8 @@ struct Before {
     counts: BTreeMap<(Place, i64), u64>,
     /// How long what ended well took.
     well: BTreeMap<Place, Latencies>,
+    /// Those of which there were any.
+    places: BTreeSet<Place>,
     /// Nearly all of that time was recorded, and is kept.
     is_recorded: bool,
 }
@@ -294,6 +274,7 @@ impl Before {
         };
         rollup::each(snapshot, segments, earlier, selection, |row| {
             let place = (row.server, row.route, row.method);
+            before.places.insert(place.clone());
             if row.kind == 0 {
                 before.well.entry(place).or_default().add(&row.latency);
             } else {
@@ -309,6 +290,7 @@ fn rows(
     snapshot: &mut Snapshot,
     shown: Vec<((Place, i64), Group)>,
     totals: &BTreeMap<Place, u64>,
+    before: &Before,
 ) -> Result<Vec<ErrorGroup>, QueryError> {
     let ids = shown
         .iter()
@@ -319,103 +301,31 @@ fn rows(
         snapshot,
         shown.iter().map(|(((_, route, _), _), _)| *route).collect(),
     )?;
+    let tag = snapshot.tag();
     let mut rows = Vec::with_capacity(shown.len());
     for ((place, kind), group) in shown {
-        let examples = examples(snapshot, &place, kind, &group)?;
+        let examples = examples::of(snapshot, &place, kind, &group)?;
         let (server, route, method) = &place;
+        let template = templates.get(route).map(String::as_str);
+        let is_learned = template.is_some_and(|template| template.contains("{name}"))
+            && !before.places.contains(&place);
         rows.push(ErrorGroup {
+            id: Fingerprint::of(&place, kind).printed(&tag),
             server: names.of(*server).shown,
             client: names.of(group.client()).shown,
-            route: method_and_route(method, templates.get(route).map(String::as_str)),
+            route: method_and_route(method, template),
             kind: outcome::failure(kind),
             count: group.count,
             of_requests: totals.get(&place).copied().unwrap_or(group.count),
             first_ns: group.first_ns.unwrap_or(0),
             last_ns: group.last_ns,
             examples,
-            before: group.before,
+            before: group.before.filter(|_| !is_learned),
             suspect: None,
+            agreeing: (0, 0),
         });
     }
     Ok(rows)
 }
 
-/// The newest exchanges of a group: from the newest ten seconds through the index on failures, and before that the ones
-/// that the roll-ups name.
-fn examples(
-    snapshot: &mut Snapshot,
-    place: &Place,
-    kind: i64,
-    group: &Group,
-) -> Result<Vec<String>, QueryError> {
-    let tag = snapshot.tag();
-    if group.slow.is_some() {
-        let printed = |id: &i64| ExchangeId(unsigned(*id)).printed(&tag);
-        return Ok(group.ids.iter().rev().map(printed).collect());
-    }
-    let Some((segment, first, last)) = group.newest else {
-        return connections(snapshot, place, kind, group);
-    };
-    let (server, route, method) = place;
-    let is_dns = outcome::is_dns(kind);
-    let (table, of_route) = if is_dns {
-        ("dns_exchange", "AND ? = 0 AND ? = 'DNS'")
-    } else {
-        (
-            "exchange",
-            "AND COALESCE(route_id, 0) = ? AND COALESCE(http_request_method, '') = ?",
-        )
-    };
-    let sql = format!(
-        "SELECT id FROM {table}_{segment} WHERE error_kind = ? \
-         AND id BETWEEN ? AND ? AND server_service_id = ? {of_route} ORDER BY id DESC LIMIT 3"
-    );
-    let found: Vec<i64> = query_scalar(sql)
-        .bind(kind)
-        .bind(first)
-        .bind(last)
-        .bind(server)
-        .bind(route)
-        .bind(method)
-        .fetch_all(snapshot.connection())?;
-    let all: BTreeSet<i64> = found.into_iter().chain(group.ids.iter().copied()).collect();
-    Ok(all
-        .into_iter()
-        .rev()
-        .take(EXAMPLES)
-        .map(|id| {
-            if is_dns {
-                DnsId(unsigned(id)).printed(&tag)
-            } else {
-                ExchangeId(unsigned(id)).printed(&tag)
-            }
-        })
-        .collect())
-}
-
-/// The newest attempts of a group that came to no exchange.
-fn connections(
-    snapshot: &mut Snapshot,
-    (server, ..): &Place,
-    kind: i64,
-    group: &Group,
-) -> Result<Vec<String>, QueryError> {
-    let found: Vec<i64> = query_scalar(
-        "SELECT id FROM connection WHERE close_reason IN ('refused', 'timed_out', 'unreachable', 'gave_up') AND close_reason = ? \
-         AND start_ns BETWEEN ? AND ? AND server_service_id = ? ORDER BY start_ns DESC LIMIT 3",
-    )
-    .bind(outcome::failure(kind))
-    .bind(group.first_ns.map(signed))
-    .bind(signed(group.last_ns))
-    .bind(server)
-    .fetch_all(snapshot.connection())?;
-    let tag = snapshot.tag();
-    Ok(found
-        .into_iter()
-        .map(|id| ConnectionId(unsigned(id)).printed(&tag))
-        .collect())
-}
-
 const EXAMPLES: usize = 3;
-/// Then the groups that are left come without one.
-const TIME_FOR_SUSPECTS: Duration = Duration::from_millis(400);

@@ -45,6 +45,14 @@ pub(crate) fn of_headers<'f>(
     found
 }
 
+/// Whether a gateway runs as another's program: what its answers say of it is more than the program's name, unless it hands
+/// that on.
+pub(crate) fn is_built_on(says: &str, program: &str) -> bool {
+    matches!(program, "nginx" | "openresty")
+        && matches!(says, "kong" | "apisix" | "openresty")
+        && says != program
+}
+
 const PROGRAMS: [(&str, &str); 16] = [
     ("nginx", "nginx"),
     ("openresty", "openresty"),
@@ -115,5 +123,8 @@ mod tests {
         ] {
             assert_eq!(of_headers(fields.iter().copied()), expected, "{fields:?}");
         }
+        assert!(is_built_on("kong", "nginx"));
+        assert!(!is_built_on("envoy", "nginx"));
+        assert!(!is_built_on("kong", "haproxy"));
     }
 }

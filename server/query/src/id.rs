@@ -1,4 +1,4 @@
-//! Printable ids: `x_`, `c_` or `d_`, four characters that name the store, then the number in Crockford's base 32.
+//! Printable ids: `x_`, `c_`, `d_` or `g_`, four characters that name the store, then the number in Crockford's base 32.
 //!
 //! Owns: both directions, and the difference between a malformed and a foreign id. Whether the number was ever given out
 //! is for the store to say. No text of the caller's is echoed unless it consists of id characters.
@@ -32,13 +32,32 @@ impl DnsId {
     }
 }
 
+/// An id of a group of failures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct GroupId(pub(crate) u64);
+
+impl GroupId {
+    /// As printed by the store named `tag`.
+    pub(crate) fn printed(self, tag: &str) -> String {
+        format!("g_{tag}{}", digits(self.0))
+    }
+
+    /// Reads a printed id of the store named `tag`; `argument` is what the caller calls it.
+    ///
+    /// # Errors
+    /// As `ExchangeId::parse`.
+    pub(crate) fn parse(argument: &'static str, tag: &str, text: &str) -> Result<Self, QueryError> {
+        number(argument, tag, text, &GROUP).map(Self)
+    }
+}
+
 /// A kind of id.
 struct Form {
     prefix: &'static str,
     /// What it names.
     of: &'static str,
     /// Other kinds, and what is said of them.
-    others: [(&'static str, &'static str); 2],
+    others: [(&'static str, &'static str); 3],
 }
 
 const EXCHANGE: Form = Form {
@@ -47,6 +66,10 @@ const EXCHANGE: Form = Form {
     others: [
         ("c_", "this is a connection's id, for get_connection"),
         ("d_", "this is a DNS exchange's id, for get_exchange"),
+        (
+            "g_",
+            "this is the id of a group of failures, for explain_failure",
+        ),
     ],
 };
 const DNS: Form = Form {
@@ -55,15 +78,32 @@ const DNS: Form = Form {
     others: [
         ("c_", "this is a connection's id, for get_connection"),
         ("x_", "this is an exchange's id, for get_exchange"),
+        (
+            "g_",
+            "this is the id of a group of failures, for explain_failure",
+        ),
     ],
 };
 
+const GROUP: Form = Form {
+    prefix: "g_",
+    of: "a group of failures",
+    others: [
+        ("x_", "this is an exchange's id"),
+        ("c_", "this is a connection's id, for get_connection"),
+        ("d_", "this is a DNS exchange's id, for get_exchange"),
+    ],
+};
 const CONNECTION: Form = Form {
     prefix: "c_",
     of: "a connection",
     others: [
         ("x_", "this is an exchange's id, for get_exchange"),
         ("d_", "this is a DNS exchange's id, for get_exchange"),
+        (
+            "g_",
+            "this is the id of a group of failures, for explain_failure",
+        ),
     ],
 };
 

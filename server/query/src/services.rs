@@ -53,7 +53,7 @@ pub struct ServiceCall {
     /// The name of that process's executable. Untrusted.
     pub program: Option<String>,
     /// The proxy or API gateway that the server is: a program of that name that calls others in the window or, where the program
-    /// is not known, what header fields of its answers name.
+    /// is not known, what header fields of its answers name; these too where it is built on that program, as Kong is on nginx.
     pub gateway: Option<&'static str>,
     /// Method and route when listed by route. Untrusted.
     pub route: Option<String>,
@@ -136,7 +136,8 @@ pub(crate) fn answer(
         (other.requests, key).cmp(&(group.requests, other_key))
     });
     let (shown, next_cursor) = page.cut(ranked);
-    let value = rows(snapshot, shown, query.by_route, &callers)?;
+    let is_all = next_cursor.is_none() && query.cursor.is_none();
+    let value = rows(snapshot, shown, query.by_route, &callers, is_all)?;
     let empty = value.is_empty();
     Framed {
         about: About::Everything,
@@ -172,6 +173,7 @@ fn rows(
     shown: Vec<(Key, Group)>,
     by_route: bool,
     callers: &BTreeSet<(String, String)>,
+    is_all: bool,
 ) -> Result<Vec<ServiceCall>, QueryError> {
     let ids: BTreeSet<i64> = shown
         .iter()
@@ -182,20 +184,37 @@ fn rows(
         snapshot,
         shown.iter().map(|((_, _, route, _), _)| *route).collect(),
     )?;
-    let mut rows = Vec::with_capacity(shown.len());
-    for ((server, client, route, method), group) in shown {
+    let mut ends = Vec::with_capacity(shown.len());
+    // Who gets answers that name a gateway, and which.
+    let mut told: BTreeSet<(String, String, &str)> = BTreeSet::new();
+    for ((_, client, ..), group) in &shown {
         let end = match group.newest {
             Some((segment, id)) => server_end(snapshot, segment, id)?,
             None => ServerEnd::default(),
         };
+        let client = names.of(*client);
+        told.extend(end.says.map(|says| (client.kind, client.name, says)));
+        ends.push(end);
+    }
+    let mut rows = Vec::with_capacity(shown.len());
+    for (((server, client, route, method), group), end) in shown.into_iter().zip(ends) {
         let (server, client) = (names.of(server), names.of(client));
         // What serves files alone is none, whatever its name; of what is elsewhere nobody sees whom it calls.
         let forwards =
             end.program.is_none() || callers.contains(&(server.kind.clone(), server.name.clone()));
-        // Header fields may be another's, handed on: they count where the program is not known.
-        let gateway = match end.program.as_deref() {
-            Some(program) => gateway::of_program(program),
-            None => end.says,
+        // Header fields may be another's, handed on: they count where the program is not known, or where what is built on it says
+        // what nothing that it calls does, as far as all of that is shown.
+        let of_program = end.program.as_deref().map(gateway::of_program);
+        let gateway = match (of_program, end.says) {
+            (Some(Some(program)), Some(says))
+                if is_all
+                    && gateway::is_built_on(says, program)
+                    && !told.contains(&(server.kind.clone(), server.name.clone(), says)) =>
+            {
+                Some(says)
+            }
+            (Some(program), _) => program,
+            (None, says) => says,
         };
         let gateway = gateway.filter(|_| forwards);
         let template = templates.get(&route).map(String::as_str);

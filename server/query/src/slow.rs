@@ -21,7 +21,8 @@ pub(crate) fn is_slow(lasted_ns: u64, median_ns: u64) -> bool {
     lasted_ns > limit_ns(median_ns)
 }
 
-fn limit_ns(median_ns: u64) -> u64 {
+/// What is slow lasts longer.
+pub(crate) fn limit_ns(median_ns: u64) -> u64 {
     let thrice = median_ns.saturating_mul(3);
     thrice.max(median_ns.saturating_add(LEAST_SLOW_NS))
 }

@@ -16,6 +16,10 @@ mod differences;
 mod dns;
 #[path = "store/fixture.rs"]
 mod fixture;
+#[path = "store/gateways.rs"]
+mod gateways;
+#[path = "store/groups.rs"]
+mod groups;
 #[path = "store/header.rs"]
 mod header;
 #[path = "store/limits.rs"]

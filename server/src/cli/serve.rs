@@ -26,7 +26,7 @@ pub(crate) struct ServeArguments {
     /// Host name that requests may name besides loopback's, behind a proxy for example (repeatable)
     #[arg(long, value_name = "HOST")]
     pub(super) allowed_host: Vec<String>,
-    /// Origin of web pages that may ask besides loopback's (repeatable)
+    /// Origin of web pages that may ask besides loopback's: scheme, host and port, :* for any port (repeatable)
     #[arg(long, value_name = "ORIGIN")]
     pub(super) allowed_origin: Vec<String>,
     /// File with the bearer token that clients must show; needed to listen on anything but loopback
@@ -35,6 +35,9 @@ pub(crate) struct ServeArguments {
     /// Answer SQL too (query_sql), which is off where several may ask
     #[arg(long)]
     pub(super) allow_sql: bool,
+    /// Serve the deprecated HTTP+SSE transport too, at /sse, for clients that know no Streamable HTTP
+    #[arg(long)]
+    pub(super) legacy_sse: bool,
     /// End when standard input does: how `up` sees to it that the server does not outlive it, however it ends
     #[arg(long, hide = true)]
     pub(super) until_input_ends: bool,
@@ -182,6 +185,11 @@ async fn serve(store: &Path, arguments: &ServeArguments, checked: Checked) -> Ex
                 "serving MCP at http://{address}/mcp from {}",
                 store.display()
             ));
+            if arguments.legacy_sse {
+                say(&format!(
+                    "serving the deprecated HTTP+SSE transport too, at http://{address}/sse"
+                ));
+            }
         }
     }
     let shutdown = CancellationToken::new();
@@ -208,6 +216,7 @@ async fn serve(store: &Path, arguments: &ServeArguments, checked: Checked) -> Ex
         allowed_origins: arguments.allowed_origin.clone(),
         token: checked.token,
         allow_sql: arguments.allow_sql,
+        legacy_sse: arguments.legacy_sse,
         ..HttpOptions::default()
     };
     match headwater_mcp::serve_http(
@@ -242,6 +251,7 @@ mod tests {
             ],
             token_file: None,
             allow_sql: false,
+            legacy_sse: false,
             until_input_ends: false,
         };
         let mistakes = checked(&arguments).err().unwrap_or_default();

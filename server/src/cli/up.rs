@@ -110,6 +110,14 @@ fn server_command(store: &Path, arguments: &ServeArguments) -> std::io::Result<C
     if let Some(path) = &arguments.token_file {
         command.arg("--token-file").arg(absolute(path));
     }
+    for (option, wanted) in [
+        ("--allow-sql", arguments.allow_sql),
+        ("--legacy-sse", arguments.legacy_sse),
+    ] {
+        if wanted {
+            command.arg(option);
+        }
+    }
     Ok(command)
 }
 
@@ -202,6 +210,7 @@ mod tests {
             allowed_origin: Vec::new(),
             token_file: token_file.map(Into::into),
             allow_sql: false,
+            legacy_sse: false,
             until_input_ends: false,
         }
     }
@@ -215,6 +224,19 @@ mod tests {
         for name in ["x.db", "token"] {
             assert!(told.contains(&here.join(name).as_os_str()), "{told:?}");
         }
+    }
+
+    #[test]
+    fn the_server_is_told_what_is_served() {
+        let told = |arguments: &ServeArguments| {
+            let command = server_command(Path::new("x.db"), arguments).unwrap();
+            let words = ["--allow-sql", "--legacy-sse"];
+            words.map(|word| command.get_args().any(|told| told == word))
+        };
+        let mut arguments = serving(&[], None);
+        assert_eq!(told(&arguments), [false, false]);
+        (arguments.allow_sql, arguments.legacy_sse) = (true, true);
+        assert_eq!(told(&arguments), [true, true]);
     }
 
     #[test]

@@ -16,17 +16,17 @@ const ID: Parameter = Parameter {
     name: "id",
     kind: Kind::Text,
     required: true,
-    description: "Exchange id (x_…, such as an example of find_errors), or a plain value that the request carried, as for trace_transaction; of several \
-        exchanges the newest that failed",
+    description: "Exchange id (x_…) or group (g_…) of find_errors, or a plain value that the request carried, as for trace_transaction; \
+        of several exchanges the newest that failed",
 };
 
 pub(super) static DECLARATION: Declaration = Declaration {
     name: "explain_failure",
     title: "Why a request failed or was slow",
-    description: "From one failed or slow exchange down to the hop that failed first (or took the time): the chain with the evidence for each \
-        link, and what is known around the suspect: connections that its process could not make, names it could not resolve, how processes \
-        ended, what its own connection met; what was ruled out; and what could not be seen (such as encrypted connections of the suspect). \
-        Use it on an example of find_errors. trace_transaction shows the whole tree, get_exchange the headers, get_connection the TCP story.",
+    description: "From one failed or slow exchange, or a group of such, down to the hop that failed first (or took the time): the chain with the evidence for each \
+        link, and what is known around the suspect: connections that its process could not make, names not resolved, how processes \
+        ended, what its own connection met; what was ruled out; and what could not be seen (such as encrypted connections). \
+        Use it on a group or an example of find_errors. trace_transaction shows the whole tree, get_exchange the headers, get_connection the TCP story.",
     parameters: &[ID, MAX_TOKENS],
     facts: FACTS,
     tables: &[CHAIN, FINDINGS],
@@ -61,7 +61,7 @@ pub(super) async fn answer(
 ) -> Result<Output, ToolError> {
     let id = arguments.text("id").unwrap_or_default();
     let answer = asking.store.failure(&id, asking.cancel).await?;
-    let mut output = Output::framed(&answer, "Try the id of an example of find_errors.");
+    let mut output = Output::framed(&answer, "Try a group or an example of find_errors.");
     let failure = &answer.value;
     if !failure.chain.is_empty() {
         output.tell(FACTS, "symptom", failure.symptom.as_str());

@@ -22,11 +22,12 @@ const ONLY_SERVER: Parameter = Parameter {
 pub(super) static DECLARATION: Declaration = Declaration {
     name: "find_errors",
     title: "Failures, grouped",
-    description: "Failures in a window grouped by service, route and kind: HTTP status 4xx and 5xx, reset, closed, refused, gave_up, \
-        timed_out, malformed, unreachable, grpc, http2 and websocket codes, server_process_killed (its process died with the exchange open; also _failed, client_), \
-        dns_nxdomain, dns_servfail and the like, dns_no_answer, dns_unreachable, and slow (three times as long as usual on that route before), each with counts, first and last time, and example ids: x_… and d_… for \
-        get_exchange, c_… for get_connection where a connection came to no exchange (refused, unreachable, timed_out, gave_up). Most more than before (the equally \
-        long time before) come first. fails_at tells a failure itself from one that came from hops below (suspect). Use it first when something is broken.",
+    description: "Failures grouped by service, route and kind: HTTP status 4xx and 5xx, reset, closed, refused, gave_up, \
+        timed_out, malformed, unreachable, grpc, http2 and websocket codes, server_process_killed (it died with the exchange open; \
+        also _failed, client_), dns_nxdomain and the like, and slow (three times as long as usual on that \
+        route before), with counts, last time and newest id (detail: first time, three ids): x_… and d_… for get_exchange, c_… for get_connection where a connection came to \
+        no exchange. Most more than before (in as long a time) come first. fails_at tells a failure itself from one that came \
+        from hops below (suspect), by up to three examples; group (g_…) is for explain_failure. Use it first when something broke.",
     parameters: &[
         SINCE,
         UNTIL,
@@ -50,12 +51,13 @@ const TABLE: TableSpec = TableSpec {
         column("count"),
         column("before"),
         column("of_requests"),
-        column("first"),
         column("last"),
         column("examples"),
+        column("group"),
         column("fails_at"),
         captured_column("suspect"),
         column("suspect_id"),
+        detailed(column("first")),
         detailed(captured_column("client")),
     ],
 };
@@ -79,7 +81,7 @@ pub(super) async fn answer(
             "Try a longer window (since) or without service; list_services shows what was served.",
             &TABLE,
             arguments.is_detailed(),
-            row,
+            |group| row(group, arguments.is_detailed()),
         );
         match fitting.judge(output) {
             Fit::Done(output) => return Ok(*output),
@@ -88,7 +90,10 @@ pub(super) async fn answer(
     }
 }
 
-fn row(group: &ErrorGroup) -> Vec<Value> {
+fn row(group: &ErrorGroup, is_detailed: bool) -> Vec<Value> {
+    // The group's own id stands for the others.
+    let most = if is_detailed { usize::MAX } else { 1 };
+    let examples: Vec<_> = group.examples.iter().take(most).cloned().collect();
     let below = group.suspect.as_ref().filter(|suspect| suspect.hops > 0);
     vec![
         cell(&group.server).into(),
@@ -97,21 +102,31 @@ fn row(group: &ErrorGroup) -> Vec<Value> {
         group.count.into(),
         group.before.into(),
         group.of_requests.into(),
-        rfc3339(group.first_ns).into(),
         rfc3339(group.last_ns).into(),
-        group.examples.clone().into(),
-        group.suspect.as_ref().map(fails_at).into(),
+        examples.into(),
+        group.id.as_str().into(),
+        group
+            .suspect
+            .as_ref()
+            .map(|suspect| fails_at(suspect, group.agreeing))
+            .into(),
         below.map(|suspect| cell(&suspect.what)).into(),
         below.map(|suspect| suspect.id.as_str()).into(),
+        rfc3339(group.first_ns).into(),
         cell(&group.client).into(),
     ]
 }
 
-/// Where the newest example failed first.
-fn fails_at(suspect: &Suspect) -> String {
+/// Where the newest examples failed first, and how many of them where not all did.
+fn fails_at(suspect: &Suspect, (agreeing, looked_at): (usize, usize)) -> String {
     let perhaps = if suspect.is_weak { "perhaps " } else { "" };
-    match suspect.hops {
+    let place = match suspect.hops {
         0 => "itself".to_owned(),
         hops => format!("{perhaps}{hops} below: {}", suspect.kind),
+    };
+    if agreeing == looked_at {
+        place
+    } else {
+        format!("{place} ({agreeing} of {looked_at} examples)")
     }
 }

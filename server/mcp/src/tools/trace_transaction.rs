@@ -24,7 +24,7 @@ pub(super) static DECLARATION: Declaration = Declaration {
     name: "trace_transaction",
     title: "One transaction across processes",
     description: "What belongs together with one exchange, or with those that carry an id: a tree of exchanges across processes, each below \
-        the one that caused it, with the time that each took in all, by itself (own_ms) and on the network at least (network_ms, the round trip), and the evidence for each link: span or trace (trace \
+        the one that caused it, with the time that each took in all, by itself (own_ms) and on the network (network_ms, the least round trip), and the evidence for each link: span or trace (trace \
         context of any format), id (a rare value that both carry; by says where), thread (sent by the thread that answered the one above), path \
         (of the same path), time (nested in it). certain and strong links can be relied on; weak ones may be chance, alternatives are other \
         exchanges that may have caused it. Without an id, causes are looked for up to 5 s before. Use it to see where a slow or failed request \

@@ -91,3 +91,34 @@ async fn a_cursor_without_a_header_is_refused() {
         "{told:?}"
     );
 }
+
+/// Half of the rows of a list, of names and paths of the usual lengths, have at most fifty tokens; groups of failures, which say where
+/// they fail, twenty more.
+#[tokio::test]
+async fn a_row_of_a_list_is_short() {
+    let mut fixture = Fixture::new();
+    let rows: Vec<Row> = (0..60_i64)
+        .map(|number| {
+            let at = fixture.now_ns - (60 - number) * SECOND;
+            let mut row = Row::at(at, &format!("/orders/{}", 1_000 + number));
+            row.status = [200, 201, 404, 503][usize::try_from(number % 4).unwrap()];
+            row
+        })
+        .collect();
+    fixture.commit(&rows);
+    let client = connect(fixture.store(), Era::Initialize).await;
+    for (tool, most) in [
+        (Tool::SearchExchanges, 50),
+        (Tool::ListServices, 50),
+        (Tool::FindErrors, 70),
+    ] {
+        let given = object(json!({ "limit": 50, "max_tokens": 8_000 }));
+        let request = CallToolRequestParams::new(tool.name()).with_arguments(given);
+        let result = client.call_tool(request).await.unwrap();
+        let structured = result.structured_content.as_ref().unwrap();
+        let rows = structured["rows"].as_array().unwrap();
+        let mut each: Vec<usize> = rows.iter().map(|row| tokens(&row.to_string())).collect();
+        each.sort_unstable();
+        assert!(each[each.len() / 2] <= most, "{} {each:?}", tool.name());
+    }
+}

@@ -119,6 +119,15 @@ async fn a_session_is_told_on_its_stream_and_ends_with_the_server() {
         .await;
     fixture.commit(&[failure(&fixture, 503)]);
     stream.until(&[UPDATED]).await;
+    // Who accepts no stream has no session.
+    let mut json = TcpStream::connect(serving.at).await.unwrap();
+    let request = format!(
+        "POST /mcp HTTP/1.1\r\nHost: {}\r\nAccept: application/json\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{subscribe}",
+        serving.at,
+        subscribe.len()
+    );
+    json.write_all(request.as_bytes()).await.unwrap();
+    Open(json, String::new()).until(&["nobody to tell"]).await;
     serving.shutdown.cancel();
     serving.ended.await.unwrap().unwrap();
 }

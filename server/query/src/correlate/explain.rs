@@ -14,6 +14,7 @@ use crate::snapshot::Snapshot;
 use crate::{Answer, QueryError, outcome, segments};
 
 use super::findings::{Finding, around, words_of};
+use super::group;
 use super::node::{Node, OPEN};
 use super::peers::{self, Common, Peers};
 use super::verdict::{USUAL, verdict};
@@ -49,7 +50,12 @@ pub struct Suspect {
     pub what: String,
     /// How that failed, as a kind of `find_errors`, or its outcome where that is none.
     pub kind: String,
+    /// Where, to be compared with others.
+    pub(crate) place: SuspectPlace,
 }
+
+/// Service, route and kind of failure, and whether it is the symptom itself.
+pub(crate) type SuspectPlace = (i64, i64, Option<i64>, bool);
 
 /// The suspect of one exchange, by its printable id.
 pub(crate) fn suspect(
@@ -80,6 +86,12 @@ pub(crate) fn suspect(
         is_weak: hops.iter().any(is_weak) || is_lesser(symptom, node),
         id: last.id.clone(),
         what: words.into_iter().flatten().collect::<Vec<_>>().join(" "),
+        place: (
+            node.server.service,
+            node.route,
+            node.error_kind,
+            hops.len() == 1,
+        ),
         kind: match node.error_kind {
             Some(kind) => outcome::failure(kind),
             None if symptom.has_failed() => outcome::name(node.outcome).to_owned(),
@@ -105,6 +117,8 @@ pub(crate) fn answer(
 ) -> Result<Answer<Failure>, QueryError> {
     let runs = Runs::load(snapshot)?;
     let segments = segments::all(snapshot)?;
+    let group = group::named(snapshot, &runs, &segments, store, id)?;
+    let id = group.as_ref().map_or(id, |group| &group.example);
     let mut traced = Traced::trace(snapshot, &segments, store, id)?;
     follow(snapshot, &segments, &mut traced, Want::Surroundings)?;
     let Some(symptom) = symptom(&traced).cloned() else {
@@ -141,6 +155,7 @@ pub(crate) fn answer(
         }
     }
     around(snapshot, &segments, &traced, suspect, &mut findings)?;
+    findings.extend(group.and_then(|group| group.agreement));
     if is_too_much {
         findings.push(Finding {
             is: "not_seen",

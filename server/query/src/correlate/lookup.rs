@@ -10,7 +10,7 @@ use headwater_redact::{IdentifierKind, Redactor, hashes_in, identifiers};
 
 use crate::QueryError;
 use crate::db::{query, query_as, query_scalar};
-use crate::id::{ConnectionId, DnsId, ExchangeId};
+use crate::id::{ConnectionId, DnsId, ExchangeId, GroupId};
 use crate::names::json_list;
 use crate::segments::Segment;
 use crate::snapshot::Snapshot;
@@ -95,8 +95,9 @@ impl Named {
 /// `Argument` where it is an id of another kind, `Foreign` where another store printed it.
 pub(super) fn is_id(snapshot: &Snapshot, text: &str) -> Result<bool, QueryError> {
     let tag = snapshot.tag();
-    let is_other =
-        ConnectionId::parse("id", &tag, text).is_ok() || DnsId::parse("id", &tag, text).is_ok();
+    let is_other = ConnectionId::parse("id", &tag, text).is_ok()
+        || DnsId::parse("id", &tag, text).is_ok()
+        || GroupId::parse("id", &tag, text).is_ok();
     match ExchangeId::parse("id", &tag, text) {
         Ok(_) => Ok(true),
         Err(error) if is_other || matches!(error, QueryError::Foreign { .. }) => Err(error),
