@@ -33,10 +33,7 @@ where
     let failed = |error: &dyn std::fmt::Display| ServeError::Transport(error.to_string());
     // Whoever starts it is the one who asks.
     let server = Server::new(store, version, true);
-    let transport = Ending {
-        inner: transport.into_transport(),
-        ended: server.gone(),
-    };
+    let transport = Ending::new(transport.into_transport(), server.gone());
     match server.serve(transport).await {
         Ok(running) => running
             .waiting()

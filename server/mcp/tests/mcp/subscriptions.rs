@@ -11,7 +11,7 @@ use rmcp::{
     },
     service::{NotificationContext, RunningService},
 };
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -241,23 +241,36 @@ async fn one_client_listens_a_few_times_at_once() {
     other.close().await.unwrap();
 }
 
-/// The clock stands still but where all wait for it, so that it tells whether somebody waited for five seconds.
+/// Its first message is what it listens by, and it goes as soon as it is told so. The clock stands still but where all wait for it, so
+/// that it tells whether somebody waited for a time to pass.
 #[tokio::test(start_paused = true)]
 async fn the_end_of_the_input_ends_it_at_once() {
     let mut fixture = Fixture::new();
     fixture.commit(&[failure(&fixture, 503)]);
-    let session = connect(&fixture, Era::Stateless).await;
-    let _listening = session.client.listen(filter(FAILURES)).await.unwrap();
-    // The service knows that somebody listens when it has answered something later.
-    session.client.list_all_tools().await.unwrap();
+    let (near, far) = tokio::io::duplex(4 << 10);
+    let server = tokio::spawn(serve_stream(fixture.store(), "0.0.0-test", far));
+    let (read, mut write) = tokio::io::split(near);
+    write
+        .write_all(format!("{LISTEN}\n").as_bytes())
+        .await
+        .unwrap();
+    let mut lines = BufReader::new(read).lines();
+    let told = lines.next_line().await.unwrap().unwrap();
+    assert!(told.contains("acknowledged"), "{told}");
     let begun = tokio::time::Instant::now();
-    drop(session.client);
-    session.server.await.unwrap().unwrap();
+    write.shutdown().await.unwrap();
+    server.await.unwrap().unwrap();
     assert!(
-        begun.elapsed() < Duration::from_secs(5),
+        begun.elapsed() < Duration::from_secs(1),
         "{:?}",
         begun.elapsed()
     );
+    // What was open is answered.
+    let mut last = told;
+    while let Some(line) = lines.next_line().await.unwrap() {
+        last = line;
+    }
+    assert!(last.contains("\"result\""), "{last}");
 }
 
 /// A client that reads nothing more holds back nobody, and ends as any other.
