@@ -86,7 +86,6 @@ fn the_suite_passes_with_its_fixtures_on_our_http() {
 /// Those that need no fixture. A check of `server-stateless` that does is told as not testable.
 const WITHOUT_FIXTURES: [&[&str]; 2] = [
     &[
-        "completion-complete",
         "dns-rebinding-protection",
         "ping",
         "prompts-list",
@@ -98,7 +97,6 @@ const WITHOUT_FIXTURES: [&[&str]; 2] = [
     ],
     &[
         "caching",
-        "completion-complete",
         "dns-rebinding-protection",
         "http-header-validation",
         "input-required-result-unsupported-methods",

@@ -93,8 +93,8 @@ pub async fn serve_http(
     options: HttpOptions,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
-    let sql = options.allow_sql;
-    let make = move || Server::new(store.clone(), version, sql);
+    let server = Arc::new(Server::new(store, version, options.allow_sql));
+    let make = move || server.another();
     serve_handlers(listeners, make, &options, shutdown).await
 }
 

@@ -10,6 +10,8 @@
 
 mod arguments;
 mod budget;
+mod completion;
+mod ending;
 mod escape;
 mod frame;
 mod http;
@@ -21,10 +23,12 @@ mod schema;
 mod server;
 mod stdio;
 mod structured;
+mod subscriptions;
 mod terminal;
 mod text;
 mod tools;
 mod ui;
+mod watch;
 
 pub use arguments::{Arguments, Kind, Parameter};
 pub use escape::plain;

@@ -5,13 +5,14 @@
 
 use std::fmt::Write as _;
 
+use headwater_query::Suggested;
 use rmcp::model::{
     GetPromptRequestParams, GetPromptResult, JsonObject, Prompt, PromptArgument, PromptMessage,
     Role,
 };
 use serde_json::Value;
 
-use crate::escape;
+use crate::{completion::Values, escape};
 
 /// What `get_prompt` may be given.
 struct Argument {
@@ -20,6 +21,8 @@ struct Argument {
     is_required: bool,
     /// What stands in the text without it, and in the skill, which is given nothing.
     otherwise: &'static str,
+    /// What may be offered for it.
+    values: Values,
 }
 
 /// A prompt.
@@ -37,9 +40,21 @@ const SINCE: Argument = Argument {
     description: "Start of the time in question: RFC 3339, relative (-15m, -2h) or a mark",
     is_required: false,
     otherwise: "-15m (or the time that is in question)",
+    values: Values::Times,
 };
 
-const PLAYBOOKS: [Playbook; 6] = [
+/// Which route, in the words of the playbook.
+const fn route(otherwise: &'static str) -> Argument {
+    Argument {
+        name: "route",
+        description: "The route in question, as list_services with by_route names it",
+        is_required: false,
+        otherwise,
+        values: Values::Recorded(Suggested::Routes),
+    }
+}
+
+static PLAYBOOKS: [Playbook; 6] = [
     Playbook {
         name: "audit_session",
         title: "Audit a session",
@@ -49,6 +64,7 @@ const PLAYBOOKS: [Playbook; 6] = [
             description: "Plain value of the session's cookie, token or key, or an exchange id (x_…) that carries one",
             is_required: true,
             otherwise: "SESSION",
+            values: Values::Recorded(Suggested::Failures),
         }],
         text: include_str!("../../../prompts/audit_session.md"),
     },
@@ -62,7 +78,9 @@ const PLAYBOOKS: [Playbook; 6] = [
                 description: "The service that seems slower",
                 is_required: false,
                 otherwise: "the service that seems slower",
+                values: Values::Recorded(Suggested::Services),
             },
+            route("as `compare` tells"),
             SINCE,
         ],
         text: include_str!("../../../prompts/explain_latency_change.md"),
@@ -84,7 +102,16 @@ const PLAYBOOKS: [Playbook; 6] = [
                 description: "What was seen: URL, status, message, id",
                 is_required: false,
                 otherwise: "what was just seen to fail",
+                values: Values::Free,
             },
+            Argument {
+                name: "service",
+                description: "The service that is concerned, where it is known",
+                is_required: false,
+                otherwise: "any",
+                values: Values::Recorded(Suggested::Services),
+            },
+            route("any"),
             SINCE,
         ],
         text: include_str!("../../../prompts/investigate_error.md"),
@@ -93,12 +120,22 @@ const PLAYBOOKS: [Playbook; 6] = [
         name: "trace_transaction",
         title: "Trace a transaction",
         description: "What happened to one request or order across all processes",
-        arguments: &[Argument {
-            name: "id",
-            description: "Exchange id (x_…), or a value that the requests carried: a trace id, a request id, an order number",
-            is_required: true,
-            otherwise: "ID",
-        }],
+        arguments: &[
+            Argument {
+                name: "id",
+                description: "Exchange id (x_…), or a value that the requests carried: a trace id, a request id, an order number",
+                is_required: true,
+                otherwise: "ID",
+                values: Values::Recorded(Suggested::Failures),
+            },
+            Argument {
+                name: "header",
+                description: "The header field that carries such a value, where it is known: x-request-id",
+                is_required: false,
+                otherwise: "x-request-id (or the field that carries it)",
+                values: Values::Recorded(Suggested::Headers),
+            },
+        ],
         text: include_str!("../../../prompts/trace_transaction.md"),
     },
     Playbook {
@@ -111,6 +148,7 @@ const PLAYBOOKS: [Playbook; 6] = [
                 description: "The command, or the name of its program",
                 is_required: false,
                 otherwise: "the command",
+                values: Values::Recorded(Suggested::Callers),
             },
             SINCE,
         ],
@@ -144,19 +182,12 @@ pub(crate) fn list() -> Vec<Prompt> {
 /// # Errors
 /// What is wrong with the request, and what would be right. What was given is not said back.
 pub(crate) fn get(request: &GetPromptRequestParams) -> Result<GetPromptResult, String> {
-    let Some(playbook) = PLAYBOOKS.iter().find(|one| one.name == request.name) else {
-        let names: Vec<_> = PLAYBOOKS.iter().map(|one| one.name).collect();
-        return Err(format!(
-            "there is no such prompt; the prompts are {}",
-            names.join(", ")
-        ));
-    };
+    let playbook = named(&request.name)?;
     let nothing = JsonObject::new();
     let given = request.arguments.as_ref().unwrap_or(&nothing);
     let is_known = |name: &String| playbook.arguments.iter().any(|one| one.name == *name);
     if !given.keys().all(is_known) {
-        let names: Vec<_> = playbook.arguments.iter().map(|one| one.name).collect();
-        return Err(format!("{} takes {}", playbook.name, names.join(", ")));
+        return Err(playbook.takes());
     }
     let values = playbook
         .arguments
@@ -169,6 +200,32 @@ pub(crate) fn get(request: &GetPromptRequestParams) -> Result<GetPromptResult, S
     );
     let messages = vec![PromptMessage::new_text(Role::User, text)];
     Ok(GetPromptResult::new(messages).with_description(playbook.description))
+}
+
+/// What an argument of a prompt takes.
+///
+/// # Errors
+/// When there is no such prompt or argument: which there are. Neither is said back.
+pub(crate) fn values(prompt: &str, argument: &str) -> Result<Values, String> {
+    let playbook = named(prompt)?;
+    let mut arguments = playbook.arguments.iter();
+    let found = arguments.find(|one| one.name == argument);
+    found
+        .map(|argument| argument.values)
+        .ok_or_else(|| playbook.takes())
+}
+
+fn named(name: &str) -> Result<&'static Playbook, String> {
+    PLAYBOOKS
+        .iter()
+        .find(|one| one.name == name)
+        .ok_or_else(|| {
+            let names: Vec<_> = PLAYBOOKS.iter().map(|one| one.name).collect();
+            format!(
+                "there is no such prompt; the prompts are {}",
+                names.join(", ")
+            )
+        })
 }
 
 impl Argument {
@@ -200,6 +257,12 @@ impl Argument {
 }
 
 impl Playbook {
+    /// What it takes, for whoever gave something else.
+    fn takes(&self) -> String {
+        let names: Vec<_> = self.arguments.iter().map(|one| one.name).collect();
+        format!("{} takes {}", self.name, names.join(", "))
+    }
+
     /// The text with these in the places of its arguments, which are as many. What stands in one is not looked through again.
     fn with(&self, values: &[String]) -> String {
         let mut parts = self.text.split('{');

@@ -7,7 +7,7 @@ use rmcp::{
     transport::{IntoTransport, stdio_pipes},
 };
 
-use crate::{ServeError, server::Server};
+use crate::{ServeError, ending::Ending, server::Server};
 
 /// Serves until the client closes its end. A client that goes away before its first request is no error.
 ///
@@ -32,7 +32,9 @@ where
 {
     let failed = |error: &dyn std::fmt::Display| ServeError::Transport(error.to_string());
     // Whoever starts it is the one who asks.
-    match Server::new(store, version, true).serve(transport).await {
+    let server = Server::new(store, version, true);
+    let transport = Ending::new(transport.into_transport(), server.gone());
+    match server.serve(transport).await {
         Ok(running) => running
             .waiting()
             .await

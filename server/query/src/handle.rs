@@ -16,10 +16,11 @@ use crate::count::Counted;
 use crate::open::Opened;
 use crate::{
     Answer, CompareQuery, Comparison, ConnectionDetail, ContainersQuery, DnsQuery, DnsRow,
-    ErrorGroup, ErrorsQuery, ExchangeDetail, ExchangeRow, Failure, HeaderPage, Hop, Mark,
+    ErrorGroup, ErrorsQuery, ExchangeDetail, ExchangeRow, Failing, Failure, HeaderPage, Hop, Mark,
     SearchQuery, ServiceCall, ServicesQuery, Session, SessionQuery, SqlQuery, SqlRows, Status,
-    TimeArgument, TransactionQuery, UdpQuery, UdpRow, compare, connection, containers, correlate,
-    count, dns, errors, exchange, marks, recorder, search, services, sql, status, udp,
+    Suggestions, SuggestionsQuery, TimeArgument, TransactionQuery, UdpQuery, UdpRow, compare,
+    connection, containers, correlate, count, dns, errors, exchange, failing, marks, recorder,
+    search, services, sql, status, suggestions, udp,
 };
 
 /// Why a question has no answer. The text is made by Headwater: no captured text is in it.
@@ -388,6 +389,40 @@ impl Store {
         }
         marks::moment(&self.path, argument, name).map(Some)
     }
+    /// Values that an argument may be meant to have. Where looking takes too long there are none, and `total` is not known.
+    ///
+    /// # Errors
+    /// See `QueryError`.
+    pub async fn suggestions(
+        &self,
+        query: &SuggestionsQuery,
+        cancel: &CancellationToken,
+    ) -> Result<Suggestions, QueryError> {
+        let query = query.clone();
+        let asked = self
+            .clone()
+            .with_time_limit(SUGGESTING.min(self.limit))
+            .ask(cancel, move |snapshot, path| {
+                suggestions::answer(snapshot, path, &query)
+            })
+            .await;
+        match asked {
+            Err(QueryError::Argument { .. }) => Ok(Suggestions::default()),
+            asked => asked,
+        }
+    }
+    /// The failures of the default window, to be compared with those of `before`.
+    ///
+    /// # Errors
+    /// See `QueryError`.
+    pub async fn failing(
+        &self,
+        before: Option<Failing>,
+        cancel: &CancellationToken,
+    ) -> Result<Failing, QueryError> {
+        self.ask(cancel, move |snapshot, _| failing::answer(snapshot, before))
+            .await
+    }
     /// Resolves when the store has a commit newer than `as_of_ns`, or after `timeout`, whichever is first.
     ///
     /// # Errors
@@ -427,5 +462,7 @@ impl Store {
 
 /// How long a question may keep SQLite busy.
 const LIMIT: Duration = Duration::from_secs(10);
+/// The same of one that somebody waits for while typing.
+const SUGGESTING: Duration = Duration::from_secs(1);
 /// How often `changed` looks.
 const POLL: Duration = Duration::from_millis(100);

@@ -20,6 +20,7 @@ mod dns;
 mod errors;
 mod exchange;
 mod explanation;
+mod failing;
 mod gateway;
 mod handle;
 mod icmp;
@@ -42,6 +43,7 @@ mod slow;
 mod snapshot;
 mod sql;
 mod status;
+mod suggestions;
 mod syntax;
 mod traits;
 mod udp;
@@ -64,6 +66,7 @@ pub use exchange::{
     MessageDetail, ProcessBegin, ProcessExit, Replaced, ResolutionDetail, WebSocketCounts,
     WebSocketDetail,
 };
+pub use failing::Failing;
 pub use handle::{QueryError, Store};
 pub use id::{ConnectionId, DnsId, ExchangeId};
 pub use marks::Mark;
@@ -71,6 +74,7 @@ pub use search::{ExchangeRow, SearchOrder, SearchQuery};
 pub use services::{ServiceCall, ServicesQuery};
 pub use sql::{SqlQuery, SqlRows, SqlValue, VIEWS, View};
 pub use status::{Status, StoreState};
+pub use suggestions::{Suggested, Suggestions, SuggestionsQuery};
 pub use syntax::Syntax;
 pub use udp::{UdpQuery, UdpRow};
 pub use window::{TimeArgument, WindowArgument, rfc3339};

@@ -40,6 +40,8 @@ mod search;
 mod sql;
 #[path = "store/streams.rs"]
 mod streams;
+#[path = "store/suggestions.rs"]
+mod suggestions;
 #[path = "store/tables.rs"]
 mod tables;
 #[path = "store/transaction.rs"]

@@ -33,7 +33,7 @@ use std::sync::Arc;
 pub(crate) use encode::{Scratch, encode, encode_partly};
 pub use identifiers::{Identifier, IdentifierKind, identifiers};
 pub(crate) use identifiers::{Marks, SHORTEST};
-pub use render::render_headers;
+pub use render::{header_names, render_headers};
 
 /// One message's header block, redacted, split into the part that repeats and the part that does not. Copies share it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

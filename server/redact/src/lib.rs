@@ -36,8 +36,8 @@ mod url;
 mod words;
 
 pub use headers::{
-    Captured, HeaderBlock, HeaderField, HeaderValue, Identifier, IdentifierKind, identifiers,
-    render_headers,
+    Captured, HeaderBlock, HeaderField, HeaderValue, Identifier, IdentifierKind, header_names,
+    identifiers, render_headers,
 };
 pub use key::{Key, KeyError};
 pub use policy::Policy;

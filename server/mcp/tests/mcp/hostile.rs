@@ -5,6 +5,7 @@ use rmcp::model::{CallToolRequestParams, ReadResourceRequestParams};
 use serde_json::{Value, json};
 
 use crate::client::{Era, connect};
+use crate::completion::complete;
 use crate::fixture::{Fixture, HOSTILE, Row, SECOND, ask, good, object};
 
 /// Stands in every captured text, so that it can be traced.
@@ -125,6 +126,7 @@ async fn captured_text_in_resources_is_bounded() {
     let client = connect(fixture.store(), Era::Stateless).await;
     let mut uris = vec![
         "headwater://coverage".to_owned(),
+        "headwater://failures".to_owned(),
         "headwater://schema".to_owned(),
         format!("headwater://session/{SESSION}"),
         "headwater://connection/c_k7q21".to_owned(),
@@ -149,6 +151,68 @@ async fn captured_text_in_resources_is_bounded() {
             assert!(!text.contains(CANARY), "{text}");
         }
     }
+}
+
+/// Nothing that is more than a short plain name is offered, whatever is typed, and nothing of what is typed is said back.
+#[tokio::test]
+async fn captured_text_is_not_offered() {
+    let fixture = hostile();
+    for (id, text) in (100_i64..).zip(HOSTILE) {
+        let caller = "INSERT INTO service VALUES (?, 'program', ?, 0)";
+        let values = rusqlite::params![id, format!("{CANARY}{text}")];
+        fixture.writer.execute(caller, values).unwrap();
+    }
+    // A mark is a line.
+    let one_line = |text: &str| text.replace(['\r', '\n'], "\u{1}");
+    let mark = |text| format!("1700000000000 {CANARY}{}\n", one_line(text));
+    let marks = HOSTILE.map(mark).concat();
+    std::fs::write(format!("{}-marks", fixture.path.display()), marks).unwrap();
+    let client = connect(fixture.store(), Era::Stateless).await;
+    let mut typed = vec![
+        String::new(),
+        CANARY.to_owned(),
+        format!("/{CANARY}"),
+        format!("x-{CANARY}"),
+    ];
+    for text in HOSTILE {
+        typed.extend([
+            text.to_owned(),
+            format!("{CANARY}{text}"),
+            format!("/{CANARY}{text}"),
+        ]);
+    }
+    let mut asked = Vec::new();
+    for prompt in client.list_all_prompts().await.unwrap() {
+        for argument in prompt.arguments.into_iter().flatten() {
+            asked.push((prompt.name.clone(), argument.name));
+        }
+    }
+    for template in client.list_all_resource_templates().await.unwrap() {
+        asked.push((template.uri_template.clone(), "id".to_owned()));
+    }
+    let is_name = |value: &String| {
+        (1..=64).contains(&value.len())
+            && value
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"._:/{}@-".contains(&byte))
+    };
+    let mut offered = 0;
+    for (named, argument) in asked {
+        for value in &typed {
+            let found = complete(&client, (&named, &argument, value)).await.unwrap();
+            offered += found.values.len();
+            for value in found.values {
+                assert!(
+                    is_name(&value) && !value.contains(CANARY),
+                    "{named} {argument}: {value:?}"
+                );
+            }
+            let wrong = complete(&client, (&named, value, value)).await.unwrap_err();
+            assert!(!wrong.contains(CANARY) && is_plain(&wrong), "{wrong}");
+        }
+    }
+    // What is a name is.
+    assert!(offered > 10, "{offered}");
 }
 
 /// Captured text stands between the one line that opens and the one that closes.

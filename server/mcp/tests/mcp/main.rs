@@ -7,6 +7,7 @@
 mod arguments;
 mod budget;
 mod client;
+mod completion;
 mod connection;
 mod dns;
 mod fixture;
@@ -20,6 +21,8 @@ mod progress;
 mod prompts;
 mod resources;
 mod schemas;
+mod subscriptions;
+mod subscriptions_http;
 mod tools_page;
 mod waiting;
 mod wire;

@@ -33,7 +33,11 @@ async fn each_is_read_in_both_eras() {
         let uris: Vec<&str> = listed.iter().map(|one| one.uri.as_str()).collect();
         assert_eq!(
             uris,
-            ["headwater://coverage", "headwater://schema"],
+            [
+                "headwater://coverage",
+                "headwater://failures",
+                "headwater://schema"
+            ],
             "{era:?}"
         );
         let templates = client.list_all_resource_templates().await.unwrap();

@@ -13,6 +13,20 @@ pub fn render_headers(template: &[u8], holes: &[u8]) -> Vec<HeaderField> {
     std::iter::from_fn(|| field(&mut template, &mut holes)).collect()
 }
 
+/// The names of a stored block's fields, in the order received, which are in its template alone.
+pub fn header_names(template: &[u8]) -> impl Iterator<Item = &str> {
+    let mut template = Reader(template);
+    std::iter::from_fn(move || {
+        let name = template.name()?;
+        for _ in 0..template.number()? {
+            // Of length 0 is a hole.
+            let length = template.number()?;
+            template.readable(length)?;
+        }
+        std::str::from_utf8(name).ok()
+    })
+}
+
 fn field(template: &mut Reader<'_>, holes: &mut Reader<'_>) -> Option<HeaderField> {
     let mut name = Vec::new();
     name.extend_from_slice(template.name()?);

@@ -1,7 +1,8 @@
 //! Round trips of the encoding, what goes where, and damaged input.
 
 use super::{
-    Captured, HeaderBlock, HeaderField, Identifier, IdentifierKind, identifiers, render_headers,
+    Captured, HeaderBlock, HeaderField, Identifier, IdentifierKind, header_names, identifiers,
+    render_headers,
 };
 use crate::{Key, Policy, Redactor};
 
@@ -92,6 +93,9 @@ fn harmless_fields_come_back_as_they_were() {
         }
     }
     assert_eq!(fields.len(), HARMLESS.len());
+    // Names need no holes.
+    let names = header_names(block.template());
+    assert!(names.eq(fields.iter().map(|field| &*field.name)));
 }
 
 #[test]
