@@ -3,7 +3,7 @@
 //! In a network namespace of their own, with loopback alone: no model, no account, nothing fetched. Each has a home folder of
 //! its own and an environment with nothing else in it, and a minute at most.
 //!
-//! A third transport is one more row of `ways`.
+//! The deprecated HTTP+SSE is not what `mcp install` writes: there the hosts' own commands do, or their file is written by hand.
 
 #![allow(clippy::expect_used, reason = "tests")]
 
@@ -77,13 +77,24 @@ impl Desk {
     fn serve(&self) -> (Program, String) {
         let token = self.home.write("token", TOKEN);
         let token = token.to_string_lossy();
-        let arguments = ["serve", "--listen", "127.0.0.1:0", "--token-file", &token];
+        let listen = ["serve", "--listen", "127.0.0.1:0", "--legacy-sse"];
+        let arguments = [&listen[..], &["--token-file", &token]].concat();
         let program = headwater();
         let mut command = self.alone.command(&program.to_string_lossy(), &arguments);
         let server = Program::start(command.env("HEADWATER_DB", self.store.path()));
         let address = address_of(&server);
         (server, address)
     }
+}
+
+/// Where the server that is at `address` serves HTTP+SSE.
+fn sse_of(address: &str) -> String {
+    let origin = address.strip_suffix("/mcp").expect("an address of MCP");
+    format!("{origin}/sse")
+}
+
+fn bearer() -> String {
+    format!("Authorization: Bearer {TOKEN}")
 }
 
 /// What a host says where it is connected to the server `name`, each word in the same line.
@@ -94,8 +105,9 @@ fn assert_connected(told: &str, name: &str, word: &str) {
     assert!(is_so, "{name} is not {word}: {told}");
 }
 
-/// Installs over each transport, and has the host say that it is connected.
-fn connects(host: &str, word: &str) {
+/// Installs over each transport, and has the host say that it is connected. `by_sse` adds the server over HTTP+SSE, whose
+/// address it is given.
+fn connects(host: &str, word: &str, by_sse: impl Fn(&Desk, &str)) {
     let desk = Desk::new(host);
     let (server, address) = desk.serve();
     let ways: [(&str, &[&str]); 2] = [
@@ -110,8 +122,9 @@ fn connects(host: &str, word: &str) {
         assert!(desk.install(&wanted).contains(" was added to "));
         assert!(desk.install(&wanted).contains(" already"));
     }
+    by_sse(&desk, &sse_of(&address));
     let told = desk.host(host, &["mcp", "list"]);
-    for (name, _) in ways {
+    for name in ways.map(|(name, _)| name).into_iter().chain(["by-sse"]) {
         assert_connected(&told, name, word);
     }
     assert!(server.end("INT").0.success());
@@ -119,17 +132,29 @@ fn connects(host: &str, word: &str) {
 
 #[test]
 fn claude_code_connects() {
-    connects("claude", "✔ Connected");
+    connects("claude", "✔ Connected", |desk, url| {
+        let options = ["--scope", "user", "--transport", "sse", "by-sse", url];
+        let header = ["--header", &bearer()];
+        desk.host("claude", &[&["mcp", "add"], &options[..], &header].concat());
+    });
 }
 
 #[test]
 fn gemini_cli_connects() {
-    connects("gemini", "✓");
+    connects("gemini", "✓", |desk, url| {
+        let options = ["--scope", "user", "--transport", "sse", "by-sse", url];
+        let header = ["--header", &bearer()];
+        desk.host("gemini", &[&["mcp", "add"], &options[..], &header].concat());
+    });
 }
 
 #[test]
 fn opencode_connects() {
-    connects("opencode", "✓");
+    connects("opencode", "✓", |desk, url| {
+        // One kind of entry for all that is remote: it falls back to HTTP+SSE where Streamable HTTP is not answered.
+        let wanted = ["--client", "opencode", "--name", "by-sse", "--url", url];
+        desk.install(&[&wanted[..], &["--token-env", "HEADWATER_TOKEN"]].concat());
+    });
 }
 
 #[test]

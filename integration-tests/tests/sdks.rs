@@ -1,7 +1,7 @@
-//! Clients' libraries that others wrote, over both transports, on one store with a failure: FastMCP, the first TypeScript SDK
+//! Clients' libraries that others wrote, over every transport, on one store with a failure: FastMCP, the first TypeScript SDK
 //! and its successor in both eras of the protocol. What each does is in `sdks/`.
-//!
-//! A third transport is one more line in `every_library`.
+
+#![allow(clippy::expect_used, reason = "tests")]
 
 use std::process::Command;
 
@@ -20,7 +20,8 @@ fn recorded() -> (Store, [Program; 2], String) {
     said(Command::new("curl").args(["-s", &format!("{}/missing/one", nginx.url())]));
     store.exchange("/missing/one");
     let token = store.scratch().write("token", TOKEN);
-    let (server, address) = store.serve(&["--token-file", &token.to_string_lossy()]);
+    let token = token.to_string_lossy();
+    let (server, address) = store.serve(&["--legacy-sse", "--token-file", &token]);
     (store, [recorder, server], address)
 }
 
@@ -28,8 +29,11 @@ fn recorded() -> (Store, [Program; 2], String) {
 fn every_transport(library: impl Fn() -> Command, store: &Store, address: &str) {
     let (program, db) = (headwater(), store.path());
     let (program, db) = (program.to_string_lossy(), db.to_string_lossy());
-    let transports: [&[&str]; 2] = [
+    let origin = address.strip_suffix("/mcp").expect("an address of MCP");
+    let sse = format!("{origin}/sse");
+    let transports: [&[&str]; 3] = [
         &["http", address, TOKEN],
+        &["sse", &sse, TOKEN],
         &["stdio", &program, "--db", &db, "mcp"],
     ];
     for transport in transports {

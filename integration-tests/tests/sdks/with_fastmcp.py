@@ -1,6 +1,6 @@
 """FastMCP's client does what an agent does: lists, calls, errs, reads, asks for a prompt, gives up.
 
-Usage: with_fastmcp.py http URL TOKEN | stdio COMMAND ARGUMENTS...
+Usage: with_fastmcp.py http|sse URL TOKEN | stdio COMMAND ARGUMENTS...
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import sys
 
 from fastmcp import Client
 from fastmcp.client.auth import BearerAuth
-from fastmcp.client.transports import StdioTransport, StreamableHttpTransport
+from fastmcp.client.transports import SSETransport, StdioTransport, StreamableHttpTransport
 from fastmcp.exceptions import ToolError
 
 
@@ -16,6 +16,8 @@ def transport():
     how, target, *rest = sys.argv[1:]
     if how == "http":
         return StreamableHttpTransport(target, auth=BearerAuth(rest[0]))
+    if how == "sse":
+        return SSETransport(target, auth=BearerAuth(rest[0]))
     return StdioTransport(target, rest, keep_alive=False)
 
 

@@ -1,6 +1,6 @@
 // The TypeScript SDK does what an agent does: lists, calls, errs, reads, asks for a prompt, aborts.
 //
-// Usage: with_typescript.cjs sdk|client legacy|auto http URL TOKEN | ... stdio COMMAND ARGUMENTS...
+// Usage: with_typescript.cjs sdk|client legacy|auto http|sse URL TOKEN | ... stdio COMMAND ARGUMENTS...
 // `sdk` is the one package that was first, `client` the newer one, which knows both eras of the protocol.
 
 'use strict';
@@ -10,11 +10,12 @@ const isNew = which === 'client';
 const { Client } = require(isNew ? '@modelcontextprotocol/client' : '@modelcontextprotocol/sdk/client/index.js');
 const { StdioClientTransport } = require(isNew ? '@modelcontextprotocol/client/stdio' : '@modelcontextprotocol/sdk/client/stdio.js');
 const { StreamableHTTPClientTransport } = require(isNew ? '@modelcontextprotocol/client' : '@modelcontextprotocol/sdk/client/streamableHttp.js');
+const { SSEClientTransport } = require(isNew ? '@modelcontextprotocol/client' : '@modelcontextprotocol/sdk/client/sse.js');
 
-const transport =
-  how === 'http'
-    ? new StreamableHTTPClientTransport(new URL(target), { requestInit: { headers: { Authorization: `Bearer ${rest[0]}` } } })
-    : new StdioClientTransport({ command: target, args: rest });
+const Remote = { http: StreamableHTTPClientTransport, sse: SSEClientTransport }[how];
+const transport = Remote
+  ? new Remote(new URL(target), { requestInit: { headers: { Authorization: `Bearer ${rest[0]}` } } })
+  : new StdioClientTransport({ command: target, args: rest });
 const client = new Client({ name: 'test', version: '1' }, isNew ? { versionNegotiation: { mode: era } } : {});
 // The first one takes a schema of the result before its options.
 const call = (name, given, options) =>

@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router, middleware,
     routing::{any, get},
+    serve::ListenerExt,
 };
 use headwater_query::Store;
 use rmcp::{
@@ -117,6 +118,13 @@ where
     let mut servers = JoinSet::new();
     for listener in listeners {
         let (app, shutdown) = (app.clone(), shutdown.clone());
+        // An answer is several small writes: each would wait until the client's system acknowledges the one before, which it
+        // puts off for 40 ms.
+        let listener = listener.tap_io(|connection| {
+            if let Err(error) = connection.set_nodelay(true) {
+                tracing::debug!(%error, "a connection's answers may come late");
+            }
+        });
         servers.spawn(async move {
             axum::serve(listener, app)
                 .with_graceful_shutdown(shutdown.cancelled_owned())

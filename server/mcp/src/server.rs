@@ -100,6 +100,17 @@ fn model(tool: Tool) -> ToolModel {
     .with_annotations(annotations)
 }
 
+/// Every list is one page: none gave a cursor.
+fn first_page(request: Option<PaginatedRequestParams>) -> Result<(), ErrorData> {
+    match request.and_then(|request| request.cursor) {
+        Some(cursor) if !cursor.is_empty() => Err(ErrorData::invalid_params(
+            "this list has one page; leave the cursor out",
+            None,
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// A resource has no answer that says what is wrong: only errors.
 fn of_resource(error: &ToolError) -> ErrorData {
     let text = error.to_string();
@@ -128,9 +139,10 @@ impl ServerHandler for Server {
 
     async fn list_tools(
         &self,
-        _: Option<PaginatedRequestParams>,
+        request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
+        first_page(request)?;
         let is_drawn = ui::is_shown_by(&context);
         let listed = |tool| match model(tool) {
             model if is_drawn => ui::drawn(tool, model),
@@ -143,9 +155,10 @@ impl ServerHandler for Server {
 
     async fn list_prompts(
         &self,
-        _: Option<PaginatedRequestParams>,
+        request: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
+        first_page(request)?;
         Ok(ListPromptsResult::with_all_items(prompts::list()))
     }
 
@@ -162,9 +175,10 @@ impl ServerHandler for Server {
 
     async fn list_resources(
         &self,
-        _: Option<PaginatedRequestParams>,
+        request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
+        first_page(request)?;
         let mut listed = resources::list(self.sql);
         listed.extend(ui::is_shown_by(&context).then(ui::resource));
         Ok(ListResourcesResult::with_all_items(listed))
@@ -172,9 +186,10 @@ impl ServerHandler for Server {
 
     async fn list_resource_templates(
         &self,
-        _: Option<PaginatedRequestParams>,
+        request: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        first_page(request)?;
         Ok(ListResourceTemplatesResult::with_all_items(
             resources::templates(),
         ))

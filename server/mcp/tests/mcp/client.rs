@@ -4,7 +4,7 @@ use headwater_mcp::{Tool, serve_stream};
 use headwater_query::Store;
 use rmcp::{
     ClientLifecycleMode, ClientServiceExt, RoleClient, ServiceExt,
-    model::{CallToolRequestParams, ClientConfig, ProtocolVersion},
+    model::{CallToolRequestParams, ClientConfig, PaginatedRequestParams, ProtocolVersion},
     service::RunningService,
 };
 use serde_json::json;
@@ -36,6 +36,26 @@ pub(crate) async fn connect(store: Store, era: Era) -> RunningService<RoleClient
             .await
             .unwrap(),
     }
+}
+
+#[tokio::test]
+async fn a_cursor_that_no_list_gave_is_told() {
+    let fixture = Fixture::new();
+    let client = connect(fixture.store(), Era::Initialize).await;
+    let page =
+        |cursor: &str| Some(PaginatedRequestParams::default().with_cursor(Some(cursor.to_owned())));
+    let refused = [
+        client.list_tools(page("2")).await.err(),
+        client.list_prompts(page("2")).await.err(),
+        client.list_resources(page("2")).await.err(),
+        client.list_resource_templates(page("2")).await.err(),
+    ];
+    for error in refused {
+        let told = error.unwrap().to_string();
+        assert!(told.contains("leave the cursor out"), "{told}");
+    }
+    // What some clients send for one that they do not have.
+    assert!(client.list_tools(page("")).await.is_ok());
 }
 
 #[tokio::test]

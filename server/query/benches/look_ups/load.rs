@@ -88,12 +88,27 @@ impl Load {
                 break;
             }
             count += BATCH;
-            std::thread::sleep(
-                Duration::from_nanos(count * STEP_NS).saturating_sub(began.elapsed()),
-            );
-            self.write(events);
-            self.log.move_if_long().unwrap();
+            self.write_at(events, began, count);
         }
         (count, began.elapsed().as_secs_f64())
+    }
+
+    /// Makes as many and writes them, for so long. Gives how many a second came in.
+    pub(crate) fn make_for(&mut self, time: Duration) -> f64 {
+        let (mut count, began) = (0, Instant::now());
+        while began.elapsed() < time {
+            let events = self.make();
+            count += BATCH;
+            self.write_at(&events, began, count);
+        }
+        count as f64 / began.elapsed().as_secs_f64()
+    }
+
+    /// Writes a batch when it is due.
+    fn write_at(&mut self, events: &[Event], began: Instant, count: u64) {
+        let due = Duration::from_nanos(count * STEP_NS);
+        std::thread::sleep(due.saturating_sub(began.elapsed()));
+        self.write(events);
+        self.log.move_if_long().unwrap();
     }
 }

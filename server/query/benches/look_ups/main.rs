@@ -4,6 +4,8 @@
 //! all over the store: a trace by its id, against a `SELECT` of the same rows by their indexed ids; and the lists, which read
 //! roll-ups. Both stores are written and asked in turn, so that what the machine does meanwhile meets both. `--sizes 100000` for
 //! other numbers of exchanges, `--keep FOLDER` to make the stores there and to ask those that are there already.
+//! `--write FILE SIZE` asks nothing: it makes one store, or takes the one that is there, and then writes as long as it is told
+//! to, for others that ask meanwhile.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -19,6 +21,7 @@ mod load;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use ask::Asker;
 use headwater_model::Event;
@@ -40,6 +43,9 @@ async fn main() {
     };
     if let Some([path, size]) = after("--fill") {
         return ingest::write(Path::new(path), size.parse().unwrap());
+    }
+    if let Some([path, size, ..]) = after("--write") {
+        return write_when_told(Path::new(path), size.parse().unwrap());
     }
     let sizes: Vec<u64> = match after("--sizes") {
         Some(given) => given.iter().map_while(|word| word.parse().ok()).collect(),
@@ -97,6 +103,24 @@ fn made(path: &Path) -> u64 {
         })
         .unwrap();
     last.unsigned_abs()
+}
+
+/// Says how many exchanges the store has; and, for each line with a number of seconds, writes for so long and says how many
+/// a second came in.
+fn write_when_told(path: &Path, size: u64) {
+    let written = if path.exists() { made(path) } else { 0 };
+    let mut load = Load::open(path, written.next_multiple_of(BATCH));
+    while load.made < size {
+        let events = load.make();
+        load.write(&events);
+    }
+    println!("{}", load.made);
+    for line in std::io::stdin().lines() {
+        let seconds = line.unwrap().parse().unwrap();
+        println!("{:.0}", load.make_for(Duration::from_secs_f64(seconds)));
+    }
+    println!("{}", load.made);
+    load.close();
 }
 
 /// Asks while exchanges come in; gives how many came a second.
