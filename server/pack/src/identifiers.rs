@@ -52,11 +52,6 @@ impl Entry {
         self.prefix >> 20
     }
 
-    /// The part that it is in, of a run of a group: its first fifteen bits.
-    pub fn group_part(self) -> u32 {
-        self.prefix >> (32 - FINE_BITS - GROUP_BITS)
-    }
-
     fn key(self) -> u32 {
         self.prefix & 0x00ff_ffff
     }
@@ -68,10 +63,10 @@ pub fn place(run: i64, fine_part: u32) -> i64 {
     run << FINE_BITS | i64::from(fine_part)
 }
 
-/// The key of the row of an entry in a run of a group of segments, which is cut by fifteen bits: it has the keys of
+/// The key of the row of a hash, by its first four bytes, in a run of a group of segments, which is cut by fifteen bits: it has the keys of
 /// `GROUP_RUNS` runs, and its number is a multiple of that.
-pub fn group_place(run: i64, entry: Entry) -> i64 {
-    (run << FINE_BITS) + i64::from(entry.group_part())
+pub fn group_place(run: i64, prefix: u32) -> i64 {
+    (run << FINE_BITS) + i64::from(prefix >> (32 - FINE_BITS - GROUP_BITS))
 }
 
 /// What row keys of a group's run are shifted by to be those of the fine part that they are of.
@@ -175,7 +170,7 @@ mod tests {
         assert_eq!(part_of(place(77, FINE_PARTS - 1)), 0xff);
         let last = Entry::new([0xff; 8], 9);
         for (entry, part) in [(entry, 1), (last, 0xff)] {
-            let place = group_place(72, entry);
+            let place = group_place(72, entry.prefix);
             assert_eq!(part_of(place >> GROUP_BITS), part);
             assert!((72 << FINE_BITS..80 << FINE_BITS).contains(&place));
         }

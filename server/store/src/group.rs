@@ -1,16 +1,15 @@
 //! The runs of several closed segments become one: a look-up reads one row of it then in place of one of each segment.
 //!
 //! Owns: that merge, a slice with each batch. The new run lies in the table of the newest of its segments, which retention drops last;
-//! ids of segments that are gone meanwhile are nobody's. Readers do not ask it before it is whole, and the others no more from then
-//! on; what these have is deleted afterwards. All that is known of it stands in `identifier_run`, so that a merge that was cut
-//! off goes on where it was.
+//! ids of segments that are gone meanwhile are nobody's. A part lies in the runs or in the new one, and whoever reads asks all of
+//! them. All that is known of it stands in `identifier_run`, so that a merge that was cut off goes on where it was.
 
 use headwater_pack::identifiers::{
     Entry, FINE_BITS, FINE_PARTS, GROUP_RUNS, group_place, place, read_part,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::identifiers::{GROUP, GROUPING, LARGE, MERGING, SMALL, SPAN, SPENT, write_rows};
+use crate::identifiers::{GROUP, GROUPING, LARGE, MERGING, SMALL, SPAN, write_rows};
 
 /// Whether there may be something to do.
 #[derive(Debug)]
@@ -33,7 +32,7 @@ impl Groups {
 
     /// Does a slice of what there is to do.
     pub(crate) fn step(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        if !self.has_work || clear_one(connection)? {
+        if !self.has_work {
             return Ok(());
         }
         if let Some(group) = begun(connection)? {
@@ -114,7 +113,7 @@ impl Begun {
         for source in &sources {
             connection.execute(
                 "UPDATE identifier_run SET level = ? WHERE segment_id = ? AND run = ?",
-                [SPENT, source.segment, source.run],
+                [SPAN, source.segment, source.run],
             )?;
         }
         connection.execute(
@@ -146,19 +145,24 @@ impl Begun {
         sources: &[Source],
         parts: std::ops::Range<u32>,
     ) -> rusqlite::Result<()> {
-        let mut selects = Vec::with_capacity(sources.len());
+        let mut statements = Vec::with_capacity(sources.len());
         for source in sources {
-            let sql = format!(
-                "SELECT data FROM identifier_{} WHERE place = ?",
-                source.segment
-            );
-            selects.push((source, connection.prepare_cached(&sql)?));
+            let table = format!("identifier_{}", source.segment);
+            let select = format!("SELECT data FROM {table} WHERE place = ?");
+            let delete = format!("DELETE FROM {table} WHERE place = ?");
+            statements.push((
+                source,
+                connection.prepare_cached(&select)?,
+                connection.prepare_cached(&delete)?,
+            ));
         }
         let mut entries = Vec::new();
         for part in parts {
             entries.clear();
-            for (source, select) in &mut selects {
-                let mut rows = select.query([source.place(part)])?;
+            for (source, select, delete) in &mut statements {
+                let begin = entries.len();
+                let place = source.place(part);
+                let mut rows = select.query([place])?;
                 while let Some(row) = rows.next()? {
                     // A damaged row gives what can be read of it; the rest could not be found anyway.
                     let _ = read_part(part >> 4, row.get_ref(0)?.as_blob()?, |entry: Entry| {
@@ -168,10 +172,16 @@ impl Begun {
                         entry.fine_part() <= part
                     });
                 }
+                drop(rows);
+                thin(&mut entries, begin);
+                // A row of several parts goes with the last of them.
+                if source.place(part) != source.place(part + 1) {
+                    delete.execute([place])?;
+                }
             }
             entries.sort_unstable();
             write_rows(connection, self.home, &entries, |entry| {
-                group_place(self.run, entry)
+                group_place(self.run, entry.prefix)
             })?;
         }
         Ok(())
@@ -192,39 +202,49 @@ impl Source {
     }
 }
 
-/// Deletes the rows of one run whose entries a group has; says whether there was one.
-fn clear_one(connection: &Connection) -> rusqlite::Result<bool> {
-    let spent: Option<(i64, i64, bool)> = connection
-        .prepare_cached(
-            "SELECT segment_id, run, EXISTS (SELECT 1 FROM identifier_run home WHERE home.segment_id = spent.segment_id AND level >= ?2) \
-             FROM identifier_run spent WHERE level = ?1 LIMIT 1",
-        )?
-        .query_row([SPENT, GROUP], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })
-        .optional()?;
-    let Some((segment, run, is_home)) = spent else {
-        return Ok(false);
-    };
-    // Without a condition whole pages go.
-    let condition = if is_home {
-        format!(
-            "WHERE place BETWEEN {} AND {}",
-            place(run, 0),
-            place(run, FINE_PARTS - 1)
-        )
-    } else {
-        String::new()
-    };
-    connection.execute(&format!("DELETE FROM identifier_{segment} {condition}"), [])?;
-    connection.execute(
-        "UPDATE identifier_run SET level = ? WHERE segment_id = ? AND run = ?",
-        [SPAN, segment, run],
-    )?;
-    Ok(true)
+/// Of what stands behind `begin`, the entries of one segment in their order, leaves the newest of each hash: nobody asks for more,
+/// and what every exchange carries would take all memory.
+fn thin(entries: &mut Vec<Entry>, begin: usize) {
+    let mut kept = begin;
+    let mut at = begin;
+    while let Some(first) = entries.get(at).copied() {
+        let same = entries.iter().skip(at);
+        let count = same
+            .take_while(|entry| entry.prefix == first.prefix)
+            .count();
+        let end = at + count;
+        let newest = at.max(end.saturating_sub(MOST_OF_HASH));
+        entries.copy_within(newest..end, kept);
+        kept += end - newest;
+        at = end;
+    }
+    entries.truncate(kept);
 }
 
 /// Segments of a group.
 const SEGMENTS: i64 = 8;
 /// Fine parts, of 4,096, that are merged with one batch.
 const SLICE: u32 = 32;
+/// Of one hash and segment. Whoever reads asks for a thousand and one.
+const MOST_OF_HASH: usize = 2_048;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_each_hash_the_newest_are_left() {
+        let entry = |prefix, id| Entry { prefix, id };
+        let mut entries = vec![entry(9, 1), entry(1, 1)];
+        entries.extend((0..5_000).map(|id| entry(2, id)));
+        entries.extend([entry(3, 1), entry(3, 2)]);
+        thin(&mut entries, 1);
+        assert_eq!(entries.len(), 4 + MOST_OF_HASH);
+        assert_eq!(entries.get(..2), Some(&[entry(9, 1), entry(1, 1)][..]));
+        let oldest = 5_000 - i64::try_from(MOST_OF_HASH).unwrap();
+        assert_eq!(entries.get(2), Some(&entry(2, oldest)));
+        assert_eq!(entries.last(), Some(&entry(3, 2)));
+        thin(&mut entries, 4 + MOST_OF_HASH);
+        assert_eq!(entries.len(), 4 + MOST_OF_HASH);
+    }
+}

@@ -219,13 +219,11 @@ pub(crate) const SMALL: i64 = 0;
 pub(crate) const LARGE: i64 = 1;
 /// a span more of a large one, which holds its entries,
 pub(crate) const SPAN: i64 = 2;
-/// being made: `first_id` is the next of 256 parts, those before it are there;
+/// or being made: `first_id` is the next of 256 parts, those before it are there.
 pub(crate) const MERGING: i64 = 3;
-/// or what a group has by now: a span, and rows that are to be deleted.
-pub(crate) const SPENT: i64 = 4;
 /// And with the number of its segments, this one and those before it, a group's (`group`), which has no span,
 pub(crate) const GROUP: i64 = 16;
-/// and one that is being made: `first_id` is the next of 4,096 parts; nobody is to ask it.
+/// and one that is being made: `first_id` is the next of 4,096 parts, those before it are there.
 pub(crate) const GROUPING: i64 = 32;
 /// A run is written for so many exchanges,
 const EXCHANGES_OF_RUN: i64 = 4_096;

@@ -3,6 +3,7 @@
 //! Owns: that choice, and what is said of the others.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::QueryError;
 use crate::answer::Window;
@@ -59,8 +60,14 @@ pub(super) fn named(
              group of its own in find_errors"
         )));
     }
-    let verdict = suspects::of_examples(snapshot, segments, store, &found)?;
-    let Some(verdict) = verdict else {
+    // One of them is to be explained in any case, for which there must be time.
+    snapshot.hurry(Some(Instant::now() + TIME));
+    let verdict = suspects::of_examples(snapshot, segments, store, &found);
+    snapshot.hurry(None);
+    if let Err(QueryError::Cancelled) = verdict {
+        return Err(QueryError::Cancelled);
+    }
+    let Ok(Some(verdict)) = verdict else {
         return Ok(Some(Named {
             example: found.swap_remove(0),
             agreement: None,
@@ -87,3 +94,6 @@ pub(super) fn named(
         example: found.swap_remove(verdict.example),
     }))
 }
+
+/// For comparing the examples.
+const TIME: Duration = Duration::from_secs(2);

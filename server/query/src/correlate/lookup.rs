@@ -119,8 +119,6 @@ impl Node {
 pub(super) struct Index {
     /// Newest first.
     segments: Vec<Indexed>,
-    /// Of the exchanges that are kept.
-    first_id: i64,
     /// By the first four bytes of the hash: exchanges that are in no run.
     unindexed: HashMap<u32, Vec<i64>>,
     /// More were not indexed than are looked through.
@@ -131,6 +129,9 @@ pub(super) struct Index {
 #[derive(Default)]
 struct Indexed {
     segment: i64,
+    /// Of its exchanges, and the next one's.
+    first_id: i64,
+    end_id: i64,
     /// Numbers of those with parts as they were written,
     small: Vec<i64>,
     /// of those with as many as there are,
@@ -150,7 +151,6 @@ impl Index {
     ) -> Result<Self, QueryError> {
         let mut index = Self {
             segments: Vec::with_capacity(segments.len()),
-            first_id: segments.first().map_or(0, |segment| segment.first_id),
             unindexed: HashMap::new(),
             is_cut: false,
         };
@@ -162,9 +162,9 @@ impl Index {
             let of = runs.entry(segment).or_default();
             match level {
                 SMALL => of.small.push(run),
-                SPAN | SPENT | GROUPING.. => {}
+                SPAN => {}
                 GROUP.. => {
-                    let count = usize::try_from(level - GROUP).unwrap_or(0);
+                    let count = usize::try_from(level % GROUP).unwrap_or(0);
                     of.groups.push((run, count));
                 }
                 _ => of.large.push(run),
@@ -177,6 +177,7 @@ impl Index {
         for segment in segments.iter().rev() {
             let mut indexed = runs.remove(&segment.number).unwrap_or_default();
             indexed.segment = segment.number;
+            (indexed.first_id, indexed.end_id) = (segment.first_id, segment.end_id);
             for gap in gaps(segment, &mut indexed.spans).into_iter().rev() {
                 let read = index.read_gap(snapshot, redactor, segment.number, gap, left)?;
                 left = left.saturating_sub(read);
@@ -271,38 +272,8 @@ impl Index {
         let is_near = |indexed: &Indexed| near.is_none_or(|near| near.contains(&indexed.segment));
         for (at, indexed) in self.segments.iter().enumerate() {
             snapshot.check()?;
-            let mut blobs = Vec::new();
-            if is_near(indexed) {
-                let places = indexed.places(&parts);
-                blobs = matches(snapshot, indexed.segment, 0, &places, &prefixes)?;
-            }
-            for (run, count) in &indexed.groups {
-                if self.segments.iter().skip(at).take(*count).any(is_near) {
-                    let in_row = |prefix: &u32| {
-                        group_place(
-                            *run,
-                            Entry {
-                                prefix: *prefix,
-                                id: 0,
-                            },
-                        )
-                    };
-                    let places: BTreeSet<i64> = wanted.keys().map(in_row).collect();
-                    let places = Vec::from_iter(places);
-                    blobs.extend(matches(
-                        snapshot,
-                        indexed.segment,
-                        GROUP_BITS,
-                        &places,
-                        &prefixes,
-                    )?);
-                }
-            }
-            for blob in blobs {
-                // Those of segments that are gone are nobody's.
-                for entry in
-                    headwater_pack::matches(&blob).filter(|entry| entry.id >= self.first_id)
-                {
+            let mut take = |blob: &[u8], kept: &dyn Fn(i64) -> bool| {
+                for entry in headwater_pack::matches(blob).filter(|entry| kept(entry.id)) {
                     for hash in wanted.get(&entry.prefix).into_iter().flatten() {
                         let ids = found.entry(*hash).or_default();
                         ids.insert(entry.id);
@@ -311,6 +282,32 @@ impl Index {
                             ids.pop_first();
                         }
                     }
+                }
+            };
+            if is_near(indexed) {
+                let places = indexed.places(&parts);
+                for blob in matches(snapshot, indexed.segment, 0, &places, &prefixes)? {
+                    take(&blob, &|_| true);
+                }
+            }
+            for (run, count) in &indexed.groups {
+                let of = self.segments.iter().skip(at).take(*count);
+                let near: Vec<&Indexed> = of.filter(|indexed| is_near(indexed)).collect();
+                if near.is_empty() {
+                    continue;
+                }
+                // Those of segments that are gone, or not asked for, are nobody's.
+                let kept = |id: i64| {
+                    let has = |indexed: &&Indexed| (indexed.first_id..indexed.end_id).contains(&id);
+                    near.iter().any(has)
+                };
+                let places: BTreeSet<i64> = wanted
+                    .keys()
+                    .map(|prefix| group_place(*run, *prefix))
+                    .collect();
+                let places = Vec::from_iter(places);
+                for blob in matches(snapshot, indexed.segment, GROUP_BITS, &places, &prefixes)? {
+                    take(&blob, &kept);
                 }
             }
         }
@@ -393,11 +390,8 @@ const SMALL: i64 = 0;
 const SPAN: i64 = 2;
 /// of those being made, which have no span yet,
 const MERGING: i64 = 3;
-/// of those whose rows a group has by now,
-const SPENT: i64 = 4;
-/// and, with the number of its segments, of a group's, which has no span; one that is being made is not asked.
+/// and, with the number of its segments, of a group's, which has no span; 16 more while it is made.
 const GROUP: i64 = 16;
-const GROUPING: i64 = 32;
 /// Bits of a part that small runs do not tell apart.
 const SMALL_PARTS: u32 = 15;
 /// Exchanges that are shown of a value that many hold.

@@ -61,7 +61,7 @@ pub(super) fn follow(
 /// What these exchanges say together, by their printed ids, newest first; `None` where none of them can be followed.
 ///
 /// # Errors
-/// Where not even the newest can be followed, why.
+/// Where none of them can be followed, why not the newest.
 pub(crate) fn of_examples(
     snapshot: &mut Snapshot,
     segments: &[Segment],
@@ -69,21 +69,21 @@ pub(crate) fn of_examples(
     examples: &[String],
 ) -> Result<Option<Verdict>, QueryError> {
     let mut found: Vec<(usize, Suspect)> = Vec::new();
+    let mut wrong = None;
     for (at, example) in examples.iter().enumerate() {
         match correlate::suspect(snapshot, segments, store, example) {
             Ok(Some(suspect)) => found.push((at, suspect)),
             Ok(None) => {}
-            // Of the first there is no word; what it says is enough where time is up.
-            Err(error) if found.is_empty() => return Err(error),
             Err(QueryError::Cancelled) => return Err(QueryError::Cancelled),
-            Err(_) => break,
+            // What one says is enough where time is up, and another may be easier to follow.
+            Err(error) => wrong = wrong.or(Some(error)),
         }
         if most(&found).is_some_and(|(_, count)| count >= ENOUGH) {
             break;
         }
     }
     let Some((place, count)) = most(&found) else {
-        return Ok(None);
+        return wrong.map_or(Ok(None), Err);
     };
     let looked_at = found.len();
     let other = found.iter().find(|(_, suspect)| suspect.place != place);

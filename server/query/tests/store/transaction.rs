@@ -39,7 +39,7 @@ fn index(fixture: &Fixture, ids: std::ops::RangeInclusive<i64>, level: i64) {
     let place = match level {
         0 => place(*run, entries[0].part() << 4),
         1 => place(*run, entries[0].fine_part()),
-        _ => group_place(*run, entries[0]),
+        _ => group_place(*run, entries[0].prefix),
     };
     let sql = "INSERT INTO identifier_1 VALUES (?, ?)";
     fixture
@@ -74,19 +74,76 @@ async fn few_are_found_with_the_index_and_without_it() {
     }
 }
 
-/// Of a group of segments, whose run has no span; what it has of segments that are gone, or while it is made, is not told.
+/// Of a group of segments, whose run has no span, also while it is made; what it has of segments that are gone is not told.
 #[tokio::test]
-async fn a_group_is_asked_when_it_is_whole() {
+async fn a_group_is_asked() {
     let fixture = carrying(9);
     fixture
         .writer
         .execute("INSERT INTO identifier_run VALUES (1, 1, 1, 9, 2)", [])
         .unwrap();
-    index(&fixture, 32..=37, 33);
     assert_eq!(hops(&fixture).await.0.len(), 0);
-    index(&fixture, -8..=7, 17);
-    let hops = hops(&fixture).await.0;
-    assert_eq!(hops.len(), 7);
+    index(&fixture, -8..=5, 17);
+    assert_eq!(hops(&fixture).await.0.len(), 5);
+    index(&fixture, 8..=12, 33);
+    assert_eq!(hops(&fixture).await.0.len(), 7);
+}
+
+/// What shares an identifier is looked for near what was named, whether or not a run of several segments has it.
+#[tokio::test]
+async fn of_a_group_only_what_is_near_is_taken() {
+    let mut fixture = Fixture::new();
+    let value = "a-customer-of-many-orders-4711";
+    for segment in 1..=6_i64 {
+        let rows: Vec<Row> = (0..15)
+            .map(|number| Row {
+                start_ns: fixture.now_ns - 600 * SECOND + (segment * 60 + number) * SECOND,
+                request: &[("x-customer-id", "a-customer-of-many-orders-4711")],
+                ..Row::default()
+            })
+            .collect();
+        fixture.commit(&rows);
+        if segment < 6 {
+            fixture.open_segment();
+        }
+    }
+    let query = TransactionQuery {
+        id: "x_k7q21d".to_owned(),
+        limit: 200,
+    };
+    let cancel = CancellationToken::new();
+    let told = |answer: &headwater_query::Answer<Vec<Hop>>| -> Vec<String> {
+        answer.value.iter().map(|hop| hop.id.clone()).collect()
+    };
+    // Looked through one by one, as no run has any.
+    let without = fixture.store().transaction(&query, &cancel).await.unwrap();
+    let hash = Redactor::new(&fixture.key, &Policy::default()).identifiers_of(value.as_bytes())[0];
+    let entries: Vec<Entry> = (1..=90).map(|id| Entry::new(hash, id)).collect();
+    let mut data = Vec::new();
+    write_part(&entries, &mut data);
+    for segment in 1..=6 {
+        let (first, last) = (segment * 15 - 14, segment * 15);
+        fixture
+            .writer
+            .execute(
+                "INSERT INTO identifier_run VALUES (?, 1, ?, ?, 2)",
+                [segment, first, last],
+            )
+            .unwrap();
+    }
+    fixture
+        .writer
+        .execute("INSERT INTO identifier_run VALUES (6, 8, 0, -1, 22)", [])
+        .unwrap();
+    fixture
+        .writer
+        .execute(
+            "INSERT INTO identifier_6 VALUES (?, ?)",
+            rusqlite::params![group_place(8, entries[0].prefix), data],
+        )
+        .unwrap();
+    let with = fixture.store().transaction(&query, &cancel).await.unwrap();
+    assert_eq!(told(&with), told(&without));
 }
 
 #[tokio::test]
