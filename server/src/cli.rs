@@ -134,6 +134,21 @@ enum McpCommand {
     Install(install::InstallArguments),
 }
 
+impl Command {
+    /// Whether it meets the kernel as anybody may.
+    fn only_reads(&self) -> bool {
+        matches!(
+            self,
+            Self::Mcp { command: None }
+                | Self::Serve(_)
+                | Self::Replay(_)
+                | Self::Tool(_)
+                | Self::CountExchanges { .. }
+                | Self::Completions { .. }
+        )
+    }
+}
+
 /// Parses the command line and does what it says.
 pub(crate) fn main() -> Exit {
     let cli = match Cli::try_parse() {
@@ -149,6 +164,12 @@ pub(crate) fn main() -> Exit {
         }
     };
     start_log(cli.verbose);
+    if cli.command.only_reads()
+        && let Err(error) = privilege::give_up_capabilities()
+    {
+        output::say(&format!("capabilities could not be given up: {error}"));
+        return Exit::Failed;
+    }
     match cli.command {
         Command::Record(arguments) => {
             arenas::ask_for_one();

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use self::{accept::Forms, access::Access, capacity::Capacity, legacy_sse::LegacySse};
 use crate::{server::Server, ui};
 
-mod accept;
+pub(crate) mod accept;
 mod access;
 mod capacity;
 mod legacy_sse;

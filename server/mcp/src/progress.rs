@@ -5,18 +5,28 @@
 
 use std::time::Duration;
 
+use axum::http::request::Parts;
 use rmcp::{
     RoleServer,
     model::{ProgressNotificationParam, ProgressToken},
-    service::Peer,
+    service::{Peer, RequestContext},
 };
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval_at},
 };
 
+use crate::http::accept::JsonAlone;
+
 /// Seconds that a wait has lasted, and will last at most.
 pub(crate) type Waited = (u64, u64);
+
+/// What to tell it by, to a client that wants it and accepts more than the answer.
+pub(crate) fn wanted(context: &RequestContext<RoleServer>) -> Option<ProgressToken> {
+    let parts = context.extensions.get::<Parts>();
+    let is_alone = parts.is_some_and(|parts| parts.extensions.get::<JsonAlone>().is_some());
+    context.meta.get_progress_token().filter(|_| !is_alone)
+}
 
 /// Awaits an answer, and tells meanwhile how long it has taken.
 pub(crate) async fn telling<T>(

@@ -215,7 +215,7 @@ impl ServerHandler for Server {
                     progress: &|_, _| {},
                 };
                 let answering = tool.answer(arguments, &asking);
-                let token = context.meta.get_progress_token();
+                let token = progress::wanted(&context);
                 let (_, no_wait) = mpsc::unbounded_channel();
                 let answer = progress::telling(answering, no_wait, &context.peer, token).await;
                 (
@@ -293,7 +293,7 @@ impl ServerHandler for Server {
             progress: &progress,
         };
         let answering = tool.answer(request.arguments.unwrap_or_default(), &asking);
-        let token = context.meta.get_progress_token();
+        let token = progress::wanted(&context);
         let answer = progress::telling(answering, waited, &context.peer, token).await;
         match answer {
             Ok(output) => {

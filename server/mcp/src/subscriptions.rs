@@ -104,6 +104,7 @@ impl Subscriptions {
             if !asked.unwrap_or_default().is_empty() {
                 return Err(not_subscribable());
             }
+            let _place = self.watch.place().ok_or_else(too_many)?;
             tokio::select! { () = context.cancelled() => {} () = self.gone.cancelled() => {} }
             return Ok(());
         }
@@ -205,7 +206,8 @@ async fn while_it_answers(peer: &Peer<RoleServer>) {
     }
 }
 
-/// Requests to listen of one client at once.
+/// Requests to listen of one client at once, where clients are told apart: over HTTP without sessions all together have the room of
+/// `watch`.
 const MOST_LISTENING: usize = 8;
 const BETWEEN_UPDATES: Duration = Duration::from_secs(5);
 const BETWEEN_PINGS: Duration = Duration::from_mins(1);

@@ -47,7 +47,7 @@ impl Watch {
 
     /// Begins: what is committed from now on is told. `None` when too many want to know.
     pub(crate) async fn begin(&self) -> Option<Watching> {
-        let room = Arc::clone(&self.room).try_acquire_owned().ok()?;
+        let room = self.place()?;
         let looking = self.looking();
         let mut seen = looking.seen.clone();
         // Of who looks already: what it saw last, so that nothing in between is missed.
@@ -57,6 +57,11 @@ impl Watch {
             _looking: looking,
             _room: room,
         })
+    }
+
+    /// Room for one who only wants to be there, which counts as much.
+    pub(crate) fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.room).try_acquire_owned().ok()
     }
 
     fn looking(&self) -> Arc<Looking> {

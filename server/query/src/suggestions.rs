@@ -8,7 +8,7 @@ use std::path::Path;
 
 use headwater_redact::header_names;
 
-use crate::db::{query, query_scalar};
+use crate::db::{query, query_as, query_scalar};
 use crate::id::{ConnectionId, DnsId, ExchangeId};
 use crate::integer::{narrow, unsigned};
 use crate::names::{self, json_list, with_port};
@@ -81,7 +81,7 @@ pub(crate) fn answer(
         Suggested::Services => services(snapshot, true)?,
         Suggested::Callers => services(snapshot, false)?,
         Suggested::Routes => routes(snapshot, query.service.as_deref())?,
-        Suggested::Headers => headers(snapshot)?,
+        Suggested::Headers => headers(snapshot, &query.prefix)?,
         Suggested::Marks => {
             let mut marks = marks::all(store)?;
             marks.reverse();
@@ -100,14 +100,19 @@ pub(crate) fn answer(
         }
         Suggested::FailedConnections => connections(snapshot)?,
     };
-    let is_meant = |value: &String| {
-        let begin = value.get(..query.prefix.len());
-        is_fit(value) && begin.is_some_and(|begin| begin.eq_ignore_ascii_case(&query.prefix))
-    };
-    let mut values: Vec<String> = values.into_iter().filter(is_meant).collect();
+    let mut values: Vec<String> = values
+        .into_iter()
+        .filter(|value| is_meant(value, &query.prefix))
+        .collect();
     let total = is_all.then_some(values.len());
     values.truncate(Suggestions::MOST);
     Ok(Suggestions { values, total })
+}
+
+/// Whether a value may be offered, and is what is looked for.
+fn is_meant(value: &str, prefix: &str) -> bool {
+    let begin = value.get(..prefix.len());
+    is_fit(value) && begin.is_some_and(|begin| begin.eq_ignore_ascii_case(prefix))
 }
 
 /// Whether a value may be offered.
@@ -204,31 +209,46 @@ fn uses(snapshot: &mut Snapshot, of: fn(&Rollup) -> i64) -> Result<BTreeMap<i64,
     Ok(uses)
 }
 
-fn headers(snapshot: &mut Snapshot) -> Result<Found, QueryError> {
+/// From some templates at a time, the newest first, until enough of them, or of names, were looked at.
+fn headers(snapshot: &mut Snapshot, prefix: &str) -> Result<Found, QueryError> {
     let mut names: BTreeSet<String> = BTreeSet::new();
-    let mut left = MOST_TEMPLATES;
+    let (mut templates, mut looked_at) = (0, 0);
     for segment in segments::all(snapshot)?.into_iter().rev() {
-        let sql = format!(
-            "SELECT template FROM header_block_{} ORDER BY id DESC LIMIT ?",
-            segment.number
-        );
-        let limit = i64::try_from(left).unwrap_or(i64::MAX);
-        let templates: Vec<Vec<u8>> = query_scalar(sql)
-            .bind(limit)
-            .fetch_all(snapshot.connection())?;
-        left -= templates.len().min(left);
-        for template in templates {
-            // A name with braces was not readable, or not seen.
-            let readable = header_names(&template).filter(|name| !name.contains('{'));
-            names.extend(readable.map(str::to_ascii_lowercase));
-        }
-        if left == 0 {
-            break;
+        let mut before = i64::MAX;
+        loop {
+            let sql = format!(
+                "SELECT id, template FROM header_block_{} WHERE id < ? ORDER BY id DESC LIMIT {AT_ONCE}",
+                segment.number
+            );
+            let rows: Vec<(i64, Vec<u8>)> = query_as(sql)
+                .bind(before)
+                .fetch_all(snapshot.connection())?;
+            let Some((id, _)) = rows.last() else {
+                break;
+            };
+            before = *id;
+            for (_, template) in &rows {
+                templates += 1;
+                // A name with braces was not readable, or not seen, and is not fit.
+                for name in header_names(template) {
+                    looked_at += 1;
+                    if is_meant(name, prefix) {
+                        names.insert(name.to_ascii_lowercase());
+                    }
+                }
+                if templates >= MOST_TEMPLATES || looked_at >= MOST_NAMES {
+                    return Ok(Found {
+                        values: names.into_iter().collect(),
+                        is_all: false,
+                    });
+                }
+            }
+            snapshot.check()?;
         }
     }
     Ok(Found {
         values: names.into_iter().collect(),
-        is_all: left > 0,
+        is_all: true,
     })
 }
 
@@ -279,7 +299,10 @@ fn connections(snapshot: &mut Snapshot) -> Result<Found, QueryError> {
 const LONGEST: usize = 64;
 /// Names of services or routes that are looked at.
 const MOST_READ: usize = 10_000;
-/// Header blocks.
+/// Header blocks, so many read together,
 const MOST_TEMPLATES: usize = 4_000;
+const AT_ONCE: usize = 100;
+/// and names in them.
+const MOST_NAMES: usize = 200_000;
 /// Ids.
 const MOST_IDS: usize = 1_000;

@@ -23,7 +23,6 @@ use std::{
 };
 
 use clap::Args;
-use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
 use self::{
     client::{Client, Scope, Surroundings, Syntax},
@@ -33,7 +32,7 @@ use self::{
 use super::{
     Exit, doctor,
     output::{answer, say, show},
-    privilege::{Caller, become_user, caller, home_of},
+    privilege::{Caller, become_user, caller, home_of, without_capabilities},
 };
 use crate::paths::absolute;
 
@@ -72,12 +71,7 @@ pub(super) fn install(db: Option<&Path>, arguments: &InstallArguments) -> Exit {
     if let Some(caller) = caller() {
         return as_caller(&caller);
     }
-    let none = CapabilitySets {
-        effective: CapabilitySet::empty(),
-        permitted: CapabilitySet::empty(),
-        inheritable: CapabilitySet::empty(),
-    };
-    if let Err(error) = set_capabilities(None, none) {
+    if let Err(error) = without_capabilities() {
         say(&format!("capabilities could not be given up: {error}"));
         return Exit::Failed;
     }

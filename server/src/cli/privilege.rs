@@ -3,6 +3,7 @@
 use std::{ffi::CString, process::Command};
 
 use nix::unistd::{Gid, Group, Uid, User, geteuid, initgroups, setgid, setgroups, setuid};
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
 /// A capability(7), and what it is for here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +73,31 @@ pub(crate) fn grant() -> String {
         "sudo setcap cap_bpf,cap_net_admin,cap_perfmon,cap_dac_read_search,cap_sys_ptrace,cap_net_raw+ep '{}'",
         program.display()
     )
+}
+
+/// Gives up what the program's file may have been given (`setcap`), for what only reads and answers: whoever may start the program
+/// would read others' stores with it. Root, who may read them anyway, keeps what it has.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn give_up_capabilities() -> rustix::io::Result<()> {
+    if geteuid().is_root() {
+        return Ok(());
+    }
+    without_capabilities()
+}
+
+/// The same for anybody.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn without_capabilities() -> rustix::io::Result<()> {
+    let none = CapabilitySets {
+        effective: CapabilitySet::empty(),
+        permitted: CapabilitySet::empty(),
+        inheritable: CapabilitySet::empty(),
+    };
+    set_capabilities(None, none)
 }
 
 /// The user who called sudo.

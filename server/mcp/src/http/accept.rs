@@ -25,6 +25,10 @@ pub(super) struct Forms<S> {
     pub(super) json: StreamableHttpService<S, NeverSessionManager>,
 }
 
+/// Among a request's extensions: its client accepts no stream, and so nothing before the answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct JsonAlone;
+
 /// Answers at the endpoint.
 pub(super) async fn answer<S: ServerHandler>(
     State(forms): State<Arc<Forms<S>>>,
@@ -33,6 +37,7 @@ pub(super) async fn answer<S: ServerHandler>(
     if !wants_json(request.method(), request.headers()) {
         return forms.stream.handle(request).await.map(Body::new);
     }
+    request.extensions_mut().insert(JsonAlone);
     // Below it, both have to be accepted in any case.
     request.headers_mut().insert(header::ACCEPT, BOTH);
     forms.json.handle(request).await.map(Body::new)
@@ -40,7 +45,8 @@ pub(super) async fn answer<S: ServerHandler>(
 
 /// Whether a request is one that accepts JSON and no event stream.
 pub(super) fn wants_json(method: &Method, headers: &HeaderMap) -> bool {
-    if method != Method::POST {
+    // What belongs to a session is the session's.
+    if method != Method::POST || headers.contains_key("mcp-session-id") {
         return false;
     }
     let accepted: Vec<&str> = headers
@@ -99,6 +105,8 @@ mod tests {
             headers.extend(accept.map(|accept| (header::ACCEPT, HeaderValue::from_static(accept))));
             assert_eq!(wants_json(&Method::POST, &headers), expected, "{accept:?}");
             assert!(!wants_json(&Method::GET, &headers));
+            headers.insert("mcp-session-id", HeaderValue::from_static("x"));
+            assert!(!wants_json(&Method::POST, &headers));
         }
     }
 }

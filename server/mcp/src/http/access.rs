@@ -62,6 +62,16 @@ impl Access {
         if ui::is_page(request.uri().path()) {
             return None;
         }
+        // A page may have a browser load something without telling its origin; that it is another's is told all the same (Fetch
+        // Metadata Request Headers).
+        let site = headers
+            .get("sec-fetch-site")
+            .map(axum::http::HeaderValue::as_bytes);
+        let is_others = matches!(site, Some(b"cross-site" | b"same-site"));
+        if is_others && !headers.contains_key(header::ORIGIN) {
+            let told = "pages of other sites may not load this\n";
+            return Some((StatusCode::FORBIDDEN, told).into_response());
+        }
         let token = self.token.as_deref()?;
         (!shows(headers, token)).then(|| {
             let told = "show the bearer token of --token-file\n";

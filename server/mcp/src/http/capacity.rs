@@ -56,18 +56,17 @@ pub(super) async fn room_to_begin(
     request: Request,
     next: Next,
 ) -> Response {
-    // A session begins with a POST that names none. Requests of the newest revision name none either and begin none; they
-    // carry Mcp-Method, which older ones do not. Those answered in plain JSON have none either.
-    let begins = request.method() == Method::POST
-        && !request.headers().contains_key("mcp-session-id")
-        && !request.headers().contains_key("mcp-method")
-        && !accept::wants_json(request.method(), request.headers());
-    if !begins {
+    // Only a message to begin one does, in which no session is named.
+    let names_session = request
+        .headers()
+        .get("mcp-session-id")
+        .is_some_and(|id| id.to_str().is_ok());
+    if request.method() != Method::POST || names_session {
         return next.run(request).await;
     }
     // All of it is there before anybody else has to wait for it.
     let (head, body) = request.into_parts();
-    let body = match timeout(BEGINNING, to_bytes(body, MAX_BODY)).await {
+    let body = match timeout(ARRIVING, to_bytes(body, MAX_BODY)).await {
         Ok(Ok(body)) => body,
         Ok(Err(_)) => {
             let told = format!("a message may have {MAX_BODY} bytes at most\n");
@@ -78,12 +77,26 @@ pub(super) async fn room_to_begin(
             return (StatusCode::REQUEST_TIMEOUT, told).into_response();
         }
     };
+    let begins = serde_json::from_slice::<Message>(&body)
+        .is_ok_and(|message| message.method == "initialize")
+        && !accept::wants_json(&head.method, &head.headers);
+    let request = Request::from_parts(head, Body::from(body));
+    if !begins {
+        return next.run(request).await;
+    }
     let _alone = capacity.beginning.lock().await;
     if !capacity.legacy.has_room(capacity.most_legacy().await) {
         return full();
     }
-    next.run(Request::from_parts(head, Body::from(body))).await
+    next.run(request).await
 }
 
-/// How long the message that begins a session may take to arrive.
-const BEGINNING: Duration = Duration::from_secs(30);
+/// What a message has to say of itself.
+#[derive(serde::Deserialize)]
+struct Message<'m> {
+    #[serde(borrow)]
+    method: std::borrow::Cow<'m, str>,
+}
+
+/// How long a message may take to arrive.
+const ARRIVING: Duration = Duration::from_secs(30);

@@ -42,6 +42,11 @@ async fn guards_and_methods() {
         let refused = served.ask(method, &absolute, "", INITIALIZE).await;
         assert_eq!(status(&refused), "403", "{method} {absolute} {refused}");
     }
+    let loaded = "Sec-Fetch-Site: cross-site\r\n";
+    for (path, expected) in [("/", "403"), ("/mcp", "403"), ("/ui", "200")] {
+        let told = served.ask("GET", path, loaded, "").await;
+        assert_eq!(status(&told), expected, "{path} {told}");
+    }
     for host in ["", "a b"] {
         let refused = served.ask_host(host, "GET", "/", "", "").await;
         assert_eq!(status(&refused), "400", "{host:?} {refused}");
@@ -94,7 +99,7 @@ async fn who_accepts_json_alone_gets_json() {
         status(&served.ask("POST", "/mcp", "", INITIALIZE).await),
         "200"
     );
-    let called = r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"status","arguments":{}}}"#;
+    let called = r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"search_exchanges","arguments":{"wait_s":1,"path":"/none"},"_meta":{"progressToken":1}}}"#;
     let newest = r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"status","arguments":{},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
     let old = "MCP-Protocol-Version: 2025-11-25\r\n";
     let new = "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: status\r\n";
@@ -114,8 +119,15 @@ async fn who_accepts_json_alone_gets_json() {
             assert!(answer["result"].is_object(), "{answer}");
         }
     }
-    let refused = served.ask("POST", "/mcp", "", INITIALIZE).await;
-    assert_eq!(status(&refused), "503", "{refused}");
+    // Whatever else it says, what begins a session does.
+    for more in [
+        "",
+        "Mcp-Method: initialize\r\n",
+        "Mcp-Session-Id: \u{e9}\r\n",
+    ] {
+        let refused = served.ask("POST", "/mcp", more, INITIALIZE).await;
+        assert_eq!(status(&refused), "503", "{more} {refused}");
+    }
     served.end().await;
 }
 

@@ -101,7 +101,7 @@ impl Found {
         match there {
             None => Self::Nothing,
             Some(there) if without_empty(there) == without_empty(&wanted.value()) => Self::Same,
-            Some(there) => Self::Other(without_secrets(there).to_string()),
+            Some(there) => Self::Other(without_secrets(there)),
         }
     }
 }
@@ -130,25 +130,42 @@ fn without_empty(value: &Value) -> Value {
     }
 }
 
-/// Values of environments and headers are often keys; their names tell enough.
-fn without_secrets(value: &Value) -> Value {
+/// The program or the server, and of all else the names: values are often keys, wherever they stand.
+fn without_secrets(value: &Value) -> String {
     let Value::Object(fields) = value else {
-        return value.clone();
+        return "what is no object".to_owned();
     };
-    let shown = fields.iter().map(|(name, value)| {
-        let lower = name.to_ascii_lowercase();
-        let may_be_secret = ["env", "header", "auth", "token", "secret", "key"]
-            .iter()
-            .any(|part| lower.contains(part));
-        let shown = match value {
-            Value::Object(inner) if may_be_secret => {
-                let hidden = inner.keys().map(|name| (name.clone(), "…".into()));
-                Value::Object(hidden.collect())
-            }
-            Value::String(_) if may_be_secret => "…".into(),
-            other => other.clone(),
-        };
-        (name.clone(), shown)
-    });
-    Value::Object(shown.collect())
+    let told: Vec<String> = fields
+        .iter()
+        .map(|(name, value)| {
+            let value = match (name.as_str(), value) {
+                ("command", Value::String(program)) => format!(" {program}"),
+                ("command", Value::Array(words)) => {
+                    let program = words.first().and_then(Value::as_str).unwrap_or_default();
+                    format!(" {program} …")
+                }
+                ("url" | "httpUrl", Value::String(url)) => format!(" {}", place_of(url)),
+                ("type", Value::String(kind)) => format!(" {kind}"),
+                (_, Value::Object(inner)) => {
+                    let names: Vec<&str> = inner.keys().map(String::as_str).collect();
+                    format!(" {{{}}}", names.join(" "))
+                }
+                _ => String::new(),
+            };
+            let short: String = format!("{name}{value}").chars().take(MOST_SHOWN).collect();
+            headwater_mcp::plain(&short)
+        })
+        .collect();
+    told.join(", ")
 }
+
+/// Scheme, host and port of an address: users and queries may be keys.
+fn place_of(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}")
+}
+
+/// Characters of a name with its value.
+const MOST_SHOWN: usize = 120;

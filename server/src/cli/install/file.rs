@@ -35,7 +35,7 @@ pub(super) enum FileProblem {
     #[error("{} changed while it was worked on; call again", .0.display())]
     Changed(PathBuf),
     #[error(
-        "{} belongs to the user with id {owner}: root writes nothing where another user may have laid a link; call it as that user",
+        "{} belongs to the user with id {owner}, or others may write in it: root writes nothing where another user may have laid a link; call it as that user",
         .path.display()
     )]
     Foreign { path: PathBuf, owner: u32 },
@@ -51,6 +51,8 @@ pub(super) enum FileProblem {
     NoText(PathBuf),
     #[error("{} may only be read by this user", .0.display())]
     ReadOnly(PathBuf),
+    #[error("{} has other names (hard links) or an access control list, which would be lost", .0.display())]
+    Shared(PathBuf),
     #[error("the owner or the group of {} could not be kept: {error}", .path.display())]
     Owner {
         path: PathBuf,
@@ -65,7 +67,7 @@ impl FileProblem {
         match self {
             Self::Io { error, .. } => error.kind() == ErrorKind::PermissionDenied,
             Self::Foreign { .. } | Self::Owner { .. } | Self::ReadOnly(_) => true,
-            Self::Changed(_) | Self::NoText(_) | Self::Nowhere(_) => false,
+            Self::Changed(_) | Self::NoText(_) | Self::Nowhere(_) | Self::Shared(_) => false,
         }
     }
 }
@@ -93,6 +95,11 @@ impl Current {
             return Err(FileProblem::Foreign { path, owner });
         }
         let content = content_of(&target)?;
+        if let Some((_, metadata)) = &content
+            && (metadata.nlink() > 1 || has_access_list(&target))
+        {
+            return Err(FileProblem::Shared(target));
+        }
         if content.is_some() && access(&target, AccessFlags::W_OK).is_err() {
             return Err(FileProblem::ReadOnly(target));
         }
@@ -212,12 +219,25 @@ fn content_of(path: &Path) -> Result<Option<(String, Metadata)>, FileProblem> {
     }
 }
 
-/// The first part of these paths that is not root's.
+/// The first part of these paths that is not root's, or where others may lay something new: they may change no name in a folder
+/// like `/tmp` (sticky), but add one.
 fn foreign<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Option<(PathBuf, u32)> {
-    paths
-        .into_iter()
-        .flat_map(Path::ancestors)
-        .filter_map(|part| Some((part, part.symlink_metadata().ok()?.uid())))
-        .find(|(_, owner)| *owner != 0)
-        .map(|(part, owner)| (part.to_owned(), owner))
+    paths.into_iter().find_map(|path| {
+        let there = path
+            .ancestors()
+            .filter_map(|part| Some((part, part.symlink_metadata().ok()?)));
+        there
+            .enumerate()
+            .find(|(at, (_, metadata))| {
+                let is_writable = metadata.is_dir() && metadata.mode() & 0o022 != 0;
+                let is_sticky = metadata.mode() & 0o1000 != 0;
+                metadata.uid() != 0 || is_writable && (*at == 0 || !is_sticky)
+            })
+            .map(|(_, (part, metadata))| (part.to_owned(), metadata.uid()))
+    })
+}
+
+/// Whether more is said of who may read it than its mode says.
+fn has_access_list(path: &Path) -> bool {
+    rustix::fs::getxattr(path, "system.posix_acl_access", &mut [0_u8; 0]).is_ok()
 }

@@ -286,6 +286,34 @@ fn what_says_the_same_is_the_same() {
         told.contains("HEADWATER_DB") && !told.contains("/secret.db"),
         "{told}"
     );
+    let text = json!({"mcpServers": {"headwater": {
+        "args": ["mcp-remote", "--header", "Authorization: Bearer s3cret"], "url": "https://me:s3cret@tools.example:8443/mcp?key=s3cret",
+        "headers": {"X-Key": ["s3cret"]}, "\u{1b}]0;s\u{7}": 1, "x": {"y": {"z": "s3cret"}}
+    }}});
+    home.write(".claude.json", &text.to_string());
+    let told = home.install(&words).unwrap_err().to_string();
+    assert!(
+        told.contains("https://tools.example:8443") && !told.contains("s3cret"),
+        "{told}"
+    );
+    assert!(!told.contains(['\u{1b}', '\u{7}']), "{told:?}");
+}
+
+#[test]
+fn a_line_with_a_mistake_is_named_and_not_shown() {
+    let home = Home::new();
+    let text = "a = 1\n[x]\nAPI_KEY = \"sk-s3cret\u{1b}]0;s\u{7}\n";
+    let path = home.write(".codex/config.toml", text);
+    let told = home
+        .install(&["--client", "codex"])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        told.contains("line 3: ") && !told.contains("s3cret"),
+        "{told}"
+    );
+    assert!(!told.contains(['\u{1b}', '\u{7}']), "{told:?}");
+    assert_eq!(read(&path), text);
 }
 
 #[test]

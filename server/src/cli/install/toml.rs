@@ -1,7 +1,7 @@
 //! An entry in a TOML file, with all else left as it was written.
 
 use serde_json::{Map, Value};
-use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike};
+use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, TomlError};
 
 use super::entry::{Edit, Entry, Field, Found};
 
@@ -15,7 +15,7 @@ pub(super) fn edit(text: &str, key: &str, name: &str, entry: &Entry) -> Result<E
     let plain = text.replace("\r\n", "\n");
     let mut document = plain
         .parse::<DocumentMut>()
-        .map_err(|error| error.to_string().trim_end().to_owned())?;
+        .map_err(|error| wrong(&plain, &error))?;
     let kept = document.to_string();
     let is_mixed = has_returns && text.matches('\n').count() != text.matches("\r\n").count();
     if is_mixed || kept.trim_end_matches('\n') != plain.trim_end_matches('\n') {
@@ -41,6 +41,14 @@ pub(super) fn edit(text: &str, key: &str, name: &str, entry: &Entry) -> Result<E
         found,
         text: edited,
     })
+}
+
+/// What is wrong and where, without the line itself, which may hold a key, or what is no text for a terminal.
+fn wrong(text: &str, error: &TomlError) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+    let message: String = error.message().lines().take(1).collect();
+    format!("line {line}: {}", headwater_mcp::plain(&message))
 }
 
 /// A file with nothing but the entry.
