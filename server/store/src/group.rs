@@ -145,24 +145,20 @@ impl Begun {
         sources: &[Source],
         parts: std::ops::Range<u32>,
     ) -> rusqlite::Result<()> {
-        let mut statements = Vec::with_capacity(sources.len());
+        let mut selects = Vec::with_capacity(sources.len());
         for source in sources {
-            let table = format!("identifier_{}", source.segment);
-            let select = format!("SELECT data FROM {table} WHERE place = ?");
-            let delete = format!("DELETE FROM {table} WHERE place = ?");
-            statements.push((
-                source,
-                connection.prepare_cached(&select)?,
-                connection.prepare_cached(&delete)?,
-            ));
+            let sql = format!(
+                "SELECT data FROM identifier_{} WHERE place = ?",
+                source.segment
+            );
+            selects.push((source, connection.prepare_cached(&sql)?));
         }
         let mut entries = Vec::new();
-        for part in parts {
+        for part in parts.clone() {
             entries.clear();
-            for (source, select, delete) in &mut statements {
+            for (source, select) in &mut selects {
                 let begin = entries.len();
-                let place = source.place(part);
-                let mut rows = select.query([place])?;
+                let mut rows = select.query([source.place(part)])?;
                 while let Some(row) = rows.next()? {
                     // A damaged row gives what can be read of it; the rest could not be found anyway.
                     let _ = read_part(part >> 4, row.get_ref(0)?.as_blob()?, |entry: Entry| {
@@ -174,15 +170,20 @@ impl Begun {
                 }
                 drop(rows);
                 thin(&mut entries, begin);
-                // A row of several parts goes with the last of them.
-                if source.place(part) != source.place(part + 1) {
-                    delete.execute([place])?;
-                }
             }
             entries.sort_unstable();
             write_rows(connection, self.home, &entries, |entry| {
                 group_place(self.run, entry.prefix)
             })?;
+        }
+        // A slice has all parts of a row that has several.
+        for source in sources {
+            connection
+                .prepare_cached(&format!(
+                    "DELETE FROM identifier_{} WHERE place >= ? AND place < ?",
+                    source.segment
+                ))?
+                .execute([parts.start, parts.end].map(|part| source.begin(part)))?;
         }
         Ok(())
     }
@@ -196,6 +197,11 @@ struct Source {
 }
 
 impl Source {
+    /// The first place of a fine part, or that behind the last.
+    fn begin(&self, part: u32) -> i64 {
+        place(self.run, 0) + i64::from(part)
+    }
+
     /// The row that has a fine part.
     fn place(&self, part: u32) -> i64 {
         place(self.run, if self.is_fine { part } else { part & !15 })
@@ -223,7 +229,7 @@ fn thin(entries: &mut Vec<Entry>, begin: usize) {
 
 /// Segments of a group.
 const SEGMENTS: i64 = 8;
-/// Fine parts, of 4,096, that are merged with one batch.
+/// Fine parts, of 4,096, that are merged with one batch: all sixteen of a row of a run as it was written.
 const SLICE: u32 = 32;
 /// Of one hash and segment. Whoever reads asks for a thousand and one.
 const MOST_OF_HASH: usize = 2_048;

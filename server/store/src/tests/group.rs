@@ -41,8 +41,6 @@ fn askable(writer: &Writer) -> (Vec<Entry>, usize) {
         }
     }
     entries.sort_unstable();
-    // Of a run as it was written, a row goes when the last of its sixteen parts has.
-    entries.dedup();
     (entries, runs.len())
 }
 
