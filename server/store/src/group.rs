@@ -211,6 +211,10 @@ impl Source {
 /// Of what stands behind `begin`, the entries of one segment in their order, leaves the newest of each hash: nobody asks for more,
 /// and what every exchange carries would take all memory.
 fn thin(entries: &mut Vec<Entry>, begin: usize) {
+    // As nearly always.
+    if entries.len() - begin <= MOST_OF_HASH {
+        return;
+    }
     let mut kept = begin;
     let mut at = begin;
     while let Some(first) = entries.get(at).copied() {
