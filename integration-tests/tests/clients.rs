@@ -205,6 +205,18 @@ fn the_inspector_lists_and_calls_over_every_transport() {
     for target in [&stdio[..], &http, &sse] {
         let list = [target, &["--method", "tools/list", "--strict"]].concat();
         let listed = said(&mut inspector(&list));
+        let many = [
+            "--load",
+            "--load-requests",
+            "100",
+            "--load-concurrency",
+            "8",
+        ];
+        let call = ["--method", "tools/call", "--tool-name", "list_services"];
+        let loaded = said(&mut inspector(&[target, &call, &many].concat()));
+        let loaded: Value = serde_json::from_str(&loaded).expect("a report");
+        let counts = ["ok", "toolErrors", "errors"].map(|name| loaded[name].as_u64());
+        assert_eq!(counts, [Some(100), Some(0), Some(0)], "{loaded}");
         let prompts = [target, &["--method", "prompts/list"]].concat();
         assert!(said(&mut inspector(&prompts)).contains("first_look"));
         let get = [
