@@ -17,7 +17,8 @@ function drawErrors(answer, act) {
 
 function groupOf(group, most, day, act) {
   const examples = group.examples || [];
-  const traced = examples.filter((id) => /^[xd]_/.test(id));
+  const traced = examples.filter((id) => id.startsWith("x_"));
+  const elsewhere = examples.some((id) => id.startsWith("d_")) ? "get_exchange tells of " : "no request was sent; get_connection tells the story of ";
   const bar = drawing("svg", { class: "share", viewBox: "0 0 100 4", preserveAspectRatio: "none", "aria-hidden": "true" }, drawing("rect", { x: 0, y: 0, width: Math.max(1, (group.count / most) * 100), height: 4 }));
   const before = group.before === null ? " (before: not known)" : " (before: " + group.before + ")";
   const isBelow = group.suspect !== null && group.suspect !== undefined;
@@ -43,8 +44,8 @@ function groupOf(group, most, day, act) {
     element(
       "p",
       { class: "actions" },
-      // Connections that came to no exchange have no transaction.
-      traced.length ? button("Why?", () => act.explain(group.group, examples), { class: "main", "aria-label": "Why did this group fail?" }) : element("span", { class: "faint" }, "no request was sent; get_connection tells the story of ", examples.join(", ")),
+      // Connections that came to no exchange have no transaction, nor have questions of DNS.
+      traced.length ? button("Why?", () => act.explain(group.group), { class: "main", "aria-label": "Why did this group fail?" }) : element("span", { class: "faint" }, elsewhere, examples.join(", ")),
       traced.map((id) => button(id, () => act.trace(id), { class: "id", "aria-label": "Transaction of example " + id })),
       isBelow && group.suspect_id ? button("suspect " + group.suspect_id, () => act.trace(group.suspect_id), { class: "id suspect" }) : null,
     ),

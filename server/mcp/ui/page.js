@@ -2,7 +2,7 @@
 
 const byId = (id) => document.getElementById(id);
 const main = byId("main");
-const state = { view: "errors", id: "", examples: [] };
+const state = { view: "errors", id: "" };
 const visited = [];
 let asking = new AbortController();
 
@@ -48,7 +48,7 @@ function finder() {
 
 const act = {
   trace: (id) => go({ view: "transaction", id }),
-  explain: (group, examples) => go({ view: "transaction", id: group, examples }),
+  explain: (group) => go({ view: "transaction", id: group }),
   async more(node, cursor) {
     node.disabled = true;
     try {
@@ -68,18 +68,13 @@ async function showTransaction(signal) {
     shown([element("h2", { tabindex: "-1" }, "Transaction"), finder(), element("p", { class: "faint" }, "One request across processes: what it caused, when, and what speaks for each link. Examples stand at the groups of Errors.")]);
     return;
   }
-  // A group is explained as such, and drawn by the exchange that is suspected, or by its newest example.
+  // A group is explained as such, and drawn by the exchange that stands for it.
   const isGroup = state.id.startsWith("g_") && isId(state.id);
   let explained = null;
   let traced = state.id;
   if (isGroup) {
-    explained = await call("explain_failure", { id: state.id, max_tokens: 8000 }, signal).catch((error) => {
-      if (error instanceof Locked || error.name === "AbortError") throw error;
-      return { failure: error };
-    });
-    const chain = rowsOf(explained.chain);
-    traced = chain.length ? chain[0].id : state.examples.find((id) => /^[xd]_/.test(id));
-    if (!traced) throw explained.failure || new Error("no exchange of this group is kept: its connections came to none");
+    explained = await call("explain_failure", { id: state.id, max_tokens: 8000 }, signal);
+    traced = rowsOf(explained.chain)[0].id;
   }
   drawWhole(await loadTransaction(traced, signal), traced, explained, signal);
 }
@@ -104,7 +99,7 @@ function drawWhole(answer, about, explained, signal) {
   shown([finder(), drawn.nodes]);
   const hops = rowsOf(answer);
   const wrong = hops.find((hop) => hop.id === about && hasFailed(hop)) || hops.find(hasFailed);
-  if (explained && !explained.failure) put(explained);
+  if (explained) put(explained);
   else if (wrong) explainHop(wrong.id);
   else if (hops.length) panel.replaceChildren(element("p", { class: "faint" }, "Nothing here failed. Choose an id to ask what took its time."));
 }
@@ -138,7 +133,7 @@ async function refresh() {
 }
 
 async function go(next) {
-  Object.assign(state, { id: "", examples: [] }, next);
+  Object.assign(state, { id: "" }, next);
   const address = "#" + state.view + (isId(state.id) ? "/" + state.id : "");
   if (!isApp && address !== location.hash) history.pushState(visited.push({ ...state }) - 1, "", address);
   await refresh();
@@ -150,7 +145,7 @@ async function go(next) {
 // What the address says; what it cannot say this page alone remembers, and a reload forgets.
 function come() {
   const [view, id] = location.hash.slice(1).split("/");
-  Object.assign(state, { view: ["errors", "map", "transaction"].includes(view) ? view : "errors", id: id && isId(id) ? id : "", examples: [] }, visited[history.state]);
+  Object.assign(state, { view: ["errors", "map", "transaction"].includes(view) ? view : "errors", id: id && isId(id) ? id : "" }, visited[history.state]);
   refresh();
 }
 

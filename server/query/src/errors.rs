@@ -249,13 +249,18 @@ struct Before {
     counts: BTreeMap<(Place, i64), u64>,
     /// How long what ended well took.
     well: BTreeMap<Place, Latencies>,
-    /// Those of which there were any.
-    places: BTreeSet<Place>,
     /// Nearly all of that time was recorded, and is kept.
     is_recorded: bool,
 }
 
 impl Before {
+    /// Whether there was anything of a place.
+    fn has(&self, place: &Place) -> bool {
+        let of_kind = |kind| (place.clone(), kind);
+        let mut failures = self.counts.range(of_kind(i64::MIN)..=of_kind(i64::MAX));
+        self.well.contains_key(place) || failures.next().is_some()
+    }
+
     fn read(
         snapshot: &mut Snapshot,
         runs: &Runs,
@@ -274,7 +279,6 @@ impl Before {
         };
         rollup::each(snapshot, segments, earlier, selection, |row| {
             let place = (row.server, row.route, row.method);
-            before.places.insert(place.clone());
             if row.kind == 0 {
                 before.well.entry(place).or_default().add(&row.latency);
             } else {
@@ -307,8 +311,8 @@ fn rows(
         let examples = examples::of(snapshot, &place, kind, &group)?;
         let (server, route, method) = &place;
         let template = templates.get(route).map(String::as_str);
-        let is_learned = template.is_some_and(|template| template.contains("{name}"))
-            && !before.places.contains(&place);
+        let is_learned =
+            template.is_some_and(|template| template.contains("{name}")) && !before.has(&place);
         rows.push(ErrorGroup {
             id: Fingerprint::of(&place, kind).printed(&tag),
             server: names.of(*server).shown,

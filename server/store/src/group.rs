@@ -171,6 +171,7 @@ impl Begun {
                 drop(rows);
                 thin(&mut entries, begin);
             }
+            // What stands there twice was told again when it ended: readers tell by that what came late.
             entries.sort_unstable();
             write_rows(connection, self.home, &entries, |entry| {
                 group_place(self.run, entry.prefix)
@@ -208,8 +209,8 @@ impl Source {
     }
 }
 
-/// Of what stands behind `begin`, the entries of one segment in their order, leaves the newest of each hash: nobody asks for more,
-/// and what every exchange carries would take all memory.
+/// Of what stands behind `begin`, the entries of one segment in their order, leaves the newest of each hash: whoever asks is told
+/// of so many that there are too many, never of all, and what every exchange carries would take all memory.
 fn thin(entries: &mut Vec<Entry>, begin: usize) {
     // As nearly always.
     if entries.len() - begin <= MOST_OF_HASH {

@@ -21,9 +21,17 @@ pub(crate) enum Era {
 }
 
 pub(crate) async fn connect(store: Store, era: Era) -> RunningService<RoleClient, ClientConfig> {
+    connect_as(ClientConfig::default(), store, era).await
+}
+
+/// As a client that says this of itself.
+pub(crate) async fn connect_as(
+    config: ClientConfig,
+    store: Store,
+    era: Era,
+) -> RunningService<RoleClient, ClientConfig> {
     let (near, far) = tokio::io::duplex(64 << 10);
     tokio::spawn(serve_stream(store, "0.0.0-test", far));
-    let config = ClientConfig::default();
     match era {
         Era::Initialize => config.serve(near).await.unwrap(),
         Era::Stateless => config

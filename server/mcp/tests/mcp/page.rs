@@ -1,16 +1,16 @@
 //! The page for people: who gets it, under which policy, and which clients are told of it as an MCP App. What it shows is looked at
 //! in a browser, in the integration tests.
 
-use headwater_mcp::{HttpOptions, serve_stream};
+use headwater_mcp::HttpOptions;
 use rmcp::{
-    ClientLifecycleMode, ClientServiceExt, RoleClient, ServiceExt,
-    model::{ClientCapabilities, ClientConfig, ProtocolVersion, ReadResourceRequestParams},
+    RoleClient,
+    model::{ClientCapabilities, ClientConfig, ReadResourceRequestParams},
     service::RunningService,
 };
 use serde_json::{Value, json};
 
 use crate::{
-    client::Era,
+    client::{Era, connect_as},
     fixture::Fixture,
     wire::{INITIALIZE, Served, status},
 };
@@ -79,8 +79,6 @@ async fn connect(
     era: Era,
     shows: Option<Value>,
 ) -> RunningService<RoleClient, ClientConfig> {
-    let (near, far) = tokio::io::duplex(64 << 10);
-    tokio::spawn(serve_stream(fixture.store(), "0.0.0-test", far));
     let mut config = ClientConfig::default();
     config.capabilities = match shows {
         Some(shows) => {
@@ -89,18 +87,7 @@ async fn connect(
         }
         None => ClientCapabilities::default(),
     };
-    match era {
-        Era::Initialize => config.serve(near).await.unwrap(),
-        Era::Stateless => config
-            .serve_with_lifecycle(
-                near,
-                ClientLifecycleMode::Discover {
-                    preferred_versions: vec![ProtocolVersion::V_2026_07_28],
-                },
-            )
-            .await
-            .unwrap(),
-    }
+    connect_as(config, fixture.store(), era).await
 }
 
 #[tokio::test]

@@ -129,9 +129,8 @@ pub(super) struct Index {
 #[derive(Default)]
 struct Indexed {
     segment: i64,
-    /// Of its exchanges, and the next one's.
+    /// Of its exchanges.
     first_id: i64,
-    end_id: i64,
     /// Numbers of those with parts as they were written,
     small: Vec<i64>,
     /// of those with as many as there are,
@@ -177,7 +176,7 @@ impl Index {
         for segment in segments.iter().rev() {
             let mut indexed = runs.remove(&segment.number).unwrap_or_default();
             indexed.segment = segment.number;
-            (indexed.first_id, indexed.end_id) = (segment.first_id, segment.end_id);
+            indexed.first_id = segment.first_id;
             for gap in gaps(segment, &mut indexed.spans).into_iter().rev() {
                 let read = index.read_gap(snapshot, redactor, segment.number, gap, left)?;
                 left = left.saturating_sub(read);
@@ -272,42 +271,45 @@ impl Index {
         let is_near = |indexed: &Indexed| near.is_none_or(|near| near.contains(&indexed.segment));
         for (at, indexed) in self.segments.iter().enumerate() {
             snapshot.check()?;
-            let mut take = |blob: &[u8], kept: &dyn Fn(i64) -> bool| {
-                for entry in headwater_pack::matches(blob).filter(|entry| kept(entry.id)) {
-                    for hash in wanted.get(&entry.prefix).into_iter().flatten() {
-                        let ids = found.entry(*hash).or_default();
-                        ids.insert(entry.id);
-                        // The newest are kept.
-                        if ids.len() > most + 1 {
-                            ids.pop_first();
-                        }
+            let mut take = |entry: Entry| {
+                for hash in wanted.get(&entry.prefix).into_iter().flatten() {
+                    let ids = found.entry(*hash).or_default();
+                    ids.insert(entry.id);
+                    // The newest are kept.
+                    if ids.len() > most + 1 {
+                        ids.pop_first();
                     }
                 }
             };
             if is_near(indexed) {
                 let places = indexed.places(&parts);
                 for blob in matches(snapshot, indexed.segment, 0, &places, &prefixes)? {
-                    take(&blob, &|_| true);
+                    headwater_pack::matches(&blob).for_each(&mut take);
                 }
             }
             for (run, count) in &indexed.groups {
-                let of = self.segments.iter().skip(at).take(*count);
-                let near: Vec<&Indexed> = of.filter(|indexed| is_near(indexed)).collect();
-                if near.is_empty() {
+                let mut of = self.segments.iter().skip(at).take(*count);
+                let oldest = of.clone().next_back();
+                if !of.any(is_near) {
                     continue;
                 }
-                // Those of segments that are gone, or not asked for, are nobody's.
-                let kept = |id: i64| {
-                    let has = |indexed: &&Indexed| (indexed.first_id..indexed.end_id).contains(&id);
-                    near.iter().any(has)
-                };
+                let first_id = oldest.map_or(0, |oldest| oldest.first_id);
                 let places: BTreeSet<i64> = wanted
                     .keys()
                     .map(|prefix| group_place(*run, *prefix))
                     .collect();
                 let places = Vec::from_iter(places);
                 for blob in matches(snapshot, indexed.segment, GROUP_BITS, &places, &prefixes)? {
-                    take(&blob, &kept);
+                    let mut last = None;
+                    for entry in headwater_pack::matches(&blob) {
+                        // What was told again when it ended, in a segment of the group that is not known any more.
+                        let is_again = last.replace(entry) == Some(entry);
+                        let is_late = is_again || entry.id < first_id;
+                        let of = self.segment_of(entry.id);
+                        if of.is_some_and(|of| is_late || is_near(of)) {
+                            take(entry);
+                        }
+                    }
                 }
             }
         }
@@ -320,6 +322,16 @@ impl Index {
             }
         }
         Ok(found)
+    }
+}
+
+impl Index {
+    /// The segment that an exchange is in; none of one that is gone.
+    fn segment_of(&self, id: i64) -> Option<&Indexed> {
+        let newer = self
+            .segments
+            .partition_point(|indexed| indexed.first_id > id);
+        self.segments.get(newer)
     }
 }
 

@@ -89,61 +89,131 @@ async fn a_group_is_asked() {
     assert_eq!(hops(&fixture).await.0.len(), 7);
 }
 
-/// What shares an identifier is looked for near what was named, whether or not a run of several segments has it.
-#[tokio::test]
-async fn of_a_group_only_what_is_near_is_taken() {
-    let mut fixture = Fixture::new();
-    let value = "a-customer-of-many-orders-4711";
-    for segment in 1..=6_i64 {
-        let rows: Vec<Row> = (0..15)
-            .map(|number| Row {
-                start_ns: fixture.now_ns - 600 * SECOND + (segment * 60 + number) * SECOND,
-                request: &[("x-customer-id", "a-customer-of-many-orders-4711")],
+/// Segments of which a group has the newest: in the last a request of nginx, which one that began in another segment caused; both
+/// carry the value, as does so much else in each.
+struct Grouped {
+    segments: i64,
+    of: i64,
+    cause_in: i64,
+    others_in_each: i64,
+}
+
+impl Grouped {
+    /// With a run of the group that has these entries. Gives what a trace of the request shows.
+    async fn traced(&self, ids: &[i64]) -> Vec<String> {
+        let mut fixture = Fixture::new();
+        fixture
+            .writer
+            .execute_batch("INSERT INTO service VALUES (4, 'unit', 'nginx.service', 0)")
+            .unwrap();
+        let request = &[("x-customer-id", VALUE)];
+        for segment in 1..=self.segments {
+            let start_ns = fixture.now_ns - 600 * SECOND + segment * 20 * SECOND;
+            let mut rows = vec![if segment == self.segments {
+                Row {
+                    start_ns,
+                    request,
+                    client: 4,
+                    server: 3,
+                    connection: 2,
+                    ..Row::default()
+                }
+            } else if segment == self.cause_in {
+                Row {
+                    start_ns,
+                    request,
+                    latency_ns: ((self.segments - segment) * 20 + 10) * SECOND,
+                    ..Row::default()
+                }
+            } else {
+                Row {
+                    start_ns,
+                    ..Row::default()
+                }
+            }];
+            rows.extend((0..self.others_in_each).map(|_| Row {
+                start_ns: start_ns + SECOND,
+                request,
                 ..Row::default()
-            })
-            .collect();
-        fixture.commit(&rows);
-        if segment < 6 {
-            fixture.open_segment();
+            }));
+            let first = fixture.commit(&rows);
+            let last = first + self.others_in_each;
+            fixture
+                .writer
+                .execute(
+                    "INSERT INTO identifier_run VALUES (?, 1, ?, ?, 2)",
+                    [segment, first, last],
+                )
+                .unwrap();
+            if segment < self.segments {
+                fixture.open_segment();
+            }
         }
-    }
-    let query = TransactionQuery {
-        id: "x_k7q21d".to_owned(),
-        limit: 200,
-    };
-    let cancel = CancellationToken::new();
-    let told = |answer: &headwater_query::Answer<Vec<Hop>>| -> Vec<String> {
-        answer.value.iter().map(|hop| hop.id.clone()).collect()
-    };
-    // Looked through one by one, as no run has any.
-    let without = fixture.store().transaction(&query, &cancel).await.unwrap();
-    let hash = Redactor::new(&fixture.key, &Policy::default()).identifiers_of(value.as_bytes())[0];
-    let entries: Vec<Entry> = (1..=90).map(|id| Entry::new(hash, id)).collect();
-    let mut data = Vec::new();
-    write_part(&entries, &mut data);
-    for segment in 1..=6 {
-        let (first, last) = (segment * 15 - 14, segment * 15);
+        let hash =
+            Redactor::new(&fixture.key, &Policy::default()).identifiers_of(VALUE.as_bytes())[0];
+        let entries: Vec<Entry> = ids.iter().map(|id| Entry::new(hash, *id)).collect();
+        let mut data = Vec::new();
+        write_part(&entries, &mut data);
+        let of_last = self.segments;
         fixture
             .writer
             .execute(
-                "INSERT INTO identifier_run VALUES (?, 1, ?, ?, 2)",
-                [segment, first, last],
+                "INSERT INTO identifier_run VALUES (?, 8, 0, -1, 16 + ?)",
+                [of_last, self.of],
             )
             .unwrap();
+        fixture
+            .writer
+            .execute(
+                &format!("INSERT INTO identifier_{of_last} VALUES (?, ?)"),
+                rusqlite::params![group_place(8, entries[0].prefix), data],
+            )
+            .unwrap();
+        let id = (self.segments - 1) * (self.others_in_each + 1) + 1;
+        let query = TransactionQuery {
+            id: headwater_query::ExchangeId(id.unsigned_abs()).printed("k7q2"),
+            limit: 200,
+        };
+        let cancel = CancellationToken::new();
+        let answer = fixture.store().transaction(&query, &cancel).await.unwrap();
+        answer.value.into_iter().map(|hop| hop.id).collect()
     }
-    fixture
-        .writer
-        .execute("INSERT INTO identifier_run VALUES (6, 8, 0, -1, 22)", [])
-        .unwrap();
-    fixture
-        .writer
-        .execute(
-            "INSERT INTO identifier_6 VALUES (?, ?)",
-            rusqlite::params![group_place(8, entries[0].prefix), data],
-        )
-        .unwrap();
-    let with = fixture.store().transaction(&query, &cancel).await.unwrap();
-    assert_eq!(told(&with), told(&without));
+}
+
+/// What is told of an exchange when it ends stands in a run of a later segment, and goes from there into a group that its own may not
+/// be of; or into the same, twice.
+#[tokio::test]
+async fn what_came_late_is_found_in_a_group() {
+    for (cause_in, ids, expected) in [
+        // Near.
+        (6, &[6, 7][..], &["x_k7q26", "x_k7q27"][..]),
+        // Of an older segment than the group's, and of one that is gone.
+        (1, &[0, 1, 7], &["x_k7q21", "x_k7q27"]),
+        (3, &[3, 3, 7], &["x_k7q23", "x_k7q27"]),
+        // Neither near nor late.
+        (3, &[3, 7], &["x_k7q27"]),
+    ] {
+        let grouped = Grouped {
+            segments: 7,
+            of: 6,
+            cause_in,
+            others_in_each: 0,
+        };
+        assert_eq!(grouped.traced(ids).await, expected, "{cause_in} {ids:?}");
+    }
+}
+
+/// Whether a value is common is asked of what is near, whether or not a run of several segments has it.
+#[tokio::test]
+async fn what_is_far_makes_no_value_common() {
+    let grouped = Grouped {
+        segments: 6,
+        of: 6,
+        cause_in: 5,
+        others_in_each: 14,
+    };
+    let all: Vec<i64> = (1..=90).collect();
+    assert_eq!(grouped.traced(&all).await, ["x_k7q21x", "x_k7q22c"]);
 }
 
 #[tokio::test]
