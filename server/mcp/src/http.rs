@@ -21,17 +21,18 @@ use rmcp::{
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use self::{accept::Forms, access::Access, capacity::Capacity, legacy_sse::LegacySse};
+use self::{
+    accept::Forms, access::Access, body::MAX_BODY, capacity::Capacity, legacy_sse::LegacySse,
+};
 use crate::{server::Server, ui};
 
 pub(crate) mod accept;
 mod access;
+mod body;
 mod capacity;
 mod legacy_sse;
 mod names;
 
-/// A request's body at most.
-const MAX_BODY: usize = 64 << 10;
 /// How long requests under way may take to end after the shutdown began: a client that sent half of one ends it never.
 const GRACE: Duration = Duration::from_secs(5);
 

@@ -3,16 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    body::{Body, to_bytes},
+    body::Body,
     extract::{Request, State},
     http::{Method, StatusCode},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
-use tokio::{sync::Mutex, time::timeout};
+use tokio::sync::Mutex;
 
-use super::{MAX_BODY, accept, legacy_sse::Sessions};
+use super::{accept, body::whole, legacy_sse::Sessions};
 
 /// All sessions, and their limit.
 #[derive(Debug)]
@@ -64,18 +64,10 @@ pub(super) async fn room_to_begin(
     if request.method() != Method::POST || names_session {
         return next.run(request).await;
     }
-    // All of it is there before anybody else has to wait for it.
     let (head, body) = request.into_parts();
-    let body = match timeout(ARRIVING, to_bytes(body, MAX_BODY)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => {
-            let told = format!("a message may have {MAX_BODY} bytes at most\n");
-            return (StatusCode::PAYLOAD_TOO_LARGE, told).into_response();
-        }
-        Err(_) => {
-            let told = "the message did not come to its end\n";
-            return (StatusCode::REQUEST_TIMEOUT, told).into_response();
-        }
+    let body = match whole(body).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
     };
     let begins = serde_json::from_slice::<Message>(&body)
         .is_ok_and(|message| message.method == "initialize")
@@ -97,6 +89,3 @@ struct Message<'m> {
     #[serde(borrow)]
     method: std::borrow::Cow<'m, str>,
 }
-
-/// How long a message may take to arrive.
-const ARRIVING: Duration = Duration::from_secs(30);

@@ -8,8 +8,8 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, RawQuery, State, rejection::BytesRejection},
+    body::Body,
+    extract::{RawQuery, State},
     http::{HeaderMap, StatusCode, header},
     response::{
         IntoResponse, Response,
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use self::session::{Opened, Refusal};
 pub(super) use self::sessions::Sessions;
 use super::{
-    MAX_BODY,
+    body::whole,
     capacity::{Capacity, full},
 };
 
@@ -68,7 +68,6 @@ where
         Router::new()
             .route("/sse", get(open::<S, F>))
             .route(MESSAGE, post(message::<F>))
-            .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(Arc::new(self))
     }
 }
@@ -111,7 +110,7 @@ async fn message<F>(
     State(served): State<Arc<LegacySse<F>>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Body,
 ) -> Response {
     let refused = |status: StatusCode, told: &str| (status, format!("{told}\n")).into_response();
     let Some(id) = session_id(query.as_deref().unwrap_or_default()) else {
@@ -126,13 +125,9 @@ async fn message<F>(
         let told = "expected Content-Type: application/json";
         return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, told);
     }
-    let body = match body {
+    let body = match whole(body).await {
         Ok(body) => body,
-        Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            let told = format!("a message may have {MAX_BODY} bytes at most");
-            return refused(StatusCode::PAYLOAD_TOO_LARGE, &told);
-        }
-        Err(error) => return error.into_response(),
+        Err(refusal) => return refusal,
     };
     let message = match read(&body) {
         Ok(message) => message,
