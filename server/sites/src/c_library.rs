@@ -1,0 +1,202 @@
+//! OpenSSL, BoringSSL and GnuTLS: libraries that are called as C is, by the names of their functions.
+//!
+//! Owns: which functions bytes pass through, which of them call each other (so that no byte is told twice), and the
+//! versions that the files tell. `places` chooses the instructions.
+
+mod calls;
+mod places;
+mod version;
+
+use std::io::{Read, Seek};
+
+use crate::image::{Image, Machine};
+use crate::symbols::{self, Symbol, Wanted};
+use crate::{Error, Found, Hook, Library, Site, Verdict};
+
+use places::Function;
+
+/// What a function does, and with which arguments.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Role {
+    /// Enter, and whether the fourth argument points to the count.
+    Bytes {
+        write: bool,
+        out: bool,
+    },
+    Touch,
+    Free,
+}
+
+const READ: Role = Role::Bytes {
+    write: false,
+    out: false,
+};
+const WRITE: Role = Role::Bytes {
+    write: true,
+    out: false,
+};
+
+/// The functions of OpenSSL and those that took over its names. `SSL_accept` and `SSL_connect` end in
+/// `SSL_do_handshake`; `SSL_peek` leaves the bytes where they are.
+const OPENSSL: &[(&str, Role)] = &[
+    ("SSL_read", READ),
+    ("SSL_write", WRITE),
+    (
+        "SSL_read_ex",
+        Role::Bytes {
+            write: false,
+            out: true,
+        },
+    ),
+    (
+        "SSL_write_ex",
+        Role::Bytes {
+            write: true,
+            out: true,
+        },
+    ),
+    ("SSL_do_handshake", Role::Touch),
+    ("SSL_free", Role::Free),
+];
+
+const GNUTLS: &[(&str, Role)] = &[
+    ("gnutls_record_recv", READ),
+    ("gnutls_record_recv_seq", READ),
+    ("gnutls_record_send", WRITE),
+    ("gnutls_record_send2", WRITE),
+    ("gnutls_handshake", Role::Touch),
+    ("gnutls_deinit", Role::Free),
+];
+
+/// Functions that BoringSSL has and OpenSSL has not.
+const BORINGSSL: &[&str] = &["SSL_CTX_set_custom_verify", "SSL_set_custom_verify"];
+
+/// The function by which a library is known that speaks TLS and is not looked into, and the library's name.
+const OTHERS: &[(&str, &str)] = &[
+    ("SSL_ImportFD", "NSS"),
+    ("mbedtls_ssl_read", "Mbed TLS"),
+    ("wolfSSL_read", "wolfSSL"),
+    ("s2n_recv", "s2n-tls"),
+];
+
+/// The longest function that is looked at.
+const LONGEST_FUNCTION: u64 = 1 << 16;
+/// How much is looked at of a function whose size is not told.
+const UNSIZED_FUNCTION: u64 = 1 << 12;
+
+/// What of these libraries is in the file.
+pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, name: &str) -> Result<Verdict, Error> {
+    let names: Vec<&str> = OPENSSL
+        .iter()
+        .chain(GNUTLS)
+        .map(|(name, _)| *name)
+        .chain(BORINGSSL.iter().copied())
+        .chain(OTHERS.iter().map(|(name, _)| *name))
+        .collect();
+    let symbols = symbols::find(
+        image,
+        &Wanted {
+            names: &names,
+            other: None,
+        },
+    )?;
+    let boring = symbols
+        .iter()
+        .any(|symbol| BORINGSSL.contains(&symbol.name.as_str()));
+    let openssl = if boring {
+        Library::BoringSsl
+    } else {
+        Library::OpenSsl
+    };
+    let mut found = Vec::new();
+    for (library, functions) in [(openssl, OPENSSL), (Library::GnuTls, GNUTLS)] {
+        let sites = sites(image, &symbols, functions)?;
+        // A program that has the names and none of the bytes has a part of the library for another end.
+        if sites.iter().any(|site| is_bytes(site.hook)) {
+            let version = version::of(image, library, name)?;
+            found.push(Found {
+                library,
+                version,
+                sites,
+            });
+        }
+    }
+    if !found.is_empty() {
+        return Ok(Verdict::Found(found));
+    }
+    let other = OTHERS
+        .iter()
+        .find(|(name, _)| symbols.iter().any(|symbol| symbol.name == *name));
+    if let Some((_, library)) = other {
+        return Ok(Verdict::Unsupported {
+            library,
+            why: String::from("its functions are not known to Headwater"),
+        });
+    }
+    Ok(Verdict::None)
+}
+
+fn is_bytes(hook: Hook) -> bool {
+    matches!(
+        hook,
+        Hook::WriteEnter | Hook::ReadEnter | Hook::WriteEnterOut | Hook::ReadEnterOut
+    )
+}
+
+/// The sites in those of `functions` that the file has.
+fn sites<R: Read + Seek>(
+    image: &mut Image<R>,
+    symbols: &[Symbol],
+    functions: &[(&str, Role)],
+) -> Result<Vec<Site>, Error> {
+    let mut known: Vec<(Role, Function)> = Vec::new();
+    for (name, role) in functions {
+        for symbol in symbols
+            .iter()
+            .filter(|symbol| symbol.function && symbol.name == *name)
+        {
+            if known
+                .iter()
+                .any(|(_, function)| function.address == symbol.address)
+            {
+                continue;
+            }
+            if let Some(function) = read(image, symbol)? {
+                known.push((*role, function));
+            }
+        }
+    }
+    let told_by_another = calls::duplicates(image, &known)?;
+    let mut sites = Vec::new();
+    for ((role, function), told) in known.iter().zip(told_by_another) {
+        if !told {
+            places::choose(image.machine, function, *role, &mut sites);
+        }
+    }
+    sites.sort_by_key(|site: &Site| site.offset);
+    Ok(sites)
+}
+
+/// The function of `symbol`: nothing when it is not where code is.
+fn read<R: Read + Seek>(image: &mut Image<R>, symbol: &Symbol) -> Result<Option<Function>, Error> {
+    let Some((offset, left)) = image.code(symbol.address) else {
+        return Ok(None);
+    };
+    let size = match symbol.size {
+        0 => UNSIZED_FUNCTION,
+        size => size.min(LONGEST_FUNCTION),
+    };
+    let length = usize::try_from(size.min(left)).unwrap_or(0);
+    let Some(bytes) = image.at(offset, length)? else {
+        return Ok(None);
+    };
+    let code = match image.machine {
+        Machine::X86 => crate::x86::decode(&bytes, symbol.address),
+        Machine::Arm => Vec::new(),
+    };
+    Ok(Some(Function {
+        address: symbol.address,
+        offset,
+        code,
+    }))
+}

@@ -1,0 +1,172 @@
+//! The instructions of a function at which its arguments and its result are seen, the cheapest that can be proven.
+
+use iced_x86::{Code, ConditionCode, Instruction, Register};
+
+use super::Role;
+use crate::image::Machine;
+use crate::x86::{self, Writes};
+use crate::{Hook, Site};
+
+/// A function of a library.
+pub(super) struct Function {
+    pub(super) address: u64,
+    pub(super) offset: u64,
+    /// Empty on machines whose instructions are not looked at.
+    pub(super) code: Vec<Instruction>,
+}
+
+/// Adds the sites of `function` to `sites`.
+pub(super) fn choose(machine: Machine, function: &Function, role: Role, sites: &mut Vec<Site>) {
+    let start = function.address;
+    let mut add = |address: u64, hook: Hook| {
+        if let Some(offset) = address
+            .checked_sub(start)
+            .and_then(|into| function.offset.checked_add(into))
+        {
+            sites.push(Site { offset, hook });
+        }
+    };
+    let code = match machine {
+        Machine::X86 => function.code.as_slice(),
+        Machine::Arm => &[],
+    };
+    match role {
+        Role::Touch | Role::Free => {
+            let hook = if role == Role::Free {
+                Hook::Free
+            } else {
+                Hook::Touch
+            };
+            add(entry(code, &[Register::RDI]).unwrap_or(start), hook);
+        }
+        Role::Bytes { write, out } => {
+            if let Some((enter, leave)) = around_inner_call(code, out) {
+                add(enter, enter_hook(write, true));
+                add(leave, Hook::Leave);
+                return;
+            }
+            let mut registers = vec![Register::RDI, Register::RSI, Register::RDX, Register::RSP];
+            if out {
+                registers.push(Register::RCX);
+            }
+            let place = entry(code, &registers).unwrap_or(start);
+            add(place, enter_hook(write, out));
+            add(place, Hook::LeaveReturn);
+        }
+    }
+}
+
+fn enter_hook(write: bool, out: bool) -> Hook {
+    match (write, out) {
+        (true, false) => Hook::WriteEnter,
+        (false, false) => Hook::ReadEnter,
+        (true, true) => Hook::WriteEnterOut,
+        (false, true) => Hook::ReadEnterOut,
+    }
+}
+
+/// The first instruction that the kernel emulates, before any of `registers` is written; it is reached once in each call.
+/// With the stack pointer among them, the return address is where it was.
+fn entry(code: &[Instruction], registers: &[Register]) -> Option<u64> {
+    let start = code.first()?.ip();
+    let mut writes = Writes::new();
+    for instruction in code {
+        if x86::is_emulated(instruction) {
+            let place = instruction.ip();
+            return x86::is_entered_once(code, start, place).then_some(place);
+        }
+        let written = writes.of(instruction);
+        if x86::ends_line(instruction)
+            || written.iter().any(|register| registers.contains(register))
+        {
+            return None;
+        }
+    }
+    None
+}
+
+/// The call of an inner function that does the work, and the instruction behind it at which its result is in eax: for
+/// functions that only give their arguments on, as OpenSSL's do (`SSL_read` to `ssl_read_internal`).
+///
+/// What is proven: the way from the start to the call is straight; there rdi and rsi are as they were given, rdx too or
+/// with its lower half widened, and rcx points to a place on the stack, or is as it was given when the function has the
+/// count put (`out`). Behind the call follow a test of eax and a conditional jump, or a straight way to the only return.
+fn around_inner_call(code: &[Instruction], out: bool) -> Option<(u64, u64)> {
+    let start = code.first()?.ip();
+    let mut writes = Writes::new();
+    let mut on_stack = false;
+    for (index, instruction) in code.iter().enumerate() {
+        if instruction.code() == Code::Call_rel32_64 && x86::is_emulated(instruction) {
+            if !out && !on_stack {
+                return None;
+            }
+            let behind = code.get(index + 1..)?;
+            let leave = jump_on_result(behind)
+                .or_else(|| only_return(behind).filter(|_| out))?
+                .ip();
+            return x86::is_entered_once(code, start, leave).then_some((instruction.ip(), leave));
+        }
+        if x86::ends_line(instruction) {
+            return None;
+        }
+        // A jump back would reach the call again.
+        if x86::is_branch(instruction) && x86::target(instruction)? <= instruction.ip() {
+            return None;
+        }
+        for register in writes.of(instruction) {
+            match register {
+                Register::RDI | Register::RSI => return None,
+                Register::RDX if !is_widening(instruction) => return None,
+                Register::RCX if out || !is_stack_address(instruction) => return None,
+                Register::RCX => on_stack = true,
+                _ => {}
+            }
+        }
+    }
+    None
+}
+
+/// `movslq %edx, %rdx`
+fn is_widening(instruction: &Instruction) -> bool {
+    instruction.code() == Code::Movsxd_r64_rm32
+        && instruction.op0_register() == Register::RDX
+        && instruction.op1_register() == Register::EDX
+}
+
+/// `mov %rsp, %rcx` or `lea 8(%rsp), %rcx`; the frame pointer too.
+fn is_stack_address(instruction: &Instruction) -> bool {
+    let frame = |register| matches!(register, Register::RSP | Register::RBP);
+    match instruction.code() {
+        Code::Mov_r64_rm64 | Code::Mov_rm64_r64 => frame(instruction.op1_register()),
+        Code::Lea_r64_m => {
+            frame(instruction.memory_base()) && instruction.memory_index() == Register::None
+        }
+        _ => false,
+    }
+}
+
+/// The conditional jump on the sign of eax that these instructions begin with.
+fn jump_on_result(behind: &[Instruction]) -> Option<&Instruction> {
+    let [test, jump, ..] = behind else {
+        return None;
+    };
+    (matches!(test.code(), Code::Test_rm32_r32)
+        && test.op0_register() == Register::EAX
+        && test.op1_register() == Register::EAX
+        && x86::is_emulated(jump)
+        && matches!(
+            jump.condition_code(),
+            ConditionCode::le | ConditionCode::g | ConditionCode::s | ConditionCode::ns
+        ))
+    .then_some(jump)
+}
+
+/// The return that these instructions go straight to.
+fn only_return(behind: &[Instruction]) -> Option<&Instruction> {
+    let end = behind
+        .iter()
+        .position(|instruction| x86::ends_line(instruction) || x86::is_branch(instruction))?;
+    behind
+        .get(end)
+        .filter(|instruction| instruction.code() == Code::Retnq)
+}

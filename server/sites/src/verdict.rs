@@ -1,0 +1,95 @@
+//! What is told about a file.
+
+/// A TLS library that probes can be put into.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
+pub enum Library {
+    /// OpenSSL 1.1 and 3, and what has its functions, such as LibreSSL.
+    OpenSsl,
+    /// BoringSSL.
+    BoringSsl,
+    /// GnuTLS.
+    GnuTls,
+    /// Go's crypto/tls.
+    Go,
+    /// rustls.
+    Rustls,
+}
+
+impl Library {
+    /// Its name, as its makers write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OpenSsl => "OpenSSL",
+            Self::BoringSsl => "BoringSSL",
+            Self::GnuTls => "GnuTLS",
+            Self::Go => "Go crypto/tls",
+            Self::Rustls => "rustls",
+        }
+    }
+}
+
+/// What a probe at a site can rely on. Registers are those of `x86_64`; on `aarch64` the first four arguments are x0 to
+/// x3 instead of rdi, rsi, rdx and rcx, and a result is x0 instead of rax.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
+pub enum Hook {
+    /// A write begins: rdi is the session, rsi points to the bytes, edx says how many at most. The result of the
+    /// [`Hook::Leave`] or [`Hook::LeaveReturn`] that follows in this thread is an `int`: how many, or not above zero.
+    WriteEnter,
+    /// A read begins; else as [`Hook::WriteEnter`]: the bytes are at rsi when the result is known.
+    ReadEnter,
+    /// As [`Hook::WriteEnter`], and rcx points to a `size_t`, which holds the count when the result is above zero.
+    WriteEnterOut,
+    /// As [`Hook::ReadEnter`], and rcx points to a `size_t`, which holds the count when the result is above zero.
+    ReadEnterOut,
+    /// The call that was entered last in this thread is over, and eax is its result: a probe on an instruction.
+    Leave,
+    /// As [`Hook::Leave`], as a return probe at the offset.
+    LeaveReturn,
+    /// The thread works on the session rdi.
+    Touch,
+    /// The session rdi ends, or one of those who hold it lets go of it. It may be null.
+    Free,
+}
+
+impl Hook {
+    /// Whether a return probe goes here.
+    pub fn is_return(self) -> bool {
+        self == Self::LeaveReturn
+    }
+}
+
+/// A place for a probe.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
+pub struct Site {
+    /// Where the instruction is in the file, as the kernel's uprobes want it.
+    pub offset: u64,
+    /// What a probe there can rely on.
+    pub hook: Hook,
+}
+
+/// A library that was found, with its sites in the order of their offsets.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Found {
+    /// Which.
+    pub library: Library,
+    /// Its version, where the file tells it.
+    pub version: Option<String>,
+    /// Where its probes go.
+    pub sites: Vec<Site>,
+}
+
+/// What is told about a file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// Nothing in it is known to speak TLS.
+    None,
+    /// What was found.
+    Found(Vec<Found>),
+    /// It speaks TLS, and its clear bytes cannot be seen.
+    Unsupported {
+        /// What speaks TLS.
+        library: &'static str,
+        /// Why it cannot be seen.
+        why: String,
+    },
+}

@@ -1,0 +1,101 @@
+//! The instructions of a function on `x86_64`, and what the kernel does with a probe on each.
+
+use iced_x86::{
+    Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, OpAccess,
+    Register,
+};
+
+/// The most instructions that a function is decoded to.
+const MOST: usize = 1 << 14;
+
+/// The instructions of `bytes`, which is loaded at `address`, up to the first that is none.
+pub(crate) fn decode(bytes: &[u8], address: u64) -> Vec<Instruction> {
+    let mut decoder = Decoder::with_ip(64, bytes, address, DecoderOptions::NONE);
+    let mut code = Vec::new();
+    while decoder.can_decode() && code.len() < MOST {
+        let instruction = decoder.decode();
+        if instruction.is_invalid() {
+            break;
+        }
+        code.push(instruction);
+    }
+    code
+}
+
+/// Whether the kernel does by itself what this instruction does, instead of stepping over a copy of it
+/// (`arch/x86/kernel/uprobes.c`, `branch_setup_xol_ops` and `push_setup_xol_ops`).
+pub(crate) fn is_emulated(instruction: &Instruction) -> bool {
+    let length = instruction.len();
+    match instruction.code() {
+        Code::Push_r64 => length <= 2,
+        Code::Call_rel32_64 | Code::Jmp_rel32_64 => length == 5,
+        Code::Jmp_rel8_64 | Code::Nopw => length == 2,
+        Code::Nopd => length == 1,
+        Code::Nop_rm16 | Code::Nop_rm32 => true,
+        code if code.is_jcc_short() => length == 2,
+        code if code.is_jcc_near() => length == 6,
+        _ => false,
+    }
+}
+
+/// Whether this marks a place for indirect jumps and does nothing.
+pub(crate) fn is_mark(instruction: &Instruction) -> bool {
+    instruction.code() == Code::Endbr64
+}
+
+/// Whether it jumps, on a condition, to a place that it states.
+pub(crate) fn is_branch(instruction: &Instruction) -> bool {
+    instruction.is_jcc_short_or_near()
+}
+
+/// Whether control leaves the straight line here, but for conditional jumps.
+pub(crate) fn ends_line(instruction: &Instruction) -> bool {
+    !matches!(
+        instruction.flow_control(),
+        FlowControl::Next | FlowControl::ConditionalBranch
+    )
+}
+
+/// Where a direct call, jump or conditional jump goes.
+pub(crate) fn target(instruction: &Instruction) -> Option<u64> {
+    (instruction.is_call_near()
+        || instruction.is_jmp_short_or_near()
+        || instruction.is_jcc_short_or_near())
+    .then(|| instruction.near_branch_target())
+}
+
+/// Says which registers an instruction writes.
+pub(crate) struct Writes(InstructionInfoFactory);
+
+impl Writes {
+    pub(crate) fn new() -> Self {
+        Self(InstructionInfoFactory::new())
+    }
+
+    /// The whole registers that `instruction` writes, or may write, to any part of.
+    pub(crate) fn of(&mut self, instruction: &Instruction) -> Vec<Register> {
+        self.0
+            .info(instruction)
+            .used_registers()
+            .iter()
+            .filter(|used| {
+                matches!(
+                    used.access(),
+                    OpAccess::Write
+                        | OpAccess::CondWrite
+                        | OpAccess::ReadWrite
+                        | OpAccess::ReadCondWrite
+                )
+            })
+            .map(|used| used.register().full_register())
+            .collect()
+    }
+}
+
+/// Whether no jump in `code` goes behind the address `first` and not behind `last`: then what is executed at `last` was
+/// executed once since the beginning, if the way from there is straight.
+pub(crate) fn is_entered_once(code: &[Instruction], first: u64, last: u64) -> bool {
+    code.iter()
+        .filter_map(target)
+        .all(|target| target <= first || target > last)
+}
