@@ -7,24 +7,17 @@
 //! Where the walk is stands in the flow map, not in registers: the verifier then sees the same state in each round of the
 //! loop, and the program that goes on after a tail call finds it there.
 
-use aya_ebpf::{
-    EbpfContext,
-    helpers::generated::{bpf_get_socket_cookie, bpf_ktime_get_boot_ns, bpf_skb_load_bytes},
-    macros::map,
-    maps::ProgramArray,
-    programs::SkBuffContext,
-};
 use headwater_schema::{
     flow::{DirectionState, counter, direction_flag, go_on},
-    record::{direction, owned, place},
+    record::place,
 };
 
 use crate::{
+    bytes::Bytes,
     counters::count,
-    flow,
-    packet::{load, zero},
+    packet::zero,
     settings,
-    turn::{Scene, Step, emit_frame, looks_like_head, sender, smaller},
+    turn::{Scene, Step, emit_frame, looks_like_head, smaller},
     websocket,
 };
 
@@ -37,11 +30,6 @@ const PREFACE: u32 = 24;
 /// Bytes before a gRPC message: a flag and a length.
 const MESSAGE_PREFIX: u32 = 5;
 
-#[map]
-static GO_ON_EGRESS: ProgramArray = ProgramArray::with_max_entries(go_on::COUNT, 0);
-#[map]
-static GO_ON_INGRESS: ProgramArray = ProgramArray::with_max_entries(go_on::COUNT, 0);
-
 /// How a packet is to be walked.
 pub enum Walk {
     /// Not at all: it is told by turns.
@@ -52,12 +40,7 @@ pub enum Walk {
 
 /// Whether the packet is to be walked frame by frame; makes the direction ready for that.
 #[inline(always)]
-pub fn are_here(
-    ctx: &SkBuffContext,
-    scene: &Scene,
-    side: &mut DirectionState,
-    step: &Step,
-) -> Walk {
+pub fn are_here<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState, step: &Step) -> Walk {
     if side.flags & direction_flag::FRAMED == 0 {
         if websocket::is_known(side) {
             return websocket::goes_on(ctx, scene, side, step);
@@ -67,7 +50,7 @@ pub fn are_here(
         {
             return Walk::None;
         }
-        let Some(start) = start_of(ctx, scene.payload_at) else {
+        let Some(start) = ctx.read_start(scene.payload_at) else {
             return if websocket::begins_shortly(ctx, scene, side, step) {
                 Walk::WebSocket
             } else {
@@ -114,7 +97,7 @@ pub fn are_here(
     if side.flags & direction_flag::ADRIFT != 0 {
         count(counter::FRAMES_ADRIFT);
         restart(side);
-        let found = match load::<9>(ctx, scene.payload_at) {
+        let found = match ctx.read::<9>(scene.payload_at) {
             Some(start) => is_header(&start),
             None => false,
         };
@@ -125,98 +108,35 @@ pub fn are_here(
     Walk::Http2
 }
 
-/// The first twelve bytes of a payload, or nine of a short one with zeros behind them.
-#[inline(always)]
-fn start_of(ctx: &SkBuffContext, at: u32) -> Option<[u8; 12]> {
-    let mut bytes = core::mem::MaybeUninit::<[u8; 12]>::uninit();
-    let place = bytes.as_mut_ptr().cast();
-    // SAFETY: the helper checks the packet's bounds; it writes as many bytes as it is asked for, zeros when it fails.
-    unsafe {
-        if bpf_skb_load_bytes(ctx.as_ptr().cast(), at, place, 12) != 0
-            && bpf_skb_load_bytes(ctx.as_ptr().cast(), at, place, HEADER) != 0
-        {
-            return None;
-        }
-        Some(bytes.assume_init())
-    }
-}
-
 /// Hands a packet to the program that walks its frames: one that did all would be too much for older verifiers.
 #[inline(always)]
-pub fn walk(ctx: &SkBuffContext, scene: &Scene, side: &mut DirectionState) {
+pub fn walk<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState) {
     if side.flags & direction_flag::ADRIFT != 0 {
         return;
     }
     side.payload_at = scene.payload_at;
     side.walk_ack = scene.ack;
-    hand_over(ctx, scene.direction, go_on::FRAMES);
+    ctx.hand_over(scene.direction, go_on::FRAMES);
     side.flags |= direction_flag::ADRIFT;
-}
-
-/// Does not return when it succeeds.
-#[inline(always)]
-pub fn hand_over(ctx: &SkBuffContext, way: u8, program: u32) {
-    // SAFETY: the programs in these maps are of this one's type.
-    unsafe {
-        if way == direction::EGRESS {
-            let _ = GO_ON_EGRESS.tail_call(ctx, program);
-        } else {
-            let _ = GO_ON_INGRESS.tail_call(ctx, program);
-        }
-    }
-    count(counter::FRAMES_ADRIFT);
 }
 
 /// Walks a packet's frames from where the walk is.
 #[inline(always)]
-pub fn go_on(ctx: &SkBuffContext, way: u8) {
-    let Some((scene, side)) = scene_of(ctx, way) else {
-        return;
-    };
+pub fn go_on<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState) {
     for _ in 0..FRAMES {
-        if !one(ctx, &scene, side) {
+        if !one(ctx, scene, side) {
             return;
         }
     }
     if side.walk_at < scene.payload_length {
-        hand_over(ctx, way, go_on::FRAMES);
+        ctx.hand_over(scene.direction, go_on::FRAMES);
         side.flags |= direction_flag::ADRIFT;
     }
 }
 
-/// The scene of a packet that another program has begun with, and its direction.
-#[inline(always)]
-pub fn scene_of(ctx: &SkBuffContext, way: u8) -> Option<(Scene, &'static mut DirectionState)> {
-    // SAFETY: helpers without side effects on this context.
-    let (at_ns, cookie) = unsafe { (bpf_ktime_get_boot_ns(), bpf_get_socket_cookie(ctx.as_ptr())) };
-    let side = flow::side(flow::find(cookie)?, way);
-    let (tgid, tid, owned) = if way == direction::INGRESS {
-        (0, 0, owned::NO)
-    } else {
-        sender(ctx)
-    };
-    let payload_at = side.payload_at;
-    let payload_length = ctx.len().saturating_sub(payload_at);
-    let scene = Scene {
-        at_ns,
-        cookie,
-        tgid,
-        tid,
-        seq: side.next_seq.wrapping_sub(payload_length),
-        ack: side.walk_ack,
-        direction: way,
-        owned,
-        offset: side.bytes.wrapping_sub(u64::from(payload_length)),
-        previous_ns: at_ns,
-        payload_at,
-        payload_length,
-    };
-    Some((scene, side))
-}
-
 /// One step: the rest of a frame, or a header with what the packet holds of its frame. Says whether there may be more.
 #[inline(always)]
-fn one(ctx: &SkBuffContext, scene: &Scene, side: &mut DirectionState) -> bool {
+fn one<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState) -> bool {
     let at = side.walk_at;
     if at >= scene.payload_length {
         return false;
@@ -275,8 +195,8 @@ fn one(ctx: &SkBuffContext, scene: &Scene, side: &mut DirectionState) -> bool {
 
 /// Loads `wanted` bytes of a frame's header behind the `have` that are there.
 #[inline(always)]
-pub fn load_header(
-    ctx: &SkBuffContext,
+pub fn load_header<B: Bytes>(
+    ctx: &B,
     at: u32,
     have: u32,
     wanted: u32,
@@ -285,26 +205,20 @@ pub fn load_header(
     let bounded = (core::hint::black_box(wanted).wrapping_sub(1) & 15) + 1;
     let place = (core::hint::black_box(have) & 15) as usize;
     // SAFETY: at most 16 bytes are written behind at most 15, into an array of 32 in the map's value.
-    unsafe {
-        bpf_skb_load_bytes(
-            ctx.as_ptr().cast(),
-            at,
-            side.header.as_mut_ptr().add(place).cast(),
-            bounded,
-        ) == 0
-    }
+    let target = unsafe { side.header.as_mut_ptr().add(place) };
+    ctx.copy(at, target.cast(), bounded)
 }
 
 /// How many bytes of a frame's payload are copied.
 #[inline(always)]
-fn to_copy(ctx: &SkBuffContext, scene: &Scene, kind: u8, at: u32, passes: u32, length: u32) -> u32 {
+fn to_copy<B: Bytes>(ctx: &B, scene: &Scene, kind: u8, at: u32, passes: u32, length: u32) -> u32 {
     if kind != 0 {
         return smaller(length, settings::cap());
     }
     if passes < MESSAGE_PREFIX {
         return 0;
     }
-    match load::<1>(ctx, scene.payload_at + at) {
+    match ctx.read::<1>(scene.payload_at + at) {
         Some([0 | 1]) => MESSAGE_PREFIX,
         _ => 0,
     }
@@ -330,7 +244,7 @@ fn is_preface(start: &[u8; 9]) -> bool {
 /// Whether a packet of which nothing else is known begins with frames: the server's SETTINGS, which come first (RFC 9113
 /// section 3.4), or, where the beginning was not seen, a frame that fills the packet or is followed by another.
 #[inline(always)]
-fn begins_frames(ctx: &SkBuffContext, scene: &Scene, start: &[u8; 9]) -> bool {
+fn begins_frames<B: Bytes>(ctx: &B, scene: &Scene, start: &[u8; 9]) -> bool {
     if !is_header(start) {
         return false;
     }
@@ -342,7 +256,7 @@ fn begins_frames(ctx: &SkBuffContext, scene: &Scene, start: &[u8; 9]) -> bool {
     if next > scene.payload_length {
         return false;
     }
-    match load::<9>(ctx, scene.payload_at + next) {
+    match ctx.read::<9>(scene.payload_at + next) {
         Some(second) => is_header(&second),
         None => false,
     }

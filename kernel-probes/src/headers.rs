@@ -14,8 +14,9 @@ use headwater_schema::{
 };
 
 use crate::{
+    bytes::Bytes,
     counters::count,
-    packet::{interface, load, zeros},
+    packet::{interface, zeros},
     ring, settings, task, udp,
 };
 
@@ -89,7 +90,7 @@ pub fn see(ctx: &SkBuffContext, way: u8) {
     if copied > ROOM as u32 {
         copied = ROOM as u32;
     }
-    ring::copy::<_, ROOM>(ctx, 0, copied, record);
+    ring::copy::<_, _, ROOM>(ctx, 0, copied, record);
 }
 
 /// Everything that the settings ask for holds.
@@ -136,7 +137,7 @@ fn is_in_net(address: &[u8; 16]) -> bool {
 
 #[inline(always)]
 fn parse(ctx: &SkBuffContext) -> Option<Seen> {
-    let start = load::<20>(ctx, 0)?;
+    let start = ctx.read::<20>(0)?;
     let clear = zeros();
     let mut seen = Seen {
         family: start[0] >> 4,
@@ -170,7 +171,7 @@ fn parse(ctx: &SkBuffContext) -> Option<Seen> {
 /// Walks to the header behind IPv6's. Says whether it is there: not in later fragments.
 #[inline(always)]
 fn ipv6(ctx: &SkBuffContext, seen: &mut Seen) -> Option<bool> {
-    let fixed = load::<40>(ctx, 0)?;
+    let fixed = ctx.read::<40>(0)?;
     seen.source.copy_from_slice(&fixed[8..24]);
     seen.destination.copy_from_slice(&fixed[24..40]);
     let mut next = fixed[6];
@@ -181,7 +182,7 @@ fn ipv6(ctx: &SkBuffContext, seen: &mut Seen) -> Option<bool> {
         if !matches!(next, 0 | 43 | 44 | 51 | 60 | 135 | 139 | 140) || !is_first {
             break;
         }
-        let head = load::<4>(ctx, at)?;
+        let head = ctx.read::<4>(at)?;
         is_first = next != 44 || u16::from_be_bytes([head[2], head[3]]) & 0xfff8 == 0;
         at += match next {
             44 => 8,
@@ -201,7 +202,7 @@ fn transport(ctx: &SkBuffContext, seen: &mut Seen) {
     let at = seen.headers;
     match seen.protocol {
         TCP => {
-            let Some(tcp) = load::<20>(ctx, at) else {
+            let Some(tcp) = ctx.read::<20>(at) else {
                 return;
             };
             seen.source_port = u16::from_be_bytes([tcp[0], tcp[1]]);
@@ -210,7 +211,7 @@ fn transport(ctx: &SkBuffContext, seen: &mut Seen) {
             seen.headers = at + u32::from(tcp[12] >> 4) * 4;
         }
         udp::UDP => {
-            let Some(udp) = load::<8>(ctx, at) else {
+            let Some(udp) = ctx.read::<8>(at) else {
                 return;
             };
             seen.source_port = u16::from_be_bytes([udp[0], udp[1]]);

@@ -11,9 +11,10 @@ use headwater_schema::record::{
 };
 
 use crate::{
+    bytes::Bytes,
     flow,
     owner::{self, Seen},
-    packet::{Packet, interface, load, zero},
+    packet::{Packet, interface, zero},
     ring, settings, task, turn,
 };
 
@@ -58,7 +59,7 @@ fn synchronised(ctx: &SkBuffContext, packet: &Packet) {
         reserved: 0,
     };
     let length = turn::smaller(ctx.len(), SYN_HEADERS);
-    ring::copy::<_, { SYN_HEADERS as usize }>(ctx, 0, length, record);
+    ring::copy::<_, _, { SYN_HEADERS as usize }>(ctx, 0, length, record);
 }
 
 #[inline(always)]
@@ -130,7 +131,7 @@ fn told(ctx: &SkBuffContext, packet: &Packet, what: u16) -> EndRecord {
         ack: packet.ack,
         offset,
         last_ns,
-        ip: load(ctx, 0).unwrap_or(zero().to_ne_bytes()),
+        ip: ctx.read(0).unwrap_or(zero().to_ne_bytes()),
     }
 }
 

@@ -10,6 +10,7 @@
     reason = "an atomic addition has no stable name on this target"
 )]
 
+mod bytes;
 mod counters;
 mod drops;
 mod exec;
@@ -23,15 +24,17 @@ mod lifecycle;
 mod owner;
 mod packet;
 mod ring;
+mod session;
 mod settings;
 mod task;
+mod tls;
 mod turn;
 mod udp;
 mod websocket;
 
 use aya_ebpf::{
-    macros::{cgroup_skb, raw_tracepoint},
-    programs::{RawTracePointContext, SkBuffContext},
+    macros::{cgroup_skb, raw_tracepoint, uprobe},
+    programs::{ProbeContext, RawTracePointContext, SkBuffContext},
 };
 use headwater_schema::record::direction;
 
@@ -62,7 +65,9 @@ pub fn ingress(ctx: SkBuffContext) -> i32 {
 #[cgroup_skb]
 #[inline(always)]
 pub fn frames_egress(ctx: SkBuffContext) -> i32 {
-    frames::go_on(&ctx, direction::EGRESS);
+    if let Some((scene, side)) = turn::scene_of(&ctx, direction::EGRESS) {
+        frames::go_on(&ctx, &scene, side);
+    }
     PASS
 }
 
@@ -70,7 +75,9 @@ pub fn frames_egress(ctx: SkBuffContext) -> i32 {
 #[cgroup_skb]
 #[inline(always)]
 pub fn frames_ingress(ctx: SkBuffContext) -> i32 {
-    frames::go_on(&ctx, direction::INGRESS);
+    if let Some((scene, side)) = turn::scene_of(&ctx, direction::INGRESS) {
+        frames::go_on(&ctx, &scene, side);
+    }
     PASS
 }
 
@@ -94,7 +101,9 @@ pub fn udp_ingress(ctx: SkBuffContext) -> i32 {
 #[cgroup_skb]
 #[inline(always)]
 pub fn upgrade_egress(ctx: SkBuffContext) -> i32 {
-    websocket::upgrade(&ctx, direction::EGRESS);
+    if let Some((scene, side)) = turn::scene_of(&ctx, direction::EGRESS) {
+        websocket::upgrade(&ctx, &scene, side);
+    }
     PASS
 }
 
@@ -102,7 +111,9 @@ pub fn upgrade_egress(ctx: SkBuffContext) -> i32 {
 #[cgroup_skb]
 #[inline(always)]
 pub fn upgrade_ingress(ctx: SkBuffContext) -> i32 {
-    websocket::upgrade(&ctx, direction::INGRESS);
+    if let Some((scene, side)) = turn::scene_of(&ctx, direction::INGRESS) {
+        websocket::upgrade(&ctx, &scene, side);
+    }
     PASS
 }
 
@@ -110,7 +121,9 @@ pub fn upgrade_ingress(ctx: SkBuffContext) -> i32 {
 #[cgroup_skb]
 #[inline(always)]
 pub fn websocket_egress(ctx: SkBuffContext) -> i32 {
-    websocket::go_on(&ctx, direction::EGRESS);
+    if let Some((scene, side)) = turn::scene_of(&ctx, direction::EGRESS) {
+        websocket::go_on(&ctx, &scene, side);
+    }
     PASS
 }
 
@@ -118,7 +131,9 @@ pub fn websocket_egress(ctx: SkBuffContext) -> i32 {
 #[cgroup_skb]
 #[inline(always)]
 pub fn websocket_ingress(ctx: SkBuffContext) -> i32 {
-    websocket::go_on(&ctx, direction::INGRESS);
+    if let Some((scene, side)) = turn::scene_of(&ctx, direction::INGRESS) {
+        websocket::go_on(&ctx, &scene, side);
+    }
     PASS
 }
 
@@ -172,6 +187,89 @@ pub fn sched_process_exit(ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "kfree_skb")]
 pub fn kfree_skb(ctx: RawTracePointContext) -> i32 {
     drops::dropped(&ctx);
+    0
+}
+
+/// A TLS library is called to write: session, buffer, length are the first three arguments.
+#[uprobe]
+pub fn tls_write(ctx: ProbeContext) -> u32 {
+    tls::enter(&ctx, direction::EGRESS, false);
+    0
+}
+
+/// As above, and the fourth says where to put how much was taken.
+#[uprobe]
+pub fn tls_write_out(ctx: ProbeContext) -> u32 {
+    tls::enter(&ctx, direction::EGRESS, true);
+    0
+}
+
+/// As above, to read.
+#[uprobe]
+pub fn tls_read(ctx: ProbeContext) -> u32 {
+    tls::enter(&ctx, direction::INGRESS, false);
+    0
+}
+
+/// As above, to read.
+#[uprobe]
+pub fn tls_read_out(ctx: ProbeContext) -> u32 {
+    tls::enter(&ctx, direction::INGRESS, true);
+    0
+}
+
+/// One of these is over.
+#[uprobe]
+pub fn tls_leave(ctx: ProbeContext) -> u32 {
+    tls::leave(&ctx);
+    0
+}
+
+/// A thread works on a session: the first argument.
+#[uprobe]
+pub fn tls_touch(ctx: ProbeContext) -> u32 {
+    tls::touch(&ctx);
+    0
+}
+
+/// A session is freed: the first argument.
+#[uprobe]
+pub fn tls_free(ctx: ProbeContext) -> u32 {
+    tls::free(&ctx);
+    0
+}
+
+/// Looks at plaintext.
+#[uprobe]
+pub fn tls_plaintext(ctx: ProbeContext) -> u32 {
+    tls::plaintext(&ctx);
+    0
+}
+
+/// Walks frames of HTTP/2 in it.
+#[uprobe]
+pub fn tls_frames(ctx: ProbeContext) -> u32 {
+    if let Some((bytes, scene, side)) = tls::scene_of(&ctx) {
+        frames::go_on(&bytes, &scene, side);
+    }
+    0
+}
+
+/// Looks for the end of a head that upgrades.
+#[uprobe]
+pub fn tls_upgrade(ctx: ProbeContext) -> u32 {
+    if let Some((bytes, scene, side)) = tls::scene_of(&ctx) {
+        websocket::upgrade(&bytes, &scene, side);
+    }
+    0
+}
+
+/// Walks frames of WebSocket.
+#[uprobe]
+pub fn tls_websocket(ctx: ProbeContext) -> u32 {
+    if let Some((bytes, scene, side)) = tls::scene_of(&ctx) {
+        websocket::go_on(&bytes, &scene, side);
+    }
     0
 }
 

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     EbpfContext,
-    helpers::generated::{bpf_get_socket_cookie, bpf_ktime_get_boot_ns, bpf_skb_load_bytes},
+    helpers::generated::{bpf_get_socket_cookie, bpf_ktime_get_boot_ns},
     programs::SkBuffContext,
 };
 use headwater_schema::{
@@ -10,7 +10,7 @@ use headwater_schema::{
     record::{direction, tcp_flag},
 };
 
-use crate::{counters::count, idle, lifecycle, turn, udp};
+use crate::{bytes::Bytes, counters::count, idle, lifecycle, turn, udp};
 
 const TCP: u8 = 6;
 /// Extension headers looked through before giving up (RFC 8200 section 4.1 recommends at most seven in all).
@@ -43,26 +43,6 @@ pub struct Packet {
 pub fn interface(ctx: &SkBuffContext) -> u32 {
     // SAFETY: the verifier turns this read of the context into one of the packet's own field.
     unsafe { (*ctx.skb.skb).ifindex }
-}
-
-/// Copies `N` bytes of the packet at `offset`.
-#[inline(always)]
-pub fn load<const N: usize>(ctx: &SkBuffContext, offset: u32) -> Option<[u8; N]> {
-    let mut bytes = core::mem::MaybeUninit::<[u8; N]>::uninit();
-    // SAFETY: the helper checks the packet's bounds and writes exactly N bytes into `bytes` when it returns 0.
-    unsafe {
-        let result = bpf_skb_load_bytes(
-            ctx.as_ptr().cast(),
-            offset,
-            bytes.as_mut_ptr().cast(),
-            N as u32,
-        );
-        if result == 0 {
-            Some(bytes.assume_init())
-        } else {
-            None
-        }
-    }
 }
 
 /// A number that the compiler does not know to be 0: it would make a call of `memset` from storing zeros side by side, and
@@ -110,7 +90,7 @@ pub fn see(ctx: &SkBuffContext, way: u8) {
 
 #[inline(always)]
 fn parse(ctx: &SkBuffContext, direction: u8) -> Option<Packet> {
-    let start = load::<20>(ctx, 0)?;
+    let start = ctx.read::<20>(0)?;
     let clear = zeros();
     let mut packet = Packet {
         at_ns: 0,
@@ -144,7 +124,7 @@ fn parse(ctx: &SkBuffContext, direction: u8) -> Option<Packet> {
         udp::hand_over(ctx, &start, direction);
         return None;
     };
-    let Some(tcp) = load::<20>(ctx, tcp_at) else {
+    let Some(tcp) = ctx.read::<20>(tcp_at) else {
         count(counter::UNPARSED);
         return None;
     };
@@ -197,7 +177,7 @@ fn ipv6(ctx: &SkBuffContext, packet: &mut Packet) -> Option<u32> {
     if packet.family != 6 {
         return None;
     }
-    let fixed = load::<40>(ctx, 0)?;
+    let fixed = ctx.read::<40>(0)?;
     let mut next = fixed[6];
     let mut at = 40u32;
     for _ in 0..MAX_EXTENSIONS {
@@ -210,7 +190,7 @@ fn ipv6(ctx: &SkBuffContext, packet: &mut Packet) -> Option<u32> {
         if !known {
             return None;
         }
-        let head = load::<4>(ctx, at)?;
+        let head = ctx.read::<4>(at)?;
         if next == 44 && u16::from_be_bytes([head[2], head[3]]) & 0xfff8 != 0 {
             count(counter::UNPARSED);
             return None;

@@ -3,18 +3,15 @@
 use core::mem::MaybeUninit;
 
 use aya_ebpf::{
-    EbpfContext,
-    helpers::generated::bpf_skb_load_bytes,
     macros::map,
     maps::{RingBuf, ring_buf::RingBufEntry},
-    programs::SkBuffContext,
 };
 use headwater_schema::{
     flow::counter,
     record::{DatagramRecord, HeadersRecord, SynRecord, TurnRecord},
 };
 
-use crate::counters::count;
+use crate::{bytes::Bytes, counters::count};
 
 /// Size in bytes unless the loader sets another.
 const BYTES: u32 = 8 << 20;
@@ -80,24 +77,19 @@ struct Roomy<R, const N: usize> {
     bytes: [u8; N],
 }
 
-/// The record, and `length` bytes of the packet from `at` on behind it: at least 1, at most `N`, which is a power of two.
+/// The record, and `length` of the bytes from `at` on behind it: at least 1, at most `N`, which is a power of two.
 #[inline(always)]
-pub fn copy<R: Copying, const N: usize>(ctx: &SkBuffContext, at: u32, length: u32, mut record: R) {
+pub fn copy<B: Bytes, R: Copying, const N: usize>(bytes: &B, at: u32, length: u32, mut record: R) {
     let Some(mut entry) = reserve::<Roomy<R, N>>() else {
         return;
     };
     // The verifier of Linux 6.1 does not carry a bound over a comparison of another register: the mask states it anew.
     let bounded = (core::hint::black_box(length).wrapping_sub(1) & (N as u32 - 1)) + 1;
     let place = place(&mut entry);
-    // SAFETY: `place` is the reserved room of a Roomy<R, N>; the helper writes at most N bytes into its array.
+    // SAFETY: `place` is the reserved room of a Roomy<R, N>; at most N bytes are written into its array.
     unsafe {
-        let result = bpf_skb_load_bytes(
-            ctx.as_ptr().cast(),
-            at,
-            (&raw mut (*place).bytes).cast(),
-            bounded,
-        );
-        record.captured(if result == 0 { bounded } else { 0 });
+        let is_copied = bytes.copy(at, (&raw mut (*place).bytes).cast(), bounded);
+        record.captured(if is_copied { bounded } else { 0 });
         (&raw mut (*place).record).write(record);
     }
     submit(entry);

@@ -20,6 +20,8 @@ settings! {
     CAP / cap: u32 = 8192;
     /// 1 where cgroup programs may call bpf_get_current_pid_tgid.
     PID_HELPER / pid_helper: u32 = 0;
+    /// 1 where calls of TLS libraries are looked at.
+    TLS / tls: u32 = 0;
     /// For `headers` alone: what a packet must be to be told, 0 for anything. 4 or 6.
     FILTER_FAMILY / filter_family: u32 = 0;
     /// IANA's number, 1 for ICMP of both families.

@@ -5,23 +5,32 @@
 //! talked, and been heard, in between. This needs one direction only, so that on the loopback device nothing at all is
 //! done for ingress.
 
-use aya_ebpf::programs::SkBuffContext;
+use aya_ebpf::{
+    EbpfContext,
+    helpers::generated::{bpf_get_socket_cookie, bpf_ktime_get_boot_ns},
+    programs::SkBuffContext,
+};
 use headwater_schema::{
     flow::{DirectionState, counter, direction_flag},
     record::{Header, TurnRecord, VERSION, direction, kind, owned, place, tcp_flag},
 };
 
 use crate::{
+    bytes::Bytes,
     counters::count,
     flow,
     frames::{self, Walk},
     idle, lifecycle, owner,
-    packet::{Packet, load},
-    ring, settings, task, udp, websocket,
+    packet::Packet,
+    ring, session, settings, task, udp, websocket,
 };
 
 /// Bytes copied of a flow's first turn when it does not look like text: enough to name the protocol.
 const GREETING: u32 = 64;
+/// Types of records of TLS (RFC 8446, section 5.1) that are read.
+pub const TLS_HANDSHAKE: u8 = 0x16;
+/// As above.
+const TLS_ALERT: u8 = 0x15;
 
 /// Looks at a packet with payload.
 #[inline(always)]
@@ -51,13 +60,23 @@ pub fn payload(ctx: &SkBuffContext, packet: &Packet) {
         side.flags &= !direction_flag::UNANSWERED;
         side.turn_ack = packet.ack.wrapping_sub(u32::from(idle::has_heard(ctx)));
     }
-    let Some(step) = advance(side, packet) else {
+    let Some(step) = advance(
+        side,
+        packet.at_ns,
+        packet.seq,
+        packet.ack,
+        packet.payload_length,
+    ) else {
         return;
     };
     if side.flags & direction_flag::OPENED == 0 && lifecycle::opened(ctx, packet) {
         side.flags |= direction_flag::OPENED;
     }
+    if lock == owned::YES && settings::tls() == 1 {
+        session::bind(ctx, packet, tgid, tid);
+    }
     let scene = Scene {
+        kind: kind::TURN,
         at_ns: packet.at_ns,
         cookie: packet.cookie,
         tgid,
@@ -66,17 +85,24 @@ pub fn payload(ctx: &SkBuffContext, packet: &Packet) {
         ack: packet.ack,
         direction: packet.direction,
         owned: lock,
+        is_dns_port: packet.source_port == 53 || packet.destination_port == 53,
         offset: step.offset,
         previous_ns: step.previous_ns,
         payload_at: packet.payload_at,
         payload_length: packet.payload_length,
     };
-    match frames::are_here(ctx, &scene, side, &step) {
+    tell(ctx, &scene, side, &step);
+}
+
+/// Tells what is to be told of a stretch of a stream.
+#[inline(always)]
+pub fn tell<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState, step: &Step) {
+    match frames::are_here(ctx, scene, side, step) {
         Walk::None => {}
-        Walk::Http2 => return frames::walk(ctx, &scene, side),
-        Walk::WebSocket => return websocket::walk(ctx, &scene, side),
+        Walk::Http2 => return frames::walk(ctx, scene, side),
+        Walk::WebSocket => return websocket::walk(ctx, scene, side),
     }
-    let window = window(ctx, packet, side, &step);
+    let window = window(ctx, scene, side, step);
     if window > 0 {
         let mut record = scene.record(side);
         record.place = if step.new_turn {
@@ -85,14 +111,17 @@ pub fn payload(ctx: &SkBuffContext, packet: &Packet) {
             place::SAME_TURN
         };
         record.previous_last_chunk = u8::from(step.previous_last_chunk);
-        emit(ctx, packet.payload_at, window, record);
+        emit(ctx, scene.payload_at, window, record);
     }
-    note_tail(ctx, packet, side, &step);
+    note_tail(ctx, scene, side, step);
 }
 
-/// What the records of one packet have in common.
+/// What the records of one stretch of a stream have in common.
 pub struct Scene {
+    /// `kind::TURN` or `kind::PLAINTEXT`.
+    pub kind: u16,
     pub at_ns: u64,
+    /// Of the socket; of plaintext the session's id.
     pub cookie: u64,
     pub tgid: u32,
     pub tid: u32,
@@ -100,7 +129,9 @@ pub struct Scene {
     pub ack: u32,
     pub direction: u8,
     pub owned: u8,
-    /// Payload bytes before the packet.
+    /// Whether one of its ports is that of DNS.
+    pub is_dns_port: bool,
+    /// Payload bytes before it.
     pub offset: u64,
     pub previous_ns: u64,
     pub payload_at: u32,
@@ -115,7 +146,7 @@ impl Scene {
         side.records = number.wrapping_add(1);
         TurnRecord {
             header: Header {
-                kind: kind::TURN,
+                kind: self.kind,
                 version: VERSION,
                 length: 0,
                 at_ns: self.at_ns,
@@ -150,6 +181,38 @@ impl Scene {
     }
 }
 
+/// The scene of a packet that another program has begun with, and its direction.
+#[inline(always)]
+pub fn scene_of(ctx: &SkBuffContext, way: u8) -> Option<(Scene, &'static mut DirectionState)> {
+    // SAFETY: helpers without side effects on this context.
+    let (at_ns, cookie) = unsafe { (bpf_ktime_get_boot_ns(), bpf_get_socket_cookie(ctx.as_ptr())) };
+    let side = flow::side(flow::find(cookie)?, way);
+    let (tgid, tid, owned) = if way == direction::INGRESS {
+        (0, 0, owned::NO)
+    } else {
+        sender(ctx)
+    };
+    let payload_at = side.payload_at;
+    let payload_length = ctx.len().saturating_sub(payload_at);
+    let scene = Scene {
+        kind: kind::TURN,
+        at_ns,
+        cookie,
+        tgid,
+        tid,
+        seq: side.next_seq.wrapping_sub(payload_length),
+        ack: side.walk_ack,
+        direction: way,
+        owned,
+        is_dns_port: false,
+        offset: side.bytes.wrapping_sub(u64::from(payload_length)),
+        previous_ns: at_ns,
+        payload_at,
+        payload_length,
+    };
+    Some((scene, side))
+}
+
 #[inline(always)]
 pub fn sender(ctx: &SkBuffContext) -> (u32, u32, u8) {
     let (tgid, tid) = task::ids();
@@ -159,8 +222,8 @@ pub fn sender(ctx: &SkBuffContext) -> (u32, u32, u8) {
 /// How a packet moved its direction on.
 pub struct Step {
     /// Payload bytes before it.
-    offset: u64,
-    previous_ns: u64,
+    pub offset: u64,
+    pub previous_ns: u64,
     /// How far it is ahead of the byte that comes next.
     pub ahead: i32,
     pub new_turn: bool,
@@ -170,22 +233,28 @@ pub struct Step {
 
 /// Moves the direction on by one packet; `None` for bytes seen before and outside the copy window.
 #[inline(always)]
-fn advance(side: &mut DirectionState, packet: &Packet) -> Option<Step> {
+pub fn advance(
+    side: &mut DirectionState,
+    at_ns: u64,
+    seq: u32,
+    ack: u32,
+    length: u32,
+) -> Option<Step> {
     let first = side.flags & direction_flag::SEEN == 0;
     if first {
         side.flags |= direction_flag::SEEN;
-        side.next_seq = packet.seq;
-        side.turn_ack = packet.ack.wrapping_sub(1);
+        side.next_seq = seq;
+        side.turn_ack = ack.wrapping_sub(1);
     }
-    let ahead = packet.seq.wrapping_sub(side.next_seq) as i32;
-    let new_end = ahead.wrapping_add(packet.payload_length as i32);
+    let ahead = seq.wrapping_sub(side.next_seq) as i32;
+    let new_end = ahead.wrapping_add(length as i32);
     // Two's complement makes this right for packets behind the expected byte too.
     let offset = side.bytes.wrapping_add(i64::from(ahead) as u64);
     let step = Step {
         offset,
         previous_ns: side.last_ns,
         ahead,
-        new_turn: ahead >= 0 && packet.ack.wrapping_sub(side.turn_ack) as i32 > 0,
+        new_turn: ahead >= 0 && ack.wrapping_sub(side.turn_ack) as i32 > 0,
         first,
         previous_last_chunk: side.flags & direction_flag::LAST_CHUNK != 0,
     };
@@ -193,7 +262,7 @@ fn advance(side: &mut DirectionState, packet: &Packet) -> Option<Step> {
         // Seen before: a retransmission, or the late half of two packets that changed places. In the copy window it is
         // copied again, since the reader may lack it; the reader drops what it has.
         side.retransmits = side.retransmits.wrapping_add(1);
-        let into_turn = packet.seq.wrapping_sub(side.turn_seq);
+        let into_turn = seq.wrapping_sub(side.turn_seq);
         if into_turn >= settings::cap()
             || side.flags & direction_flag::COPYING == 0
             || step.offset > side.bytes
@@ -202,41 +271,55 @@ fn advance(side: &mut DirectionState, packet: &Packet) -> Option<Step> {
         }
         return Some(step);
     }
-    side.next_seq = packet.seq.wrapping_add(packet.payload_length);
+    side.next_seq = seq.wrapping_add(length);
     side.bytes = side.bytes.wrapping_add(new_end as u64);
-    side.last_ns = packet.at_ns;
+    side.last_ns = at_ns;
     if step.new_turn {
-        side.turn_seq = packet.seq;
-        side.turn_ack = packet.ack;
+        side.turn_seq = seq;
+        side.turn_ack = ack;
     }
     Some(step)
 }
 
-/// How many bytes of the packet lie in the copy window of its turn.
+/// How many of the bytes lie in the copy window of their turn.
 #[inline(always)]
-fn window(ctx: &SkBuffContext, packet: &Packet, side: &mut DirectionState, step: &Step) -> u32 {
+fn window<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState, step: &Step) -> u32 {
     if step.new_turn {
-        if looks_like_head(ctx, packet.payload_at, packet.payload_length)
-            || looks_like_dns(ctx, packet)
+        if looks_like_head(ctx, scene.payload_at, scene.payload_length)
+            || looks_like_dns(ctx, scene)
         {
             side.flags |= direction_flag::COPYING;
         } else {
             side.flags &= !direction_flag::COPYING;
             count(counter::OPAQUE_TURNS);
+            match tls_record(ctx, scene.payload_at) {
+                TLS_HANDSHAKE => side.flags |= direction_flag::COPYING,
+                TLS_ALERT => return smaller(scene.payload_length, GREETING),
+                _ => {}
+            }
         }
     }
     if side.flags & direction_flag::COPYING == 0 {
         return if step.first {
-            smaller(packet.payload_length, GREETING)
+            smaller(scene.payload_length, GREETING)
         } else {
             0
         };
     }
-    let into_turn = packet.seq.wrapping_sub(side.turn_seq);
+    let into_turn = scene.seq.wrapping_sub(side.turn_seq);
     smaller(
         settings::cap().saturating_sub(into_turn),
-        packet.payload_length,
+        scene.payload_length,
     )
+}
+
+/// The type of the record of TLS that bytes may begin (RFC 8446, section 5.1); 0 where they begin none.
+#[inline(always)]
+pub fn tls_record<B: Bytes>(ctx: &B, at: u32) -> u8 {
+    match ctx.read::<2>(at) {
+        Some([kind @ 0x14..=0x17, 0x03]) => kind,
+        _ => 0,
+    }
 }
 
 #[inline(always)]
@@ -247,12 +330,12 @@ pub fn smaller(a: u32, b: u32) -> u32 {
 /// Whether a turn's first bytes could begin an HTTP/1 head or an HTTP/2 preface: a token (RFC 9110 section 5.6.2), after
 /// empty lines perhaps, then what can follow one in a start line.
 #[inline(always)]
-pub fn looks_like_head(ctx: &SkBuffContext, payload_at: u32, payload_length: u32) -> bool {
+pub fn looks_like_head<B: Bytes>(ctx: &B, payload_at: u32, payload_length: u32) -> bool {
     if payload_length < 4 {
         // Too little to judge: somebody writes byte by byte.
         return true;
     }
-    let Some(bytes) = load::<4>(ctx, payload_at) else {
+    let Some(bytes) = ctx.read::<4>(payload_at) else {
         return false;
     };
     let first = bytes[0];
@@ -283,19 +366,19 @@ pub fn looks_like_head(ctx: &SkBuffContext, payload_at: u32, payload_length: u32
 /// Whether a turn begins with a message of DNS as TCP carries it (RFC 1035, section 4.2.2): its length, then its header. On
 /// port 53 the two may come apart.
 #[inline(always)]
-fn looks_like_dns(ctx: &SkBuffContext, packet: &Packet) -> bool {
-    if packet.source_port == 53 || packet.destination_port == 53 {
+fn looks_like_dns<B: Bytes>(ctx: &B, scene: &Scene) -> bool {
+    if scene.is_dns_port {
         return true;
     }
-    if packet.payload_length < 19 {
+    if scene.payload_length < 19 {
         return false;
     }
-    let Some(bytes) = load::<14>(ctx, packet.payload_at) else {
+    let Some(bytes) = ctx.read::<14>(scene.payload_at) else {
         return false;
     };
     let length = u32::from(u16::from_be_bytes([bytes[0], bytes[1]]));
     let [_, _, head @ ..] = bytes;
-    length >= 17 && length + 2 >= packet.payload_length && udp::is_dns(&head)
+    length >= 17 && length + 2 >= scene.payload_length && udp::is_dns(&head)
 }
 
 #[inline(always)]
@@ -305,49 +388,49 @@ fn text(byte: u8) -> bool {
 
 /// Reserves the smallest room that holds `length` bytes, and copies.
 #[inline(always)]
-fn emit(ctx: &SkBuffContext, at: u32, length: u32, record: TurnRecord) {
+fn emit<B: Bytes>(ctx: &B, at: u32, length: u32, record: TurnRecord) {
     if length <= 128 {
-        ring::copy::<_, 128>(ctx, at, length, record);
+        ring::copy::<_, _, 128>(ctx, at, length, record);
     } else if length <= 256 {
-        ring::copy::<_, 256>(ctx, at, length, record);
+        ring::copy::<_, _, 256>(ctx, at, length, record);
     } else if length <= 512 {
-        ring::copy::<_, 512>(ctx, at, length, record);
+        ring::copy::<_, _, 512>(ctx, at, length, record);
     } else if length <= 1024 {
-        ring::copy::<_, 1024>(ctx, at, length, record);
+        ring::copy::<_, _, 1024>(ctx, at, length, record);
     } else if length <= 4096 {
-        ring::copy::<_, 4096>(ctx, at, length, record);
+        ring::copy::<_, _, 4096>(ctx, at, length, record);
     } else {
-        ring::copy::<_, 16384>(ctx, at, length, record);
+        ring::copy::<_, _, 16384>(ctx, at, length, record);
     }
 }
 
 /// The same for frames of HTTP/2, with fewer rooms: they are told from within a loop, each round of which the verifier walks.
 #[inline(always)]
-pub fn emit_frame(ctx: &SkBuffContext, at: u32, length: u32, record: TurnRecord) {
+pub fn emit_frame<B: Bytes>(ctx: &B, at: u32, length: u32, record: TurnRecord) {
     if length <= 256 {
-        ring::copy::<_, 256>(ctx, at, length, record);
+        ring::copy::<_, _, 256>(ctx, at, length, record);
     } else if length <= 2048 {
-        ring::copy::<_, 2048>(ctx, at, length, record);
+        ring::copy::<_, _, 2048>(ctx, at, length, record);
     } else {
-        ring::copy::<_, 16384>(ctx, at, length, record);
+        ring::copy::<_, _, 16384>(ctx, at, length, record);
     }
 }
 
 /// The same for what is never longer than the header of a frame of WebSocket with two bytes behind it.
 #[inline(always)]
-pub fn emit_frame_header(ctx: &SkBuffContext, at: u32, length: u32, record: TurnRecord) {
-    ring::copy::<_, 16>(ctx, at, length, record);
+pub fn emit_frame_header<B: Bytes>(ctx: &B, at: u32, length: u32, record: TurnRecord) {
+    ring::copy::<_, _, 16>(ctx, at, length, record);
 }
 
 /// Remembers whether the payload so far ends with the last chunk, when that end was not copied.
 #[inline(always)]
-fn note_tail(ctx: &SkBuffContext, packet: &Packet, side: &mut DirectionState, step: &Step) {
+fn note_tail<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState, step: &Step) {
     side.flags &= !direction_flag::LAST_CHUNK;
-    if packet.payload_length < 5 || (step.new_turn && packet.payload_length <= GREETING) {
+    if scene.payload_length < 5 || (step.new_turn && scene.payload_length <= GREETING) {
         return;
     }
-    let end = packet.payload_at + packet.payload_length;
-    if let Some(tail) = load::<5>(ctx, end - 5)
+    let end = scene.payload_at + scene.payload_length;
+    if let Some(tail) = ctx.read::<5>(end - 5)
         && tail == *b"0\r\n\r\n"
     {
         side.flags |= direction_flag::LAST_CHUNK;

@@ -19,9 +19,10 @@ use headwater_schema::{
 };
 
 use crate::{
+    bytes::Bytes,
     counters::count,
     owner::{self, Seen},
-    packet::{interface, load, zeros},
+    packet::{interface, zeros},
     ring, task,
 };
 
@@ -84,7 +85,7 @@ pub fn hand_over(ctx: &SkBuffContext, start: &[u8; 20], way: u8) {
 #[inline(always)]
 pub fn see(ctx: &SkBuffContext, way: u8) {
     // The IP header of either version, with all of UDP's behind one of IPv4 without options: one call for both.
-    let Some(start) = load::<28>(ctx, 0) else {
+    let Some(start) = ctx.read::<28>(0) else {
         count(counter::UNPARSED);
         return;
     };
@@ -101,7 +102,7 @@ pub fn see(ctx: &SkBuffContext, way: u8) {
         destination[..4].copy_from_slice(&start[16..20]);
         u32::from(start[0] & 15) * 4
     } else {
-        let Some(both) = load::<32>(ctx, 8) else {
+        let Some(both) = ctx.read::<32>(8) else {
             return;
         };
         source.copy_from_slice(&both[..16]);
@@ -110,7 +111,7 @@ pub fn see(ctx: &SkBuffContext, way: u8) {
     };
     let udp = if udp_at == 20 {
         [start[20], start[21], start[22], start[23]]
-    } else if let Some(ports) = load::<4>(ctx, udp_at) {
+    } else if let Some(ports) = ctx.read::<4>(udp_at) {
         ports
     } else {
         count(counter::UNPARSED);
@@ -188,16 +189,16 @@ pub fn see(ctx: &SkBuffContext, way: u8) {
     if look == look::FLOW || payload_length == 0 {
         bare(record);
     } else if payload_length <= 128 {
-        ring::copy::<_, 128>(ctx, payload_at, payload_length, record);
+        ring::copy::<_, _, 128>(ctx, payload_at, payload_length, record);
     } else if payload_length <= 512 {
-        ring::copy::<_, 512>(ctx, payload_at, payload_length, record);
+        ring::copy::<_, _, 512>(ctx, payload_at, payload_length, record);
     } else {
         let length = if payload_length < DATAGRAM_CAP {
             payload_length
         } else {
             DATAGRAM_CAP
         };
-        ring::copy::<_, { DATAGRAM_CAP as usize }>(ctx, payload_at, length, record);
+        ring::copy::<_, _, { DATAGRAM_CAP as usize }>(ctx, payload_at, length, record);
     }
 }
 
@@ -271,7 +272,7 @@ fn look_of(
     if is_dns_port(source_port) || is_dns_port(destination_port) {
         return look::DNS;
     }
-    let Some(head) = load::<12>(ctx, at) else {
+    let Some(head) = ctx.read::<12>(at) else {
         return look::FLOW;
     };
     if is_dns(&head) {

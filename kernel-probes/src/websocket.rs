@@ -8,16 +8,15 @@
 //!
 //! Where the walk is stands in the flow map, as with HTTP/2 (`frames`).
 
-use aya_ebpf::programs::SkBuffContext;
 use headwater_schema::{
     flow::{DirectionState, counter, direction_flag, go_on},
     record::place,
 };
 
 use crate::{
+    bytes::Bytes,
     counters::count,
-    frames::{Walk, hand_over, load_header, restart, scene_of},
-    packet::load,
+    frames::{Walk, load_header, restart},
     settings,
     turn::{Scene, Step, emit_frame, emit_frame_header, smaller},
 };
@@ -68,8 +67,8 @@ pub fn begins(side: &mut DirectionState, step: &Step, start: &[u8; 12]) -> bool 
 
 /// The same for a turn of six to eight bytes.
 #[inline(always)]
-pub fn begins_shortly(
-    ctx: &SkBuffContext,
+pub fn begins_shortly<B: Bytes>(
+    ctx: &B,
     scene: &Scene,
     side: &mut DirectionState,
     step: &Step,
@@ -77,7 +76,7 @@ pub fn begins_shortly(
     if !step.new_turn || scene.payload_length < 6 {
         return false;
     }
-    match load::<2>(ctx, scene.payload_at) {
+    match ctx.read::<2>(scene.payload_at) {
         Some([first, second]) => begins_masked(side, first, second),
         None => false,
     }
@@ -107,7 +106,7 @@ fn begin(side: &mut DirectionState, what: u32) {
 
 /// What is to be done with a packet of a direction that was recognised before.
 #[inline(always)]
-pub fn goes_on(ctx: &SkBuffContext, scene: &Scene, side: &mut DirectionState, step: &Step) -> Walk {
+pub fn goes_on<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState, step: &Step) -> Walk {
     if step.ahead != 0 && side.flags & direction_flag::ADRIFT == 0 {
         // The end of the head may be among what is missing.
         side.flags &= !(direction_flag::UPGRADING | direction_flag::FRESH);
@@ -118,7 +117,7 @@ pub fn goes_on(ctx: &SkBuffContext, scene: &Scene, side: &mut DirectionState, st
         && step.new_turn
         && side.frame_left == 0
         && side.header_have == 0
-        && let Some([_, second]) = load::<2>(ctx, scene.payload_at)
+        && let Some([_, second]) = ctx.read::<2>(scene.payload_at)
         && second & 0x80 == 0
     {
         // No mask where a frame is due: it was none.
@@ -131,7 +130,7 @@ pub fn goes_on(ctx: &SkBuffContext, scene: &Scene, side: &mut DirectionState, st
 
 /// Hands a packet to the program that looks for the head's end, or to the one that walks frames.
 #[inline(always)]
-pub fn walk(ctx: &SkBuffContext, scene: &Scene, side: &mut DirectionState) {
+pub fn walk<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState) {
     side.payload_at = scene.payload_at;
     side.walk_ack = scene.ack;
     let program = if side.flags & direction_flag::UPGRADING != 0 {
@@ -139,19 +138,16 @@ pub fn walk(ctx: &SkBuffContext, scene: &Scene, side: &mut DirectionState) {
     } else {
         go_on::WEBSOCKET
     };
-    hand_over(ctx, scene.direction, program);
+    ctx.hand_over(scene.direction, program);
     side.flags |= direction_flag::ADRIFT;
 }
 
 /// Looks for the end of a head that upgrades.
 #[inline(always)]
-pub fn upgrade(ctx: &SkBuffContext, way: u8) {
-    let Some((scene, side)) = scene_of(ctx, way) else {
-        return;
-    };
-    let program = head(ctx, &scene, side);
+pub fn upgrade<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState) {
+    let program = head(ctx, scene, side);
     if program < go_on::COUNT {
-        hand_over(ctx, way, program);
+        ctx.hand_over(scene.direction, program);
         side.flags &= !direction_flag::UPGRADING;
         side.flags |= direction_flag::WEBSOCKET | direction_flag::ADRIFT;
     }
@@ -159,31 +155,28 @@ pub fn upgrade(ctx: &SkBuffContext, way: u8) {
 
 /// Walks a packet from where the walk is.
 #[inline(always)]
-pub fn go_on(ctx: &SkBuffContext, way: u8) {
-    let Some((scene, side)) = scene_of(ctx, way) else {
-        return;
-    };
+pub fn go_on<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState) {
     if side.flags & direction_flag::FRESH != 0 {
         side.flags &= !direction_flag::FRESH;
         if begins_http2(ctx, scene.payload_at) {
             become_http2(side);
-            return hand_over(ctx, way, go_on::FRAMES);
+            return ctx.hand_over(scene.direction, go_on::FRAMES);
         }
     }
     if side.flags & direction_flag::ADRIFT != 0 {
         restart(side);
-        if !is_found(ctx, &scene, side.flags & direction_flag::MASKED != 0) {
+        if !is_found(ctx, scene, side.flags & direction_flag::MASKED != 0) {
             return;
         }
         side.flags &= !direction_flag::ADRIFT;
     }
     for _ in 0..FRAMES {
-        if !one(ctx, &scene, side) {
+        if !one(ctx, scene, side) {
             return;
         }
     }
     if side.walk_at < scene.payload_length {
-        hand_over(ctx, way, go_on::WEBSOCKET);
+        ctx.hand_over(scene.direction, go_on::WEBSOCKET);
         side.flags |= direction_flag::ADRIFT;
     }
 }
@@ -191,13 +184,13 @@ pub fn go_on(ctx: &SkBuffContext, way: u8) {
 /// Looks for the end of the head, and tells the head when the packet or the head is at its end. Gives the program that goes
 /// on with the packet, `COUNT` for none.
 #[inline(always)]
-fn head(ctx: &SkBuffContext, scene: &Scene, side: &mut DirectionState) -> u32 {
+fn head<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState) -> u32 {
     for _ in 0..HEAD {
         let at = side.walk_at;
         if at >= scene.payload_length || side.frame_left == HEAD_END {
             break;
         }
-        let Some([byte]) = load::<1>(ctx, scene.payload_at + at) else {
+        let Some([byte]) = ctx.read::<1>(scene.payload_at + at) else {
             return go_on::COUNT;
         };
         side.walk_at = at + 1;
@@ -241,8 +234,8 @@ fn head(ctx: &SkBuffContext, scene: &Scene, side: &mut DirectionState) -> u32 {
 
 /// Whether HTTP/2 was upgraded to: the server's SETTINGS come first (RFC 9113 section 3.4). No WebSocket begins with a zero.
 #[inline(always)]
-fn begins_http2(ctx: &SkBuffContext, at: u32) -> bool {
-    match load::<9>(ctx, at) {
+fn begins_http2<B: Bytes>(ctx: &B, at: u32) -> bool {
+    match ctx.read::<9>(at) {
         Some([0, _, _, 4, _, a, b, c, d]) => a | b | c | d == 0,
         _ => false,
     }
@@ -257,7 +250,7 @@ fn become_http2(side: &mut DirectionState) {
 
 /// One step: the rest of a frame, or a header with what the packet holds of its frame. Says whether there may be more.
 #[inline(always)]
-fn one(ctx: &SkBuffContext, scene: &Scene, side: &mut DirectionState) -> bool {
+fn one<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState) -> bool {
     let at = side.walk_at;
     if at >= scene.payload_length {
         return false;
@@ -342,8 +335,8 @@ fn leave(side: &mut DirectionState) {
 
 /// Whether a packet whose place in the frames is not known begins with one: it fills the packet, or another follows.
 #[inline(always)]
-fn is_found(ctx: &SkBuffContext, scene: &Scene, is_masked: bool) -> bool {
-    let Some(start) = load::<2>(ctx, scene.payload_at) else {
+fn is_found<B: Bytes>(ctx: &B, scene: &Scene, is_masked: bool) -> bool {
+    let Some(start) = ctx.read::<2>(scene.payload_at) else {
         return false;
     };
     if !is_header(start[0], start[1], is_masked) {
@@ -351,7 +344,7 @@ fn is_found(ctx: &SkBuffContext, scene: &Scene, is_masked: bool) -> bool {
     }
     let size = header_size(start[1]);
     let length = match start[1] & 0x7f {
-        126 => match load::<2>(ctx, scene.payload_at + 2) {
+        126 => match ctx.read::<2>(scene.payload_at + 2) {
             Some(length) => u32::from(u16::from_be_bytes(length)),
             None => return false,
         },
@@ -363,7 +356,7 @@ fn is_found(ctx: &SkBuffContext, scene: &Scene, is_masked: bool) -> bool {
     if next >= scene.payload_length {
         return next == scene.payload_length;
     }
-    match load::<2>(ctx, scene.payload_at + next) {
+    match ctx.read::<2>(scene.payload_at + next) {
         Some(second) => is_header(second[0], second[1], is_masked),
         None => false,
     }

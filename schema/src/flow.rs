@@ -202,8 +202,12 @@ pub mod go_on {
     pub const WEBSOCKET: u32 = 1;
     /// Looks for the end of a head that upgrades.
     pub const UPGRADE: u32 = 2;
-    /// How many there are.
+    /// How many there are of packets.
     pub const COUNT: u32 = 3;
+    /// Of plaintext alone: looks at what passed.
+    pub const PLAINTEXT: u32 = 3;
+    /// How many there are of plaintext.
+    pub const PLAINTEXT_COUNT: u32 = 4;
 }
 
 /// Index of a counter in the probes' `COUNTERS` array. `FIRED` = delivered + `LOST`, exactly.
@@ -231,6 +235,10 @@ pub mod counter {
     pub const UDP_FLOW_FULL: u32 = 8;
     /// Dropped packets of TCP that were counted by reason and not told, since too many came at once.
     pub const DROPS_UNTOLD: u32 = 9;
+    /// Reads and writes of TLS libraries that were looked at.
+    pub const TLS_CALLS: u32 = 10;
+    /// Of these, those whose session found no room in its map.
+    pub const SESSION_FULL: u32 = 11;
     /// How many there are.
-    pub const COUNT: u32 = 10;
+    pub const COUNT: u32 = 12;
 }

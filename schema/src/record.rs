@@ -7,7 +7,7 @@
 //! Invariant: no implicit padding (the size assertions and the cut-point tests hold that).
 
 /// Version of this layout; a reader refuses records of another.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 5;
 
 /// What a record tells. The value of `Header::kind`.
 pub mod kind {
@@ -35,6 +35,12 @@ pub mod kind {
     pub const DROP: u16 = 11;
     /// A keep-alive or a probe of a closed window was seen: `IdleRecord`, a few in a second at most for each direction.
     pub const IDLE: u16 = 12;
+    /// Plaintext that passed a TLS library: `TurnRecord` and the copied bytes, with the session's id instead of a cookie.
+    pub const PLAINTEXT: u16 = 13;
+    /// A TLS session was first seen, or its socket became known: `SessionRecord`.
+    pub const SESSION: u16 = 14;
+    /// The library was told to forget a TLS session: `SessionRecord`.
+    pub const SESSION_END: u16 = 15;
     /// The headers of a packet, for `headwater packets` alone: `HeadersRecord` and the copied bytes.
     pub const HEADERS: u16 = 20;
 }
@@ -359,6 +365,38 @@ record! {
         ancestors: [u32; 7],
         /// `owned`.
         owned: u32,
+    }
+}
+
+record! {
+    /// A session of a TLS library.
+    SessionRecord, 136 {
+        /// Front. The cookie is that of the socket that the session was seen to send by; 0 while that is not known.
+        header: Header,
+        /// Names the session in `PLAINTEXT` records; never used again.
+        session: u64,
+        /// Where the library keeps it in the process's memory.
+        address: u64,
+        /// Process.
+        tgid: u32,
+        /// Thread.
+        tid: u32,
+        /// Start of the process on the boot clock, nanoseconds; 0 when unknown.
+        start_ns: u64,
+        /// Short name of the process.
+        comm: [u8; 16],
+        /// Parent, grandparent and so on; 0 ends the list.
+        ancestors: [u32; 7],
+        /// 1 when its socket became known by a record of the handshake: nothing of it passed before.
+        is_new: u32,
+        /// Plaintext bytes written.
+        egress_bytes: u64,
+        /// When the last of them passed; 0 when none did.
+        egress_last_ns: u64,
+        /// Plaintext bytes read.
+        ingress_bytes: u64,
+        /// When the last of them passed.
+        ingress_last_ns: u64,
     }
 }
 

@@ -119,7 +119,7 @@ impl Pipeline {
                 } else {
                     6_000_000_000
                 };
-                self.assembly.tick(self.now_ns, |_, _| None);
+                self.assembly.tick(self.now_ns, |_| None);
                 return self.collect();
             }
         };

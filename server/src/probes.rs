@@ -9,7 +9,10 @@ mod cgroup;
 mod drops;
 mod forks;
 mod headers;
+mod mappings;
 mod offsets;
+mod sessions;
+mod uprobes;
 
 pub(crate) use attach::{Counters, ProbeError, ProbeSettings, Probes};
 pub(crate) use btf::Btf;
@@ -17,4 +20,6 @@ pub(crate) use cgroup::{cgroup_mount, cgroup_paths};
 pub(crate) use drops::DropReasons;
 pub(crate) use forks::Forks;
 pub(crate) use headers::{HeaderFilter, HeaderProbes};
+pub(crate) use mappings::{Mappings, News};
 pub(crate) use offsets::Offsets;
+pub(crate) use uprobes::{Attached, Uprobes};

@@ -9,6 +9,7 @@ mod committer;
 mod decode;
 mod icmp;
 mod identity;
+mod libraries;
 mod lineage;
 mod listener;
 mod priority;
@@ -17,4 +18,5 @@ mod service;
 mod session;
 
 pub(crate) use icmp::try_to_open;
+pub(crate) use libraries::TlsFilter;
 pub(crate) use session::{HeaderSettings, Session, SessionError, SessionSettings, open_store};

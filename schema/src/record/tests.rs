@@ -33,6 +33,11 @@ fn every_cut_point_is_refused() {
     );
     check(ExecRecord::SIZE, ExecRecord::decode, ExecRecord::encode);
     check(ExitRecord::SIZE, ExitRecord::decode, ExitRecord::encode);
+    check(
+        SessionRecord::SIZE,
+        SessionRecord::decode,
+        SessionRecord::encode,
+    );
     check(IdleRecord::SIZE, IdleRecord::decode, IdleRecord::encode);
     check(DropRecord::SIZE, DropRecord::decode, DropRecord::encode);
     check(

@@ -9,7 +9,7 @@ use headwater_model::{Event, Evidence, ProcessEnd};
 use headwater_redact::Redactor;
 
 use crate::{
-    Identities, Input, Owner,
+    Identities, Input, Owner, Way,
     conversation::Conversation,
     heads::Heads,
     pairing::Pairing,
@@ -28,6 +28,7 @@ mod icmp;
 mod linger;
 mod namespaces;
 mod segments;
+mod sessions;
 mod tick;
 mod turn;
 
@@ -123,6 +124,12 @@ pub struct Tally {
     pub icmp_unknown: u64,
     /// Errors of ICMP that quote a sequence number which was never sent, or a query of DNS that does not wait.
     pub icmp_not_believed: u64,
+    /// Sessions of TLS libraries whose socket did not become known.
+    pub sessions_unbound: u64,
+    /// Sessions forgotten to keep their table bounded.
+    pub sessions_forgotten: u64,
+    /// Stretches of plaintext whose connection is not known.
+    pub plaintext_unfollowed: u64,
     /// UDP flows of QUIC.
     pub quic: u64,
     /// UDP flows dropped to keep their table bounded.
@@ -131,6 +138,29 @@ pub struct Tally {
     pub udp_owners_forgotten: u64,
     /// Clients, servers and answers of DNS forgotten to keep their tables bounded.
     pub dns_memory_forgotten: u64,
+}
+
+/// Where the probes count what passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spot {
+    /// At a socket.
+    Socket {
+        /// Its cookie.
+        cookie: u64,
+        /// Which way.
+        way: Way,
+    },
+    /// In a session of a TLS library.
+    Session {
+        /// Its id.
+        id: u64,
+        /// Its process.
+        pid: u32,
+        /// Where the library keeps it.
+        address: u64,
+        /// Which way.
+        way: Way,
+    },
 }
 
 /// What a look into the probes' state of a socket tells.
@@ -166,6 +196,7 @@ pub struct Assembly<I> {
     /// How often the counts were asked for, from one.
     interval: u64,
     datagrams: datagram::Datagrams,
+    sessions: sessions::Sessions,
     resolved: Resolved,
     /// Network namespaces in which somebody local was heard of since last asked, and a process in each.
     namespaces: FastMap<u32, u32>,
@@ -191,6 +222,7 @@ impl<I: Identities> Assembly<I> {
             read_until_ns: None,
             interval: 1,
             datagrams: datagram::Datagrams::default(),
+            sessions: sessions::Sessions::default(),
             resolved: Resolved::default(),
             namespaces: FastMap::default(),
         }
@@ -230,6 +262,9 @@ impl<I: Identities> Assembly<I> {
             Input::Idle(idle) => self.idle(idle),
             Input::Open(end) => self.opened(end),
             Input::Owner(owner) => self.owner(owner),
+            Input::Plaintext(turn) => self.plaintext(turn),
+            Input::Session(session) => self.session(session),
+            Input::SessionEnd(session) => self.session_end(session),
             Input::Socket(socket) => self.socket(socket),
             Input::Syn(end) => self.syn(end),
             Input::Turn(turn) => {

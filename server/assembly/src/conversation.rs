@@ -21,9 +21,11 @@ use crate::{
 
 mod drops;
 mod expansion;
+mod plaintext;
 mod told;
 
 pub(crate) use expansion::Allowance;
+use plaintext::Plaintext;
 
 /// One party.
 pub(crate) struct Party {
@@ -129,6 +131,10 @@ pub(crate) struct Conversation {
     pub(crate) resolution: Option<Box<Resolution>>,
     /// What an HTTP/2 connection has stored.
     expansion: Option<Box<expansion::Expansion>>,
+    /// What its ends' TLS libraries tell of it in clear; the dialect reads that alone then.
+    plaintext: Option<Box<Plaintext>>,
+    /// For a dialect that begins anew.
+    limits: http1::Limits,
     /// What of it the kernel dropped.
     pub(crate) drops: Option<Box<drops::Drops>>,
 }
@@ -169,6 +175,8 @@ impl Conversation {
             looked: [None, None],
             streams: [Stream::new(joined_midstream), Stream::new(joined_midstream)],
             dialect: Dialect::new(limits, joined_midstream),
+            plaintext: None,
+            limits,
             blocks_lost: 0,
             entries_forgotten: 0,
             announcements: 0,
@@ -245,7 +253,11 @@ impl Conversation {
     /// Bytes of memory in pieces that came too early, beginnings of heads and tables of HPACK.
     pub(crate) fn held_bytes(&self) -> usize {
         let streams: usize = self.streams.iter().map(Stream::held_bytes).sum();
-        streams + self.dialect.held_bytes()
+        let plaintext = self
+            .plaintext
+            .as_ref()
+            .map_or(0, |plaintext| plaintext.held_bytes());
+        streams + plaintext + self.dialect.held_bytes()
     }
 
     /// It holds too much. Gaps are given up first, for what comes behind them is told then; heads are cut when that was not
@@ -253,6 +265,7 @@ impl Conversation {
     pub(crate) fn hold_less(&mut self, heads: &mut Heads) {
         for party in 0..2 {
             self.with_stream(party, heads, Stream::give_up);
+            self.with_plaintext(party, heads, Stream::give_up);
         }
         if self.held_bytes() > MOST_HELD_BYTES {
             self.dialect.cut_heads(heads);
@@ -296,6 +309,15 @@ impl Conversation {
 
     /// `party` has ended its direction, or the connection.
     pub(crate) fn end(&mut self, party: usize, at_ns: u64, how: http1::End, heads: &mut Heads) {
+        if let Some(plaintext) = &mut self.plaintext
+            && plaintext.defers_end(party, at_ns, how)
+        {
+            return;
+        }
+        self.end_now(party, at_ns, how, heads);
+    }
+
+    fn end_now(&mut self, party: usize, at_ns: u64, how: http1::End, heads: &mut Heads) {
         let Some(direction) = self.direction(party) else {
             return;
         };
@@ -379,25 +401,48 @@ impl Conversation {
         }
     }
 
+    /// What a socket tells: of a TLS connection whose plaintext is known only its bytes are counted.
     fn with_stream(
         &mut self,
         party: usize,
         heads: &mut Heads,
         act: impl FnOnce(&mut Stream, &mut dyn FnMut(Stretch<'_>)),
     ) {
+        let joined = self.joined_midstream;
+        let is_read = self.plaintext.is_none();
+        let Some(stream) = self.streams.get_mut(party) else {
+            return;
+        };
+        let mut stream = std::mem::take(stream);
+        if is_read {
+            self.feed(party, joined, heads, |give| act(&mut stream, give));
+        } else {
+            act(&mut stream, &mut |_| {});
+        }
+        if let Some(place) = self.streams.get_mut(party) {
+            *place = stream;
+        }
+    }
+
+    /// Feeds the dialect with what `party` said. `joined`: the beginning was not seen.
+    fn feed(
+        &mut self,
+        party: usize,
+        joined: bool,
+        heads: &mut Heads,
+        act: impl FnOnce(&mut dyn FnMut(Stretch<'_>)),
+    ) {
         let Some(direction) = self.direction(party) else {
             return;
         };
         heads.wants_host = self.host.is_none();
-        let (live, joined) = (self.live, self.joined_midstream);
+        let live = self.live;
         let is_dns_port = self
             .client
             .and_then(|client| self.parties.get(client))
             .is_some_and(|client| client.peer.port() == crate::dns::PORT);
-        let (Some(stream), dialect) = (self.streams.get_mut(party), &mut self.dialect) else {
-            return;
-        };
-        act(stream, &mut |stretch| match stretch {
+        let dialect = &mut self.dialect;
+        act(&mut |stretch| match stretch {
             Stretch::Bytes {
                 at_ns,
                 tag,
@@ -437,7 +482,8 @@ impl Conversation {
             self.client = self.client.map(|client| 1 - client);
             self.changed = true;
         }
-        if self.protocol.is_none() || self.protocol == Some("http") {
+        let is_read = self.protocol.is_none() || self.protocol == Some("http");
+        if is_read || self.plaintext.is_some() && self.protocol == Some("tls") {
             let name = self.dialect.name(direction);
             self.changed |= name.is_some() && name != self.protocol;
             self.protocol = name.or(self.protocol);

@@ -120,6 +120,27 @@ pub struct Turn<'a> {
     pub bytes: &'a [u8],
 }
 
+/// A session of a TLS library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Session {
+    /// When.
+    pub at_ns: u64,
+    /// Its id, which is never used again: the cookie of its `Plaintext`.
+    pub id: u64,
+    /// Where the library keeps it in its process's memory.
+    pub address: u64,
+    /// The socket that it was seen to send by; `None` while that is not known.
+    pub cookie: Option<u64>,
+    /// Whether its socket became known by a record of the handshake, so that nothing of it passed before.
+    pub is_new: bool,
+    /// Who uses it, as an owner of that socket would be told.
+    pub owner: Owner,
+    /// Plaintext written and read so far: bytes, and when the last of them passed.
+    pub written: (u64, u64),
+    /// As above.
+    pub read: (u64, u64),
+}
+
 /// The owner of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owner {
@@ -319,6 +340,12 @@ pub enum Input<'a> {
     Socket(SocketEnd),
     /// SYN or SYN-ACK.
     Syn(End),
+    /// Payload in clear, as a TLS library was given it or gave it; the cookie is the session's id.
+    Plaintext(Turn<'a>),
+    /// A session of a TLS library was first seen, or its socket became known.
+    Session(Session),
+    /// The library forgets a session.
+    SessionEnd(Session),
     /// Payload.
     Turn(Turn<'a>),
 }

@@ -25,9 +25,9 @@ mod stream;
 mod table;
 mod websocket;
 
-pub use assembly::{Assembly, Limits, Passed, Tally, UdpPassed, UdpSocket};
+pub use assembly::{Assembly, Limits, Passed, Spot, Tally, UdpPassed, UdpSocket};
 pub use identity::{Identities, Identity, NoIdentities};
 pub use input::{
     Datagram, Dropped, End, IcmpMessage, Idle, IdleCounts, Input, Look, Owner, Place, Quoted,
-    QuotedDatagram, QuotedSegment, SocketEnd, TcpFlags, Turn, Way,
+    QuotedDatagram, QuotedSegment, Session, SocketEnd, TcpFlags, Turn, Way,
 };

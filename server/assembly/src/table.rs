@@ -72,6 +72,12 @@ impl Table {
         self.places.get_mut(place)?.as_mut()
     }
 
+    /// The generation of the conversation in a place.
+    pub(crate) fn generation(&self, place: usize) -> Option<u64> {
+        let conversation = self.places.get(place)?.as_ref()?;
+        Some(conversation.generation)
+    }
+
     /// The places in use.
     pub(crate) fn in_use(&self) -> Vec<usize> {
         self.places

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     paths::store_of,
-    probes::{Btf, Offsets, ProbeError, ProbeSettings, Probes, cgroup_mount},
+    probes::{Btf, Offsets, ProbeError, ProbeSettings, Probes, Uprobes, cgroup_mount},
     record::try_to_open,
 };
 
@@ -57,7 +57,8 @@ struct Finding {
 /// Looks at everything and tells it. Exit 0 when recording is possible, 69 when not.
 pub(super) fn doctor(db: Option<&Path>, arguments: &DoctorArguments) -> Exit {
     let mut findings = vec![kernel(), cgroup(), types(), capabilities()];
-    findings.push(attach(&findings));
+    let attached = attach(&findings);
+    findings.extend(attached);
     findings.push(icmp());
     findings.push(store(db));
     let possible = findings
@@ -185,39 +186,73 @@ fn capabilities() -> Finding {
     }
 }
 
-fn attach(before: &[Finding]) -> Finding {
+/// Attaches everything for a moment: the probes at sockets, and what TLS libraries need.
+fn attach(before: &[Finding]) -> Vec<Finding> {
     let check = "probes";
     if before.iter().any(|finding| finding.verdict == Verdict::Bad) {
-        return Finding {
+        return vec![Finding {
             check,
             verdict: Verdict::Bad,
             found: "not tried, for the reasons above".to_owned(),
             cure: Some("headwater doctor, once these are mended".to_owned()),
-        };
+        }];
     }
-    match Probes::attach(&ProbeSettings {
+    let settings = ProbeSettings {
         cap: 8192,
         ring_bytes: 1 << 20,
+        tls: true,
         without_btf: false,
-    }) {
-        Ok(probes) if probes.missing.is_empty() => Finding {
+    };
+    let probes = match Probes::attach(&settings) {
+        Ok(probes) => probes,
+        Err(error) => {
+            return vec![Finding {
+                check,
+                verdict: Verdict::Bad,
+                cure: Some(cure_of(&error).to_owned()),
+                found: with_sources(&error),
+            }];
+        }
+    };
+    let sockets = if probes.missing.is_empty() {
+        Finding {
             check,
             verdict: Verdict::Good,
             found: "attached, and detached again".to_owned(),
             cure: None,
-        },
-        Ok(probes) => Finding {
+        }
+    } else {
+        Finding {
             check,
             verdict: Verdict::Less,
             found: format!("attached; not seen: {}", probes.missing.join("; ")),
             cure: Some(what_tells_more()),
-        },
-        Err(error) => Finding {
-            check,
-            verdict: Verdict::Bad,
-            cure: Some(cure_of(&error).to_owned()),
-            found: with_sources(&error),
-        },
+        }
+    };
+    vec![sockets, tls(probes.uprobes.as_ref())]
+}
+
+/// What the kernel lets be put into TLS libraries.
+fn tls(uprobes: Option<&Uprobes>) -> Finding {
+    let (verdict, found) = match uprobes {
+        Some(uprobes) if uprobes.is_multi() => (
+            Verdict::Good,
+            "their plaintext is read, by links of many places at once (needs no CAP_SYS_ADMIN)",
+        ),
+        Some(_) => (
+            Verdict::Good,
+            "their plaintext is read, by a perf event for each place (hardened kernels ask CAP_SYS_ADMIN for that; Linux 6.6 and later do not need it)",
+        ),
+        None => (
+            Verdict::Less,
+            "their plaintext is not read: the kernel has no uprobes, or this user may not use them",
+        ),
+    };
+    Finding {
+        check: "TLS libraries",
+        verdict,
+        found: found.to_owned(),
+        cure: (verdict != Verdict::Good).then(|| "sudo headwater up".to_owned()),
     }
 }
 
@@ -267,7 +302,7 @@ fn cure_of(error: &ProbeError) -> &'static str {
     match error {
         ProbeError::NoCgroup => MOUNT_CGROUP,
         ProbeError::Cgroup { .. } => "sudo headwater doctor",
-        ProbeError::Load(_) | ProbeError::Program { .. } => {
+        ProbeError::Load(_) | ProbeError::Program { .. } | ProbeError::Uprobe { .. } => {
             "sudo headwater up on the host where this is a container, whose rules seldom allow BPF; where \
              `cat /sys/kernel/security/lockdown` says [confidentiality], boot with lockdown=integrity"
         }
@@ -342,7 +377,7 @@ fn in_words(findings: &[Finding], possible: bool) -> String {
     }
     let _ = writeln!(
         text,
-        "\nnot seen by this version: inside TLS, QUIC, UDP other than DNS, Unix sockets; bodies are never kept"
+        "\nnot seen by this version: TLS libraries other than OpenSSL and GnuTLS, QUIC, UDP other than DNS, Unix sockets; bodies are never kept"
     );
     text.push_str(if possible {
         "recording is possible: sudo headwater up\n"
@@ -386,7 +421,7 @@ mod tests {
     fn whatever_is_missing_comes_with_what_mends_it() {
         let mut findings = vec![kernel(), cgroup(), types(), capabilities(), icmp()];
         // Without touching the kernel, where another test may be looking.
-        findings.push(attach(&[Finding {
+        findings.extend(attach(&[Finding {
             check: "kernel",
             verdict: Verdict::Bad,
             found: String::new(),

@@ -43,6 +43,12 @@ pub(crate) struct RecordArguments {
     /// Do not record connections whose server has this port (repeatable)
     #[arg(long, value_name = "PORT")]
     pub(super) except_port: Vec<String>,
+    /// Do not look at what TLS libraries encrypt and decrypt
+    #[arg(long)]
+    pub(super) no_tls: bool,
+    /// Of TLS look only at what processes of this executable (its file's name) encrypt and decrypt (repeatable)
+    #[arg(long, value_name = "NAME", conflicts_with = "no_tls")]
+    pub(super) tls_program: Vec<String>,
     /// Behave as on a kernel without type information (for tests)
     #[arg(long, hide = true)]
     pub(super) without_btf: bool,
@@ -221,6 +227,8 @@ impl RecordArguments {
             headers: headers.clone(),
             only_port: Vec::new(),
             except_port: Vec::new(),
+            no_tls: false,
+            tls_program: Vec::new(),
             without_btf: false,
             slow_reader_ms: 0,
         }

@@ -9,7 +9,7 @@ use super::{privilege::reading_group, record::RecordArguments};
 use crate::{
     paths::store_of,
     probes::ProbeSettings,
-    record::{HeaderSettings, SessionSettings},
+    record::{HeaderSettings, SessionSettings, TlsFilter},
 };
 
 /// Least bytes of a cap: shorter heads than this are rare.
@@ -88,7 +88,11 @@ pub(crate) fn session_settings(
         probes: ProbeSettings {
             cap: u32::try_from(cap).unwrap_or(MAX_CAP),
             ring_bytes: u32::try_from(ring_bytes).unwrap_or(1 << 23),
+            tls: !arguments.no_tls,
             without_btf: arguments.without_btf,
+        },
+        tls: TlsFilter {
+            only: arguments.tls_program.clone(),
         },
         headers,
         limits: Limits {

@@ -13,9 +13,12 @@ use aya::{
         cgroup_skb::CgroupSkbLink, raw_trace_point::RawTracePointLink,
     },
 };
-use headwater_schema::flow::{FlowState, UdpFlowKey, UdpFlowState, counter, go_on};
+use headwater_schema::{
+    flow::{FlowState, UdpFlowKey, UdpFlowState, counter, go_on},
+    session::SessionState,
+};
 
-use super::{DropReasons, Forks, Offsets, cgroup_mount};
+use super::{DropReasons, Forks, Offsets, Uprobes, cgroup_mount, sessions::Sessions};
 
 /// The probe object; its stamp is checked by build.rs.
 pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(
@@ -57,6 +60,15 @@ pub(crate) enum ProbeError {
         "another program is attached to the root cgroup exclusively (without BPF_F_ALLOW_MULTI); `bpftool cgroup show` names it: detach it, or attach it with 'multi'"
     )]
     Exclusive,
+    /// The kernel refused something that probes in TLS libraries need.
+    #[error("the kernel refused {what}; `headwater doctor` says what is missing")]
+    Uprobe {
+        /// What.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// A map is missing from the object.
     #[error("the probe object lacks {name}; rebuild it with kernel-probes/rebuild")]
     Missing {
@@ -72,6 +84,8 @@ pub(crate) struct ProbeSettings {
     pub(crate) cap: u32,
     /// Bytes of the ring buffer, a power of two.
     pub(crate) ring_bytes: u32,
+    /// Whether calls of TLS libraries are looked at.
+    pub(crate) tls: bool,
     /// For tests and old kernels: behave as if the kernel had no BTF.
     pub(crate) without_btf: bool,
 }
@@ -135,6 +149,9 @@ pub(crate) struct Probes {
     counters: PerCpuArray<MapData, u64>,
     flows: HashMap<MapData, u64, Flow>,
     udp_flows: HashMap<MapData, UdpKey, UdpFlow>,
+    sessions: Sessions,
+    /// For whoever attaches to TLS libraries; `None` when that was not asked for, or is not possible.
+    pub(crate) uprobes: Option<Uprobes>,
     /// Packets dropped by reason, where the kernel tells reasons.
     drops: Option<PerCpuArray<MapData, u64>>,
     /// Their names.
@@ -196,32 +213,8 @@ impl Probes {
                 .into(),
             );
         }
-        let mut tells_sockets = offsets.socket_end();
-        for (program, tells) in [
-            (
-                "inet_sock_set_state",
-                "how sockets ended (time-outs look like silence)",
-            ),
-            (
-                "sched_process_exec",
-                "programs that end before they can be looked at in /proc",
-            ),
-            (
-                "sched_process_fork",
-                "who forked a process that does not call execve, when that is gone",
-            ),
-            (
-                "sched_process_exit",
-                "processes that ended while they held open exchanges",
-            ),
-        ] {
-            if let Ok(link) = attach_raw(&mut programs, program) {
-                links.raw.push(link);
-            } else {
-                missing.push(tells.into());
-                tells_sockets &= program != "inet_sock_set_state";
-            }
-        }
+        let tells_sockets =
+            attach_tracepoints(&mut programs, &mut links, &mut missing) && offsets.socket_end();
         let tells_drops = !offsets.drop_reasons.is_empty()
             && attach_raw(&mut programs, "kfree_skb")
                 .map(|link| links.raw.push(link))
@@ -232,6 +225,10 @@ impl Probes {
                     .into(),
             );
         }
+        let uprobes = settings
+            .tls
+            .then(|| load_uprobes(&mut programs, &mut missing))
+            .flatten();
         let take = |programs: &mut Ebpf, name: &'static str| {
             programs.take_map(name).ok_or(ProbeError::Missing { name })
         };
@@ -252,6 +249,8 @@ impl Probes {
             },
             drop_reasons: offsets.drop_reasons,
             forks: Forks::take(&mut programs),
+            sessions: Sessions::take(&mut programs),
+            uprobes,
             missing,
             tells_sockets,
             programs,
@@ -313,6 +312,11 @@ impl Probes {
         self.flows.get(&cookie, 0).ok().map(|flow| flow.0)
     }
 
+    /// What the probes know of a session of a TLS library now.
+    pub(crate) fn session(&self, pid: u32, address: u64) -> Option<SessionState> {
+        self.sessions.of(pid, address)
+    }
+
     /// What the probes counted of a UDP flow so far.
     pub(crate) fn udp_flow(&self, key: &UdpFlowKey) -> Option<UdpFlowState> {
         self.udp_flows.get(&UdpKey(*key), 0).ok().map(|flow| flow.0)
@@ -329,6 +333,8 @@ fn load(
     let mut loader = EbpfLoader::new();
     loader.override_global("CAP", &settings.cap, true);
     loader.override_global("PID_HELPER", &pid_helper, true);
+    let tls = u32::from(settings.tls);
+    loader.override_global("TLS", &tls, true);
     for (name, value) in &offsets.settings {
         loader.override_global(name, value, true);
     }
@@ -444,6 +450,53 @@ fn put_go_on(
     jumps
         .set(place, &fd, 0)
         .map_err(|_| ProbeError::Missing { name })
+}
+
+/// Attaches to what the kernel tells of sockets and processes; says whether it tells of the ends of sockets.
+fn attach_tracepoints(
+    programs: &mut Ebpf,
+    links: &mut Links,
+    missing: &mut Vec<Cow<'static, str>>,
+) -> bool {
+    let mut tells_sockets = true;
+    for (program, tells) in [
+        (
+            "inet_sock_set_state",
+            "how sockets ended (time-outs look like silence)",
+        ),
+        (
+            "sched_process_exec",
+            "programs that end before they can be looked at in /proc",
+        ),
+        (
+            "sched_process_fork",
+            "who forked a process that does not call execve, when that is gone",
+        ),
+        (
+            "sched_process_exit",
+            "processes that ended while they held open exchanges",
+        ),
+    ] {
+        if let Ok(link) = attach_raw(programs, program) {
+            links.raw.push(link);
+        } else {
+            missing.push(tells.into());
+            tells_sockets &= program != "inet_sock_set_state";
+        }
+    }
+    tells_sockets
+}
+
+/// Loads the programs for TLS libraries.
+fn load_uprobes(programs: &mut Ebpf, missing: &mut Vec<Cow<'static, str>>) -> Option<Uprobes> {
+    match Uprobes::load(programs) {
+        Ok(uprobes) => Some(uprobes),
+        Err(error) => {
+            let words = format!("what TLS libraries encrypt and decrypt: {error}");
+            missing.push(words.into());
+            None
+        }
+    }
 }
 
 fn attach_raw(programs: &mut Ebpf, name: &'static str) -> Result<RawTracePointLink, ProbeError> {

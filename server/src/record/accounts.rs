@@ -165,6 +165,10 @@ impl Accounts {
             (icmp.namespaces, "network namespaces listened in for ICMP"),
             (forgotten.programs, "programs begun"),
             (forgotten.processes, "processes"),
+            (
+                tally.sessions_forgotten + since(counter::SESSION_FULL),
+                "sessions of TLS libraries",
+            ),
         ] {
             let detail = (count > 0).then(|| self.redactor.phrase(table.as_bytes()));
             line(CoverageKind::TableCapped, count, detail);
@@ -244,7 +248,7 @@ mod tests {
             told.collect::<Vec<_>>()
         };
         assert_eq!(
-            told(10, [9, 1, 9, 9, 2, 3, 4, 9, 0, 7]),
+            told(10, [9, 1, 9, 9, 2, 3, 4, 9, 0, 7, 0, 0]),
             [
                 (CoverageKind::RingLost, 0, 10, 1),
                 (CoverageKind::FlowTableFull, 0, 10, 3),
@@ -254,9 +258,9 @@ mod tests {
             ]
         );
         assert_eq!(
-            told(20, [9, 1, 9, 9, 2, 8, 4, 9, 0, 7]),
+            told(20, [9, 1, 9, 9, 2, 8, 4, 9, 0, 7, 0, 0]),
             [(CoverageKind::FlowTableFull, 10, 20, 5)]
         );
-        assert_eq!(told(30, [9, 1, 9, 9, 2, 8, 4, 9, 0, 7]), []);
+        assert_eq!(told(30, [9, 1, 9, 9, 2, 8, 4, 9, 0, 7, 0, 0]), []);
     }
 }

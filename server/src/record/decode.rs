@@ -8,13 +8,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use etherparse::{LaxSlicedPacket, TcpSlice, TransportSlice};
 use headwater_assembly::{
-    Datagram, End, Idle, IdleCounts, Input, Look, Owner, Place, SocketEnd, TcpFlags, Turn, Way,
+    Datagram, End, Idle, IdleCounts, Input, Look, Owner, Place, Session, SocketEnd, TcpFlags, Turn,
+    Way,
 };
 use headwater_model::{ExitStatus, Extensions, Handshake, IpHeader, Negotiated, SocketStats};
 use headwater_schema::record::{
     DatagramRecord, DropRecord, EXEC_NAME, EXEC_PATH, EndRecord, ExecRecord, ExitRecord, Header,
-    IdleRecord, OwnerRecord, SocketRecord, SynRecord, TurnRecord, VERSION, direction, kind, look,
-    negotiated, owned, place, socket_field, tcp_flag,
+    IdleRecord, OwnerRecord, SessionRecord, SocketRecord, SynRecord, TurnRecord, VERSION,
+    direction, kind, look, negotiated, owned, place, socket_field, tcp_flag,
 };
 
 use crate::headers::{extensions, handshake, ip_header};
@@ -74,6 +75,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Decoded<'_> {
     };
     let decoded = match header.kind {
         kind::TURN => turn(bytes).map(|turn| Decoded::Input(Input::Turn(turn))),
+        kind::PLAINTEXT => turn(bytes).map(|turn| Decoded::Input(Input::Plaintext(turn))),
+        kind::SESSION => session(bytes).map(|session| Decoded::Input(Input::Session(session))),
+        kind::SESSION_END => session(bytes).map(|one| Decoded::Input(Input::SessionEnd(one))),
         kind::SYN => syn(bytes).map(|end| Decoded::Input(Input::Syn(end))),
         kind::OPEN => end(bytes).map(|end| Decoded::Input(Input::Open(end))),
         kind::CLOSE => end(bytes).map(|end| Decoded::Input(Input::Close(end))),
@@ -243,6 +247,30 @@ fn owner(bytes: &[u8]) -> Option<Owner> {
         comm: record.comm,
         ancestors: record.ancestors,
         certain: record.owned == u32::from(owned::YES),
+    })
+}
+
+fn session(bytes: &[u8]) -> Option<Session> {
+    let record = SessionRecord::decode(bytes)?;
+    let cookie = record.header.cookie;
+    Some(Session {
+        at_ns: record.header.at_ns,
+        id: record.session,
+        address: record.address,
+        cookie: (cookie != 0).then_some(cookie),
+        is_new: record.is_new == 1,
+        owner: Owner {
+            at_ns: record.header.at_ns,
+            cookie,
+            pid: record.tgid,
+            start_boot_ns: record.start_ns,
+            cgroup_id: 0,
+            comm: record.comm,
+            ancestors: record.ancestors,
+            certain: true,
+        },
+        written: (record.egress_bytes, record.egress_last_ns),
+        read: (record.ingress_bytes, record.ingress_last_ns),
     })
 }
 

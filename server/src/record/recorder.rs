@@ -14,7 +14,7 @@ use std::{
 };
 
 use headwater_assembly::{
-    Assembly, Dropped, End, Input, Passed, SocketEnd, UdpPassed, UdpSocket, Way,
+    Assembly, Dropped, End, Input, Passed, SocketEnd, Spot, UdpPassed, UdpSocket, Way,
 };
 use headwater_model::Event;
 use headwater_schema::flow::{UdpFlowKey, counter, direction_flag};
@@ -26,6 +26,7 @@ use super::{
     decode::{Decoded, decode},
     icmp::{IcmpListener, may_ask_again, may_have_caused},
     identity::ProcIdentities,
+    libraries::Libraries,
     priority::Priority,
     session::apply,
 };
@@ -65,6 +66,7 @@ pub(crate) struct Recorder {
     pub(crate) assembly: Assembly<ProcIdentities>,
     pub(crate) accounts: Accounts,
     pub(crate) icmp: IcmpListener,
+    pub(crate) libraries: Option<Libraries>,
     pub(crate) committer: Committer,
     /// What the store takes next.
     pub(crate) events: Vec<Event>,
@@ -206,8 +208,23 @@ impl Recorder {
         let Self {
             probes, assembly, ..
         } = self;
-        assembly.tick(boot_ns(), |cookie, way| {
-            let flow = probes.flow(cookie)?;
+        assembly.tick(boot_ns(), |spot| {
+            let (flow, way) = match spot {
+                Spot::Socket { cookie, way } => (probes.flow(cookie)?, way),
+                Spot::Session {
+                    id,
+                    pid,
+                    address,
+                    way,
+                } => {
+                    let session = probes.session(pid, address)?;
+                    // Its place may have been used again.
+                    if session.id != id {
+                        return None;
+                    }
+                    (session.flow, way)
+                }
+            };
             let [egress, ingress] = flow.directions;
             let side = match way {
                 Way::Egress => egress,
@@ -250,6 +267,10 @@ impl Recorder {
         let tally = self.assembly.tally();
         let forgotten = self.assembly.identities().news_of_forgotten();
         self.accounts.icmp(self.icmp.news_of_missed());
+        for not_read in self.libraries.iter().flat_map(Libraries::news) {
+            let line = self.accounts.unsupported(now_ns(), &not_read.words);
+            self.events.push(line);
+        }
         let lines = self.accounts.close(
             now_ns(),
             self.probes.counters(),
@@ -319,6 +340,7 @@ impl Recorder {
     }
 
     fn finish(mut self) -> Totals {
+        self.libraries = None;
         self.probes.detach();
         // A probe that was running when it was detached may still be about to write its record.
         for _ in 0..LAST_LOOKS {

@@ -21,6 +21,7 @@ use super::{
     committer::{Committer, Threads},
     icmp::IcmpListener,
     identity::ProcIdentities,
+    libraries::{Libraries, TlsFilter},
     recorder::{Recorder, Totals},
 };
 use crate::{
@@ -37,6 +38,7 @@ pub(crate) struct SessionSettings {
     pub(crate) max_age: Duration,
     pub(crate) max_bytes: u64,
     pub(crate) probes: ProbeSettings,
+    pub(crate) tls: TlsFilter,
     pub(crate) headers: HeaderSettings,
     pub(crate) limits: Limits,
     /// For tests of overload.
@@ -106,6 +108,16 @@ impl Session {
             now_ns(),
             filter_in_words(&settings.limits).as_deref(),
         );
+        let libraries = probes.uprobes.take().and_then(|uprobes| {
+            match Libraries::start(uprobes, settings.tls.clone()) {
+                Ok(libraries) => Some(libraries),
+                Err(error) => {
+                    let words = format!("TLS libraries that programs run: {error}");
+                    missing.push(words.into());
+                    None
+                }
+            }
+        });
         let events = missing
             .iter()
             .map(|words| accounts.unsupported(now_ns(), words))
@@ -127,6 +139,7 @@ impl Session {
             assembly: Assembly::new(limits, redactor(), identities),
             accounts,
             icmp,
+            libraries,
             committer,
             events,
             rows: 0,

@@ -152,7 +152,7 @@ impl<I: Identities> Assembly<I> {
             }
         }
         if conversation.has_ended() {
-            if conversation.sockets_are_closed() {
+            if conversation.sockets_are_closed() && conversation.is_settled() {
                 self.conclude(place);
             }
             return;
@@ -218,6 +218,7 @@ impl<I: Identities> Assembly<I> {
             for party in 0..2 {
                 conversation.end(party, at_ns, http1::End::Evicted, &mut self.heads);
             }
+            conversation.end_plaintext(&mut self.heads);
             self.deliver(place);
             self.announce(place, true);
             self.table.remove(place);

@@ -37,7 +37,9 @@ impl<I: Identities> Assembly<I> {
         conversation.end_ns = Some(at_ns);
         conversation.changed = true;
         let (is_live, linger_ns) = (self.limits.live, self.limits.linger_ns);
-        if linger_ns == 0 || is_live && conversation.sockets_are_closed() {
+        if linger_ns == 0
+            || is_live && conversation.sockets_are_closed() && conversation.is_settled()
+        {
             return self.conclude(place);
         }
         let until_ns = at_ns.saturating_add(linger_ns);
@@ -65,6 +67,8 @@ impl<I: Identities> Assembly<I> {
         if !conversation.has_ended() {
             return;
         }
+        conversation.end_plaintext(&mut self.heads);
+        self.deliver(place);
         self.count_protocol(place);
         self.announce(place, true);
         self.table.remove(place);

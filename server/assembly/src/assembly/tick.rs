@@ -2,7 +2,7 @@
 
 use headwater_protocols::http1;
 
-use super::{Assembly, Passed};
+use super::{Assembly, Passed, Spot};
 use crate::{Identities, Way, conversation::Phase, stream::Missing};
 
 /// An exchange open for longer is given out as such, so that it can be seen while it lasts.
@@ -23,8 +23,9 @@ impl<I: Identities> Assembly<I> {
     /// Looks at conversations that wait. `look` tells what has passed at a socket, each way, without a record having been
     /// written: the bytes of a turn beyond its cap. Looks cost, so that there is a limit to them in one tick: the next one
     /// begins where it was reached.
-    pub fn tick(&mut self, now_ns: u64, mut look: impl FnMut(u64, Way) -> Option<Passed>) {
+    pub fn tick(&mut self, now_ns: u64, mut look: impl FnMut(Spot) -> Option<Passed>) {
         self.table.forget_strays(now_ns.saturating_sub(STRAY_NS));
+        self.tick_sessions(now_ns);
         self.conclude_lingering(now_ns);
         let (mut looks, mut first_left) = (0, None);
         let mut places = self.table.in_use();
@@ -43,6 +44,10 @@ impl<I: Identities> Assembly<I> {
                 continue;
             };
             if conversation.has_ended() {
+                if !conversation.is_settled() {
+                    self.look_at_sessions(place, now_ns, &mut look);
+                    self.deliver(place);
+                }
                 continue;
             }
             if conversation.phase == Phase::Attempt
@@ -73,6 +78,8 @@ impl<I: Identities> Assembly<I> {
                 continue;
             }
             self.look(place, now_ns, &mut look);
+            self.look_at_sessions(place, now_ns, &mut look);
+            self.deliver(place);
             self.show_open(place, now_ns);
         }
         self.first_look = first_left.unwrap_or(0);
@@ -85,12 +92,7 @@ impl<I: Identities> Assembly<I> {
         self.read_until_ns = Some(self.read_until_ns.unwrap_or(0).max(until_ns));
     }
 
-    fn look(
-        &mut self,
-        place: usize,
-        now_ns: u64,
-        look: &mut impl FnMut(u64, Way) -> Option<Passed>,
-    ) {
+    fn look(&mut self, place: usize, now_ns: u64, look: &mut impl FnMut(Spot) -> Option<Passed>) {
         let read_until_ns = self.read_until_ns.unwrap_or(u64::MAX);
         let Some(conversation) = self.table.get_mut(place) else {
             return;
@@ -110,8 +112,14 @@ impl<I: Identities> Assembly<I> {
                 .get(1 - sender)
                 .and_then(|party| party.cookie);
             let passed = match (own, peer) {
-                (Some(cookie), _) => look(cookie, Way::Egress),
-                (None, Some(cookie)) => look(cookie, Way::Ingress),
+                (Some(cookie), _) => look(Spot::Socket {
+                    cookie,
+                    way: Way::Egress,
+                }),
+                (None, Some(cookie)) => look(Spot::Socket {
+                    cookie,
+                    way: Way::Ingress,
+                }),
                 (None, None) => None,
             };
             if let Some(looked) = conversation.looked.get_mut(sender) {
@@ -126,7 +134,6 @@ impl<I: Identities> Assembly<I> {
                 conversation.advance(sender, before.bytes, before.last_ns, why, &mut self.heads);
             }
         }
-        self.deliver(place);
     }
 
     fn show_open(&mut self, place: usize, now_ns: u64) {

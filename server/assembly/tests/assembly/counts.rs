@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::HashSet};
 
-use headwater_assembly::{Assembly, End, Input, Limits, Passed, Turn, Way};
+use headwater_assembly::{Assembly, End, Input, Limits, Passed, Spot, Turn, Way};
 use headwater_model::Gaps;
 
 use crate::support::{FIN, GET, OK, OWNER, Program, end, live, redactor, subject, turn};
@@ -27,7 +27,7 @@ fn an_exchange_of_ones_own_counts_once_when_it_ends() {
             ..turn(1, Way::Egress, at_ns, GET)
         }));
         for tick in 1..9 {
-            subject.tick(at_ns + tick * SECOND, |_, _| None);
+            subject.tick(at_ns + tick * SECOND, |_| None);
         }
         assert_eq!(subject.tally().own, 0, "open");
         subject.take(&Input::Turn(Turn {
@@ -35,7 +35,7 @@ fn an_exchange_of_ones_own_counts_once_when_it_ends() {
             number: Some(u32::try_from(number).unwrap()),
             ..turn(1, Way::Ingress, at_ns + 9 * SECOND, OK)
         }));
-        subject.tick(at_ns + 9 * SECOND, |_, _| None);
+        subject.tick(at_ns + 9 * SECOND, |_| None);
         assert_eq!(subject.tally().own, 1);
     }
     assert_eq!(subject.events().count(), 0);
@@ -53,7 +53,7 @@ fn a_filtered_connection_counts_once() {
         subject.take(&Input::Turn(turn(cookie, Way::Ingress, SECOND + 1, OK)));
     }
     for tick in 2..20 {
-        subject.tick(tick * SECOND, |_, _| None);
+        subject.tick(tick * SECOND, |_| None);
     }
     assert_eq!(subject.tally().filtered, 2, "idle, and not ended");
     subject.take(&Input::Close(End {
@@ -105,8 +105,10 @@ fn no_open_exchange_is_never_looked_at() {
     let seen = RefCell::new(HashSet::new());
     let mut looks = Vec::new();
     for tick in 1..=3 {
-        subject.tick(tick * SECOND, |cookie, _| {
-            seen.borrow_mut().insert(cookie);
+        subject.tick(tick * SECOND, |spot| {
+            if let Spot::Socket { cookie, .. } = spot {
+                seen.borrow_mut().insert(cookie);
+            }
             None
         });
         looks.push(seen.borrow().len());
@@ -123,12 +125,15 @@ fn what_was_seen_pass_waits_for_its_records() {
     subject.caught_up(SECOND);
     subject.take(&Input::Open(client(1)));
     subject.take(&Input::Turn(turn(1, Way::Egress, SECOND, GET)));
-    let passed = |_: u64, way: Way| {
-        let bytes = if way == Way::Egress {
-            2 * GET.len()
-        } else {
-            OK.len()
-        };
+    let passed = |spot: Spot| {
+        let is_egress = matches!(
+            spot,
+            Spot::Socket {
+                way: Way::Egress,
+                ..
+            }
+        );
+        let bytes = if is_egress { 2 * GET.len() } else { OK.len() };
         Some(Passed {
             bytes: bytes as u64,
             last_ns: 2 * SECOND,

@@ -143,7 +143,7 @@ fn garbage_never_panics_and_ends_each_exchange_once() {
                 0 => subject.take(&Input::Syn(some)),
                 1 => subject.take(&Input::Close(some)),
                 2 | 3 => subject.take(&Input::Open(some)),
-                4 => subject.tick(at_ns * 100_000_000, |_, _| None),
+                4 => subject.tick(at_ns * 100_000_000, |_| None),
                 _ => subject.take(&Input::Turn(Turn {
                     offset: random.next() >> random.below(64),
                     number: [None, Some(0), Some(1)][random.below(3)],

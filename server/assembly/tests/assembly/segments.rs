@@ -157,13 +157,13 @@ fn a_last_word_that_never_comes_is_waited_for_a_while() {
             ..client()
         }));
     }
-    subject.tick(SECOND, |_, _| None);
+    subject.tick(SECOND, |_| None);
     let ended = |subject: &mut Subject| {
         let (connections, _) = results(subject);
         connections.iter().any(|one| one.end_ns.is_some())
     };
     assert!(!ended(&mut subject));
-    subject.tick(SECOND + 51, |_, _| None);
+    subject.tick(SECOND + 51, |_| None);
     assert!(ended(&mut subject));
 }
 
@@ -207,8 +207,8 @@ fn a_connection_whose_sockets_are_gone_ends() {
         ..client()
     }));
     subject.take(&Input::Socket(closed(60, 0, 5)));
-    subject.tick(SECOND, |_, _| None);
-    subject.tick(SECOND + 61, |_, _| None);
+    subject.tick(SECOND, |_| None);
+    subject.tick(SECOND + 61, |_| None);
     let (connections, _) = results(&mut subject);
     let last = connections.last().unwrap();
     assert_eq!(

@@ -230,7 +230,7 @@ fn an_open_one_is_given_again_when_it_has_news() {
     const SECOND: u64 = 1_000_000_000;
     let mut captured = Captured::new(b"");
     let told = |captured: &mut Captured, now_ns: u64| {
-        captured.subject.tick(now_ns, |_, _| None);
+        captured.subject.tick(now_ns, |_| None);
         let exchanges = results(&mut captured.subject).1;
         exchanges
             .iter()

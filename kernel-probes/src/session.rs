@@ -1,0 +1,174 @@
+//! Sessions of TLS libraries: the map of them, and which socket each of them sends by.
+//!
+//! A call of the library says which session its thread works on. What that thread sends next with a socket's lock held, and
+//! which begins with the header of a TLS record, is that session's: neither structures of the library nor its versions
+//! need to be known. It holds for memory BIOs, where the call itself sends nothing.
+
+use aya_ebpf::{
+    helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_boot_ns},
+    macros::map,
+    maps::LruHashMap,
+    programs::SkBuffContext,
+};
+use headwater_schema::{
+    flow::counter,
+    record::{Header, SessionRecord, VERSION, kind},
+    session::{SessionKey, SessionState, TlsThread},
+};
+
+use crate::{counters::count, packet::Packet, ring, settings, task, turn};
+
+/// Sessions remembered at once; the least recently used make room.
+const SESSIONS_ENTRIES: u32 = 16_384;
+/// Threads likewise.
+const THREADS_ENTRIES: u32 = 8_192;
+
+#[map]
+static SESSIONS: LruHashMap<SessionKey, SessionState> =
+    LruHashMap::with_max_entries(SESSIONS_ENTRIES, 0);
+#[map]
+static TLS_THREADS: LruHashMap<u64, TlsThread> = LruHashMap::with_max_entries(THREADS_ENTRIES, 0);
+
+/// What a session begins with; see `flow::NEW_FLOW`.
+#[unsafe(no_mangle)]
+pub static NEW_SESSION: SessionState = SessionState::NEW;
+/// What a thread begins with.
+#[unsafe(no_mangle)]
+pub static NEW_TLS_THREAD: TlsThread = TlsThread::NEW;
+
+/// The state of a thread, if it has called a library.
+#[inline(always)]
+pub fn thread(tgid: u32, tid: u32) -> Option<&'static mut TlsThread> {
+    let state = TLS_THREADS.get_ptr_mut(&(u64::from(tgid) << 32 | u64::from(tid)))?;
+    // SAFETY: the map gave a pointer to an initialised value that lives while the program runs; only the thread itself comes
+    // here.
+    Some(unsafe { &mut *state })
+}
+
+/// The state of a thread, made when there is none.
+#[inline(always)]
+pub fn thread_or_new(tgid: u32, tid: u32) -> Option<&'static mut TlsThread> {
+    if let Some(state) = thread(tgid, tid) {
+        return Some(state);
+    }
+    let _ = TLS_THREADS.insert(
+        &(u64::from(tgid) << 32 | u64::from(tid)),
+        &NEW_TLS_THREAD,
+        0,
+    );
+    thread(tgid, tid)
+}
+
+/// The state of a session, if there is one.
+#[inline(always)]
+pub fn find(key: &SessionKey) -> Option<&'static mut SessionState> {
+    let state = SESSIONS.get_ptr_mut(key)?;
+    // SAFETY: as above. A library lets one thread at a time write, and one read, and each has a direction of its own.
+    Some(unsafe { &mut *state })
+}
+
+/// The state of a session, made when there is none, with an id.
+#[inline(always)]
+pub fn find_or_make(key: &SessionKey) -> Option<&'static mut SessionState> {
+    if let Some(state) = find(key) {
+        return Some(state);
+    }
+    if SESSIONS.insert(key, &NEW_SESSION, 0).is_err() {
+        count(counter::SESSION_FULL);
+    }
+    let state = find(key)?;
+    state.id = new_id();
+    Some(state)
+}
+
+/// Forgets a session.
+#[inline(always)]
+pub fn forget(key: &SessionKey) {
+    // Absent is as good as removed.
+    let _ = SESSIONS.remove(key);
+}
+
+/// No processor makes two sessions in 256 ns.
+#[inline(always)]
+fn new_id() -> u64 {
+    // SAFETY: no arguments, no effects.
+    let (now, processor) = unsafe { (bpf_ktime_get_boot_ns(), bpf_get_smp_processor_id()) };
+    now & !0xff | u64::from(processor & 0xff)
+}
+
+/// A packet with payload leaves on behalf of a thread that holds its socket's lock.
+#[inline(always)]
+pub fn bind(ctx: &SkBuffContext, packet: &Packet, tgid: u32, tid: u32) {
+    let kind_of_record = turn::tls_record(ctx, packet.payload_at);
+    if kind_of_record == 0 {
+        return;
+    }
+    let Some(thread) = thread(tgid, tid) else {
+        return;
+    };
+    if thread.is_pending == 0 {
+        return;
+    }
+    thread.is_pending = 0;
+    let key = SessionKey {
+        address: thread.pending,
+        tgid,
+        reserved: 0,
+    };
+    let Some(known) = find_or_make(&key) else {
+        return;
+    };
+    if known.cookie == packet.cookie {
+        return;
+    }
+    if known.cookie != 0 {
+        // Its place in memory has been used again.
+        forget(&key);
+    }
+    let Some(session) = find_or_make(&key) else {
+        return;
+    };
+    session.cookie = packet.cookie;
+    let is_new = u32::from(kind_of_record == turn::TLS_HANDSHAKE);
+    tell(kind::SESSION, session, packet.at_ns, &key, tid, is_new);
+}
+
+/// Tells of a session.
+#[inline(always)]
+pub fn tell(
+    kind: u16,
+    session: &SessionState,
+    at_ns: u64,
+    key: &SessionKey,
+    tid: u32,
+    is_new: u32,
+) {
+    let Some(mut entry) = ring::reserve::<SessionRecord>() else {
+        return;
+    };
+    let current = task::current();
+    let record = SessionRecord {
+        header: Header {
+            kind,
+            version: VERSION,
+            length: SessionRecord::SIZE as u32,
+            at_ns,
+            cookie: session.cookie,
+        },
+        session: session.id,
+        address: key.address,
+        tgid: key.tgid,
+        tid,
+        start_ns: task::start_ns(current),
+        comm: task::read(current, settings::task_comm()),
+        ancestors: task::ancestors(current),
+        is_new,
+        egress_bytes: session.flow.directions[0].bytes,
+        egress_last_ns: session.flow.directions[0].last_ns,
+        ingress_bytes: session.flow.directions[1].bytes,
+        ingress_last_ns: session.flow.directions[1].last_ns,
+    };
+    // SAFETY: the reserved room is of this type.
+    unsafe { ring::place(&mut entry).write(record) };
+    ring::submit(entry);
+}

@@ -1,0 +1,282 @@
+//! Calls of TLS libraries: what a program writes to them and reads from them, in clear.
+//!
+//! What is written is told when the call begins, before any packet that carries it leaves, so that records are in the order of
+//! cause and effect; a write that took less than it was given is given the rest again, and that is left out then. What is
+//! read is told when the call is over. From there on plaintext is a stream like that of a socket: its position is the
+//! sequence number, and what has come the other way is the acknowledgement.
+
+use aya_ebpf::{
+    EbpfContext,
+    helpers::generated::{bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns, bpf_probe_read_user},
+    programs::ProbeContext,
+};
+use headwater_schema::{
+    flow::{DirectionState, counter, go_on},
+    record::{direction, kind, owned},
+    session::{SessionKey, TlsCall, TlsThread},
+};
+
+use crate::{
+    bytes::{Bytes, UserBytes},
+    counters::count,
+    flow, session,
+    turn::{self, Scene},
+};
+
+/// The most that one call is believed to pass.
+const MOST: u64 = 1 << 30;
+
+/// The current process and thread.
+#[inline(always)]
+fn ids() -> (u32, u32) {
+    // SAFETY: no arguments, no effects.
+    let both = unsafe { bpf_get_current_pid_tgid() };
+    ((both >> 32) as u32, both as u32)
+}
+
+#[inline(always)]
+fn now_ns() -> u64 {
+    // SAFETY: no arguments, no effects.
+    unsafe { bpf_ktime_get_boot_ns() }
+}
+
+#[inline(always)]
+fn key_of(address: u64, tgid: u32) -> SessionKey {
+    SessionKey {
+        address,
+        tgid,
+        reserved: 0,
+    }
+}
+
+/// A thread works on a session.
+#[inline(always)]
+fn set_pending(thread: &mut TlsThread, session: u64) {
+    thread.pending = session;
+    thread.is_pending = 1;
+}
+
+/// A call begins. `has_out`: its fourth argument says where to put how much passed, which is else the result.
+#[inline(always)]
+pub fn enter(ctx: &ProbeContext, way: u8, has_out: bool) {
+    let (tgid, tid) = ids();
+    let Some(thread) = session::thread_or_new(tgid, tid) else {
+        return;
+    };
+    // SAFETY: the context of a uprobe is the registers of the thread.
+    let registers = unsafe { &*ctx.regs };
+    let length = registers.rdx;
+    let call = TlsCall {
+        session: registers.rdi,
+        buffer: registers.rsi,
+        out: if has_out { registers.rcx } else { 0 },
+        stack: registers.rsp,
+        // An int that is negative is refused by the library.
+        length: if length > MOST { 0 } else { length as u32 },
+        direction: u32::from(way),
+    };
+    set_pending(thread, call.session);
+    // A call that lies deeper in the stack is over, though its end was not seen.
+    if thread.depth >= 2 && thread.calls[1].stack <= call.stack {
+        thread.depth = 1;
+    }
+    if thread.depth == 1 && thread.calls[0].stack <= call.stack {
+        thread.depth = 0;
+    }
+    match thread.depth {
+        0 => {
+            thread.calls[0] = call;
+            thread.depth = 1;
+        }
+        1 => {
+            thread.calls[1] = call;
+            thread.depth = 2;
+        }
+        _ => return,
+    }
+    if way == direction::EGRESS {
+        pass(ctx, thread, call);
+    }
+}
+
+/// Hands plaintext to the program that looks at it.
+#[inline(always)]
+fn pass(ctx: &ProbeContext, thread: &mut TlsThread, call: TlsCall) {
+    if call.length == 0 || call.session == 0 {
+        return;
+    }
+    thread.now = call;
+    thread.now_ns = now_ns();
+    let bytes = UserBytes {
+        context: ctx.as_ptr(),
+        base: 0,
+        length: 0,
+    };
+    bytes.tail_call(0, go_on::PLAINTEXT);
+}
+
+/// A call is over: its result is where functions return it.
+#[inline(always)]
+pub fn leave(ctx: &ProbeContext) {
+    let (tgid, tid) = ids();
+    let Some(thread) = session::thread(tgid, tid) else {
+        return;
+    };
+    let mut call = match thread.depth {
+        0 => return,
+        1 => thread.calls[0],
+        _ => thread.calls[1],
+    };
+    thread.depth -= 1;
+    // SAFETY: as above.
+    let result = unsafe { (*ctx.regs).rax } as i32;
+    let mut passed = 0u64;
+    if result > 0 {
+        passed = result as u64;
+        if call.out != 0 {
+            // SAFETY: the helper checks the address, and writes all of `passed` always.
+            unsafe {
+                bpf_probe_read_user((&raw mut passed).cast(), 8, call.out as *const _);
+            }
+        }
+    }
+    if passed > MOST {
+        return;
+    }
+    if call.direction == u32::from(direction::EGRESS) {
+        return took(&key_of(call.session, tgid), call.length, passed as u32);
+    }
+    call.length = if passed as u32 > call.length {
+        call.length
+    } else {
+        passed as u32
+    };
+    pass(ctx, thread, call);
+}
+
+/// A write of `offered` bytes took `taken`.
+#[inline(always)]
+fn took(key: &SessionKey, offered: u32, taken: u32) {
+    let Some(session) = session::find(key) else {
+        return;
+    };
+    let told = if session.owed > u64::from(offered) {
+        session.owed
+    } else {
+        u64::from(offered)
+    };
+    session.owed = told.saturating_sub(u64::from(taken));
+}
+
+/// A thread works on the session that is the first argument.
+#[inline(always)]
+pub fn touch(ctx: &ProbeContext) {
+    let (tgid, tid) = ids();
+    if let Some(thread) = session::thread_or_new(tgid, tid) {
+        // SAFETY: as above.
+        set_pending(thread, unsafe { (*ctx.regs).rdi });
+    }
+}
+
+/// The session that is the first argument is freed.
+#[inline(always)]
+pub fn free(ctx: &ProbeContext) {
+    let (tgid, tid) = ids();
+    // SAFETY: as above.
+    let key = key_of(unsafe { (*ctx.regs).rdi }, tgid);
+    if let Some(session) = session::find(&key) {
+        session::tell(kind::SESSION_END, session, now_ns(), &key, tid, 0);
+        session::forget(&key);
+    }
+}
+
+/// Looks at what passed.
+#[inline(always)]
+pub fn plaintext(ctx: &ProbeContext) {
+    let (tgid, tid) = ids();
+    let Some(thread) = session::thread(tgid, tid) else {
+        return;
+    };
+    count(counter::TLS_CALLS);
+    let key = key_of(thread.now.session, tgid);
+    let at_ns = thread.now_ns;
+    let is_known = session::find(&key).is_some();
+    let Some(session) = session::find_or_make(&key) else {
+        return;
+    };
+    if !is_known {
+        session::tell(kind::SESSION, session, at_ns, &key, tid, 0);
+    }
+    let way = thread.now.direction as u8;
+    if way == direction::EGRESS && session.owed > 0 {
+        let again = turn::smaller(session.owed as u32, thread.now.length);
+        thread.now.buffer = thread.now.buffer.wrapping_add(u64::from(again));
+        thread.now.length -= again;
+        if thread.now.length == 0 {
+            return;
+        }
+    }
+    let bytes = UserBytes {
+        context: ctx.as_ptr(),
+        base: thread.now.buffer,
+        length: thread.now.length,
+    };
+    let ack = flow::side(&mut session.flow, 1 - way).bytes as u32;
+    let cookie = session.id;
+    let side = flow::side(&mut session.flow, way);
+    let seq = side.bytes as u32;
+    let Some(step) = turn::advance(side, at_ns, seq, ack, bytes.length) else {
+        return;
+    };
+    let scene = Scene {
+        kind: kind::PLAINTEXT,
+        at_ns,
+        cookie,
+        tgid,
+        tid,
+        seq,
+        ack,
+        direction: way,
+        owned: owned::YES,
+        is_dns_port: false,
+        offset: step.offset,
+        previous_ns: step.previous_ns,
+        payload_at: 0,
+        payload_length: bytes.length,
+    };
+    turn::tell(&bytes, &scene, side, &step);
+}
+
+/// What another program has begun with.
+#[inline(always)]
+pub fn scene_of(ctx: &ProbeContext) -> Option<(UserBytes, Scene, &'static mut DirectionState)> {
+    let (tgid, tid) = ids();
+    let thread = session::thread(tgid, tid)?;
+    let session = session::find(&key_of(thread.now.session, tgid))?;
+    let way = thread.now.direction as u8;
+    let cookie = session.id;
+    let side = flow::side(&mut session.flow, way);
+    let payload_length = thread.now.length;
+    let bytes = UserBytes {
+        context: ctx.as_ptr(),
+        base: thread.now.buffer,
+        length: payload_length,
+    };
+    let scene = Scene {
+        kind: kind::PLAINTEXT,
+        at_ns: thread.now_ns,
+        cookie,
+        tgid,
+        tid,
+        seq: side.next_seq.wrapping_sub(payload_length),
+        ack: side.walk_ack,
+        direction: way,
+        owned: owned::YES,
+        is_dns_port: false,
+        offset: side.bytes.wrapping_sub(u64::from(payload_length)),
+        previous_ns: thread.now_ns,
+        payload_at: 0,
+        payload_length,
+    };
+    Some((bytes, scene, side))
+}

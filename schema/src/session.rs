@@ -1,0 +1,102 @@
+//! The state that the probes keep for each session of a TLS library, and for each thread that works on one.
+
+use crate::flow::FlowState;
+
+/// Names a session: where the library keeps it, in which process.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SessionKey {
+    /// Address in the process's memory; reused when a session has been freed.
+    pub address: u64,
+    /// Process.
+    pub tgid: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// One session.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionState {
+    /// Its plaintext, as of a socket: written is egress, read is ingress.
+    pub flow: FlowState,
+    /// Its id.
+    pub id: u64,
+    /// The socket that it sends by; 0 while that is not known.
+    pub cookie: u64,
+    /// Bytes that a write was told of and did not take: the next write begins with them again.
+    pub owed: u64,
+}
+
+/// A call of the library.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct TlsCall {
+    /// The session.
+    pub session: u64,
+    /// Where the plaintext is, or is put.
+    pub buffer: u64,
+    /// Where the library puts how much it was; 0 where its result says that.
+    pub out: u64,
+    /// The stack pointer: a call within this one has a lower one.
+    pub stack: u64,
+    /// Bytes offered, or room for as many.
+    pub length: u32,
+    /// `record::direction`.
+    pub direction: u32,
+}
+
+/// One thread.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct TlsThread {
+    /// Calls under way: one, and one within it, which is a session that another one carries.
+    pub calls: [TlsCall; 2],
+    /// How many.
+    pub depth: u32,
+    /// 1 when `pending` has yet to be seen to send.
+    pub is_pending: u32,
+    /// The session last worked on: what leaves next, with the socket's lock held, is its.
+    pub pending: u64,
+    /// The stretch of plaintext that a program hands to the next.
+    pub now: TlsCall,
+    /// When that passed (boot clock).
+    pub now_ns: u64,
+}
+
+const _: () = assert!(size_of::<SessionKey>() == 16);
+const _: () = assert!(size_of::<SessionState>() == 272);
+const _: () = assert!(size_of::<TlsCall>() == 40);
+const _: () = assert!(size_of::<TlsThread>() == 144);
+
+impl SessionState {
+    /// A session of which nothing is known.
+    pub const NEW: Self = Self {
+        flow: FlowState::NEW,
+        id: 0,
+        cookie: 0,
+        owed: 0,
+    };
+}
+
+impl TlsThread {
+    /// A thread of which nothing is known.
+    pub const NEW: Self = {
+        let none = TlsCall {
+            session: 0,
+            buffer: 0,
+            out: 0,
+            stack: 0,
+            length: 0,
+            direction: 0,
+        };
+        Self {
+            calls: [none; 2],
+            depth: 0,
+            is_pending: 0,
+            pending: 0,
+            now: none,
+            now_ns: 0,
+        }
+    };
+}

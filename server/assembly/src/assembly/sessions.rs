@@ -1,0 +1,297 @@
+//! Sessions of TLS libraries: which conversation each belongs to.
+//!
+//! Owns: the table of sessions, and what they said before their socket was known, which is held for a while. A session whose
+//! socket does not become known has a conversation without addresses. Does not parse.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use headwater_model::CloseReason;
+use headwater_protocols::http1;
+
+use super::{Assembly, Passed, Spot};
+use crate::{Identities, Identity, Session, Turn, Way, conversation::Party, table::FastMap};
+
+/// How long a session may say something before its socket is known. It sends soon, or never.
+const WAIT_NS: u64 = 1_000_000_000;
+/// Bytes held of one session that waits.
+const MOST_WAITING_BYTES: usize = 32 << 10;
+/// Sessions that wait with something to say.
+const MOST_WAITING: usize = 64;
+/// Sessions remembered; those heard of longest ago go first.
+const MOST_SESSIONS: usize = 16_384;
+
+/// All sessions.
+#[derive(Default)]
+pub(super) struct Sessions {
+    known: FastMap<u64, Known>,
+    /// Of those that wait.
+    waiting: usize,
+}
+
+/// One session.
+#[derive(Default)]
+struct Known {
+    address: u64,
+    pid: u32,
+    identity: Option<Identity>,
+    /// Its socket.
+    cookie: Option<u64>,
+    is_new: bool,
+    /// The conversation without addresses that it has been given, with its generation.
+    alone: Option<(usize, u64)>,
+    held: Vec<Held>,
+    held_bytes: usize,
+    at_ns: u64,
+}
+
+struct Held {
+    turn: Turn<'static>,
+    bytes: Box<[u8]>,
+}
+
+impl<I: Identities> Assembly<I> {
+    pub(super) fn session(&mut self, session: &Session) {
+        let identity = self.identities.owner(&session.owner).map(|mut identity| {
+            if let Some(process) = identity.news.take() {
+                self.events.push(headwater_model::Event::Process(process));
+            }
+            identity
+        });
+        self.make_room_for_session(session.id);
+        let known = self.sessions.known.entry(session.id).or_default();
+        known.address = session.address;
+        known.pid = session.owner.pid;
+        known.at_ns = session.at_ns;
+        if identity.is_some() {
+            known.identity = identity;
+        }
+        if session.cookie.is_some() && known.cookie.is_none() {
+            known.cookie = session.cookie;
+            known.is_new = session.is_new && known.held.is_empty();
+            self.say_what_was_held(session.id);
+        }
+    }
+
+    pub(super) fn session_end(&mut self, session: &Session) {
+        // What it said last, and then no more.
+        self.say_what_was_held(session.id);
+        let Some(known) = self.sessions.known.remove(&session.id) else {
+            return;
+        };
+        if let Some((place, _)) = self.place_of_session(&known) {
+            for sender in 0..2 {
+                let Some(conversation) = self.table.get_mut(place) else {
+                    return;
+                };
+                let Some((source, way)) = conversation.source_of(sender) else {
+                    continue;
+                };
+                if source != session.id {
+                    continue;
+                }
+                let (bytes, last_ns) = match way {
+                    Way::Egress => session.written,
+                    Way::Ingress => session.read,
+                };
+                let passed = Passed {
+                    bytes,
+                    last_ns,
+                    last_chunk: false,
+                };
+                conversation.advance_plaintext(sender, passed, &mut self.heads);
+            }
+            if let Some(conversation) = self.table.get_mut(place) {
+                conversation.has_lost_session(session.id, &mut self.heads);
+            }
+            self.deliver(place);
+            if known.alone.is_some() {
+                self.finish_now(place, session.at_ns, CloseReason::Unknown, http1::End::Fin);
+            } else if self.table.get_mut(place).is_some_and(|conversation| {
+                conversation.has_ended()
+                    && conversation.sockets_are_closed()
+                    && conversation.is_settled()
+            }) {
+                self.conclude(place);
+            }
+        }
+    }
+
+    pub(super) fn plaintext(&mut self, turn: &Turn<'_>) {
+        self.make_room_for_session(turn.cookie);
+        let known = self.sessions.known.entry(turn.cookie).or_default();
+        known.at_ns = turn.at_ns;
+        if known.cookie.is_none() && known.alone.is_none() {
+            let is_first = known.held.is_empty();
+            known.held_bytes += turn.bytes.len();
+            known.held.push(Held {
+                turn: Turn {
+                    bytes: &[],
+                    ..*turn
+                },
+                bytes: turn.bytes.into(),
+            });
+            let is_too_much = known.held_bytes > MOST_WAITING_BYTES;
+            self.sessions.waiting += usize::from(is_first);
+            if is_too_much || self.sessions.waiting > MOST_WAITING {
+                self.leave_alone(turn.cookie);
+            }
+            return;
+        }
+        self.say(turn);
+    }
+
+    /// Gives what a session says to its conversation.
+    fn say(&mut self, turn: &Turn<'_>) {
+        let Some(known) = self.sessions.known.get(&turn.cookie) else {
+            return;
+        };
+        let is_new = known.is_new;
+        let identity = known.identity.clone();
+        let Some((place, party)) = self.place_of_session(known) else {
+            self.tally.plaintext_unfollowed += 1;
+            return;
+        };
+        let Some(conversation) = self.table.get_mut(place) else {
+            return;
+        };
+        conversation.has_session(party, turn.cookie, is_new);
+        if let Some(party) = conversation.parties.get_mut(party)
+            && party.identity.is_none()
+        {
+            party.identity = identity;
+        }
+        conversation.plaintext(party, turn.cookie, turn, &mut self.heads);
+        self.deliver(place);
+        self.keep_within_budget(turn.at_ns);
+    }
+
+    fn place_of_session(&self, known: &Known) -> Option<(usize, usize)> {
+        if let Some((place, generation)) = known.alone {
+            return self
+                .table
+                .generation(place)
+                .is_some_and(|now| now == generation)
+                .then_some((place, 0));
+        }
+        self.table.flows.get(&known.cookie?)?.place
+    }
+
+    fn say_what_was_held(&mut self, id: u64) {
+        let Some(known) = self.sessions.known.get_mut(&id) else {
+            return;
+        };
+        known.held_bytes = 0;
+        let held = std::mem::take(&mut known.held);
+        if held.is_empty() {
+            // Its socket is known by now: so that nobody else is taken to tell what it sends.
+            if let Some((place, party)) = self
+                .sessions
+                .known
+                .get(&id)
+                .and_then(|known| self.place_of_session(known))
+                && let Some(is_new) = self.sessions.known.get(&id).map(|known| known.is_new)
+                && let Some(conversation) = self.table.get_mut(place)
+            {
+                conversation.has_session(party, id, is_new);
+            }
+            return;
+        }
+        self.sessions.waiting = self.sessions.waiting.saturating_sub(1);
+        for Held { turn, bytes } in held {
+            self.say(&Turn {
+                bytes: &bytes,
+                ..turn
+            });
+        }
+    }
+
+    /// Gives a session a conversation without addresses.
+    fn leave_alone(&mut self, id: u64) {
+        let Some(known) = self.sessions.known.get(&id) else {
+            return;
+        };
+        let (identity, at_ns) = (known.identity.clone(), known.at_ns);
+        let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        let mut parties = [
+            Party::new(None, nowhere, nowhere, 0),
+            Party::new(None, nowhere, nowhere, 0),
+        ];
+        if let Some(own) = parties.first_mut() {
+            own.identity = identity;
+        }
+        let first_ns = known.held.first().map_or(at_ns, |held| held.turn.at_ns);
+        let place = self.begin(parties, first_ns, true, false);
+        self.tally.sessions_unbound += 1;
+        let generation = self.table.generation(place).unwrap_or(0);
+        if let Some(known) = self.sessions.known.get_mut(&id) {
+            known.alone = Some((place, generation));
+        }
+        self.say_what_was_held(id);
+    }
+
+    /// Looks for sessions that have waited for long enough, and for what has passed of the others.
+    pub(super) fn tick_sessions(&mut self, now_ns: u64) {
+        let late: Vec<u64> = self
+            .sessions
+            .known
+            .iter()
+            .filter(|(_, known)| {
+                known
+                    .held
+                    .first()
+                    .is_some_and(|held| now_ns.saturating_sub(held.turn.at_ns) > WAIT_NS)
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for id in late {
+            self.leave_alone(id);
+        }
+    }
+
+    /// What the probes know of the sessions that tell a conversation's plaintext.
+    pub(super) fn look_at_sessions(
+        &mut self,
+        place: usize,
+        now_ns: u64,
+        look: &mut impl FnMut(Spot) -> Option<Passed>,
+    ) {
+        let read_until_ns = self.read_until_ns.unwrap_or(u64::MAX);
+        for sender in 0..2 {
+            let Some(conversation) = self.table.get_mut(place) else {
+                return;
+            };
+            let Some((source, way)) = conversation.source_of(sender) else {
+                continue;
+            };
+            let Some(known) = self.sessions.known.get(&source) else {
+                continue;
+            };
+            let passed = look(Spot::Session {
+                id: source,
+                pid: known.pid,
+                address: known.address,
+                way,
+            });
+            conversation.look_at_plaintext(sender, now_ns, read_until_ns, passed, &mut self.heads);
+        }
+    }
+
+    fn make_room_for_session(&mut self, id: u64) {
+        if self.sessions.known.len() < MOST_SESSIONS || self.sessions.known.contains_key(&id) {
+            return;
+        }
+        let mut times: Vec<u64> = self
+            .sessions
+            .known
+            .values()
+            .map(|known| known.at_ns)
+            .collect();
+        times.sort_unstable();
+        let older = times.get(times.len() / 4).copied().unwrap_or(0);
+        let before = self.sessions.known.len();
+        self.sessions
+            .known
+            .retain(|_, known| known.at_ns > older || !known.held.is_empty());
+        self.tally.sessions_forgotten += (before - self.sessions.known.len()) as u64;
+    }
+}

@@ -1,0 +1,455 @@
+//! Probes in programs and libraries: loading the programs for them, and attaching these to places in files.
+//!
+//! Links of many places at once (`uprobe_multi`, Linux 6.6) are used where the kernel has them: one descriptor for each sort of
+//! place, cheaper to run, and no CAP_SYS_ADMIN is asked for. Older kernels get one perf event for each place. aya knows
+//! neither how to load a program for the first nor the first itself, so that both ways are here.
+//!
+//! Owns: the descriptors. What is attached is detached when its `Attached` is dropped, or this process ends.
+
+use std::{
+    collections::HashSet,
+    ffi::{CString, c_int, c_long},
+    io,
+    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd},
+};
+
+use aya::{Ebpf, maps::Map};
+use aya_obj::Object;
+use headwater_schema::flow::go_on;
+use headwater_sites::{Hook, Site};
+
+use super::attach::{OBJECT, ProbeError};
+
+/// Sorts of places, and the program for each.
+const PROGRAMS: [(Hook, &str); 8] = [
+    (Hook::WriteEnter, "tls_write"),
+    (Hook::ReadEnter, "tls_read"),
+    (Hook::WriteEnterOut, "tls_write_out"),
+    (Hook::ReadEnterOut, "tls_read_out"),
+    (Hook::Leave, "tls_leave"),
+    (Hook::LeaveReturn, "tls_leave"),
+    (Hook::Touch, "tls_touch"),
+    (Hook::Free, "tls_free"),
+];
+
+/// Programs that the others go on with.
+const GO_ON: [(&str, u32); 4] = [
+    ("tls_frames", go_on::FRAMES),
+    ("tls_upgrade", go_on::UPGRADE),
+    ("tls_websocket", go_on::WEBSOCKET),
+    ("tls_plaintext", go_on::PLAINTEXT),
+];
+
+/// Numbers of linux/bpf.h.
+mod bpf {
+    pub(super) const PROG_LOAD: i32 = 5;
+    pub(super) const LINK_CREATE: i32 = 28;
+    pub(super) const PROG_TYPE_KPROBE: u32 = 2;
+    pub(super) const TRACE_UPROBE_MULTI: u32 = 48;
+    pub(super) const F_UPROBE_MULTI_RETURN: u32 = 1;
+}
+
+/// The part of `union bpf_attr` that BPF_PROG_LOAD reads here.
+#[repr(C)]
+#[derive(Default)]
+struct ProgLoad {
+    prog_type: u32,
+    insn_cnt: u32,
+    insns: u64,
+    license: u64,
+    log_level: u32,
+    log_size: u32,
+    log_buf: u64,
+    kern_version: u32,
+    prog_flags: u32,
+    prog_name: [u8; 16],
+    prog_ifindex: u32,
+    expected_attach_type: u32,
+}
+
+/// The part that BPF_LINK_CREATE reads for links of many places.
+#[repr(C)]
+#[derive(Default)]
+struct LinkCreate {
+    prog_fd: u32,
+    target_fd: u32,
+    attach_type: u32,
+    flags: u32,
+    path: u64,
+    offsets: u64,
+    ref_ctr_offsets: u64,
+    cookies: u64,
+    cnt: u32,
+    multi_flags: u32,
+    pid: u32,
+    reserved: u32,
+}
+
+/// `struct perf_event_attr`, up to what Linux 2.6.34 had.
+#[repr(C)]
+#[derive(Default)]
+pub(super) struct PerfEventAttr {
+    pub(super) kind: u32,
+    pub(super) size: u32,
+    pub(super) config: u64,
+    pub(super) sample_period: u64,
+    pub(super) sample_type: u64,
+    pub(super) read_format: u64,
+    pub(super) flags: u64,
+    pub(super) wakeup: u32,
+    pub(super) bp_type: u32,
+    pub(super) config1: u64,
+    pub(super) config2: u64,
+}
+
+/// The programs, loaded.
+pub(crate) struct Uprobes {
+    programs: Vec<(Hook, std::sync::Arc<OwnedFd>)>,
+    way: Way,
+}
+
+/// How places are attached to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// All of one sort at once.
+    Multi,
+    /// One by one, as perf events of this type.
+    Perf { kind: u32 },
+}
+
+/// What is attached to one file; dropping it detaches.
+pub(crate) struct Attached {
+    _links: Vec<OwnedFd>,
+}
+
+impl Uprobes {
+    /// Loads the programs. `programs` has the maps.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(super) fn load(programs: &mut Ebpf) -> Result<Self, ProbeError> {
+        let object = relocated(programs)?;
+        if let Ok(loaded) = Self::load_for(programs, &object, Way::Multi)
+            && loaded.knows_multi()
+        {
+            return Ok(loaded);
+        }
+        let kind = perf_kind().map_err(|source| ProbeError::Uprobe {
+            what: "perf events for uprobes",
+            source,
+        })?;
+        Self::load_for(programs, &object, Way::Perf { kind })
+    }
+
+    fn load_for(programs: &mut Ebpf, object: &Object, way: Way) -> Result<Self, ProbeError> {
+        let attach_type = match way {
+            Way::Multi => bpf::TRACE_UPROBE_MULTI,
+            Way::Perf { .. } => 0,
+        };
+        let missing = |_| ProbeError::Missing {
+            name: "GO_ON_PLAINTEXT",
+        };
+        for (name, place) in GO_ON {
+            let program = load_program(object, name, attach_type)?;
+            set_program(programs, place, program.as_raw_fd()).map_err(missing)?;
+        }
+        let mut loaded: Vec<(Hook, std::sync::Arc<OwnedFd>)> = Vec::new();
+        for (hook, name) in PROGRAMS {
+            let same = PROGRAMS
+                .iter()
+                .position(|(_, other)| *other == name)
+                .and_then(|first| loaded.get(first));
+            let program = match same {
+                Some((_, program)) => std::sync::Arc::clone(program),
+                None => std::sync::Arc::new(load_program(object, name, attach_type)?),
+            };
+            loaded.push((hook, program));
+        }
+        Ok(Self {
+            programs: loaded,
+            way,
+        })
+    }
+
+    /// Whether the kernel has links of many places: it refuses to put one into a folder, and says so in its own way.
+    fn knows_multi(&self) -> bool {
+        let Some((_, program)) = self.programs.first() else {
+            return false;
+        };
+        let error = link_multi(program.as_raw_fd(), c"/", &[1], false, None)
+            .err()
+            .and_then(|error| error.raw_os_error());
+        error == Some(libc::EBADF)
+    }
+
+    /// Whether links of many places are used.
+    pub(crate) fn is_multi(&self) -> bool {
+        self.way == Way::Multi
+    }
+
+    /// Attaches to places in a file, for all processes or for one.
+    ///
+    /// # Errors
+    /// The kernel's; then nothing is attached.
+    pub(crate) fn attach(
+        &self,
+        path: &CString,
+        sites: &[Site],
+        pid: Option<u32>,
+    ) -> io::Result<Attached> {
+        let mut links = Vec::new();
+        // Ends of calls first: a beginning that was seen has its end seen too.
+        let mut programs: Vec<_> = self.programs.iter().collect();
+        programs.sort_by_key(|(hook, _)| !matches!(hook, Hook::Leave | Hook::LeaveReturn));
+        for (hook, program) in programs {
+            let offsets: Vec<u64> = sites
+                .iter()
+                .filter(|site| site.hook == *hook)
+                .map(|site| site.offset)
+                .collect();
+            if offsets.is_empty() {
+                continue;
+            }
+            let is_return = hook.is_return();
+            match self.way {
+                Way::Multi => {
+                    links.push(link_multi(
+                        program.as_raw_fd(),
+                        path,
+                        &offsets,
+                        is_return,
+                        pid,
+                    )?);
+                }
+                Way::Perf { kind } => {
+                    for offset in offsets {
+                        let program = program.as_raw_fd();
+                        links.push(link_perf(kind, program, path, offset, is_return, pid)?);
+                    }
+                }
+            }
+        }
+        Ok(Attached { _links: links })
+    }
+}
+
+/// The object anew, with the maps that are there: aya keeps what it loaded to itself.
+fn relocated(programs: &Ebpf) -> Result<Object, ProbeError> {
+    let refused = || ProbeError::Missing {
+        name: "a program for TLS",
+    };
+    let mut object = Object::parse(OBJECT).map_err(|_| refused())?;
+    let mut maps = Vec::new();
+    for (name, map) in &object.maps {
+        if let Some(there) = programs.map(name).and_then(map_fd) {
+            maps.push((name.clone(), there, map.clone()));
+        }
+    }
+    // No program for TLS calls a function.
+    let no_functions = HashSet::new();
+    let maps = maps.iter().map(|(name, fd, map)| (name.as_str(), *fd, map));
+    object
+        .relocate_maps(maps, &no_functions)
+        .map_err(|_| refused())?;
+    Ok(object)
+}
+
+fn map_fd(map: &Map) -> Option<RawFd> {
+    let (Map::Array(data)
+    | Map::HashMap(data)
+    | Map::LruHashMap(data)
+    | Map::PerCpuArray(data)
+    | Map::ProgramArray(data)
+    | Map::RingBuf(data)) = map
+    else {
+        return None;
+    };
+    Some(data.fd().as_fd().as_raw_fd())
+}
+
+#[expect(unsafe_code, reason = "bpf(2) has no safe wrapper for this")]
+fn bpf_call<T>(command: c_int, attributes: &T) -> io::Result<OwnedFd> {
+    // SAFETY: the structure is as long as it says, begins as `union bpf_attr` does for this command, and all that it points to
+    // lives until the call returns.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command,
+            std::ptr::from_ref(attributes),
+            size_of::<T>(),
+        )
+    };
+    descriptor(result)
+}
+
+#[expect(unsafe_code, reason = "taking what a system call gave")]
+fn descriptor(result: c_long) -> io::Result<OwnedFd> {
+    let fd = i32::try_from(result).unwrap_or(-1);
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made this descriptor for nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn load_program(
+    object: &Object,
+    name: &'static str,
+    attach_type: u32,
+) -> Result<OwnedFd, ProbeError> {
+    let missing = || ProbeError::Missing { name };
+    let program = object.programs.get(name).ok_or_else(missing)?;
+    let function = object
+        .functions
+        .get(&program.function_key())
+        .ok_or_else(missing)?;
+    let mut attributes = ProgLoad {
+        prog_type: bpf::PROG_TYPE_KPROBE,
+        insn_cnt: u32::try_from(function.instructions.len()).unwrap_or(0),
+        insns: function.instructions.as_ptr() as u64,
+        license: program.license.as_ptr() as u64,
+        expected_attach_type: attach_type,
+        ..ProgLoad::default()
+    };
+    for (to, from) in attributes.prog_name.iter_mut().zip(name.bytes().take(15)) {
+        *to = from;
+    }
+    bpf_call(bpf::PROG_LOAD, &attributes)
+        .map_err(|source| ProbeError::Uprobe { what: name, source })
+}
+
+/// Puts a program into the array that others go on by.
+#[expect(unsafe_code, reason = "bpf(2) has no safe wrapper for this")]
+fn set_program(programs: &mut Ebpf, place: u32, program: RawFd) -> io::Result<()> {
+    /// The part of `union bpf_attr` that BPF_MAP_UPDATE_ELEM reads.
+    #[repr(C)]
+    struct MapUpdate {
+        map_fd: u32,
+        reserved: u32,
+        key: u64,
+        value: u64,
+        flags: u64,
+    }
+    const MAP_UPDATE_ELEM: c_int = 2;
+    let map = programs
+        .map("GO_ON_PLAINTEXT")
+        .and_then(map_fd)
+        .ok_or(io::ErrorKind::NotFound)?;
+    let attributes = MapUpdate {
+        map_fd: map.cast_unsigned(),
+        reserved: 0,
+        key: std::ptr::from_ref(&place) as u64,
+        value: std::ptr::from_ref(&program) as u64,
+        flags: 0,
+    };
+    // SAFETY: as in `bpf_call`; key and value are four bytes each, as the map wants.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            MAP_UPDATE_ELEM,
+            std::ptr::from_ref(&attributes),
+            size_of::<MapUpdate>(),
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+fn link_multi(
+    program: RawFd,
+    path: &std::ffi::CStr,
+    offsets: &[u64],
+    is_return: bool,
+    pid: Option<u32>,
+) -> io::Result<OwnedFd> {
+    let attributes = LinkCreate {
+        prog_fd: program.cast_unsigned(),
+        attach_type: bpf::TRACE_UPROBE_MULTI,
+        path: path.as_ptr() as u64,
+        offsets: offsets.as_ptr() as u64,
+        cnt: u32::try_from(offsets.len()).unwrap_or(0),
+        multi_flags: if is_return {
+            bpf::F_UPROBE_MULTI_RETURN
+        } else {
+            0
+        },
+        pid: pid.unwrap_or(0),
+        ..LinkCreate::default()
+    };
+    bpf_call(bpf::LINK_CREATE, &attributes)
+}
+
+/// The number that this kernel has given to perf events of uprobes.
+fn perf_kind() -> io::Result<u32> {
+    let text = std::fs::read_to_string("/sys/bus/event_source/devices/uprobe/type")?;
+    text.trim()
+        .parse()
+        .map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
+fn link_perf(
+    kind: u32,
+    program: RawFd,
+    path: &std::ffi::CStr,
+    offset: u64,
+    is_return: bool,
+    pid: Option<u32>,
+) -> io::Result<OwnedFd> {
+    let attributes = PerfEventAttr {
+        kind,
+        size: u32::try_from(size_of::<PerfEventAttr>()).unwrap_or(0),
+        config: u64::from(is_return),
+        config1: path.as_ptr() as u64,
+        config2: offset,
+        ..PerfEventAttr::default()
+    };
+    let (pid, cpu) = match pid {
+        Some(pid) => (pid.cast_signed(), -1),
+        None => (-1, 0),
+    };
+    let event = perf_event_open(&attributes, pid, cpu)?;
+    set_event_program(&event, program)?;
+    Ok(event)
+}
+
+#[expect(unsafe_code, reason = "perf_event_open(2) has no wrapper")]
+pub(super) fn perf_event_open(
+    attributes: &PerfEventAttr,
+    pid: i32,
+    cpu: i32,
+) -> io::Result<OwnedFd> {
+    const FLAG_FD_CLOEXEC: u64 = 1 << 3;
+    // SAFETY: the structure says how long it is, and what it points to lives until the call returns.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_perf_event_open,
+            std::ptr::from_ref(attributes),
+            pid,
+            cpu,
+            -1,
+            FLAG_FD_CLOEXEC,
+        )
+    };
+    descriptor(result)
+}
+
+#[expect(unsafe_code, reason = "ioctl(2) of perf events has no wrapper")]
+fn set_event_program(event: &OwnedFd, program: RawFd) -> io::Result<()> {
+    const SET_BPF: u64 = 0x4004_2408;
+    const ENABLE: u64 = 0x2400;
+    // SAFETY: both take a number.
+    let results = unsafe {
+        [
+            libc::ioctl(event.as_raw_fd(), SET_BPF, program),
+            libc::ioctl(event.as_raw_fd(), ENABLE, 0),
+        ]
+    };
+    if results == [0, 0] {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
