@@ -46,6 +46,7 @@ pub(crate) struct Segment {
 pub(crate) struct Section {
     pub(crate) name: String,
     pub(crate) kind: u32,
+    pub(crate) address: u64,
     pub(crate) offset: u64,
     pub(crate) size: u64,
     pub(crate) link: u32,
@@ -153,6 +154,7 @@ impl<R: Read + Seek> Image<R> {
             .map(|header| Section {
                 name: text_at(&names, header.sh_name.get(ENDIAN)),
                 kind: header.sh_type.get(ENDIAN),
+                address: header.sh_addr.get(ENDIAN),
                 offset: header.sh_offset.get(ENDIAN),
                 size: header.sh_size.get(ENDIAN),
                 link: header.sh_link.get(ENDIAN),
@@ -176,6 +178,20 @@ impl<R: Read + Seek> Image<R> {
             // It was made shorter meanwhile.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Up to `length` bytes at `offset` of the file: fewer where it ends.
+    pub(crate) fn some(&mut self, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
+        let left = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(length);
+        Ok(self.at(offset, length.min(left))?.unwrap_or_default())
+    }
+
+    /// The `length` bytes that are loaded at `address`, as they are in the file. The caller bounds `length`.
+    pub(crate) fn loaded(&mut self, address: u64, length: usize) -> Result<Option<Vec<u8>>, Error> {
+        match self.place(address, false) {
+            Some((offset, _)) => self.at(offset, length),
+            None => Ok(None),
         }
     }
 
@@ -225,9 +241,13 @@ impl<R: Read + Seek> Image<R> {
 
     /// Where the instruction at `address` is in the file, and how many bytes follow in its segment.
     pub(crate) fn code(&self, address: u64) -> Option<(u64, u64)> {
+        self.place(address, true)
+    }
+
+    fn place(&self, address: u64, executable: bool) -> Option<(u64, u64)> {
         self.segments
             .iter()
-            .filter(|segment| segment.kind == elf::PT_LOAD && segment.executable)
+            .filter(|segment| segment.kind == elf::PT_LOAD && (segment.executable || !executable))
             .find_map(|segment| {
                 let into = address.checked_sub(segment.address)?;
                 let left = segment.size.checked_sub(into).filter(|left| *left > 0)?;

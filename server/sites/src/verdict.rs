@@ -49,6 +49,19 @@ pub enum Hook {
     Touch,
     /// The session rdi ends, or one of those who hold it lets go of it. It may be null.
     Free,
+    /// A write of Go begins: rax is the session, rbx points to the bytes, rcx says how many, r14 is the goroutine, which
+    /// may go on in another thread; registers on `aarch64` are x0, x1, x2 and x28.
+    GoWriteEnter,
+    /// A read of Go begins; else as [`Hook::GoWriteEnter`]. The goroutine's stack may move before the read ends, and the
+    /// bytes with it, when they are between its ends, the two words that r14 points to (the lower first): then they keep
+    /// their distance from the upper end.
+    GoReadEnter,
+    /// What the goroutine r14 entered last is over, and rax (x0) says how many bytes; there may be an error as well.
+    GoLeave,
+    /// The goroutine r14 begins the handshake of the session rax (x0), in this thread at first.
+    GoTouch,
+    /// The session rax (x0) is closed, not for the first time maybe.
+    GoFree,
 }
 
 impl Hook {
