@@ -4,7 +4,7 @@
 //! versions that the files tell. `places` chooses the instructions.
 
 mod calls;
-mod places;
+pub(crate) mod places;
 mod version;
 
 use std::io::{Read, Seek};
@@ -17,7 +17,7 @@ use places::Function;
 
 /// What a function does, and with which arguments.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Role {
+pub(crate) enum Role {
     /// Enter, and whether the fourth argument points to the count.
     Bytes {
         write: bool,

@@ -19,6 +19,7 @@ mod error;
 mod golang;
 mod image;
 mod notes;
+mod rustls;
 mod symbols;
 mod verdict;
 mod x86;
@@ -49,6 +50,7 @@ pub fn look(file: impl Read + Seek, name: &str) -> Result<Verdict, Error> {
     let verdicts = [
         c_library::look(&mut image, name)?,
         golang::look(&mut image)?,
+        rustls::look(&mut image)?,
     ];
     // A program may have several. What can be seen is told before what cannot.
     let mut all = Vec::new();

@@ -62,6 +62,33 @@ pub enum Hook {
     GoTouch,
     /// The session rax (x0) is closed, not for the first time maybe.
     GoFree,
+    /// A write to rustls begins; the result of the [`Hook::LeaveReturn`] that follows in this thread is how many bytes were
+    /// taken. The session is the word at rdi plus `key` (rdi itself is not: it moves). rsi points to four words. Where the
+    /// first is zero, the second is the address of the bytes and the third their count. Else the first is the address and
+    /// the second the count of slices, each an address and a count; joined, the bytes are from the third word's to before
+    /// the fourth's.
+    RustlsWriteEnter {
+        /// How far behind rdi the word is that stays with a session.
+        key: u32,
+    },
+    /// The bytes of a record were decrypted for the program; there is no leave. The session is as with
+    /// [`Hook::RustlsWriteEnter`]; rsi points to three words, of which the second is the address of the bytes and the
+    /// third their count.
+    RustlsRead {
+        /// As with [`Hook::RustlsWriteEnter`].
+        key: u32,
+    },
+    /// A message of the handshake is about to be encrypted for the session, which is as with [`Hook::RustlsWriteEnter`].
+    /// It may be another before and after the handshake: with new keys comes another cipher.
+    RustlsTouch {
+        /// As with [`Hook::RustlsWriteEnter`].
+        key: u32,
+    },
+    /// The session ends, which is as with [`Hook::RustlsWriteEnter`].
+    RustlsFree {
+        /// As with [`Hook::RustlsWriteEnter`].
+        key: u32,
+    },
 }
 
 impl Hook {

@@ -7,6 +7,9 @@ use crate::image::Machine;
 use crate::x86::{self, Writes};
 use crate::{Hook, Site};
 
+/// The registers that must be as they were given for a function of Rust with two arguments, and a return probe.
+pub(crate) const RUST: &[Register] = &[Register::RDI, Register::RSI, Register::RSP];
+
 /// A function of a library.
 pub(super) struct Function {
     pub(super) address: u64,
@@ -67,7 +70,7 @@ fn enter_hook(write: bool, out: bool) -> Hook {
 
 /// The first instruction that the kernel emulates, before any of `registers` is written; it is reached once in each call.
 /// With the stack pointer among them, the return address is where it was.
-fn entry(code: &[Instruction], registers: &[Register]) -> Option<u64> {
+pub(crate) fn entry(code: &[Instruction], registers: &[Register]) -> Option<u64> {
     let start = code.first()?.ip();
     let mut writes = Writes::new();
     for instruction in code {
