@@ -16,6 +16,8 @@
 
 mod c_library;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod golang;
 mod image;
 mod notes;

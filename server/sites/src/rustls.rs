@@ -86,7 +86,10 @@ fn sites<R: Read + Seek>(
     symbols: &[Symbol],
 ) -> Result<Result<Vec<Site>, &'static str>, Error> {
     let mut functions: Vec<Function> = Vec::new();
-    for symbol in symbols.iter().filter(|symbol| symbol.function) {
+    for symbol in symbols
+        .iter()
+        .filter(|symbol| symbol.function && symbol.defined)
+    {
         let Some(kind) = names::kind(symbol.name.as_bytes()) else {
             continue;
         };
@@ -99,68 +102,86 @@ fn sites<R: Read + Seek>(
             functions.push(function);
         }
     }
-    let of = |kind: Kind| {
-        functions
-            .iter()
-            .filter(move |function| function.kind == kind)
-    };
-    if of(Kind::Write).next().is_none() {
-        return Ok(Err(
+    if let Some(why) = joined(image, &functions)? {
+        return Ok(Err(why));
+    }
+    Ok(key(&functions).map(|key| place(&functions, key)))
+}
+
+fn of(functions: &[Function], kind: Kind) -> impl Iterator<Item = &Function> {
+    functions
+        .iter()
+        .filter(move |function| function.kind == kind)
+}
+
+/// What is missing because the compiler joined it with something else. Whoever should call the functions that bytes pass
+/// through does, and has not a copy of them in itself.
+fn joined<R: Read + Seek>(
+    image: &mut Image<R>,
+    functions: &[Function],
+) -> Result<Option<&'static str>, Error> {
+    for (kind, why) in [
+        (
+            Kind::Write,
             "CommonState::buffer_plaintext is not a function of its own",
-        ));
-    }
-    if of(Kind::Read).next().is_none() {
-        return Ok(Err(
+        ),
+        (
+            Kind::Read,
             "CommonState::take_received_plaintext is not a function of its own",
-        ));
+        ),
+        (Kind::Reader, "nothing was found that takes in plaintext"),
+    ] {
+        if of(functions, kind).next().is_none() {
+            return Ok(Some(why));
+        }
     }
-    // Whoever should call them does, and has not a copy of them in itself.
     for (kind, callers) in [(Kind::Read, Kind::Reader), (Kind::Write, Kind::Writer)] {
-        for caller in of(callers) {
+        for caller in of(functions, callers) {
             let mut reached = false;
             for target in caller.code.calls() {
                 let address = match target {
                     proof::Target::Address(address) => Some(address),
                     proof::Target::Slot(slot) => image.pointer(slot)?,
                 };
-                reached |= of(kind).any(|function| Some(function.code.start) == address);
+                reached |= of(functions, kind).any(|function| Some(function.code.start) == address);
+                if reached {
+                    break;
+                }
             }
             if !reached {
-                return Ok(Err(
+                return Ok(Some(
                     "some of its functions are joined with those that call them",
                 ));
             }
         }
     }
-    if of(Kind::Reader).next().is_none() {
-        return Ok(Err("nothing was found that takes in plaintext"));
-    }
+    Ok(None)
+}
+
+/// Where in a session the box of its cipher is, when the code shows that and how the bytes are laid out.
+fn key(functions: &[Function]) -> Result<u32, &'static str> {
     // The payload is laid out in one way wherever it is used.
-    let mut payloads = of(Kind::Write).chain(of(Kind::Encrypt));
-    if !payloads.any(|function| function.code.shows_chunks()) {
-        return Ok(Err(
-            "how bytes are given to it is not as in the builds that are known",
-        ));
+    let senders = || of(functions, Kind::Write).chain(of(functions, Kind::Encrypt));
+    if !senders().any(|function| function.code.shows_chunks()) {
+        return Err("how bytes are given to it is not as in the builds that are known");
     }
-    if !of(Kind::Read).all(|function| function.code.shows_bytes()) {
-        return Ok(Err(
-            "how bytes come from it is not as in the builds that are known",
-        ));
+    if !of(functions, Kind::Read).all(|function| function.code.shows_bytes()) {
+        return Err("how bytes come from it is not as in the builds that are known");
     }
-    let mut keys: Vec<u32> = of(Kind::Write)
-        .chain(of(Kind::Encrypt))
+    let mut keys: Vec<u32> = senders()
         .flat_map(|function| function.code.ciphers())
         .collect();
     keys.sort_unstable();
     keys.dedup();
-    let [key] = keys.as_slice() else {
-        return Ok(Err(
-            "where a session has its cipher is not as in the builds that are known",
-        ));
-    };
-    let key = *key;
+    match keys.as_slice() {
+        [key] => Ok(*key),
+        _ => Err("where a session has its cipher is not as in the builds that are known"),
+    }
+}
+
+fn place(functions: &[Function], key: u32) -> Vec<Site> {
     let mut sites = Vec::new();
-    for function in &functions {
+    for function in functions {
         let hook = match function.kind {
             Kind::Write => Hook::RustlsWriteEnter { key },
             Kind::Read => Hook::RustlsRead { key },
@@ -185,7 +206,7 @@ fn sites<R: Read + Seek>(
         }
     }
     sites.sort_by_key(|site: &Site| site.offset);
-    Ok(Ok(sites))
+    sites
 }
 
 fn read<R: Read + Seek>(
