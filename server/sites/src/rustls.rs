@@ -171,6 +171,14 @@ fn key(functions: &[Function]) -> Result<u32, &'static str> {
     let mut keys: Vec<u32> = senders()
         .flat_map(|function| function.code.ciphers())
         .collect();
+    for (target, into) in senders().flat_map(|function| function.code.given()) {
+        keys.extend(
+            of(functions, Kind::Layer)
+                .filter(|layer| layer.code.start == target)
+                .flat_map(|layer| layer.code.ciphers())
+                .filter_map(|place| into.checked_add(place)),
+        );
+    }
     keys.sort_unstable();
     keys.dedup();
     match keys.as_slice() {
@@ -187,7 +195,7 @@ fn place(functions: &[Function], key: u32) -> Vec<Site> {
             Kind::Read => Hook::RustlsRead { key },
             Kind::Handshake => Hook::RustlsTouch { key },
             Kind::Drop => Hook::RustlsFree { key },
-            Kind::Encrypt | Kind::Reader | Kind::Writer => continue,
+            Kind::Encrypt | Kind::Layer | Kind::Reader | Kind::Writer => continue,
         };
         let place =
             places::entry(&function.code.instructions, places::RUST).unwrap_or(function.code.start);
@@ -223,7 +231,11 @@ fn read<R: Read + Seek>(
     let length = usize::try_from(symbol.size).unwrap_or(0);
     Ok(image.at(offset, length)?.map(|bytes| Function {
         kind,
-        code: Code::new(&bytes, symbol.address),
+        code: if kind == Kind::Layer {
+            Code::with_result(&bytes, symbol.address)
+        } else {
+            Code::new(&bytes, symbol.address)
+        },
         offset,
     }))
 }

@@ -5,8 +5,10 @@
 pub(super) enum Kind {
     /// Takes the bytes that the program writes.
     Write,
-    /// Encrypts them; has the payload and the session as the one above.
+    /// Encrypts them, or a part of them; has the payload and the session as the one above.
     Encrypt,
+    /// Encrypts one of those parts, with a part of the session that is its second argument.
+    Layer,
     /// Takes the bytes of a record that was decrypted.
     Read,
     /// Sends an encrypted message that is not of the program's bytes.
@@ -33,6 +35,19 @@ const NAMES: &[(Kind, &[&str], &[&str])] = &[
             "6rustls12common_state",
             "11CommonState20send_appdata_encrypt",
         ],
+    ),
+    (
+        Kind::Encrypt,
+        &["_ZN6rustls12common_state11CommonState20send_single_fragment17h"],
+        &[
+            "6rustls12common_state",
+            "11CommonState20send_single_fragment",
+        ],
+    ),
+    (
+        Kind::Layer,
+        &["_ZN6rustls12record_layer11RecordLayer16encrypt_outgoing17h"],
+        &["6rustls12record_layer", "11RecordLayer16encrypt_outgoing"],
     ),
     (
         Kind::Read,

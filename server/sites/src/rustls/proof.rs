@@ -13,8 +13,8 @@ use crate::x86::{self, Writes};
 /// What a register or a place on the stack holds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Value {
-    /// The session's address.
-    Session,
+    /// The address that is so far behind the session's.
+    Session(u64),
     /// The payload's address.
     Payload,
     /// The word that is so far behind the session's address.
@@ -49,6 +49,8 @@ enum Fact {
     Copied(u64, u64),
     /// The first function of the trait object that is so far in the session is called.
     Object(u64),
+    /// The function at this address has the address that is so far behind the session's as its second argument.
+    Given(u64, u64),
 }
 
 /// Registers that a called function may change.
@@ -68,9 +70,29 @@ const LOST_IN_CALLS: [Register; 9] = [
 const FIRST_FUNCTION: u64 = 0x18;
 
 impl Code {
+    /// The code of a function whose first argument is a session and whose second is a payload.
     pub(super) fn new(bytes: &[u8], address: u64) -> Self {
+        let arguments = [
+            (Register::RDI, Value::Session(0)),
+            (Register::RSI, Value::Payload),
+        ];
+        Self::with(bytes, address, BTreeMap::from(arguments))
+    }
+
+    /// The code of a function whose second argument is a session, or a part of one; the first is a place for the result.
+    pub(super) fn with_result(bytes: &[u8], address: u64) -> Self {
+        let arguments = BTreeMap::from([(Register::RSI, Value::Session(0))]);
+        Self::with(bytes, address, arguments)
+    }
+
+    fn with(bytes: &[u8], address: u64, registers: BTreeMap<Register, Value>) -> Self {
         let instructions = x86::decode(bytes, address);
-        let mut state = State::new();
+        let mut state = State {
+            registers,
+            stack: BTreeMap::new(),
+            facts: Vec::new(),
+            writes: Writes::new(),
+        };
         for instruction in &instructions {
             state.step(instruction);
         }
@@ -102,6 +124,14 @@ impl Code {
         })
     }
 
+    /// The functions that have a part of the session as their second argument, and how far behind its address that is.
+    pub(super) fn given(&self) -> impl Iterator<Item = (u64, u32)> {
+        self.facts.iter().filter_map(|fact| match fact {
+            Fact::Given(target, into) => Some((*target, u32::try_from(*into).ok()?)),
+            _ => None,
+        })
+    }
+
     /// What is called or jumped to, outside of the function.
     pub(super) fn calls(&self) -> impl Iterator<Item = Target> {
         self.instructions.iter().filter_map(|instruction| {
@@ -124,18 +154,6 @@ struct State {
 }
 
 impl State {
-    fn new() -> Self {
-        Self {
-            registers: BTreeMap::from([
-                (Register::RDI, Value::Session),
-                (Register::RSI, Value::Payload),
-            ]),
-            stack: BTreeMap::new(),
-            facts: Vec::new(),
-            writes: Writes::new(),
-        }
-    }
-
     fn step(&mut self, instruction: &Instruction) {
         self.observe(instruction);
         if matches!(instruction.mnemonic(), Mnemonic::Push | Mnemonic::Pop) {
@@ -148,11 +166,13 @@ impl State {
             }
             return;
         }
-        let moved = (instruction.mnemonic() == Mnemonic::Mov
-            && instruction.op0_kind() == OpKind::Register
-            && instruction.op0_register().size() == 8)
-            .then(|| self.source(instruction))
-            .flatten();
+        let whole =
+            instruction.op0_kind() == OpKind::Register && instruction.op0_register().size() == 8;
+        let moved = match instruction.mnemonic() {
+            Mnemonic::Mov if whole => self.source(instruction),
+            Mnemonic::Lea if whole => self.address(instruction),
+            _ => None,
+        };
         for register in self.writes.of(instruction) {
             self.registers.remove(&register);
         }
@@ -177,6 +197,16 @@ impl State {
         self.registers.get(&register).copied()
     }
 
+    /// A place in the session.
+    fn address(&self, instruction: &Instruction) -> Option<Value> {
+        match self.register(instruction.memory_base())? {
+            Value::Session(into) if instruction.memory_index() == Register::None => Some(
+                Value::Session(into.wrapping_add(instruction.memory_displacement64())),
+            ),
+            _ => None,
+        }
+    }
+
     /// What is in memory where `instruction` says.
     fn memory(&self, instruction: &Instruction) -> Option<Value> {
         if instruction.memory_index() != Register::None {
@@ -188,7 +218,7 @@ impl State {
             return self.stack.get(&distance).copied();
         }
         match self.register(base)? {
-            Value::Session => Some(Value::Held(distance)),
+            Value::Session(into) => Some(Value::Held(into.wrapping_add(distance))),
             Value::Payload => Some(Value::Word(distance)),
             Value::Held(_) | Value::Word(_) => None,
         }
@@ -251,6 +281,11 @@ impl State {
                     (argument(Register::RSI), argument(Register::RDX))
                 {
                     shown.push(Fact::Copied(second, third));
+                }
+                if let Some(Value::Session(into)) = argument(Register::RSI)
+                    && let Some(target) = x86::target(instruction)
+                {
+                    shown.push(Fact::Given(target, into));
                 }
                 // The object's address is the first argument, or the second where a place for the result is the first.
                 if instruction.op0_kind() == OpKind::Memory
