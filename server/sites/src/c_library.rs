@@ -4,7 +4,7 @@
 //! versions that the files tell. `places` chooses the instructions.
 
 mod calls;
-mod places;
+pub(crate) mod places;
 mod version;
 
 use std::io::{Read, Seek};
@@ -17,7 +17,7 @@ use places::Function;
 
 /// What a function does, and with which arguments.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Role {
+pub(crate) enum Role {
     /// Enter, and whether the fourth argument points to the count.
     Bytes {
         write: bool,
@@ -102,14 +102,27 @@ pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, name: &str) -> Result<V
     )?;
     let boring = symbols
         .iter()
-        .any(|symbol| BORINGSSL.contains(&symbol.name.as_str()));
+        .any(|symbol| symbol.defined && BORINGSSL.contains(&symbol.name.as_str()));
     let openssl = if boring {
         Library::BoringSsl
     } else {
         Library::OpenSsl
     };
     let mut found = Vec::new();
-    for (library, functions) in [(openssl, OPENSSL), (Library::GnuTls, GNUTLS)] {
+    for (library, functions, others) in [
+        (openssl, OPENSSL, GNUTLS),
+        (Library::GnuTls, GNUTLS, OPENSSL),
+    ] {
+        // One library's functions made of another's: that one tells the bytes.
+        let is_made_of_another = symbols.iter().any(|symbol| {
+            !symbol.defined
+                && others
+                    .iter()
+                    .any(|(name, role)| matches!(role, Role::Bytes { .. }) && symbol.name == *name)
+        });
+        if is_made_of_another {
+            continue;
+        }
         let sites = sites(image, &symbols, functions)?;
         // A program that has the names and none of the bytes has a part of the library for another end.
         if sites.iter().any(|site| is_bytes(site.hook)) {
@@ -124,16 +137,25 @@ pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, name: &str) -> Result<V
     if !found.is_empty() {
         return Ok(Verdict::Found(found));
     }
-    let other = OTHERS
-        .iter()
-        .find(|(name, _)| symbols.iter().any(|symbol| symbol.name == *name));
+    let other = OTHERS.iter().find(|(name, _)| {
+        symbols
+            .iter()
+            .any(|symbol| symbol.defined && symbol.name == *name)
+    });
     if let Some((_, library)) = other {
         return Ok(Verdict::Unsupported {
             library,
             why: String::from("its functions are not known to Headwater"),
         });
     }
-    Ok(Verdict::None)
+    // What its makers' own source is named in the errors that it tells, which a stripped program has too.
+    Ok(match version::source(image)? {
+        Some(library) => Verdict::Unsupported {
+            library: library.name(),
+            why: String::from("the names of its functions are not in the file"),
+        },
+        None => Verdict::None,
+    })
 }
 
 fn is_bytes(hook: Hook) -> bool {
@@ -153,7 +175,7 @@ fn sites<R: Read + Seek>(
     for (name, role) in functions {
         for symbol in symbols
             .iter()
-            .filter(|symbol| symbol.function && symbol.name == *name)
+            .filter(|symbol| symbol.function && symbol.defined && symbol.name == *name)
         {
             if known
                 .iter()

@@ -5,7 +5,7 @@
 use std::io::{self, Read, Seek, SeekFrom};
 
 use object::LittleEndian;
-use object::elf::{self, FileHeader64, ProgramHeader64, SectionHeader64};
+use object::elf::{self, FileHeader64, ProgramHeader64, Rela64, SectionHeader64};
 use object::pod::{self, Pod};
 
 use crate::Error;
@@ -19,6 +19,8 @@ const MOST_SECTIONS: u64 = 0x1_0000;
 const MOST_SEGMENTS: usize = 256;
 /// The names of sections.
 const LONGEST_NAMES: usize = 1 << 20;
+/// The relocations that are gone through for one address.
+const LARGEST_RELOCATIONS: u64 = 1 << 26;
 /// How much is read at once of what is gone through from end to end.
 const PIECE: usize = 1 << 18;
 
@@ -46,6 +48,7 @@ pub(crate) struct Segment {
 pub(crate) struct Section {
     pub(crate) name: String,
     pub(crate) kind: u32,
+    pub(crate) address: u64,
     pub(crate) offset: u64,
     pub(crate) size: u64,
     pub(crate) link: u32,
@@ -153,6 +156,7 @@ impl<R: Read + Seek> Image<R> {
             .map(|header| Section {
                 name: text_at(&names, header.sh_name.get(ENDIAN)),
                 kind: header.sh_type.get(ENDIAN),
+                address: header.sh_addr.get(ENDIAN),
                 offset: header.sh_offset.get(ENDIAN),
                 size: header.sh_size.get(ENDIAN),
                 link: header.sh_link.get(ENDIAN),
@@ -177,6 +181,54 @@ impl<R: Read + Seek> Image<R> {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Up to `length` bytes at `offset` of the file: fewer where it ends.
+    pub(crate) fn some(&mut self, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
+        let left = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(length);
+        Ok(self.at(offset, length.min(left))?.unwrap_or_default())
+    }
+
+    /// The `length` bytes that are loaded at `address`, as they are in the file. The caller bounds `length`.
+    pub(crate) fn loaded(&mut self, address: u64, length: usize) -> Result<Option<Vec<u8>>, Error> {
+        match self.place(address, false) {
+            Some((offset, _)) => self.at(offset, length),
+            None => Ok(None),
+        }
+    }
+
+    /// The address that a loader puts at `slot`: as the file has it, or as the relocation of that place says.
+    pub(crate) fn pointer(&mut self, slot: u64) -> Result<Option<u64>, Error> {
+        let in_place = self
+            .loaded(slot, 8)?
+            .and_then(|bytes| bytes.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)));
+        if in_place.is_none_or(|address| address != 0) {
+            return Ok(in_place);
+        }
+        let Some((offset, size)) = self
+            .section(".rela.dyn")
+            .map(|section| (section.offset, section.size.min(LARGEST_RELOCATIONS)))
+        else {
+            return Ok(None);
+        };
+        let step = size_of::<Rela64<LittleEndian>>();
+        let mut addend = None;
+        let mut carry = Vec::new();
+        self.pieces(offset, size, 0, |_, bytes| {
+            carry.extend_from_slice(bytes);
+            let count = carry.len() / step;
+            let Ok((table, rest)) = pod::slice_from_bytes::<Rela64<LittleEndian>>(&carry, count)
+            else {
+                return false;
+            };
+            addend = table
+                .iter()
+                .find(|relocation| relocation.r_offset.get(ENDIAN) == slot)
+                .map(|relocation| relocation.r_addend.get(ENDIAN));
+            carry = rest.to_vec();
+            addend.is_none()
+        })?;
+        Ok(addend.and_then(|addend| u64::try_from(addend).ok()))
     }
 
     /// The `count` structures at `offset` of the file; nothing when the file ends before. The caller bounds `count`.
@@ -225,9 +277,13 @@ impl<R: Read + Seek> Image<R> {
 
     /// Where the instruction at `address` is in the file, and how many bytes follow in its segment.
     pub(crate) fn code(&self, address: u64) -> Option<(u64, u64)> {
+        self.place(address, true)
+    }
+
+    fn place(&self, address: u64, executable: bool) -> Option<(u64, u64)> {
         self.segments
             .iter()
-            .filter(|segment| segment.kind == elf::PT_LOAD && segment.executable)
+            .filter(|segment| segment.kind == elf::PT_LOAD && (segment.executable || !executable))
             .find_map(|segment| {
                 let into = address.checked_sub(segment.address)?;
                 let left = segment.size.checked_sub(into).filter(|left| *left > 0)?;

@@ -16,8 +16,12 @@
 
 mod c_library;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
+mod golang;
 mod image;
 mod notes;
+mod rustls;
 mod symbols;
 mod verdict;
 mod x86;
@@ -45,7 +49,26 @@ pub fn look(file: impl Read + Seek, name: &str) -> Result<Verdict, Error> {
     let Some(mut image) = Image::read(file)? else {
         return Ok(Verdict::None);
     };
-    c_library::look(&mut image, name)
+    let verdicts = [
+        c_library::look(&mut image, name)?,
+        golang::look(&mut image)?,
+        rustls::look(&mut image)?,
+    ];
+    // A program may have several. What can be seen is told before what cannot.
+    let mut all = Vec::new();
+    let mut other = Verdict::None;
+    for verdict in verdicts {
+        match verdict {
+            Verdict::Found(found) => all.extend(found),
+            Verdict::None => {}
+            unsupported @ Verdict::Unsupported { .. } => other = unsupported,
+        }
+    }
+    Ok(if all.is_empty() {
+        other
+    } else {
+        Verdict::Found(all)
+    })
 }
 
 /// The build id of `file` (GNU's, else Go's), as lower-case hexadecimal digits; none when it has none, or is not ELF.

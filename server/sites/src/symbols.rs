@@ -27,6 +27,8 @@ pub(crate) struct Symbol {
     /// Zero when unknown.
     pub(crate) size: u64,
     pub(crate) function: bool,
+    /// Whether it is in this file, and not in one that it is linked with.
+    pub(crate) defined: bool,
 }
 
 /// Which names are looked for.
@@ -37,18 +39,16 @@ pub(crate) struct Wanted<'a> {
     pub(crate) other: Option<fn(&[u8]) -> bool>,
 }
 
-/// The symbols with the wanted names that the file defines: those for other programs to link with, else its own.
+/// The symbols with the wanted names: those for other files to link with, and where the file defines none of them, its own.
 pub(crate) fn find<R: Read + Seek>(
     image: &mut Image<R>,
     wanted: &Wanted<'_>,
 ) -> Result<Vec<Symbol>, Error> {
-    for kind in [elf::SHT_DYNSYM, elf::SHT_SYMTAB] {
-        let found = find_in(image, kind, wanted)?;
-        if !found.is_empty() {
-            return Ok(found);
-        }
+    let mut found = find_in(image, elf::SHT_DYNSYM, wanted)?;
+    if !found.iter().any(|symbol| symbol.defined) {
+        found.extend(find_in(image, elf::SHT_SYMTAB, wanted)?);
     }
-    Ok(Vec::new())
+    Ok(found)
 }
 
 /// The symbols with the wanted names in the table of this kind.
@@ -84,11 +84,12 @@ pub(crate) fn find_in<R: Read + Seek>(
             let Some(name) = names.get(&symbol.st_name.get(ENDIAN)) else {
                 continue;
             };
-            if symbol.st_shndx.get(ENDIAN) != elf::SHN_UNDEF && found.len() < MOST {
+            if found.len() < MOST {
                 found.push(Symbol {
                     name: name.clone(),
                     address: symbol.st_value.get(ENDIAN),
                     size: symbol.st_size.get(ENDIAN),
+                    defined: symbol.st_shndx.get(ENDIAN) != elf::SHN_UNDEF,
                     function: symbol.st_info & 0xf == elf::STT_FUNC,
                 });
             }

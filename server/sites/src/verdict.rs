@@ -49,6 +49,46 @@ pub enum Hook {
     Touch,
     /// The session rdi ends, or one of those who hold it lets go of it. It may be null.
     Free,
+    /// A write of Go begins: rax is the session, rbx points to the bytes, rcx says how many, r14 is the goroutine, which
+    /// may go on in another thread; registers on `aarch64` are x0, x1, x2 and x28.
+    GoWriteEnter,
+    /// A read of Go begins; else as [`Hook::GoWriteEnter`]. The goroutine's stack may move before the read ends, and the
+    /// bytes with it, when they are between its ends, the two words that r14 points to (the lower first): then they keep
+    /// their distance from the upper end.
+    GoReadEnter,
+    /// What the goroutine r14 entered last is over, and rax (x0) says how many bytes; there may be an error as well.
+    GoLeave,
+    /// The goroutine r14 begins the handshake of the session rax (x0), in this thread at first.
+    GoTouch,
+    /// The session rax (x0) is closed, not for the first time maybe.
+    GoFree,
+    /// A write to rustls begins; the result of the [`Hook::LeaveReturn`] that follows in this thread is how many bytes were
+    /// taken. The session is the word at rdi plus `key` (rdi itself is not: it moves). rsi points to four words. Where the
+    /// first is zero, the second is the address of the bytes and the third their count. Else the first is the address and
+    /// the second the count of slices, each an address and a count; joined, the bytes are from the third word's to before
+    /// the fourth's.
+    RustlsWriteEnter {
+        /// How far behind rdi the word is that stays with a session.
+        key: u32,
+    },
+    /// The bytes of a record were decrypted for the program; there is no leave. The session is as with
+    /// [`Hook::RustlsWriteEnter`]; rsi points to three words, of which the second is the address of the bytes and the
+    /// third their count.
+    RustlsRead {
+        /// As with [`Hook::RustlsWriteEnter`].
+        key: u32,
+    },
+    /// A message of the handshake is about to be encrypted for the session, which is as with [`Hook::RustlsWriteEnter`].
+    /// It may be another before and after the handshake: with new keys comes another cipher.
+    RustlsTouch {
+        /// As with [`Hook::RustlsWriteEnter`].
+        key: u32,
+    },
+    /// The session ends, which is as with [`Hook::RustlsWriteEnter`].
+    RustlsFree {
+        /// As with [`Hook::RustlsWriteEnter`].
+        key: u32,
+    },
 }
 
 impl Hook {

@@ -1,11 +1,14 @@
 //! The instructions of a function at which its arguments and its result are seen, the cheapest that can be proven.
 
-use iced_x86::{Code, ConditionCode, Instruction, Register};
+use iced_x86::{Code, ConditionCode, Instruction, Mnemonic, Register};
 
 use super::Role;
 use crate::image::Machine;
 use crate::x86::{self, Writes};
 use crate::{Hook, Site};
+
+/// The registers that must be as they were given for a function of Rust with two arguments, and a return probe.
+pub(crate) const RUST: &[Register] = &[Register::RDI, Register::RSI, Register::RSP];
 
 /// A function of a library.
 pub(super) struct Function {
@@ -67,7 +70,7 @@ fn enter_hook(write: bool, out: bool) -> Hook {
 
 /// The first instruction that the kernel emulates, before any of `registers` is written; it is reached once in each call.
 /// With the stack pointer among them, the return address is where it was.
-fn entry(code: &[Instruction], registers: &[Register]) -> Option<u64> {
+pub(crate) fn entry(code: &[Instruction], registers: &[Register]) -> Option<u64> {
     let start = code.first()?.ip();
     let mut writes = Writes::new();
     for instruction in code {
@@ -88,22 +91,20 @@ fn entry(code: &[Instruction], registers: &[Register]) -> Option<u64> {
 /// The call of an inner function that does the work, and the instruction behind it at which its result is in eax: for
 /// functions that only give their arguments on, as OpenSSL's do (`SSL_read` to `ssl_read_internal`).
 ///
-/// What is proven: the way from the start to the call is straight; there rdi and rsi are as they were given, rdx too or
-/// with its lower half widened, and rcx points to a place on the stack, or is as it was given when the function has the
-/// count put (`out`). Behind the call follow a test of eax and a conditional jump, or a straight way to the only return.
+/// What is proven: the way from the start to the instruction behind the call is straight; at the call rdi and rsi are as
+/// they were given, and rdx too or with its lower half widened; rcx is as it was given when the function has the count put
+/// (`out`), or else points to a place on the stack, which is what the function returns then.
 fn around_inner_call(code: &[Instruction], out: bool) -> Option<(u64, u64)> {
     let start = code.first()?.ip();
     let mut writes = Writes::new();
-    let mut on_stack = false;
+    let mut place = None;
     for (index, instruction) in code.iter().enumerate() {
         if instruction.code() == Code::Call_rel32_64 && x86::is_emulated(instruction) {
-            if !out && !on_stack {
+            let behind = code.get(index + 1..)?;
+            if !out && !is_returned(behind, place?) {
                 return None;
             }
-            let behind = code.get(index + 1..)?;
-            let leave = jump_on_result(behind)
-                .or_else(|| only_return(behind).filter(|_| out))?
-                .ip();
+            let leave = jump_on_result(behind).or(behind.first())?.ip();
             return x86::is_entered_once(code, start, leave).then_some((instruction.ip(), leave));
         }
         if x86::ends_line(instruction) {
@@ -117,8 +118,10 @@ fn around_inner_call(code: &[Instruction], out: bool) -> Option<(u64, u64)> {
             match register {
                 Register::RDI | Register::RSI => return None,
                 Register::RDX if !is_widening(instruction) => return None,
-                Register::RCX if out || !is_stack_address(instruction) => return None,
-                Register::RCX => on_stack = true,
+                Register::RCX if out => return None,
+                Register::RCX => place = Some(stack_place(instruction)?),
+                // What rcx points to is where the stack pointer says, until that changes.
+                Register::RSP | Register::RBP if place.is_some() => return None,
                 _ => {}
             }
         }
@@ -133,16 +136,34 @@ fn is_widening(instruction: &Instruction) -> bool {
         && instruction.op1_register() == Register::EDX
 }
 
-/// `mov %rsp, %rcx` or `lea 8(%rsp), %rcx`; the frame pointer too.
-fn is_stack_address(instruction: &Instruction) -> bool {
-    let frame = |register| matches!(register, Register::RSP | Register::RBP);
-    match instruction.code() {
-        Code::Mov_r64_rm64 | Code::Mov_rm64_r64 => frame(instruction.op1_register()),
-        Code::Lea_r64_m => {
-            frame(instruction.memory_base()) && instruction.memory_index() == Register::None
-        }
-        _ => false,
-    }
+/// A place on the stack: the register it is counted from, and how far it is from there.
+type Place = (Register, u64);
+
+/// What `mov %rsp, %rcx` or `lea 8(%rsp), %rcx` point to.
+fn stack_place(instruction: &Instruction) -> Option<Place> {
+    let (base, distance) = match instruction.code() {
+        Code::Mov_r64_rm64 | Code::Mov_rm64_r64 => (instruction.op1_register(), 0),
+        Code::Lea_r64_m if instruction.memory_index() == Register::None => (
+            instruction.memory_base(),
+            instruction.memory_displacement64(),
+        ),
+        _ => return None,
+    };
+    matches!(base, Register::RSP | Register::RBP).then_some((base, distance))
+}
+
+/// Whether what is at `place` is soon put into eax, always or on a condition.
+fn is_returned(behind: &[Instruction], place: Place) -> bool {
+    behind.iter().take(4).any(|instruction| {
+        let moves = instruction.mnemonic() == Mnemonic::Mov
+            || matches!(instruction.mnemonic(), Mnemonic::Cmovg | Mnemonic::Cmovle);
+        moves
+            && instruction.op0_register().full_register() == Register::RAX
+            && (
+                instruction.memory_base(),
+                instruction.memory_displacement64(),
+            ) == place
+    })
 }
 
 /// The conditional jump on the sign of eax that these instructions begin with.
@@ -159,14 +180,4 @@ fn jump_on_result(behind: &[Instruction]) -> Option<&Instruction> {
             ConditionCode::le | ConditionCode::g | ConditionCode::s | ConditionCode::ns
         ))
     .then_some(jump)
-}
-
-/// The return that these instructions go straight to.
-fn only_return(behind: &[Instruction]) -> Option<&Instruction> {
-    let end = behind
-        .iter()
-        .position(|instruction| x86::ends_line(instruction) || x86::is_branch(instruction))?;
-    behind
-        .get(end)
-        .filter(|instruction| instruction.code() == Code::Retnq)
 }

@@ -1,0 +1,241 @@
+//! rustls, which a program has in itself: by the names of its functions, so not in a stripped program.
+//!
+//! Owns: which functions all bytes pass through that a program gives to rustls and that come out of its records, and the
+//! proof that a program's machine code does with its arguments what [`Hook`](crate::Hook) says. The calling convention
+//! and the layout of Rust's values are the compiler's choice, and which functions are joined with their callers differs
+//! from build to build: what has not the shape that was studied is said to be unsupported.
+//!
+//! Studied: 0.23, built by Rust 1.95, with and without thin link-time optimisation. There
+//! `CommonState::buffer_plaintext(&mut self, payload: OutboundChunks, ..) -> usize` has `self` in rdi and the payload's
+//! address in rsi, `CommonState::take_received_plaintext(&mut self, bytes: Payload)` too. `self` moves with the program's
+//! own values, so it names no session; the box of the cipher that is in it stays where it is.
+
+mod names;
+mod proof;
+mod version;
+
+use std::io::{Read, Seek};
+
+use object::elf;
+
+use crate::c_library::places;
+use crate::image::{Image, Machine};
+use crate::symbols::{self, Symbol, Wanted};
+use crate::{Error, Found, Hook, Library, Site, Verdict};
+
+use names::Kind;
+use proof::Code;
+
+const NAME: &str = "rustls";
+/// The longest function that is looked at.
+const LONGEST_FUNCTION: u64 = 1 << 16;
+/// The most functions that are looked at; a program has each kind once for every unit that its compiler made of it.
+const MOST_FUNCTIONS: usize = 512;
+
+/// What rustls is in the file.
+pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>) -> Result<Verdict, Error> {
+    let symbols = symbols::find_in(
+        image,
+        elf::SHT_SYMTAB,
+        &Wanted {
+            names: &[],
+            other: Some(names::is_wanted),
+        },
+    )?;
+    let version = version::of(image)?;
+    if symbols.is_empty() && version.is_none() {
+        return Ok(Verdict::None);
+    }
+    let stripped = !image
+        .sections
+        .iter()
+        .any(|section| section.kind == elf::SHT_SYMTAB);
+    let why = if stripped {
+        "the program is stripped, and rustls is known by its functions' names"
+    } else if image.machine != Machine::X86 {
+        "on this machine its code is not known"
+    } else {
+        match sites(image, &symbols)? {
+            Ok(sites) => {
+                return Ok(Verdict::Found(vec![Found {
+                    library: Library::Rustls,
+                    version,
+                    sites,
+                }]));
+            }
+            Err(why) => why,
+        }
+    };
+    let version = version.unwrap_or_else(|| String::from("of an unknown version"));
+    Ok(Verdict::Unsupported {
+        library: NAME,
+        why: format!("rustls {version}: {why}"),
+    })
+}
+
+/// A function with its code.
+struct Function {
+    kind: Kind,
+    code: Code,
+    offset: u64,
+}
+
+/// The sites, or what was not as expected.
+fn sites<R: Read + Seek>(
+    image: &mut Image<R>,
+    symbols: &[Symbol],
+) -> Result<Result<Vec<Site>, &'static str>, Error> {
+    let mut functions: Vec<Function> = Vec::new();
+    for symbol in symbols
+        .iter()
+        .filter(|symbol| symbol.function && symbol.defined)
+    {
+        let Some(kind) = names::kind(symbol.name.as_bytes()) else {
+            continue;
+        };
+        if functions.len() < MOST_FUNCTIONS
+            && functions
+                .iter()
+                .all(|function| function.code.start != symbol.address)
+            && let Some(function) = read(image, symbol, kind)?
+        {
+            functions.push(function);
+        }
+    }
+    if let Some(why) = joined(image, &functions)? {
+        return Ok(Err(why));
+    }
+    Ok(key(&functions).map(|key| place(&functions, key)))
+}
+
+fn of(functions: &[Function], kind: Kind) -> impl Iterator<Item = &Function> {
+    functions
+        .iter()
+        .filter(move |function| function.kind == kind)
+}
+
+/// What is missing because the compiler joined it with something else. Whoever should call the functions that bytes pass
+/// through does, and has not a copy of them in itself.
+fn joined<R: Read + Seek>(
+    image: &mut Image<R>,
+    functions: &[Function],
+) -> Result<Option<&'static str>, Error> {
+    for (kind, why) in [
+        (
+            Kind::Write,
+            "CommonState::buffer_plaintext is not a function of its own",
+        ),
+        (
+            Kind::Read,
+            "CommonState::take_received_plaintext is not a function of its own",
+        ),
+        (Kind::Reader, "nothing was found that takes in plaintext"),
+    ] {
+        if of(functions, kind).next().is_none() {
+            return Ok(Some(why));
+        }
+    }
+    for (kind, callers) in [(Kind::Read, Kind::Reader), (Kind::Write, Kind::Writer)] {
+        for caller in of(functions, callers) {
+            let mut reached = false;
+            for target in caller.code.calls() {
+                let address = match target {
+                    proof::Target::Address(address) => Some(address),
+                    proof::Target::Slot(slot) => image.pointer(slot)?,
+                };
+                reached |= of(functions, kind).any(|function| Some(function.code.start) == address);
+                if reached {
+                    break;
+                }
+            }
+            if !reached {
+                return Ok(Some(
+                    "some of its functions are joined with those that call them",
+                ));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Where in a session the box of its cipher is, when the code shows that and how the bytes are laid out.
+fn key(functions: &[Function]) -> Result<u32, &'static str> {
+    // The payload is laid out in one way wherever it is used.
+    let senders = || of(functions, Kind::Write).chain(of(functions, Kind::Encrypt));
+    if !senders().any(|function| function.code.shows_chunks()) {
+        return Err("how bytes are given to it is not as in the builds that are known");
+    }
+    if !of(functions, Kind::Read).all(|function| function.code.shows_bytes()) {
+        return Err("how bytes come from it is not as in the builds that are known");
+    }
+    let mut keys: Vec<u32> = senders()
+        .flat_map(|function| function.code.ciphers())
+        .collect();
+    for (target, into) in senders().flat_map(|function| function.code.given()) {
+        keys.extend(
+            of(functions, Kind::Layer)
+                .filter(|layer| layer.code.start == target)
+                .flat_map(|layer| layer.code.ciphers())
+                .filter_map(|place| into.checked_add(place)),
+        );
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    match keys.as_slice() {
+        [key] => Ok(*key),
+        _ => Err("where a session has its cipher is not as in the builds that are known"),
+    }
+}
+
+fn place(functions: &[Function], key: u32) -> Vec<Site> {
+    let mut sites = Vec::new();
+    for function in functions {
+        let hook = match function.kind {
+            Kind::Write => Hook::RustlsWriteEnter { key },
+            Kind::Read => Hook::RustlsRead { key },
+            Kind::Handshake => Hook::RustlsTouch { key },
+            Kind::Drop => Hook::RustlsFree { key },
+            Kind::Encrypt | Kind::Layer | Kind::Reader | Kind::Writer => continue,
+        };
+        let place =
+            places::entry(&function.code.instructions, places::RUST).unwrap_or(function.code.start);
+        let Some(offset) = place
+            .checked_sub(function.code.start)
+            .and_then(|into| function.offset.checked_add(into))
+        else {
+            continue;
+        };
+        sites.push(Site { offset, hook });
+        if function.kind == Kind::Write {
+            sites.push(Site {
+                offset,
+                hook: Hook::LeaveReturn,
+            });
+        }
+    }
+    sites.sort_by_key(|site: &Site| site.offset);
+    sites
+}
+
+fn read<R: Read + Seek>(
+    image: &mut Image<R>,
+    symbol: &Symbol,
+    kind: Kind,
+) -> Result<Option<Function>, Error> {
+    let Some((offset, left)) = image.code(symbol.address) else {
+        return Ok(None);
+    };
+    if symbol.size == 0 || symbol.size > left.min(LONGEST_FUNCTION) {
+        return Ok(None);
+    }
+    let length = usize::try_from(symbol.size).unwrap_or(0);
+    Ok(image.at(offset, length)?.map(|bytes| Function {
+        kind,
+        code: if kind == Kind::Layer {
+            Code::with_result(&bytes, symbol.address)
+        } else {
+            Code::new(&bytes, symbol.address)
+        },
+        offset,
+    }))
+}
