@@ -18,12 +18,14 @@ mod exit;
 mod flow;
 mod fork;
 mod frames;
+mod golang;
 mod headers;
 mod idle;
 mod lifecycle;
 mod owner;
 mod packet;
 mod ring;
+mod rustls;
 mod session;
 mod settings;
 mod task;
@@ -78,6 +80,22 @@ pub fn frames_ingress(ctx: SkBuffContext) -> i32 {
     if let Some((scene, side)) = turn::scene_of(&ctx, direction::INGRESS) {
         frames::go_on(&ctx, &scene, side);
     }
+    PASS
+}
+
+/// Looks at a packet that begins with a record of TLS.
+#[cgroup_skb]
+#[inline(always)]
+pub fn tls_egress(ctx: SkBuffContext) -> i32 {
+    session::see(&ctx, direction::EGRESS);
+    PASS
+}
+
+/// As above.
+#[cgroup_skb]
+#[inline(always)]
+pub fn tls_ingress(ctx: SkBuffContext) -> i32 {
+    session::see(&ctx, direction::INGRESS);
     PASS
 }
 
@@ -251,6 +269,7 @@ pub fn tls_plaintext(ctx: ProbeContext) -> u32 {
 pub fn tls_frames(ctx: ProbeContext) -> u32 {
     if let Some((bytes, scene, side)) = tls::scene_of(&ctx) {
         frames::go_on(&bytes, &scene, side);
+        tls::next(&ctx);
     }
     0
 }
@@ -260,6 +279,7 @@ pub fn tls_frames(ctx: ProbeContext) -> u32 {
 pub fn tls_upgrade(ctx: ProbeContext) -> u32 {
     if let Some((bytes, scene, side)) = tls::scene_of(&ctx) {
         websocket::upgrade(&bytes, &scene, side);
+        tls::next(&ctx);
     }
     0
 }
@@ -269,7 +289,78 @@ pub fn tls_upgrade(ctx: ProbeContext) -> u32 {
 pub fn tls_websocket(ctx: ProbeContext) -> u32 {
     if let Some((bytes, scene, side)) = tls::scene_of(&ctx) {
         websocket::go_on(&bytes, &scene, side);
+        tls::next(&ctx);
     }
+    0
+}
+
+/// Go's crypto/tls is called to write.
+#[uprobe]
+pub fn go_write(ctx: ProbeContext) -> u32 {
+    golang::enter(&ctx, direction::EGRESS);
+    0
+}
+
+/// As above, to read.
+#[uprobe]
+pub fn go_read(ctx: ProbeContext) -> u32 {
+    golang::enter(&ctx, direction::INGRESS);
+    0
+}
+
+/// One of these is over.
+#[uprobe]
+pub fn go_leave(ctx: ProbeContext) -> u32 {
+    golang::leave(&ctx);
+    0
+}
+
+/// A goroutine works on a session.
+#[uprobe]
+pub fn go_touch(ctx: ProbeContext) -> u32 {
+    golang::touch(&ctx);
+    0
+}
+
+/// A goroutine is about to write to a file or socket.
+#[uprobe]
+pub fn go_send(ctx: ProbeContext) -> u32 {
+    golang::send(&ctx);
+    0
+}
+
+/// A session of Go's is closed.
+#[uprobe]
+pub fn go_free(ctx: ProbeContext) -> u32 {
+    golang::free(&ctx);
+    0
+}
+
+/// rustls is given plaintext.
+#[uprobe]
+pub fn rustls_write(ctx: ProbeContext) -> u32 {
+    rustls::write(&ctx);
+    0
+}
+
+/// rustls has decrypted a record.
+#[uprobe]
+pub fn rustls_read(ctx: ProbeContext) -> u32 {
+    rustls::read_record(&ctx);
+    0
+}
+
+/// A thread works on a session of rustls.
+#[uprobe]
+pub fn rustls_touch(ctx: ProbeContext) -> u32 {
+    rustls::touch(&ctx);
+    0
+}
+
+/// A session of rustls ends.
+#[uprobe]
+pub fn rustls_free(ctx: ProbeContext) -> u32 {
+    rustls::free(&ctx);
     0
 }
 

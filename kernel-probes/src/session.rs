@@ -11,12 +11,17 @@ use aya_ebpf::{
     programs::SkBuffContext,
 };
 use headwater_schema::{
-    flow::counter,
-    record::{Header, SessionRecord, VERSION, kind},
-    session::{SessionKey, SessionState, TlsThread},
+    flow::{DirectionState, counter, direction_flag},
+    record::{Header, SessionRecord, VERSION, direction, kind, owned, place},
+    session::{Goroutine, GoroutineKey, SessionKey, SessionState, TlsThread},
 };
 
-use crate::{counters::count, packet::Packet, ring, settings, task, turn};
+use crate::{
+    bytes::Bytes,
+    counters::count,
+    ring, settings, task,
+    turn::{self, Scene},
+};
 
 /// Sessions remembered at once; the least recently used make room.
 const SESSIONS_ENTRIES: u32 = 16_384;
@@ -29,6 +34,13 @@ static SESSIONS: LruHashMap<SessionKey, SessionState> =
 #[map]
 static TLS_THREADS: LruHashMap<u64, TlsThread> = LruHashMap::with_max_entries(THREADS_ENTRIES, 0);
 
+#[map]
+static GOROUTINES: LruHashMap<GoroutineKey, Goroutine> =
+    LruHashMap::with_max_entries(THREADS_ENTRIES, 0);
+
+/// What a goroutine begins with.
+#[unsafe(no_mangle)]
+pub static NEW_GOROUTINE: Goroutine = Goroutine::NEW;
 /// What a session begins with; see `flow::NEW_FLOW`.
 #[unsafe(no_mangle)]
 pub static NEW_SESSION: SessionState = SessionState::NEW;
@@ -57,6 +69,24 @@ pub fn thread_or_new(tgid: u32, tid: u32) -> Option<&'static mut TlsThread> {
         0,
     );
     thread(tgid, tid)
+}
+
+/// The state of a goroutine, if it has called the library.
+#[inline(always)]
+pub fn goroutine(key: &GoroutineKey) -> Option<&'static mut Goroutine> {
+    let state = GOROUTINES.get_ptr_mut(key)?;
+    // SAFETY: as above; a goroutine runs in one thread at a time.
+    Some(unsafe { &mut *state })
+}
+
+/// The state of a goroutine, made when there is none.
+#[inline(always)]
+pub fn goroutine_or_new(key: &GoroutineKey) -> Option<&'static mut Goroutine> {
+    if let Some(state) = goroutine(key) {
+        return Some(state);
+    }
+    let _ = GOROUTINES.insert(key, &NEW_GOROUTINE, 0);
+    goroutine(key)
 }
 
 /// The state of a session, if there is one.
@@ -96,13 +126,66 @@ fn new_id() -> u64 {
     now & !0xff | u64::from(processor & 0xff)
 }
 
+/// Types of records (RFC 8446, section 5.1).
+const HANDSHAKE: u8 = 0x16;
+/// As above.
+const ALERT: u8 = 0x15;
+/// As above: application data, and what looks like them (TLS 1.3).
+const DATA: u8 = 0x17;
+
+/// The type of the record of TLS that bytes may begin; 0 where they begin none.
+#[inline(always)]
+pub fn tls_record<B: Bytes>(ctx: &B, at: u32) -> u8 {
+    match ctx.read::<2>(at) {
+        Some([kind @ 0x14..=0x17, 0x03]) => kind,
+        _ => 0,
+    }
+}
+
+/// Looks at a packet that begins with a record of TLS. A program of its own, for 6.1's verifier gives up on one that does all.
+#[inline(always)]
+pub fn see(ctx: &SkBuffContext, way: u8) {
+    let Some((scene, side)) = turn::scene_of(ctx, way) else {
+        return;
+    };
+    let kind = tls_record(ctx, scene.payload_at);
+    if way == direction::EGRESS && scene.owned == owned::YES && settings::tls() == 1 {
+        bind(&scene, side);
+    }
+    if kind == DATA {
+        side.flags |= direction_flag::TLS_DATA;
+    }
+    let is_turn = side.turn_seq == scene.seq;
+    if is_turn {
+        if kind == HANDSHAKE {
+            side.flags |= direction_flag::COPYING;
+        } else {
+            side.flags &= !direction_flag::COPYING;
+        }
+    }
+    let window = if side.flags & direction_flag::COPYING != 0 {
+        settings::cap().saturating_sub(scene.seq.wrapping_sub(side.turn_seq))
+    } else if side.records == 0 || is_turn && kind == ALERT {
+        turn::GREETING
+    } else {
+        return;
+    };
+    let length = turn::smaller(window, scene.payload_length);
+    if length > 0 {
+        let mut record = scene.record(side);
+        record.place = if is_turn {
+            place::NEW_TURN
+        } else {
+            place::SAME_TURN
+        };
+        turn::emit(ctx, scene.payload_at, length, record);
+    }
+}
+
 /// A packet with payload leaves on behalf of a thread that holds its socket's lock.
 #[inline(always)]
-pub fn bind(ctx: &SkBuffContext, packet: &Packet, tgid: u32, tid: u32) {
-    let kind_of_record = turn::tls_record(ctx, packet.payload_at);
-    if kind_of_record == 0 {
-        return;
-    }
+fn bind(scene: &Scene, side: &DirectionState) {
+    let (tgid, tid) = (scene.tgid, scene.tid);
     let Some(thread) = thread(tgid, tid) else {
         return;
     };
@@ -118,7 +201,7 @@ pub fn bind(ctx: &SkBuffContext, packet: &Packet, tgid: u32, tid: u32) {
     let Some(known) = find_or_make(&key) else {
         return;
     };
-    if known.cookie == packet.cookie {
+    if known.cookie == scene.cookie {
         return;
     }
     if known.cookie != 0 {
@@ -128,9 +211,9 @@ pub fn bind(ctx: &SkBuffContext, packet: &Packet, tgid: u32, tid: u32) {
     let Some(session) = find_or_make(&key) else {
         return;
     };
-    session.cookie = packet.cookie;
-    let is_new = u32::from(kind_of_record == turn::TLS_HANDSHAKE);
-    tell(kind::SESSION, session, packet.at_ns, &key, tid, is_new);
+    session.cookie = scene.cookie;
+    let is_new = u32::from(side.flags & direction_flag::TLS_DATA == 0);
+    tell(kind::SESSION, session, scene.at_ns, &key, tid, is_new);
 }
 
 /// Tells of a session.

@@ -23,25 +23,44 @@ use crate::{
     turn::{self, Scene},
 };
 
+/// Stretches looked at by one program.
+const SLICES: u32 = 4;
 /// The most that one call is believed to pass.
-const MOST: u64 = 1 << 30;
+pub const MOST: u64 = 1 << 30;
 
 /// The current process and thread.
 #[inline(always)]
-fn ids() -> (u32, u32) {
+pub fn ids() -> (u32, u32) {
     // SAFETY: no arguments, no effects.
     let both = unsafe { bpf_get_current_pid_tgid() };
     ((both >> 32) as u32, both as u32)
 }
 
 #[inline(always)]
-fn now_ns() -> u64 {
+pub fn now_ns() -> u64 {
     // SAFETY: no arguments, no effects.
     unsafe { bpf_ktime_get_boot_ns() }
 }
 
+/// Reads a plain value of the process's memory; zeros when it cannot be read.
+///
+/// `T` must be an integer or an array of them: any bit pattern is a value.
 #[inline(always)]
-fn key_of(address: u64, tgid: u32) -> SessionKey {
+pub fn read<T: Copy>(address: u64) -> T {
+    let mut value = core::mem::MaybeUninit::<T>::uninit();
+    // SAFETY: the helper checks the address, and writes all of `value` always: it clears what it could not read.
+    unsafe {
+        bpf_probe_read_user(
+            value.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
+            address as *const _,
+        );
+        value.assume_init()
+    }
+}
+
+#[inline(always)]
+pub fn key_of(address: u64, tgid: u32) -> SessionKey {
     SessionKey {
         address,
         tgid,
@@ -51,7 +70,7 @@ fn key_of(address: u64, tgid: u32) -> SessionKey {
 
 /// A thread works on a session.
 #[inline(always)]
-fn set_pending(thread: &mut TlsThread, session: u64) {
+pub fn set_pending(thread: &mut TlsThread, session: u64) {
     thread.pending = session;
     thread.is_pending = 1;
 }
@@ -101,18 +120,68 @@ pub fn enter(ctx: &ProbeContext, way: u8, has_out: bool) {
 
 /// Hands plaintext to the program that looks at it.
 #[inline(always)]
-fn pass(ctx: &ProbeContext, thread: &mut TlsThread, call: TlsCall) {
+pub fn pass(ctx: &ProbeContext, thread: &mut TlsThread, call: TlsCall) {
     if call.length == 0 || call.session == 0 {
         return;
     }
+    thread.slices_left = 0;
+    begin(thread, call);
+    go_on_with_plaintext(ctx);
+}
+
+/// The first stretch of a call.
+#[inline(always)]
+pub fn begin(thread: &mut TlsThread, call: TlsCall) {
     thread.now = call;
     thread.now_ns = now_ns();
+    thread.is_first = 1;
+}
+
+#[inline(always)]
+fn go_on_with_plaintext(ctx: &ProbeContext) {
     let bytes = UserBytes {
         context: ctx.as_ptr(),
         base: 0,
         length: 0,
     };
     bytes.tail_call(0, go_on::PLAINTEXT);
+}
+
+/// Goes on with the next stretch of a call, where there is one.
+#[inline(always)]
+pub fn next(ctx: &ProbeContext) {
+    let (tgid, tid) = ids();
+    if let Some(thread) = session::thread(tgid, tid) {
+        next_of(ctx, thread);
+    }
+}
+
+#[inline(always)]
+pub fn next_of(ctx: &ProbeContext, thread: &mut TlsThread) {
+    for _ in 0..SLICES {
+        if thread.slices_left == 0 || thread.left == 0 {
+            return;
+        }
+        let slice = read::<[u64; 2]>(thread.slices);
+        thread.slices = thread.slices.wrapping_add(16);
+        thread.slices_left -= 1;
+        let [address, length] = slice;
+        if length > MOST {
+            return;
+        }
+        if thread.skip >= length {
+            thread.skip -= length;
+            continue;
+        }
+        let rest = length - thread.skip;
+        let here = if rest > thread.left { thread.left } else { rest };
+        thread.now.buffer = address.wrapping_add(thread.skip);
+        thread.now.length = here as u32;
+        thread.skip = 0;
+        thread.left -= here;
+        go_on_with_plaintext(ctx);
+        return;
+    }
 }
 
 /// A call is over: its result is where functions return it.
@@ -134,10 +203,7 @@ pub fn leave(ctx: &ProbeContext) {
     if result > 0 {
         passed = result as u64;
         if call.out != 0 {
-            // SAFETY: the helper checks the address, and writes all of `passed` always.
-            unsafe {
-                bpf_probe_read_user((&raw mut passed).cast(), 8, call.out as *const _);
-            }
+            passed = read(call.out);
         }
     }
     if passed > MOST {
@@ -156,7 +222,7 @@ pub fn leave(ctx: &ProbeContext) {
 
 /// A write of `offered` bytes took `taken`.
 #[inline(always)]
-fn took(key: &SessionKey, offered: u32, taken: u32) {
+pub fn took(key: &SessionKey, offered: u32, taken: u32) {
     let Some(session) = session::find(key) else {
         return;
     };
@@ -184,9 +250,15 @@ pub fn free(ctx: &ProbeContext) {
     let (tgid, tid) = ids();
     // SAFETY: as above.
     let key = key_of(unsafe { (*ctx.regs).rdi }, tgid);
-    if let Some(session) = session::find(&key) {
-        session::tell(kind::SESSION_END, session, now_ns(), &key, tid, 0);
-        session::forget(&key);
+    forget(&key, tid, kind::SESSION_END);
+}
+
+/// Tells the last word of a session, and forgets it.
+#[inline(always)]
+pub fn forget(key: &SessionKey, tid: u32, what: u16) {
+    if let Some(session) = session::find(key) {
+        session::tell(what, session, now_ns(), key, tid, 0);
+        session::forget(key);
     }
 }
 
@@ -208,12 +280,21 @@ pub fn plaintext(ctx: &ProbeContext) {
         session::tell(kind::SESSION, session, at_ns, &key, tid, 0);
     }
     let way = thread.now.direction as u8;
-    if way == direction::EGRESS && session.owed > 0 {
-        let again = turn::smaller(session.owed as u32, thread.now.length);
+    if thread.is_first == 1 {
+        thread.is_first = 0;
+        thread.owed = if way == direction::EGRESS {
+            session.owed
+        } else {
+            0
+        };
+    }
+    if thread.owed > 0 {
+        let again = turn::smaller(thread.owed as u32, thread.now.length);
+        thread.owed -= u64::from(again);
         thread.now.buffer = thread.now.buffer.wrapping_add(u64::from(again));
         thread.now.length -= again;
         if thread.now.length == 0 {
-            return;
+            return next_of(ctx, thread);
         }
     }
     let bytes = UserBytes {
@@ -245,6 +326,7 @@ pub fn plaintext(ctx: &ProbeContext) {
         payload_length: bytes.length,
     };
     turn::tell(&bytes, &scene, side, &step);
+    next(ctx);
 }
 
 /// What another program has begun with.

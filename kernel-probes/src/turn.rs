@@ -11,7 +11,7 @@ use aya_ebpf::{
     programs::SkBuffContext,
 };
 use headwater_schema::{
-    flow::{DirectionState, counter, direction_flag},
+    flow::{DirectionState, counter, direction_flag, go_on},
     record::{Header, TurnRecord, VERSION, direction, kind, owned, place, tcp_flag},
 };
 
@@ -26,11 +26,7 @@ use crate::{
 };
 
 /// Bytes copied of a flow's first turn when it does not look like text: enough to name the protocol.
-const GREETING: u32 = 64;
-/// Types of records of TLS (RFC 8446, section 5.1) that are read.
-pub const TLS_HANDSHAKE: u8 = 0x16;
-/// As above.
-const TLS_ALERT: u8 = 0x15;
+pub const GREETING: u32 = 64;
 
 /// Looks at a packet with payload.
 #[inline(always)]
@@ -72,8 +68,13 @@ pub fn payload(ctx: &SkBuffContext, packet: &Packet) {
     if side.flags & direction_flag::OPENED == 0 && lifecycle::opened(ctx, packet) {
         side.flags |= direction_flag::OPENED;
     }
-    if lock == owned::YES && settings::tls() == 1 {
-        session::bind(ctx, packet, tgid, tid);
+    if step.ahead == 0
+        && side.flags & direction_flag::FRAMED == 0
+        && session::tls_record(ctx, packet.payload_at) != 0
+    {
+        side.payload_at = packet.payload_at;
+        side.walk_ack = packet.ack;
+        return ctx.hand_over(packet.direction, go_on::TLS);
     }
     let scene = Scene {
         kind: kind::TURN,
@@ -292,11 +293,6 @@ fn window<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState, step: &St
         } else {
             side.flags &= !direction_flag::COPYING;
             count(counter::OPAQUE_TURNS);
-            match tls_record(ctx, scene.payload_at) {
-                TLS_HANDSHAKE => side.flags |= direction_flag::COPYING,
-                TLS_ALERT => return smaller(scene.payload_length, GREETING),
-                _ => {}
-            }
         }
     }
     if side.flags & direction_flag::COPYING == 0 {
@@ -311,15 +307,6 @@ fn window<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState, step: &St
         settings::cap().saturating_sub(into_turn),
         scene.payload_length,
     )
-}
-
-/// The type of the record of TLS that bytes may begin (RFC 8446, section 5.1); 0 where they begin none.
-#[inline(always)]
-pub fn tls_record<B: Bytes>(ctx: &B, at: u32) -> u8 {
-    match ctx.read::<2>(at) {
-        Some([kind @ 0x14..=0x17, 0x03]) => kind,
-        _ => 0,
-    }
 }
 
 #[inline(always)]
@@ -388,7 +375,7 @@ fn text(byte: u8) -> bool {
 
 /// Reserves the smallest room that holds `length` bytes, and copies.
 #[inline(always)]
-fn emit<B: Bytes>(ctx: &B, at: u32, length: u32, record: TurnRecord) {
+pub fn emit<B: Bytes>(ctx: &B, at: u32, length: u32, record: TurnRecord) {
     if length <= 128 {
         ring::copy::<_, _, 128>(ctx, at, length, record);
     } else if length <= 256 {

@@ -70,6 +70,8 @@ pub mod direction_flag {
     pub const MASKED: u32 = 1 << 9;
     /// Its first bytes left with a SYN, which acknowledges nothing: where the peer's numbers begin is not known as yet.
     pub const UNANSWERED: u32 = 1 << 10;
+    /// TLS: a packet began with a record that is none of the handshake in clear, as application data do.
+    pub const TLS_DATA: u32 = 1 << 11;
 }
 
 /// One socket.
@@ -202,8 +204,10 @@ pub mod go_on {
     pub const WEBSOCKET: u32 = 1;
     /// Looks for the end of a head that upgrades.
     pub const UPGRADE: u32 = 2;
+    /// Of packets alone: looks at records of TLS.
+    pub const TLS: u32 = 3;
     /// How many there are of packets.
-    pub const COUNT: u32 = 3;
+    pub const COUNT: u32 = 4;
     /// Of plaintext alone: looks at what passed.
     pub const PLAINTEXT: u32 = 3;
     /// How many there are of plaintext.

@@ -387,7 +387,7 @@ record! {
         comm: [u8; 16],
         /// Parent, grandparent and so on; 0 ends the list.
         ancestors: [u32; 7],
-        /// 1 when its socket became known by a record of the handshake: nothing of it passed before.
+        /// 1 when its socket had sent nothing but a handshake when it became known: nothing of the session passed before.
         is_new: u32,
         /// Plaintext bytes written.
         egress_bytes: u64,

@@ -62,12 +62,48 @@ pub struct TlsThread {
     pub now: TlsCall,
     /// When that passed (boot clock).
     pub now_ns: u64,
+    /// Where the process says which stretches come behind it: pairs of address and length.
+    pub slices: u64,
+    /// How many.
+    pub slices_left: u32,
+    /// 1 when `now` is the first of its call.
+    pub is_first: u32,
+    /// Bytes of them that are no part of the call, in front.
+    pub skip: u64,
+    /// Bytes of them that are.
+    pub left: u64,
+    /// Bytes that the session owes, as far as this call has not come to them.
+    pub owed: u64,
+}
+
+/// Names a goroutine.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GoroutineKey {
+    /// Address of its `runtime.g`.
+    pub address: u64,
+    /// Process.
+    pub tgid: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// One goroutine, which goes from thread to thread.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Goroutine {
+    /// The call under way. Of a buffer on its stack, which may move, `stack` is how far it is from the stack's upper end, else 0.
+    pub call: TlsCall,
+    /// The session last worked on, 0 for none.
+    pub pending: u64,
 }
 
 const _: () = assert!(size_of::<SessionKey>() == 16);
 const _: () = assert!(size_of::<SessionState>() == 272);
 const _: () = assert!(size_of::<TlsCall>() == 40);
-const _: () = assert!(size_of::<TlsThread>() == 144);
+const _: () = assert!(size_of::<TlsThread>() == 184);
+const _: () = assert!(size_of::<GoroutineKey>() == 16);
+const _: () = assert!(size_of::<Goroutine>() == 48);
 
 impl SessionState {
     /// A session of which nothing is known.
@@ -97,6 +133,27 @@ impl TlsThread {
             pending: 0,
             now: none,
             now_ns: 0,
+            slices: 0,
+            slices_left: 0,
+            is_first: 0,
+            skip: 0,
+            left: 0,
+            owed: 0,
         }
+    };
+}
+
+impl Goroutine {
+    /// A goroutine of which nothing is known.
+    pub const NEW: Self = Self {
+        call: TlsCall {
+            session: 0,
+            buffer: 0,
+            out: 0,
+            stack: 0,
+            length: 0,
+            direction: 0,
+        },
+        pending: 0,
     };
 }

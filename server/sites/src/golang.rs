@@ -20,7 +20,8 @@ const NAME: &str = "Go crypto/tls";
 const READ: &str = "crypto/tls.(*Conn).Read";
 const WRITE: &str = "crypto/tls.(*Conn).Write";
 
-/// The functions with sites. Those of the handshake run once in a connection.
+/// The functions with sites. Those of the handshake run once in a connection; the last one is what each write to a socket
+/// comes to, whatever the goroutine has waited for before.
 const FUNCTIONS: &[(&str, Role)] = &[
     (READ, Role::Bytes(Hook::GoReadEnter)),
     (WRITE, Role::Bytes(Hook::GoWriteEnter)),
@@ -33,6 +34,7 @@ const FUNCTIONS: &[(&str, Role)] = &[
         Role::Once(Hook::GoTouch),
     ),
     ("crypto/tls.(*Conn).Close", Role::Once(Hook::GoFree)),
+    ("internal/poll.(*FD).Write", Role::Once(Hook::GoSend)),
 ];
 
 /// The longest function that is looked at.

@@ -60,6 +60,8 @@ pub enum Hook {
     GoLeave,
     /// The goroutine r14 begins the handshake of the session rax (x0), in this thread at first.
     GoTouch,
+    /// The goroutine r14 is about to write to a file or socket, in this thread.
+    GoSend,
     /// The session rax (x0) is closed, not for the first time maybe.
     GoFree,
     /// A write to rustls begins; the result of the [`Hook::LeaveReturn`] that follows in this thread is how many bytes were

@@ -349,6 +349,8 @@ fn load(
         ("upgrade_ingress", "GO_ON_INGRESS", go_on::UPGRADE),
         ("websocket_egress", "GO_ON_EGRESS", go_on::WEBSOCKET),
         ("websocket_ingress", "GO_ON_INGRESS", go_on::WEBSOCKET),
+        ("tls_egress", "GO_ON_EGRESS", go_on::TLS),
+        ("tls_ingress", "GO_ON_INGRESS", go_on::TLS),
         ("udp_egress", "UDP_EGRESS", 0),
         ("udp_ingress", "UDP_INGRESS", 0),
     ] {

@@ -7,7 +7,7 @@
 //! Owns: the descriptors. What is attached is detached when its `Attached` is dropped, or this process ends.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashMap, HashSet},
     ffi::{CString, c_int, c_long},
     io,
     os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd},
@@ -20,17 +20,52 @@ use headwater_sites::{Hook, Site};
 
 use super::attach::{OBJECT, ProbeError};
 
-/// Sorts of places, and the program for each.
-const PROGRAMS: [(Hook, &str); 8] = [
-    (Hook::WriteEnter, "tls_write"),
-    (Hook::ReadEnter, "tls_read"),
-    (Hook::WriteEnterOut, "tls_write_out"),
-    (Hook::ReadEnterOut, "tls_read_out"),
-    (Hook::Leave, "tls_leave"),
-    (Hook::LeaveReturn, "tls_leave"),
-    (Hook::Touch, "tls_touch"),
-    (Hook::Free, "tls_free"),
+/// Programs without which nothing of TLS is seen.
+const NEEDED: [&str; 7] = [
+    "tls_write",
+    "tls_read",
+    "tls_write_out",
+    "tls_read_out",
+    "tls_leave",
+    "tls_touch",
+    "tls_free",
 ];
+/// Programs that need something of newer kernels.
+const OPTIONAL: [&str; 10] = [
+    "go_write",
+    "go_read",
+    "go_leave",
+    "go_touch",
+    "go_send",
+    "go_free",
+    "rustls_write",
+    "rustls_read",
+    "rustls_touch",
+    "rustls_free",
+];
+
+/// The program for a place, and what it is told of it.
+fn program_for(hook: Hook) -> (&'static str, u64) {
+    match hook {
+        Hook::WriteEnter => ("tls_write", 0),
+        Hook::ReadEnter => ("tls_read", 0),
+        Hook::WriteEnterOut => ("tls_write_out", 0),
+        Hook::ReadEnterOut => ("tls_read_out", 0),
+        Hook::Leave | Hook::LeaveReturn => ("tls_leave", 0),
+        Hook::Touch => ("tls_touch", 0),
+        Hook::Free => ("tls_free", 0),
+        Hook::GoWriteEnter => ("go_write", 0),
+        Hook::GoReadEnter => ("go_read", 0),
+        Hook::GoLeave => ("go_leave", 0),
+        Hook::GoTouch => ("go_touch", 0),
+        Hook::GoSend => ("go_send", 0),
+        Hook::GoFree => ("go_free", 0),
+        Hook::RustlsWriteEnter { key } => ("rustls_write", key.into()),
+        Hook::RustlsRead { key } => ("rustls_read", key.into()),
+        Hook::RustlsTouch { key } => ("rustls_touch", key.into()),
+        Hook::RustlsFree { key } => ("rustls_free", key.into()),
+    }
+}
 
 /// Programs that the others go on with.
 const GO_ON: [(&str, u32); 4] = [
@@ -104,7 +139,7 @@ pub(super) struct PerfEventAttr {
 
 /// The programs, loaded.
 pub(crate) struct Uprobes {
-    programs: Vec<(Hook, std::sync::Arc<OwnedFd>)>,
+    programs: HashMap<&'static str, OwnedFd>,
     way: Way,
 }
 
@@ -153,17 +188,14 @@ impl Uprobes {
             let program = load_program(object, name, attach_type)?;
             set_program(programs, place, program.as_raw_fd()).map_err(missing)?;
         }
-        let mut loaded: Vec<(Hook, std::sync::Arc<OwnedFd>)> = Vec::new();
-        for (hook, name) in PROGRAMS {
-            let same = PROGRAMS
-                .iter()
-                .position(|(_, other)| *other == name)
-                .and_then(|first| loaded.get(first));
-            let program = match same {
-                Some((_, program)) => std::sync::Arc::clone(program),
-                None => std::sync::Arc::new(load_program(object, name, attach_type)?),
-            };
-            loaded.push((hook, program));
+        let mut loaded = HashMap::new();
+        for name in NEEDED {
+            loaded.insert(name, load_program(object, name, attach_type)?);
+        }
+        for name in OPTIONAL {
+            if let Ok(program) = load_program(object, name, attach_type) {
+                loaded.insert(name, program);
+            }
         }
         Ok(Self {
             programs: loaded,
@@ -173,10 +205,10 @@ impl Uprobes {
 
     /// Whether the kernel has links of many places: it refuses to put one into a folder, and says so in its own way.
     fn knows_multi(&self) -> bool {
-        let Some((_, program)) = self.programs.first() else {
+        let Some(program) = self.programs.get("tls_free") else {
             return false;
         };
-        let error = link_multi(program.as_raw_fd(), c"/", &[1], false, None)
+        let error = link_multi(program.as_raw_fd(), c"/", &[(1, 0)], false, None)
             .err()
             .and_then(|error| error.raw_os_error());
         error == Some(libc::EBADF)
@@ -197,33 +229,27 @@ impl Uprobes {
         sites: &[Site],
         pid: Option<u32>,
     ) -> io::Result<Attached> {
-        let mut links = Vec::new();
         // Ends of calls first: a beginning that was seen has its end seen too.
-        let mut programs: Vec<_> = self.programs.iter().collect();
-        programs.sort_by_key(|(hook, _)| !matches!(hook, Hook::Leave | Hook::LeaveReturn));
-        for (hook, program) in programs {
-            let offsets: Vec<u64> = sites
-                .iter()
-                .filter(|site| site.hook == *hook)
-                .map(|site| site.offset)
-                .collect();
-            if offsets.is_empty() {
-                continue;
-            }
-            let is_return = hook.is_return();
+        let mut sorts = BTreeMap::<_, Vec<(u64, u64)>>::new();
+        for site in sites {
+            let (name, cookie) = program_for(site.hook);
+            let is_end = matches!(site.hook, Hook::Leave | Hook::LeaveReturn | Hook::GoLeave);
+            sorts
+                .entry((!is_end, site.hook.is_return(), name))
+                .or_default()
+                .push((site.offset, cookie));
+        }
+        let mut links = Vec::new();
+        for ((_, is_return, name), places) in sorts {
+            let refused = || io::Error::new(io::ErrorKind::Unsupported, "this kernel is too old");
+            let program = self.programs.get(name).ok_or_else(refused)?.as_raw_fd();
             match self.way {
-                Way::Multi => {
-                    links.push(link_multi(
-                        program.as_raw_fd(),
-                        path,
-                        &offsets,
-                        is_return,
-                        pid,
-                    )?);
-                }
+                Way::Multi => links.push(link_multi(program, path, &places, is_return, pid)?),
                 Way::Perf { kind } => {
-                    for offset in offsets {
-                        let program = program.as_raw_fd();
+                    for (offset, cookie) in places {
+                        if cookie != 0 {
+                            return Err(refused());
+                        }
                         links.push(link_perf(kind, program, path, offset, is_return, pid)?);
                     }
                 }
@@ -361,15 +387,17 @@ fn set_program(programs: &mut Ebpf, place: u32, program: RawFd) -> io::Result<()
 fn link_multi(
     program: RawFd,
     path: &std::ffi::CStr,
-    offsets: &[u64],
+    places: &[(u64, u64)],
     is_return: bool,
     pid: Option<u32>,
 ) -> io::Result<OwnedFd> {
+    let (offsets, cookies): (Vec<u64>, Vec<u64>) = places.iter().copied().unzip();
     let attributes = LinkCreate {
         prog_fd: program.cast_unsigned(),
         attach_type: bpf::TRACE_UPROBE_MULTI,
         path: path.as_ptr() as u64,
         offsets: offsets.as_ptr() as u64,
+        cookies: cookies.as_ptr() as u64,
         cnt: u32::try_from(offsets.len()).unwrap_or(0),
         multi_flags: if is_return {
             bpf::F_UPROBE_MULTI_RETURN

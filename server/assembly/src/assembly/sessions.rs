@@ -231,6 +231,8 @@ impl<I: Identities> Assembly<I> {
 
     /// Looks for sessions that have waited for long enough, and for what has passed of the others.
     pub(super) fn tick_sessions(&mut self, now_ns: u64) {
+        // What would tell its socket may be in a record yet to be read.
+        let now_ns = self.read_until_ns.unwrap_or(now_ns);
         let late: Vec<u64> = self
             .sessions
             .known
