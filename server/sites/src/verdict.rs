@@ -79,7 +79,8 @@ pub enum Hook {
         key: u32,
     },
     /// A message of the handshake is about to be encrypted for the session, which is as with [`Hook::RustlsWriteEnter`].
-    /// It may be another before and after the handshake: with new keys comes another cipher.
+    /// It may be another before and after the handshake: with new keys comes another cipher, and before the first the word
+    /// is the number 1.
     RustlsTouch {
         /// As with [`Hook::RustlsWriteEnter`].
         key: u32,
