@@ -5,7 +5,7 @@
 pub enum Library {
     /// OpenSSL 1.1 and 3, and what has its functions, such as LibreSSL.
     OpenSsl,
-    /// BoringSSL.
+    /// BoringSSL, with names, or as Chromium has it; there no site tells the end of a session.
     BoringSsl,
     /// GnuTLS.
     GnuTls,

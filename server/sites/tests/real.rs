@@ -7,6 +7,8 @@
     reason = "a test that meets what it did not expect must end"
 )]
 
+#[path = "real/boringssl.rs"]
+mod boringssl;
 #[path = "real/gnutls.rs"]
 mod gnutls;
 #[path = "real/go.rs"]

@@ -84,10 +84,3 @@ fn nothing_speaks_tls_in_these() {
     }
     assert_eq!(look(Cursor::new(b""), "empty").unwrap(), Verdict::None);
 }
-
-/// Debian builds Chromium without the names of its functions; it must not be passed over in silence.
-#[test]
-fn chromium_is_named() {
-    let path = Path::new("/usr/lib/chromium/chromium");
-    assert_eq!(why(path).0, "BoringSSL");
-}
