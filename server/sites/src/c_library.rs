@@ -10,7 +10,7 @@ mod version;
 
 use std::io::{Read, Seek};
 
-use crate::image::{Image, Machine};
+use crate::image::Image;
 use crate::symbols::{self, Symbol, Wanted};
 use crate::{Error, Found, Hook, Library, Site, Verdict};
 
@@ -228,13 +228,10 @@ fn read<R: Read + Seek>(image: &mut Image<R>, symbol: &Symbol) -> Result<Option<
     let Some(bytes) = image.at(offset, length)? else {
         return Ok(None);
     };
-    let code = match image.machine {
-        Machine::X86 => crate::x86::decode(&bytes, symbol.address),
-        Machine::Arm => Vec::new(),
-    };
-    Ok(Some(Function {
-        address: symbol.address,
+    Ok(Some(Function::new(
+        image.machine,
+        &bytes,
+        symbol.address,
         offset,
-        code,
-    }))
+    )))
 }

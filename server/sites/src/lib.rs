@@ -14,6 +14,7 @@
 //! instruction behind the inner call.
 #![forbid(unsafe_code)]
 
+mod arm;
 mod c_library;
 mod error;
 mod foreign;

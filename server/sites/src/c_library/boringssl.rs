@@ -71,11 +71,7 @@ pub(super) fn sites<R: Read + Seek>(image: &mut Image<R>) -> Result<Vec<Site>, E
     if let Some((offset, _)) = handshake.and_then(|address| image.code(address)) {
         let length = usize::try_from(super::UNSIZED_FUNCTION).unwrap_or(0);
         let bytes = image.some(offset, length)?;
-        let function = Function {
-            address: handshake.unwrap_or(0),
-            offset,
-            code: x86::decode(&bytes, handshake.unwrap_or(0)),
-        };
+        let function = Function::new(image.machine, &bytes, handshake.unwrap_or(0), offset);
         places::choose(image.machine, &function, Role::Touch, &mut sites);
     }
     sites.sort_by_key(|site: &Site| site.offset);
@@ -247,7 +243,10 @@ fn candidate<R: Read + Seek>(
     };
     let into = u64::try_from(start).unwrap_or(0);
     let address = first.saturating_add(into);
-    let mut code = x86::decode(bytes.get(start..).unwrap_or_default(), address);
+    let offset = offset.saturating_add(into);
+    let bytes = bytes.get(start..).unwrap_or_default();
+    let mut function = Function::new(image.machine, bytes, address, offset);
+    let code = &mut function.code;
     let end = code
         .iter()
         .position(|instruction| instruction.code() == Code::Int3)
@@ -256,15 +255,8 @@ fn candidate<R: Read + Seek>(
     if !code.iter().any(|instruction| instruction.ip() == place) {
         return Ok(None);
     }
-    let reasons = reasons(&code, source);
-    Ok(Some(Candidate {
-        function: Function {
-            address,
-            offset: offset.saturating_add(into),
-            code,
-        },
-        reasons,
-    }))
+    let reasons = reasons(code, source);
+    Ok(Some(Candidate { function, reasons }))
 }
 
 /// The reasons that are given with this source.
