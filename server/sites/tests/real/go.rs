@@ -161,6 +161,32 @@ fn for_another_machine() {
     assert!(reason.contains("64 bits"), "{reason}");
 }
 
+/// Programs of older compilers give arguments in another way; here one only says that it is of such a compiler.
+#[test]
+fn older_versions_are_named() {
+    let (_, go) = &compilers()[0];
+    let folder = folder("go-older");
+    let program = build(go, &folder, "program", &[], &[]);
+    let mut bytes = fs::read(&program).unwrap();
+    let mark = bytes
+        .windows(14)
+        .position(|bytes| bytes == b"\xff Go buildinf:")
+        .unwrap();
+    let text = mark + 33;
+    assert_eq!(&bytes[text..text + 4], b"go1.");
+    bytes[text + 4..text + 6].copy_from_slice(b"16");
+    let older = folder.join("older");
+    fs::write(&older, &bytes).unwrap();
+    let (library, reason) = why(&older);
+    assert_eq!(library, "Go crypto/tls");
+    assert!(reason.contains("stack"), "{reason}");
+    // What is not told is known by the table, which 1.18 changed.
+    bytes[text - 1] = 0;
+    let silent = folder.join("silent");
+    fs::write(&silent, &bytes).unwrap();
+    assert_eq!(found(&silent, Library::Go).version, None);
+}
+
 #[test]
 fn without_tls() {
     let (_, go) = &compilers()[0];
