@@ -3,13 +3,14 @@
 //! Owns: which functions bytes pass through, which of them call each other (so that no byte is told twice), and the
 //! versions that the files tell. `places` chooses the instructions.
 
+mod boringssl;
 mod calls;
 pub(crate) mod places;
 mod version;
 
 use std::io::{Read, Seek};
 
-use crate::image::{Image, Machine};
+use crate::image::Image;
 use crate::symbols::{self, Symbol, Wanted};
 use crate::{Error, Found, Hook, Library, Site, Verdict};
 
@@ -148,12 +149,27 @@ pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, name: &str) -> Result<V
             why: String::from("its functions are not known to Headwater"),
         });
     }
-    // What its makers' own source is named in the errors that it tells, which a stripped program has too.
+    // What its makers' own source is named in the errors that it puts, which a stripped program has too.
     Ok(match version::source(image)? {
-        Some(library) => Verdict::Unsupported {
-            library: library.name(),
-            why: String::from("the names of its functions are not in the file"),
-        },
+        Some(library) => {
+            let sites = if library == Library::BoringSsl {
+                boringssl::sites(image)?
+            } else {
+                Vec::new()
+            };
+            if sites.is_empty() {
+                Verdict::Unsupported {
+                    library: library.name(),
+                    why: String::from("the names of its functions are not in the file"),
+                }
+            } else {
+                Verdict::Found(vec![Found {
+                    library,
+                    version: None,
+                    sites,
+                }])
+            }
+        }
         None => Verdict::None,
     })
 }
@@ -212,13 +228,10 @@ fn read<R: Read + Seek>(image: &mut Image<R>, symbol: &Symbol) -> Result<Option<
     let Some(bytes) = image.at(offset, length)? else {
         return Ok(None);
     };
-    let code = match image.machine {
-        Machine::X86 => crate::x86::decode(&bytes, symbol.address),
-        Machine::Arm => Vec::new(),
-    };
-    Ok(Some(Function {
-        address: symbol.address,
+    Ok(Some(Function::new(
+        image.machine,
+        &bytes,
+        symbol.address,
         offset,
-        code,
-    }))
+    )))
 }

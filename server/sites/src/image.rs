@@ -63,18 +63,29 @@ pub(crate) struct Image<R> {
     pub(crate) sections: Vec<Section>,
 }
 
+/// Whether this is an ELF file of any kind.
+pub(crate) fn is_elf(file: impl Read + Seek) -> Result<bool, Error> {
+    let start = Image::bare(file)?.at(0, elf::ELFMAG.len())?;
+    Ok(start.is_some_and(|start| start == elf::ELFMAG))
+}
+
 impl<R: Read + Seek> Image<R> {
-    /// Reads the headers; nothing when this is no ELF file of a known machine with 64 bits.
-    pub(crate) fn read(mut file: R) -> Result<Option<Self>, Error> {
+    /// A file whose headers are not looked at.
+    pub(crate) fn bare(mut file: R) -> Result<Self, Error> {
         let length = file.seek(SeekFrom::End(0))?;
-        let header = size_of::<FileHeader64<LittleEndian>>();
-        let mut image = Self {
+        Ok(Self {
             file,
             length,
             machine: Machine::X86,
             segments: Vec::new(),
             sections: Vec::new(),
-        };
+        })
+    }
+
+    /// Reads the headers; nothing when this is no ELF file of a known machine with 64 bits.
+    pub(crate) fn read(file: R) -> Result<Option<Self>, Error> {
+        let header = size_of::<FileHeader64<LittleEndian>>();
+        let mut image = Self::bare(file)?;
         let Some(bytes) = image.at(0, header)? else {
             return Ok(None);
         };

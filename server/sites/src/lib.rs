@@ -14,8 +14,10 @@
 //! instruction behind the inner call.
 #![forbid(unsafe_code)]
 
+mod arm;
 mod c_library;
 mod error;
+mod foreign;
 #[doc(hidden)]
 pub mod fuzzing;
 mod golang;
@@ -46,8 +48,13 @@ pub fn look(file: impl Read + Seek, name: &str) -> Result<Verdict, Error> {
             why: String::from("its code is in no file: the virtual machine makes it as it runs"),
         });
     }
-    let Some(mut image) = Image::read(file)? else {
-        return Ok(Verdict::None);
+    let mut file = file;
+    let Some(mut image) = Image::read(&mut file)? else {
+        return if image::is_elf(&mut file)? {
+            foreign::look(file, name)
+        } else {
+            Ok(Verdict::None)
+        };
     };
     let verdicts = [
         c_library::look(&mut image, name)?,

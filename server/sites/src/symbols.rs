@@ -12,8 +12,8 @@ use object::{LittleEndian, pod};
 use crate::Error;
 use crate::image::{ENDIAN, Image};
 
-/// The largest table or strings that are gone through; Chromium's with all its symbols are smaller.
-const LARGEST: u64 = 1 << 30;
+/// The largest table or strings that are gone through.
+const LARGEST: u64 = 1 << 28;
 /// The longest name that is found for sure.
 const LONGEST_NAME: usize = 1024;
 /// The most names and the most symbols that are kept.

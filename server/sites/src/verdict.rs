@@ -5,7 +5,7 @@
 pub enum Library {
     /// OpenSSL 1.1 and 3, and what has its functions, such as LibreSSL.
     OpenSsl,
-    /// BoringSSL.
+    /// BoringSSL, with names, or as Chromium has it; there no site tells the end of a session.
     BoringSsl,
     /// GnuTLS.
     GnuTls,
@@ -81,7 +81,8 @@ pub enum Hook {
         key: u32,
     },
     /// A message of the handshake is about to be encrypted for the session, which is as with [`Hook::RustlsWriteEnter`].
-    /// It may be another before and after the handshake: with new keys comes another cipher.
+    /// It may be another before and after the handshake: with new keys comes another cipher, and before the first the word
+    /// is the number 1.
     RustlsTouch {
         /// As with [`Hook::RustlsWriteEnter`].
         key: u32,

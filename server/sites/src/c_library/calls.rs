@@ -12,7 +12,8 @@ use object::elf::{self, Rela64, Sym64};
 use super::Role;
 use super::places::Function;
 use crate::Error;
-use crate::image::{ENDIAN, Image};
+use crate::arm;
+use crate::image::{ENDIAN, Image, Machine};
 use crate::x86;
 
 /// The most entries of a procedure linkage table; Chromium has 2,000.
@@ -31,20 +32,7 @@ pub(super) fn duplicates<R: Read + Seek>(
         let Role::Bytes { write, .. } = *role else {
             continue;
         };
-        for address in function
-            .code
-            .iter()
-            .filter(|instruction| !x86::is_branch(instruction))
-            .filter_map(x86::target)
-        {
-            let inside = address >= function.address
-                && function
-                    .code
-                    .last()
-                    .is_some_and(|last| address < last.next_ip());
-            if inside {
-                continue;
-            }
+        for &address in &function.targets {
             let goes_to = |address: u64| {
                 known.iter().enumerate().any(|(other, (role, function))| {
                     other != index
@@ -85,6 +73,9 @@ fn slot<R: Read + Seek>(image: &mut Image<R>, address: u64) -> Result<Option<u64
     let Some(bytes) = image.at(offset, LONGEST_ENTRY)? else {
         return Ok(None);
     };
+    if image.machine == Machine::Arm {
+        return Ok(arm::slot(&bytes, address));
+    }
     let code = x86::decode(&bytes, address);
     let jump = code.iter().find(|instruction| !x86::is_mark(instruction));
     Ok(jump

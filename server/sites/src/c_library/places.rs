@@ -3,6 +3,7 @@
 use iced_x86::{Code, ConditionCode, Instruction, Mnemonic, Register};
 
 use super::Role;
+use crate::arm;
 use crate::image::Machine;
 use crate::x86::{self, Writes};
 use crate::{Hook, Site};
@@ -16,6 +17,45 @@ pub(super) struct Function {
     pub(super) offset: u64,
     /// Empty on machines whose instructions are not looked at.
     pub(super) code: Vec<Instruction>,
+    /// Where it jumps or calls, outside of itself.
+    pub(super) targets: Vec<u64>,
+}
+
+impl Function {
+    /// The function whose code is `bytes`, at `offset` of the file and loaded at `address`.
+    pub(super) fn new(machine: Machine, bytes: &[u8], address: u64, offset: u64) -> Self {
+        let (code, mut targets): (Vec<Instruction>, Vec<u64>) = match machine {
+            Machine::X86 => {
+                let code = x86::decode(bytes, address);
+                let targets = code
+                    .iter()
+                    .filter(|instruction| !x86::is_branch(instruction))
+                    .filter_map(x86::target)
+                    .collect();
+                (code, targets)
+            }
+            Machine::Arm => (
+                Vec::new(),
+                arm::words(bytes, address)
+                    .filter_map(|(place, word)| arm::target(place, word))
+                    .collect(),
+            ),
+        };
+        let length = u64::try_from(bytes.len()).unwrap_or(0);
+        targets.retain(|target| {
+            target
+                .checked_sub(address)
+                .is_none_or(|into| into >= length)
+        });
+        targets.sort_unstable();
+        targets.dedup();
+        Self {
+            address,
+            offset,
+            code,
+            targets,
+        }
+    }
 }
 
 /// Adds the sites of `function` to `sites`.

@@ -6,7 +6,7 @@ use crate::image::Image;
 use crate::{Error, Library};
 
 /// The largest section of constants that is gone through.
-const LARGEST: u64 = 1 << 28;
+const LARGEST: u64 = 1 << 27;
 /// The longest version, such as `1.1.1zb-fips`.
 const LONGEST: usize = 24;
 const MARK: &[u8] = b"OpenSSL ";

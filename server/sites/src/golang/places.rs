@@ -7,6 +7,7 @@
 use iced_x86::{Code, Instruction, Register};
 
 use super::Function;
+use crate::arm;
 use crate::image::Machine;
 use crate::x86::{self, Writes};
 use crate::{Hook, Site};
@@ -154,11 +155,7 @@ const ARM_RETURN: u32 = 0xd65f_03c0;
 /// On aarch64 the look ends with a `b.ls`, and behind it nothing was changed.
 fn on_arm(function: &Function) -> Result<Places, &'static str> {
     const STRANGE: &str = "does not begin as functions of Go do";
-    let words: Vec<(u64, u32)> = (function.address..)
-        .step_by(4)
-        .zip(function.bytes.as_chunks::<4>().0)
-        .map(|(address, bytes)| (address, u32::from_le_bytes(*bytes)))
-        .collect();
+    let words: Vec<(u64, u32)> = arm::words(&function.bytes, function.address).collect();
     if words.first().is_none_or(|(_, word)| *word != ARM_LOOK) {
         return Err(STRANGE);
     }

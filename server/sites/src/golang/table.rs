@@ -15,7 +15,7 @@ const MAGIC_1_20: u32 = 0xffff_fff1;
 /// The most functions that are believed; Kubernetes' programs have some 200,000.
 const MOST_FUNCTIONS: u64 = 1 << 23;
 /// The largest table and the largest section that one is looked for in.
-const LARGEST: u64 = 1 << 30;
+const LARGEST: u64 = 1 << 28;
 /// The longest name that is looked for, and what a piece of the names shares with the one before.
 const LONGEST_NAME: usize = 256;
 /// How much of the table is read at once.

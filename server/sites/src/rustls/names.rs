@@ -1,5 +1,9 @@
 //! The names of rustls' functions, in both ways that Rust's compiler writes names.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 /// What a function is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Kind {
@@ -103,8 +107,12 @@ const NAMES: &[(Kind, &[&str], &[&str])] = &[
     ),
 ];
 
+/// What all of these names have; programs have a hundred thousand others.
+static CRATE: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"rustls"));
+
 /// The kind of the function with this name.
 pub(super) fn kind(name: &[u8]) -> Option<Kind> {
+    CRATE.find(name)?;
     let newer = if name.starts_with(b"_R") {
         true
     } else if name.starts_with(b"_ZN") {

