@@ -127,6 +127,10 @@ pub fn send(ctx: &ProbeContext) {
 #[inline(always)]
 pub fn free(ctx: &ProbeContext) {
     let (tgid, tid) = tls::ids();
+    if let Some(goroutine) = session::goroutine(&current(ctx, tgid)) {
+        // What it sends now is the alert that closes, and not of the session that it worked on last.
+        goroutine.pending = 0;
+    }
     // SAFETY: as above.
     let key = tls::key_of(unsafe { (*ctx.regs).rax }, tgid);
     tls::forget(&key, tid, kind::SESSION_END);

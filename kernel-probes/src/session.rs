@@ -150,7 +150,7 @@ pub fn see(ctx: &SkBuffContext, way: u8) {
     };
     let kind = tls_record(ctx, scene.payload_at);
     if way == direction::EGRESS && scene.owned == owned::YES && settings::tls() == 1 {
-        bind(&scene, side);
+        bind(&scene, side, kind);
     }
     if kind == DATA {
         side.flags |= direction_flag::TLS_DATA;
@@ -184,7 +184,7 @@ pub fn see(ctx: &SkBuffContext, way: u8) {
 
 /// A packet with payload leaves on behalf of a thread that holds its socket's lock.
 #[inline(always)]
-fn bind(scene: &Scene, side: &DirectionState) {
+fn bind(scene: &Scene, side: &DirectionState, record: u8) {
     let (tgid, tid) = (scene.tgid, scene.tid);
     let Some(thread) = thread(tgid, tid) else {
         return;
@@ -193,6 +193,10 @@ fn bind(scene: &Scene, side: &DirectionState) {
         return;
     }
     thread.is_pending = 0;
+    if record == ALERT {
+        // Sent by calls that are not looked at, perhaps for another session.
+        return;
+    }
     let key = SessionKey {
         address: thread.pending,
         tgid,
@@ -205,6 +209,10 @@ fn bind(scene: &Scene, side: &DirectionState) {
         return;
     }
     if known.cookie != 0 {
+        if record != HANDSHAKE {
+            // A session keeps its socket.
+            return;
+        }
         // Its place in memory has been used again.
         forget(&key);
     }

@@ -147,13 +147,21 @@ fn go_on_with_plaintext(ctx: &ProbeContext) {
     bytes.tail_call(0, go_on::PLAINTEXT);
 }
 
-/// Goes on with the next stretch of a call, where there is one.
+/// All of a stretch has been told. Goes on with the next one of its call, where there is one.
 #[inline(always)]
 pub fn next(ctx: &ProbeContext) {
     let (tgid, tid) = ids();
-    if let Some(thread) = session::thread(tgid, tid) {
-        next_of(ctx, thread);
+    let Some(thread) = session::thread(tgid, tid) else {
+        return;
+    };
+    if let Some(session) = session::find(&key_of(thread.now.session, tgid)) {
+        if thread.now.direction == u32::from(direction::EGRESS) {
+            session.done[0] = session.flow.directions[0].bytes;
+        } else {
+            session.done[1] = session.flow.directions[1].bytes;
+        }
     }
+    next_of(ctx, thread);
 }
 
 #[inline(always)]

@@ -26,6 +26,9 @@ pub struct SessionState {
     pub cookie: u64,
     /// Bytes that a write was told of and did not take: the next write begins with them again.
     pub owed: u64,
+    /// Bytes each way, by `record::direction`, of which all that is told has been: a program that looks at plaintext can be
+    /// stopped for a while between counting and telling, as those that look at packets cannot.
+    pub done: [u64; 2],
 }
 
 /// A call of the library.
@@ -99,7 +102,7 @@ pub struct Goroutine {
 }
 
 const _: () = assert!(size_of::<SessionKey>() == 16);
-const _: () = assert!(size_of::<SessionState>() == 272);
+const _: () = assert!(size_of::<SessionState>() == 288);
 const _: () = assert!(size_of::<TlsCall>() == 40);
 const _: () = assert!(size_of::<TlsThread>() == 184);
 const _: () = assert!(size_of::<GoroutineKey>() == 16);
@@ -112,6 +115,7 @@ impl SessionState {
         id: 0,
         cookie: 0,
         owed: 0,
+        done: [0; 2],
     };
 }
 

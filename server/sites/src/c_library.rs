@@ -38,7 +38,8 @@ const WRITE: Role = Role::Bytes {
 };
 
 /// The functions of OpenSSL and those that took over its names. `SSL_accept` and `SSL_connect` end in
-/// `SSL_do_handshake`; `SSL_peek` leaves the bytes where they are.
+/// `SSL_do_handshake`; `SSL_peek` leaves the bytes where they are. Whatever may send something of a session is touched: what
+/// leaves is taken for that of the session that its thread touched last.
 const OPENSSL: &[(&str, Role)] = &[
     ("SSL_read", READ),
     ("SSL_write", WRITE),
@@ -57,6 +58,12 @@ const OPENSSL: &[(&str, Role)] = &[
         },
     ),
     ("SSL_do_handshake", Role::Touch),
+    ("SSL_peek", Role::Touch),
+    ("SSL_peek_ex", Role::Touch),
+    ("SSL_shutdown", Role::Touch),
+    ("SSL_sendfile", Role::Touch),
+    ("SSL_read_early_data", Role::Touch),
+    ("SSL_write_early_data", Role::Touch),
     ("SSL_free", Role::Free),
 ];
 
@@ -66,6 +73,12 @@ const GNUTLS: &[(&str, Role)] = &[
     ("gnutls_record_send", WRITE),
     ("gnutls_record_send2", WRITE),
     ("gnutls_handshake", Role::Touch),
+    ("gnutls_bye", Role::Touch),
+    ("gnutls_alert_send", Role::Touch),
+    ("gnutls_alert_send_appropriate", Role::Touch),
+    ("gnutls_reauth", Role::Touch),
+    ("gnutls_record_uncork", Role::Touch),
+    ("gnutls_session_key_update", Role::Touch),
     ("gnutls_deinit", Role::Free),
 ];
 

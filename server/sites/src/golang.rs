@@ -33,6 +33,7 @@ const FUNCTIONS: &[(&str, Role)] = &[
         "crypto/tls.(*Conn).serverHandshake",
         Role::Once(Hook::GoTouch),
     ),
+    ("crypto/tls.(*Conn).CloseWrite", Role::Once(Hook::GoTouch)),
     ("crypto/tls.(*Conn).Close", Role::Once(Hook::GoFree)),
     ("internal/poll.(*FD).Write", Role::Once(Hook::GoSend)),
 ];

@@ -494,7 +494,9 @@ fn load_uprobes(programs: &mut Ebpf, missing: &mut Vec<Cow<'static, str>>) -> Op
     match Uprobes::load(programs) {
         Ok(uprobes) => Some(uprobes),
         Err(error) => {
-            let words = format!("what TLS libraries encrypt and decrypt: {error}");
+            let why = std::error::Error::source(&error)
+                .map_or_else(String::new, |why| format!(": {why}"));
+            let words = format!("what TLS libraries encrypt and decrypt: {error}{why}");
             missing.push(words.into());
             None
         }

@@ -75,6 +75,11 @@ const GO_ON: [(&str, u32); 4] = [
     ("tls_plaintext", go_on::PLAINTEXT),
 ];
 
+/// Bytes of the verifier's log.
+const LOG: usize = 1 << 20;
+/// Lines of it that are told.
+const LOG_LINES: usize = 6;
+
 /// Numbers of linux/bpf.h.
 mod bpf {
     pub(super) const PROG_LOAD: i32 = 5;
@@ -164,16 +169,16 @@ impl Uprobes {
     /// The kernel's.
     pub(super) fn load(programs: &mut Ebpf) -> Result<Self, ProbeError> {
         let object = relocated(programs)?;
-        if let Ok(loaded) = Self::load_for(programs, &object, Way::Multi)
-            && loaded.knows_multi()
-        {
-            return Ok(loaded);
-        }
-        let kind = perf_kind().map_err(|source| ProbeError::Uprobe {
-            what: "perf events for uprobes",
-            source,
-        })?;
-        Self::load_for(programs, &object, Way::Perf { kind })
+        let way = if knows_multi(&object) {
+            Way::Multi
+        } else {
+            let kind = perf_kind().map_err(|source| ProbeError::Uprobe {
+                what: "perf events for uprobes",
+                source,
+            })?;
+            Way::Perf { kind }
+        };
+        Self::load_for(programs, &object, way)
     }
 
     fn load_for(programs: &mut Ebpf, object: &Object, way: Way) -> Result<Self, ProbeError> {
@@ -201,17 +206,6 @@ impl Uprobes {
             programs: loaded,
             way,
         })
-    }
-
-    /// Whether the kernel has links of many places: it refuses to put one into a folder, and says so in its own way.
-    fn knows_multi(&self) -> bool {
-        let Some(program) = self.programs.get("tls_free") else {
-            return false;
-        };
-        let error = link_multi(program.as_raw_fd(), c"/", &[(1, 0)], false, None)
-            .err()
-            .and_then(|error| error.raw_os_error());
-        error == Some(libc::EBADF)
     }
 
     /// Whether links of many places are used.
@@ -257,6 +251,18 @@ impl Uprobes {
         }
         Ok(Attached { _links: links })
     }
+}
+
+/// Whether the kernel has links of many places: it refuses to put one into a folder, and says so in its own way. Asked with a
+/// program that calls no other: the array of those takes programs of one sort alone, that of the first.
+fn knows_multi(object: &Object) -> bool {
+    let Ok(program) = load_program(object, "tls_free", bpf::TRACE_UPROBE_MULTI) else {
+        return false;
+    };
+    let error = link_multi(program.as_raw_fd(), c"/", &[(1, 0)], false, None)
+        .err()
+        .and_then(|error| error.raw_os_error());
+    error == Some(libc::EBADF)
 }
 
 /// The object anew, with the maps that are there: aya keeps what it loaded to itself.
@@ -340,8 +346,33 @@ fn load_program(
     for (to, from) in attributes.prog_name.iter_mut().zip(name.bytes().take(15)) {
         *to = from;
     }
-    bpf_call(bpf::PROG_LOAD, &attributes)
-        .map_err(|source| ProbeError::Uprobe { what: name, source })
+    let refused = match bpf_call(bpf::PROG_LOAD, &attributes) {
+        Ok(program) => return Ok(program),
+        Err(error) => error,
+    };
+    // Once more, for the verifier's reasons.
+    let mut log = vec![0u8; LOG];
+    attributes.log_level = 1;
+    attributes.log_size = u32::try_from(log.len()).unwrap_or(0);
+    attributes.log_buf = log.as_mut_ptr() as u64;
+    match bpf_call(bpf::PROG_LOAD, &attributes) {
+        Ok(program) => Ok(program),
+        Err(_) => Err(ProbeError::Uprobe {
+            what: name,
+            source: io::Error::new(refused.kind(), format!("{refused}{}", last_words(&log))),
+        }),
+    }
+}
+
+/// The end of the verifier's log.
+fn last_words(log: &[u8]) -> String {
+    let text = log.split(|byte| *byte == 0).next().unwrap_or_default();
+    let text = String::from_utf8_lossy(text);
+    let lines: Vec<_> = text.lines().filter(|line| !line.is_empty()).collect();
+    let last = lines.get(lines.len().saturating_sub(LOG_LINES)..);
+    last.unwrap_or_default()
+        .iter()
+        .fold(String::new(), |words, line| words + "; " + line)
 }
 
 /// Puts a program into the array that others go on by.

@@ -18,12 +18,16 @@ use std::{
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, Sender, channel},
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 use headwater_sites::{Found, Verdict};
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::eventfd::EventFd,
+    sys::{
+        eventfd::EventFd,
+        inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor},
+    },
 };
 
 use crate::probes::{Attached, Mappings, News, Uprobes};
@@ -42,6 +46,8 @@ const FOLDERS: [&str; 8] = [
 ];
 /// What their names begin with.
 const NAMES: [&str; 2] = ["libssl.so.", "libgnutls.so."];
+/// How long a file that nobody runs any more stays attached to: whoever runs it again is seen from the beginning.
+const GRACE: Duration = Duration::from_secs(20);
 /// Files remembered as being of no interest; beyond, all are looked into again.
 const MOST_PLAIN: usize = 65_536;
 
@@ -74,6 +80,7 @@ impl Libraries {
     pub(crate) fn start(uprobes: Uprobes, filter: TlsFilter) -> io::Result<Self> {
         let stop = std::sync::Arc::new(EventFd::new()?);
         let mappings = Mappings::listen()?;
+        let changes = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
         let (tell, news) = channel();
         let (ready, is_ready) = channel();
         let stopped = std::sync::Arc::clone(&stop);
@@ -85,6 +92,7 @@ impl Libraries {
                 files: HashMap::new(),
                 by_process: HashMap::new(),
                 told: HashSet::new(),
+                changes,
                 tell,
             };
             work.look_into_folders();
@@ -143,6 +151,9 @@ struct Library {
     for_each: HashMap<u32, Attached>,
     found: Vec<Found>,
     users: HashSet<u32>,
+    /// Since when it has had no users.
+    idle: Option<Instant>,
+    watch: Option<WatchDescriptor>,
 }
 
 struct Work<'u> {
@@ -153,6 +164,8 @@ struct Work<'u> {
     files: HashMap<FileId, Library>,
     by_process: HashMap<u32, HashSet<FileId>>,
     told: HashSet<(FileId, String)>,
+    /// Tells when a file that is attached to is written to: probes would be in the middle of what is new.
+    changes: Inotify,
     tell: Sender<NotRead>,
 }
 
@@ -178,6 +191,7 @@ impl Work<'_> {
             if is_stopped {
                 return;
             }
+            self.let_go_of_changed();
             let mut is_lost = false;
             mappings.read(|news| match news {
                 News::Mapped { pid, file, path } => self.mapped(pid, file, &path),
@@ -187,6 +201,28 @@ impl Work<'_> {
             });
             if is_lost {
                 self.look_through_proc();
+            }
+            self.let_go_of_idle();
+        }
+    }
+
+    /// Detaches from files that are written to.
+    fn let_go_of_changed(&mut self) {
+        for change in self.changes.read_events().unwrap_or_default() {
+            self.files
+                .retain(|_, library| library.watch != Some(change.wd));
+        }
+    }
+
+    /// Detaches from files that nobody has run for a while.
+    fn let_go_of_idle(&mut self) {
+        let is_over = |library: &Library| {
+            !library.is_standing && library.idle.is_some_and(|since| since.elapsed() >= GRACE)
+        };
+        for (_, library) in self.files.extract_if(|_, library| is_over(library)) {
+            if let Some(watch) = library.watch {
+                // Gone already when the file was removed.
+                let _ = self.changes.rm_watch(watch);
             }
         }
     }
@@ -280,6 +316,7 @@ impl Work<'_> {
     fn uses(&mut self, pid: u32, id: FileId) {
         if let Some(library) = self.files.get_mut(&id) {
             library.users.insert(pid);
+            library.idle = None;
             self.by_process.entry(pid).or_default().insert(id);
         }
     }
@@ -311,9 +348,8 @@ impl Work<'_> {
             };
             library.users.remove(&pid);
             library.for_each.remove(&pid);
-            if library.users.is_empty() && !library.is_standing {
-                // A file that nobody runs may be written to, and probes would be in the middle of what is new.
-                self.files.remove(&id);
+            if library.users.is_empty() {
+                library.idle.get_or_insert_with(Instant::now);
             }
         }
     }
@@ -359,7 +395,14 @@ impl Work<'_> {
             for_each: HashMap::new(),
             found,
             users: HashSet::new(),
+            idle: Some(Instant::now()),
+            watch: None,
         };
+        let by_descriptor = format!("/proc/self/fd/{}", file.as_raw_fd());
+        library.watch = self
+            .changes
+            .add_watch(by_descriptor.as_str(), AddWatchFlags::IN_MODIFY)
+            .ok();
         if self.filter.only.is_empty() {
             match self.attach(&library.found, file, None) {
                 Ok(attached) => library.for_all = Some(attached),

@@ -209,8 +209,8 @@ impl Recorder {
             probes, assembly, ..
         } = self;
         assembly.tick(boot_ns(), |spot| {
-            let (flow, way) = match spot {
-                Spot::Socket { cookie, way } => (probes.flow(cookie)?, way),
+            let (flow, way, done) = match spot {
+                Spot::Socket { cookie, way } => (probes.flow(cookie)?, way, None),
                 Spot::Session {
                     id,
                     pid,
@@ -222,16 +222,16 @@ impl Recorder {
                     if session.id != id {
                         return None;
                     }
-                    (session.flow, way)
+                    (session.flow, way, Some(session.done))
                 }
             };
             let [egress, ingress] = flow.directions;
-            let side = match way {
-                Way::Egress => egress,
-                Way::Ingress => ingress,
+            let (side, done) = match way {
+                Way::Egress => (egress, done.map(|[egress, _]| egress)),
+                Way::Ingress => (ingress, done.map(|[_, ingress]| ingress)),
             };
             Some(Passed {
-                bytes: side.bytes,
+                bytes: done.unwrap_or(side.bytes),
                 last_ns: side.last_ns,
                 last_chunk: side.flags & direction_flag::LAST_CHUNK != 0,
             })

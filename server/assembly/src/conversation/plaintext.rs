@@ -141,7 +141,7 @@ impl Conversation {
                     lane.source = Some((session, is_own));
                     lane.stream = Stream::new(joined);
                 }
-                other => { if is_own { eprintln!("IGNORED own write session {session:x} source {other:x?} off {} len {}", turn.offset, turn.payload_length); } return }
+                Some(_) | None => return,
             }
             lane.last_ns = lane.last_ns.max(turn.at_ns);
             is_first
@@ -174,7 +174,7 @@ impl Conversation {
             other_end: false,
             bytes: turn.bytes,
         };
-        let key=self.key; self.with_plaintext(sender, heads, |stream, give| { let before=stream.passed(); stream.take(&piece, &mut |st| { if let Stretch::Hole{length,why,..}=&st { if !matches!(why, Missing::NotCopied{..}) { eprintln!("HOLE {key:?} own {is_own} at {before} len {length} {why:?} piece off {} n {:?} place {:?}", piece.offset, piece.number, piece.place);} } give(st) }) });
+        self.with_plaintext(sender, heads, |stream, give| stream.take(&piece, give));
     }
 
     /// What was read until now was ciphertext, or came before TLS began (a tunnel's CONNECT).
