@@ -13,6 +13,7 @@ const C_NAMES: &[&str] = &[
     "SSL_write",
     "SSL_read_ex",
     "SSL_write_ex",
+    "SSL_write_ex2",
     "SSL_do_handshake",
     "SSL_free",
     "gnutls_record_recv",
@@ -93,6 +94,7 @@ pub fn check(file: &[u8]) {
                     | Hook::WriteEnter
                     | Hook::ReadEnterOut
                     | Hook::WriteEnterOut
+                    | Hook::WriteEnterOutFifth
                     | Hook::GoReadEnter
                     | Hook::GoWriteEnter
                     | Hook::RustlsWriteEnter { .. }
