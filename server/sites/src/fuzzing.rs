@@ -44,16 +44,20 @@ const CODE: u64 = 0x1000;
 ///
 /// Where the crate breaks its word.
 pub fn run(data: &[u8]) {
-    let Some((kind, data)) = data.split_first() else {
-        return;
-    };
-    let file = match kind % 4 {
-        0 => data.to_vec(),
-        1 => with_symbols(C_NAMES, 11, data),
-        2 => with_symbols(RUST_NAMES, 2, data),
-        _ => with_go_table(data),
-    };
-    check(&file);
+    check(&file_of(data));
+}
+
+/// The file that `data` makes.
+pub fn file_of(data: &[u8]) -> Vec<u8> {
+    match data.split_first() {
+        None => Vec::new(),
+        Some((kind, data)) => match kind % 4 {
+            0 => data.to_vec(),
+            1 => with_symbols(C_NAMES, 11, data),
+            2 => with_symbols(RUST_NAMES, 2, data),
+            _ => with_go_table(data),
+        },
+    }
 }
 
 /// Looks into `file`.
