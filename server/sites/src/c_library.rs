@@ -19,44 +19,46 @@ use places::Function;
 /// What a function does, and with which arguments.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Role {
-    /// Enter, and whether the fourth argument points to the count.
+    /// Bytes pass through it.
     Bytes {
         write: bool,
-        out: bool,
+        count: Count,
     },
     Touch,
     Free,
 }
 
-const READ: Role = Role::Bytes {
-    write: false,
-    out: false,
-};
-const WRITE: Role = Role::Bytes {
-    write: true,
-    out: false,
-};
+/// Where a function tells how many bytes passed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Count {
+    Result,
+    /// Where its fourth argument points to.
+    Fourth,
+    /// Where its fifth argument points to.
+    Fifth,
+}
+
+const fn read(count: Count) -> Role {
+    Role::Bytes {
+        write: false,
+        count,
+    }
+}
+
+const fn write(count: Count) -> Role {
+    Role::Bytes { write: true, count }
+}
 
 /// The functions of OpenSSL and those that took over its names. `SSL_accept` and `SSL_connect` end in
 /// `SSL_do_handshake`; `SSL_peek` leaves the bytes where they are. Whatever may send something of a session is touched: what
 /// leaves is taken for that of the session that its thread touched last.
 const OPENSSL: &[(&str, Role)] = &[
-    ("SSL_read", READ),
-    ("SSL_write", WRITE),
-    (
-        "SSL_read_ex",
-        Role::Bytes {
-            write: false,
-            out: true,
-        },
-    ),
-    (
-        "SSL_write_ex",
-        Role::Bytes {
-            write: true,
-            out: true,
-        },
-    ),
+    ("SSL_read", read(Count::Result)),
+    ("SSL_write", write(Count::Result)),
+    ("SSL_read_ex", read(Count::Fourth)),
+    ("SSL_write_ex", write(Count::Fourth)),
+    // Since 3.3; SSL_write_ex is made of it.
+    ("SSL_write_ex2", write(Count::Fifth)),
     ("SSL_do_handshake", Role::Touch),
     ("SSL_peek", Role::Touch),
     ("SSL_peek_ex", Role::Touch),
@@ -68,10 +70,10 @@ const OPENSSL: &[(&str, Role)] = &[
 ];
 
 const GNUTLS: &[(&str, Role)] = &[
-    ("gnutls_record_recv", READ),
-    ("gnutls_record_recv_seq", READ),
-    ("gnutls_record_send", WRITE),
-    ("gnutls_record_send2", WRITE),
+    ("gnutls_record_recv", read(Count::Result)),
+    ("gnutls_record_recv_seq", read(Count::Result)),
+    ("gnutls_record_send", write(Count::Result)),
+    ("gnutls_record_send2", write(Count::Result)),
     ("gnutls_handshake", Role::Touch),
     ("gnutls_bye", Role::Touch),
     ("gnutls_alert_send", Role::Touch),
@@ -190,7 +192,11 @@ pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, name: &str) -> Result<V
 fn is_bytes(hook: Hook) -> bool {
     matches!(
         hook,
-        Hook::WriteEnter | Hook::ReadEnter | Hook::WriteEnterOut | Hook::ReadEnterOut
+        Hook::WriteEnter
+            | Hook::ReadEnter
+            | Hook::WriteEnterOut
+            | Hook::ReadEnterOut
+            | Hook::WriteEnterOutFifth
     )
 }
 
@@ -212,7 +218,7 @@ fn sites<R: Read + Seek>(
             {
                 continue;
             }
-            if let Some(function) = read(image, symbol)? {
+            if let Some(function) = function(image, symbol)? {
                 known.push((*role, function));
             }
         }
@@ -229,7 +235,10 @@ fn sites<R: Read + Seek>(
 }
 
 /// The function of `symbol`: nothing when it is not where code is.
-fn read<R: Read + Seek>(image: &mut Image<R>, symbol: &Symbol) -> Result<Option<Function>, Error> {
+fn function<R: Read + Seek>(
+    image: &mut Image<R>,
+    symbol: &Symbol,
+) -> Result<Option<Function>, Error> {
     let Some((offset, left)) = image.code(symbol.address) else {
         return Ok(None);
     };

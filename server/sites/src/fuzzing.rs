@@ -13,6 +13,7 @@ const C_NAMES: &[&str] = &[
     "SSL_write",
     "SSL_read_ex",
     "SSL_write_ex",
+    "SSL_write_ex2",
     "SSL_do_handshake",
     "SSL_free",
     "gnutls_record_recv",
@@ -43,16 +44,20 @@ const CODE: u64 = 0x1000;
 ///
 /// Where the crate breaks its word.
 pub fn run(data: &[u8]) {
-    let Some((kind, data)) = data.split_first() else {
-        return;
-    };
-    let file = match kind % 4 {
-        0 => data.to_vec(),
-        1 => with_symbols(C_NAMES, 11, data),
-        2 => with_symbols(RUST_NAMES, 2, data),
-        _ => with_go_table(data),
-    };
-    check(&file);
+    check(&file_of(data));
+}
+
+/// The file that `data` makes.
+pub fn file_of(data: &[u8]) -> Vec<u8> {
+    match data.split_first() {
+        None => Vec::new(),
+        Some((kind, data)) => match kind % 4 {
+            0 => data.to_vec(),
+            1 => with_symbols(C_NAMES, 11, data),
+            2 => with_symbols(RUST_NAMES, 2, data),
+            _ => with_go_table(data),
+        },
+    }
 }
 
 /// Looks into `file`.
@@ -93,6 +98,7 @@ pub fn check(file: &[u8]) {
                     | Hook::WriteEnter
                     | Hook::ReadEnterOut
                     | Hook::WriteEnterOut
+                    | Hook::WriteEnterOutFifth
                     | Hook::GoReadEnter
                     | Hook::GoWriteEnter
                     | Hook::RustlsWriteEnter { .. }

@@ -2,6 +2,8 @@
 //!
 //! Owns: the headers, where an address is in the file, and reads whose length the caller bounds.
 
+mod dynamic;
+
 use std::io::{self, Read, Seek, SeekFrom};
 
 use object::LittleEndian;
@@ -105,6 +107,9 @@ impl<R: Read + Seek> Image<R> {
         };
         image.read_segments(header)?;
         image.read_sections(header)?;
+        if image.sections.is_empty() {
+            image.sections = dynamic::sections(&mut image)?;
+        }
         Ok(Some(image))
     }
 

@@ -12,10 +12,35 @@ use crate::image::Image;
 const LONGEST: usize = 1 << 16;
 /// The longest build id that is told; Go's is some 80 bytes, GNU's 20.
 const LONGEST_ID: usize = 128;
+/// The name and the type of the note of Go's linker.
+const GO: &[u8] = b"Go\0\0";
+const GO_BUILD_ID: u32 = 4;
 
 /// The build id, GNU's before Go's, as hexadecimal digits.
 pub(crate) fn build_id<R: Read + Seek>(image: &mut Image<R>) -> Result<Option<String>, Error> {
-    let mut go = None;
+    let (mut gnu, mut go) = (None, None);
+    each(image, |name, kind, value| match (name, kind) {
+        (b"GNU\0", elf::NT_GNU_BUILD_ID) => gnu = gnu.take().or_else(|| Some(hexadecimal(value))),
+        (GO, GO_BUILD_ID) => go = Some(hexadecimal(value)),
+        _ => {}
+    })?;
+    Ok(gnu.or(go))
+}
+
+/// Whether Go's linker left its note.
+pub(crate) fn is_go<R: Read + Seek>(image: &mut Image<R>) -> Result<bool, Error> {
+    let mut found = false;
+    each(image, |name, kind, _| {
+        found |= name == GO && kind == GO_BUILD_ID;
+    })?;
+    Ok(found)
+}
+
+/// Calls `take` with the name, the type and the value of each note.
+fn each<R: Read + Seek>(
+    image: &mut Image<R>,
+    mut take: impl FnMut(&[u8], u32, &[u8]),
+) -> Result<(), Error> {
     let places: Vec<_> = image
         .segments
         .iter()
@@ -28,24 +53,21 @@ pub(crate) fn build_id<R: Read + Seek>(image: &mut Image<R>) -> Result<Option<St
         let bytes = image.at(offset, length)?.unwrap_or_default();
         let mut rest = bytes.as_slice();
         while let Some((name, kind, value)) = next(&mut rest) {
-            let hexadecimal = || {
-                value
-                    .iter()
-                    .take(LONGEST_ID)
-                    .fold(String::new(), |mut text, byte| {
-                        // Writing to a String does not fail.
-                        let _ = write!(text, "{byte:02x}");
-                        text
-                    })
-            };
-            match (name, kind) {
-                (b"GNU\0", elf::NT_GNU_BUILD_ID) => return Ok(Some(hexadecimal())),
-                (b"Go\0\0", 4) => go = Some(hexadecimal()),
-                _ => {}
-            }
+            take(name, kind, value);
         }
     }
-    Ok(go)
+    Ok(())
+}
+
+fn hexadecimal(value: &[u8]) -> String {
+    value
+        .iter()
+        .take(LONGEST_ID)
+        .fold(String::new(), |mut text, byte| {
+            // Writing to a String does not fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// Takes a note off `rest`: its name, type and value.

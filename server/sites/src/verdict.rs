@@ -41,6 +41,8 @@ pub enum Hook {
     WriteEnterOut,
     /// As [`Hook::ReadEnter`], and rcx points to a `size_t`, which holds the count when the result is above zero.
     ReadEnterOut,
+    /// As [`Hook::WriteEnterOut`], and it is r8 (x4) that points to the `size_t`: in OpenSSL since 3.3.
+    WriteEnterOutFifth,
     /// The call that was entered last in this thread is over, and eax is its result: a probe on an instruction.
     Leave,
     /// As [`Hook::Leave`], as a return probe at the offset.

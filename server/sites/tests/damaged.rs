@@ -9,8 +9,8 @@ use std::fs;
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use headwater_sites::fuzzing::{check, run};
-use headwater_sites::{Error, look};
+use headwater_sites::fuzzing::{check, file_of, run};
+use headwater_sites::{Error, Verdict, look};
 
 const LIBRARY: &str = "/usr/lib/x86_64-linux-gnu/libssl.so.3";
 
@@ -37,6 +37,17 @@ fn corpus() {
         // Seen only when the body panics.
         println!("{}", input.display());
         run(&fs::read(&input).unwrap());
+    }
+}
+
+/// So that a fuzzer begins where there is something to break.
+#[test]
+fn the_corpus_has_what_is_found() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/sites");
+    for name in ["c_functions", "go", "rust"] {
+        let file = file_of(&fs::read(folder.join(name)).unwrap());
+        let verdict = look(Cursor::new(file), "program").unwrap();
+        assert!(matches!(verdict, Verdict::Found(_)), "{name}: {verdict:?}");
     }
 }
 

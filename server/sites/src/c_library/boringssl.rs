@@ -11,7 +11,7 @@ use std::io::{Read, Seek};
 use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register};
 
 use super::places::{self, Function};
-use super::{READ, Role, WRITE};
+use super::{Count, Role};
 use crate::image::{Image, Machine};
 use crate::x86;
 use crate::{Error, Site};
@@ -66,8 +66,13 @@ pub(super) fn sites<R: Read + Seek>(image: &mut Image<R>) -> Result<Vec<Site>, E
         return Ok(Vec::new());
     };
     let mut sites = Vec::new();
-    places::choose(image.machine, read, READ, &mut sites);
-    places::choose(image.machine, write, WRITE, &mut sites);
+    places::choose(image.machine, read, super::read(Count::Result), &mut sites);
+    places::choose(
+        image.machine,
+        write,
+        super::write(Count::Result),
+        &mut sites,
+    );
     if let Some((offset, _)) = handshake.and_then(|address| image.code(address)) {
         let length = usize::try_from(super::UNSIZED_FUNCTION).unwrap_or(0);
         let bytes = image.some(offset, length)?;

@@ -2,7 +2,7 @@
 
 use iced_x86::{Code, ConditionCode, Instruction, Mnemonic, Register};
 
-use super::Role;
+use super::{Count, Role};
 use crate::arm;
 use crate::image::Machine;
 use crate::x86::{self, Writes};
@@ -82,29 +82,44 @@ pub(super) fn choose(machine: Machine, function: &Function, role: Role, sites: &
             };
             add(entry(code, &[Register::RDI]).unwrap_or(start), hook);
         }
-        Role::Bytes { write, out } => {
-            if let Some((enter, leave)) = around_inner_call(code, out) {
-                add(enter, enter_hook(write, true));
+        Role::Bytes { write, count } => {
+            if let Some((enter, leave, count)) = around_inner_call(code, count)
+                && let Some(hook) = enter_hook(write, count)
+            {
+                add(enter, hook);
                 add(leave, Hook::Leave);
                 return;
             }
+            let Some(hook) = enter_hook(write, count) else {
+                return;
+            };
             let mut registers = vec![Register::RDI, Register::RSI, Register::RDX, Register::RSP];
-            if out {
-                registers.push(Register::RCX);
-            }
+            registers.extend(argument(count));
             let place = entry(code, &registers).unwrap_or(start);
-            add(place, enter_hook(write, out));
+            add(place, hook);
             add(place, Hook::LeaveReturn);
         }
     }
 }
 
-fn enter_hook(write: bool, out: bool) -> Hook {
-    match (write, out) {
-        (true, false) => Hook::WriteEnter,
-        (false, false) => Hook::ReadEnter,
-        (true, true) => Hook::WriteEnterOut,
-        (false, true) => Hook::ReadEnterOut,
+fn enter_hook(write: bool, count: Count) -> Option<Hook> {
+    Some(match (write, count) {
+        (true, Count::Result) => Hook::WriteEnter,
+        (false, Count::Result) => Hook::ReadEnter,
+        (true, Count::Fourth) => Hook::WriteEnterOut,
+        (false, Count::Fourth) => Hook::ReadEnterOut,
+        (true, Count::Fifth) => Hook::WriteEnterOutFifth,
+        // No library has such a function.
+        (false, Count::Fifth) => return None,
+    })
+}
+
+/// The argument that points to where the count is put.
+fn argument(count: Count) -> Option<Register> {
+    match count {
+        Count::Result => None,
+        Count::Fourth => Some(Register::RCX),
+        Count::Fifth => Some(Register::R8),
     }
 }
 
@@ -128,24 +143,35 @@ pub(crate) fn entry(code: &[Instruction], registers: &[Register]) -> Option<u64>
     None
 }
 
-/// The call of an inner function that does the work, and the instruction behind it at which its result is in eax: for
-/// functions that only give their arguments on, as OpenSSL's do (`SSL_read` to `ssl_read_internal`).
+/// The call of an inner function that does the work, the instruction behind it at which its result is in eax, and where
+/// the inner function puts the count: for functions that only give their arguments on, as OpenSSL's do (`SSL_read` to
+/// `ssl_read_internal`).
 ///
 /// What is proven: the way from the start to the instruction behind the call is straight; at the call rdi and rsi are as
-/// they were given, and rdx too or with its lower half widened; rcx is as it was given when the function has the count put
-/// (`out`), or else points to a place on the stack, which is what the function returns then.
-fn around_inner_call(code: &[Instruction], out: bool) -> Option<(u64, u64)> {
+/// they were given, and rdx too or with its lower half widened; where the count is put is as it was given, or else is a
+/// place on the stack, and what is there then is what the function returns.
+fn around_inner_call(code: &[Instruction], count: Count) -> Option<(u64, u64, Count)> {
     let start = code.first()?.ip();
     let mut writes = Writes::new();
-    let mut place = None;
+    let mut places = [(Count::Fourth, None), (Count::Fifth, None)];
     for (index, instruction) in code.iter().enumerate() {
         if instruction.code() == Code::Call_rel32_64 && x86::is_emulated(instruction) {
             let behind = code.get(index + 1..)?;
-            if !out && !is_returned(behind, place?) {
-                return None;
-            }
+            let count = match count {
+                Count::Result => {
+                    places
+                        .iter()
+                        .find(|(_, place)| place.is_some_and(|place| is_returned(behind, place)))?
+                        .0
+                }
+                given => given,
+            };
             let leave = jump_on_result(behind).or(behind.first())?.ip();
-            return x86::is_entered_once(code, start, leave).then_some((instruction.ip(), leave));
+            return x86::is_entered_once(code, start, leave).then_some((
+                instruction.ip(),
+                leave,
+                count,
+            ));
         }
         if x86::ends_line(instruction) {
             return None;
@@ -155,13 +181,23 @@ fn around_inner_call(code: &[Instruction], out: bool) -> Option<(u64, u64)> {
             return None;
         }
         for register in writes.of(instruction) {
+            if Some(register) == argument(count) {
+                return None;
+            }
+            for (kind, place) in &mut places {
+                if Some(register) == argument(*kind) {
+                    *place = stack_place(instruction);
+                }
+            }
             match register {
                 Register::RDI | Register::RSI => return None,
                 Register::RDX if !is_widening(instruction) => return None,
-                Register::RCX if out => return None,
-                Register::RCX => place = Some(stack_place(instruction)?),
-                // What rcx points to is where the stack pointer says, until that changes.
-                Register::RSP | Register::RBP if place.is_some() => return None,
+                // A place is counted from where the stack pointer is, until that changes.
+                Register::RSP | Register::RBP => {
+                    for (_, place) in &mut places {
+                        *place = None;
+                    }
+                }
                 _ => {}
             }
         }

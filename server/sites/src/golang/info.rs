@@ -4,6 +4,7 @@ use std::io::{Read, Seek};
 
 use crate::Error;
 use crate::image::Image;
+use crate::notes;
 
 /// What the build information begins with (`debug/buildinfo`).
 const MARK: &[u8] = b"\xff Go buildinf:";
@@ -12,10 +13,10 @@ const IN_PLACE: usize = 32;
 const LONGEST_VERSION: usize = 64;
 
 pub(super) fn is_go<R: Read + Seek>(image: &mut Image<R>) -> Result<bool, Error> {
-    if image.section(".note.go.buildid").is_some() {
+    if image.section(".note.go.buildid").is_some() || header(image)?.is_some() {
         return Ok(true);
     }
-    Ok(header(image)?.is_some())
+    notes::is_go(image)
 }
 
 /// The build information's first bytes.

@@ -5,6 +5,8 @@
 use std::collections::BTreeSet;
 use std::io::{Read, Seek};
 
+use object::elf;
+
 use crate::Error;
 use crate::image::{Image, Machine};
 
@@ -52,13 +54,23 @@ impl Table {
                 return Ok(Some(table));
             }
         }
-        for name in [".data.rel.ro", ".rodata"] {
-            let Some((offset, size)) = image
-                .section(name)
-                .map(|section| (section.offset, section.size.min(LARGEST)))
-            else {
-                continue;
-            };
+        let mut parts: Vec<(u64, u64)> = [".data.rel.ro", ".rodata"]
+            .iter()
+            .filter_map(|name| image.section(name))
+            .map(|section| (section.offset, section.size))
+            .collect();
+        if image.section(".text").is_none() {
+            // The section headers were taken away.
+            parts.extend(
+                image
+                    .segments
+                    .iter()
+                    .filter(|segment| segment.kind == elf::PT_LOAD && !segment.executable)
+                    .map(|segment| (segment.offset, segment.size)),
+            );
+        }
+        for (offset, size) in parts {
+            let size = size.min(LARGEST);
             let mut places = Vec::new();
             image.pieces(offset, size, 8, |place, bytes| {
                 let marks = memchr::memmem::find_iter(bytes, b"\xff\xff\xff\x00\x00");

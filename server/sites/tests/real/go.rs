@@ -93,6 +93,13 @@ fn with_names_and_without() {
         let named = check(&build(&go, &folder, "named", &[], &[]));
         let stripped = check(&build(&go, &folder, "stripped", &["-ldflags=-s -w"], &[]));
         assert_eq!(named, stripped, "{name}");
+        // Without section headers too, as packers leave them.
+        let mut bytes = fs::read(folder.join("stripped")).unwrap();
+        bytes[0x28..0x30].fill(0);
+        bytes[0x3c..0x40].fill(0);
+        let bare = folder.join("bare");
+        fs::write(&bare, bytes).unwrap();
+        assert_eq!(shown(&bare, &found(&bare, Library::Go)), stripped, "{name}");
         let enter = |line: &&String| line.contains("Enter") || line.contains("Touch");
         for line in named.iter().filter(enter) {
             assert!(

