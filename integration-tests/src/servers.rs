@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use crate::{Program, Scratch, wait::until};
+use crate::{Program, Scratch, said, wait::until};
 
 /// A port that nothing listens on.
 pub fn free_port() -> u16 {
@@ -50,6 +50,24 @@ pub fn node_folder() -> PathBuf {
     std::env::var_os("HEADWATER_TEST_NODE").map_or_else(|| PathBuf::from(made), PathBuf::from)
 }
 
+/// A certificate for `localhost` that nobody knows, and its key.
+pub fn certificate(scratch: &Scratch) -> (PathBuf, PathBuf) {
+    let (certificate, key) = (scratch.file("certificate.pem"), scratch.file("key.pem"));
+    said(
+        Command::new("openssl")
+            .args([
+                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30",
+            ])
+            .args(["-subj", "/CN=localhost"])
+            .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
+            .arg("-keyout")
+            .arg(&key)
+            .arg("-out")
+            .arg(&certificate),
+    );
+    (certificate, key)
+}
+
 /// nginx with a folder of files, an access log, and what else `locations` says.
 #[derive(Debug)]
 pub struct Nginx {
@@ -69,16 +87,30 @@ impl Nginx {
     pub fn start_http2(locations: &str) -> Self {
         Self::listening(locations, "http2")
     }
+    /// The same over TLS, HTTP/1 and HTTP/2, with a certificate for `localhost` that nobody knows.
+    pub fn start_tls(locations: &str) -> Self {
+        Self::listening(locations, "ssl http2")
+    }
     fn listening(locations: &str, how: &str) -> Self {
         let scratch = Scratch::new();
         std::fs::create_dir(scratch.file("files")).expect("a folder of files");
+        let locations = if how.contains("ssl") {
+            let (certificate, key) = certificate(&scratch);
+            format!(
+                "ssl_certificate {}; ssl_certificate_key {}; ssl_protocols TLSv1.2 TLSv1.3; {locations}",
+                certificate.display(),
+                key.display()
+            )
+        } else {
+            locations.to_owned()
+        };
         let port = free_port();
         let folder = scratch.path().display();
         let configuration = format!(
             "daemon off; worker_processes 2; user root; pid {folder}/pid; error_log {folder}/error.log;
              events {{ worker_connections 512; }}
              http {{
-               log_format plain '$request_method $request_uri $status'; access_log {folder}/access.log plain;
+               log_format plain '$request_method $request_uri $status $remote_port'; access_log {folder}/access.log plain;
                client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
                uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi; client_max_body_size 64m;
                keepalive_requests 100000;
@@ -120,6 +152,16 @@ impl Nginx {
     /// The folder of the server.
     pub fn folder(&self) -> &Path {
         self.scratch.path()
+    }
+    /// The port that each request came from, by its path; paths are told once here.
+    pub fn client_ports(&self) -> std::collections::BTreeMap<String, String> {
+        let text = std::fs::read_to_string(self.scratch.file("access.log")).unwrap_or_default();
+        let words = |line: &str| {
+            let mut words = line.split(' ').skip(1);
+            let path = words.next()?.to_owned();
+            Some((path, words.nth(1)?.to_owned()))
+        };
+        text.lines().filter_map(words).collect()
     }
     /// Its access log: method, path and status of every request.
     pub fn log(&self) -> Vec<(String, String, String)> {

@@ -211,28 +211,35 @@ pub fn kfree_skb(ctx: RawTracePointContext) -> i32 {
 /// A TLS library is called to write: session, buffer, length are the first three arguments.
 #[uprobe]
 pub fn tls_write(ctx: ProbeContext) -> u32 {
-    tls::enter(&ctx, direction::EGRESS, false);
+    tls::enter(&ctx, direction::EGRESS, tls::Count::Result);
     0
 }
 
 /// As above, and the fourth says where to put how much was taken.
 #[uprobe]
 pub fn tls_write_out(ctx: ProbeContext) -> u32 {
-    tls::enter(&ctx, direction::EGRESS, true);
+    tls::enter(&ctx, direction::EGRESS, tls::Count::Fourth);
+    0
+}
+
+/// As above, but that it is the fifth.
+#[uprobe]
+pub fn tls_write_fifth(ctx: ProbeContext) -> u32 {
+    tls::enter(&ctx, direction::EGRESS, tls::Count::Fifth);
     0
 }
 
 /// As above, to read.
 #[uprobe]
 pub fn tls_read(ctx: ProbeContext) -> u32 {
-    tls::enter(&ctx, direction::INGRESS, false);
+    tls::enter(&ctx, direction::INGRESS, tls::Count::Result);
     0
 }
 
 /// As above, to read.
 #[uprobe]
 pub fn tls_read_out(ctx: ProbeContext) -> u32 {
-    tls::enter(&ctx, direction::INGRESS, true);
+    tls::enter(&ctx, direction::INGRESS, tls::Count::Fourth);
     0
 }
 

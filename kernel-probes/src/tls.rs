@@ -75,9 +75,19 @@ pub fn set_pending(thread: &mut TlsThread, session: u64) {
     thread.is_pending = 1;
 }
 
-/// A call begins. `has_out`: its fourth argument says where to put how much passed, which is else the result.
+/// Where a call puts how much passed.
+pub enum Count {
+    /// It is the result.
+    Result,
+    /// Where the fourth argument points.
+    Fourth,
+    /// Where the fifth does.
+    Fifth,
+}
+
+/// A call begins.
 #[inline(always)]
-pub fn enter(ctx: &ProbeContext, way: u8, has_out: bool) {
+pub fn enter(ctx: &ProbeContext, way: u8, count: Count) {
     let (tgid, tid) = ids();
     let Some(thread) = session::thread_or_new(tgid, tid) else {
         return;
@@ -88,7 +98,11 @@ pub fn enter(ctx: &ProbeContext, way: u8, has_out: bool) {
     let call = TlsCall {
         session: registers.rdi,
         buffer: registers.rsi,
-        out: if has_out { registers.rcx } else { 0 },
+        out: match count {
+            Count::Result => 0,
+            Count::Fourth => registers.rcx,
+            Count::Fifth => registers.r8,
+        },
         stack: registers.rsp,
         // An int that is negative is refused by the library.
         length: if length > MOST { 0 } else { length as u32 },

@@ -21,10 +21,11 @@ use headwater_sites::{Hook, Site};
 use super::attach::{OBJECT, ProbeError};
 
 /// Programs without which nothing of TLS is seen.
-const NEEDED: [&str; 7] = [
+const NEEDED: [&str; 8] = [
     "tls_write",
     "tls_read",
     "tls_write_out",
+    "tls_write_fifth",
     "tls_read_out",
     "tls_leave",
     "tls_touch",
@@ -50,6 +51,7 @@ fn program_for(hook: Hook) -> (&'static str, u64) {
         Hook::WriteEnter => ("tls_write", 0),
         Hook::ReadEnter => ("tls_read", 0),
         Hook::WriteEnterOut => ("tls_write_out", 0),
+        Hook::WriteEnterOutFifth => ("tls_write_fifth", 0),
         Hook::ReadEnterOut => ("tls_read_out", 0),
         Hook::Leave | Hook::LeaveReturn => ("tls_leave", 0),
         Hook::Touch => ("tls_touch", 0),

@@ -88,6 +88,10 @@ impl Libraries {
             let mut work = Work {
                 uprobes: &uprobes,
                 filter,
+                own: std::fs::metadata("/proc/self/exe").ok().map(|meta| FileId {
+                    device: meta.dev(),
+                    inode: meta.ino(),
+                }),
                 plain: HashSet::new(),
                 files: HashMap::new(),
                 by_process: HashMap::new(),
@@ -159,6 +163,8 @@ struct Library {
 struct Work<'u> {
     uprobes: &'u Uprobes,
     filter: TlsFilter,
+    /// This program, which names what it looks for and calls none of it.
+    own: Option<FileId>,
     /// Files without TLS, by what the kernel told of them.
     plain: HashSet<(u64, u64)>,
     files: HashMap<FileId, Library>,
@@ -371,6 +377,9 @@ impl Work<'_> {
                 return Some(id);
             }
             self.files.remove(&id);
+        }
+        if self.own == Some(id) {
+            return None;
         }
         let name = path
             .file_name()

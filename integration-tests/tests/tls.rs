@@ -1,0 +1,408 @@
+//! What programs say to each other inside TLS: it is what the server logged, of the right connection and process, whichever
+//! library they use; and no program notices.
+
+#![allow(clippy::expect_used, reason = "tests")]
+
+use std::{
+    collections::BTreeMap,
+    process::{Child, Command},
+};
+
+use headwater_integration_tests::{
+    Nginx, Program, Scratch, Store, certificate, column, free_port, python, said, until,
+};
+
+/// Sixteen at a time over `http.client`, which reads and writes by `SSL_read_ex` and `SSL_write_ex`; every answer is
+/// looked at.
+const PYTHON: &str = r#"
+import http.client, ssl, sys, threading
+count, port, name = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+context = ssl._create_unverified_context()
+wrong = []
+def client(thread):
+    connection = http.client.HTTPSConnection("127.0.0.1", port, context=context)
+    for k in range(thread, count, 16):
+        if k % 50 == 49: connection.close()
+        connection.request("GET", ("/large/" if k % 10 == 5 else "/small/") + f"{name}-{k}", headers={"x-marker": f"{name}-{k}"})
+        response = connection.getresponse()
+        body = response.read()
+        if response.status != 200 or len(body) != (1 << 20 if k % 10 == 5 else 6): wrong.append(k)
+    connection.close()
+threads = [threading.Thread(target=client, args=(i,)) for i in range(16)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert not wrong, wrong
+"#;
+
+/// The same with asyncio, whose TLS has no socket of its own but a buffer in memory.
+const AIOHTTP: &str = r#"
+import asyncio, aiohttp, ssl, sys
+count, port, name = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+async def main():
+    connector = aiohttp.TCPConnector(ssl=ssl._create_unverified_context(), limit=16)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        numbers = iter(range(count))
+        async def client():
+            for k in numbers:
+                path = ("/large/" if k % 10 == 5 else "/small/") + f"{name}-{k}"
+                async with session.get(f"https://127.0.0.1:{port}{path}") as response:
+                    body = await response.read()
+                    assert response.status == 200 and len(body) == (1 << 20 if k % 10 == 5 else 6), (k, response.status, len(body))
+        await asyncio.gather(*[client() for _ in range(16)])
+asyncio.run(main())
+"#;
+
+/// The same in Node, all on one thread.
+const NODE: &str = r"
+const https = require('https');
+const [count, port, name] = [+process.argv[1], +process.argv[2], process.argv[3]];
+const agent = new https.Agent({ keepAlive: true, maxSockets: 16, rejectUnauthorized: false });
+let next = 0, done = 0;
+function one() {
+  if (next >= count) return;
+  const k = next++, large = k % 10 == 5;
+  https.get({ host: '127.0.0.1', port, path: (large ? '/large/' : '/small/') + name + '-' + k, agent }, response => {
+    let length = 0;
+    response.on('data', data => length += data.length);
+    response.on('end', () => {
+      if (response.statusCode != 200 || length != (large ? 1 << 20 : 6)) throw new Error(k + ': ' + length);
+      if (++done == count) agent.destroy(); else one();
+    });
+  });
+}
+for (let i = 0; i < 16; i++) one();
+";
+
+/// The same in Go, over HTTP/1 or HTTP/2.
+const GO: &str = r#"
+package main
+import ("crypto/tls"; "fmt"; "io"; "net/http"; "os"; "strconv"; "sync")
+func main() {
+  count, _ := strconv.Atoi(os.Args[1])
+  port, name, version := os.Args[2], os.Args[3], os.Args[4]
+  transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: version == "2", MaxIdleConnsPerHost: 16}
+  if version != "2" { transport.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{} }
+  client, numbers := &http.Client{Transport: transport}, make(chan int)
+  var group sync.WaitGroup
+  for i := 0; i < 16; i++ {
+    group.Add(1)
+    go func() {
+      defer group.Done()
+      for k := range numbers {
+        path, wanted := "/small/", 6
+        if k%10 == 5 { path, wanted = "/large/", 1<<20 }
+        response, err := client.Get(fmt.Sprintf("https://127.0.0.1:%s%s%s-%d", port, path, name, k))
+        if err != nil { panic(err) }
+        length, err := io.Copy(io.Discard, response.Body)
+        response.Body.Close()
+        if err != nil || response.StatusCode != 200 || length != int64(wanted) { panic(fmt.Sprint(k, response.StatusCode, length, err)) }
+      }
+    }()
+  }
+  for k := 0; k < count; k++ { numbers <- k }
+  close(numbers)
+  group.Wait()
+}
+"#;
+
+/// nginx with a small and a large answer for any path.
+fn nginx() -> Nginx {
+    let nginx = Nginx::start_tls(
+        "location /small/ { return 200 'hello\n'; } location /large/ { try_files /large.bin =404; }",
+    );
+    nginx.file("large.bin", vec![b'x'; 1 << 20]);
+    nginx
+}
+
+/// A program of Go, built without symbols.
+fn go(scratch: &Scratch) -> std::path::PathBuf {
+    let (source, program) = (scratch.write("client.go", GO), scratch.file("go-client"));
+    said(
+        Command::new("go")
+            .env("GOFLAGS", "-mod=mod")
+            .env("GO111MODULE", "off")
+            .args(["build", "-ldflags", "-s -w", "-o"])
+            .arg(&program)
+            .arg(source),
+    );
+    program
+}
+
+fn script(program: impl AsRef<std::ffi::OsStr>, flag: &str, text: &str) -> Command {
+    let mut command = Command::new(program);
+    command.args([flag, text]);
+    command
+}
+
+fn with<'c>(command: &'c mut Command, count: usize, port: u16, name: &str) -> &'c mut Command {
+    command.args([&count.to_string(), &port.to_string(), name])
+}
+
+/// What was recorded at a port: path and status of all exchanges that ended well, and how often.
+fn recorded(store: &Store, port: u16) -> BTreeMap<(String, String), usize> {
+    let mut counts = BTreeMap::new();
+    for row in store.rows(&["search-exchanges"]) {
+        if column(&row, "server").ends_with(&format!(":{port}"))
+            && column(&row, "outcome") == "complete"
+        {
+            *counts
+                .entry((column(&row, "path"), column(&row, "status")))
+                .or_default() += 1;
+        }
+    }
+    counts
+}
+
+fn logged(nginx: &Nginx) -> BTreeMap<(String, String), usize> {
+    let mut counts = BTreeMap::new();
+    for (_, path, status) in nginx.log() {
+        *counts.entry((path, status)).or_default() += 1;
+    }
+    counts
+}
+
+fn as_logged(store: &Store, nginx: &Nginx) {
+    until("exchanges as logged", || {
+        let (logged, seen) = (logged(nginx), recorded(store, nginx.port));
+        if logged == seen {
+            return Ok(());
+        }
+        let lacking: Vec<_> = logged
+            .iter()
+            .filter(|(request, count)| seen.get(request) != Some(count))
+            .take(5)
+            .collect();
+        Err((logged.len(), seen.len(), format!("{lacking:?}")))
+    });
+}
+
+#[test]
+fn programs_of_every_kind_are_what_nginx_logged() {
+    let (store, nginx) = (Store::new(), nginx());
+    let go = go(store.scratch());
+    let _recorder = store.record(&[]);
+    let port = nginx.port;
+    let at = |path: &str| format!("https://127.0.0.1:{port}{path}");
+    for version in ["--http1.1", "--http2"] {
+        let name = format!("curl{version}");
+        // One connection for three, with a body of a megabyte on its way to the client.
+        said(Command::new("curl").args(["-sk", version]).args([
+            at(&format!("/small/{name}-1")),
+            at(&format!("/large/{name}-2")),
+            at(&format!("/small/{name}-3")),
+        ]));
+    }
+    said(
+        Command::new("wget")
+            .args(["-q", "--no-check-certificate", "-O", "/dev/null"])
+            .args([at("/small/wget-1"), at("/large/wget-2")]),
+    );
+    said(&mut script(
+        "sh",
+        "-c",
+        &format!(
+            "printf 'GET /small/gnutls-cli HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' | gnutls-cli --insecure -p {port} 127.0.0.1"
+        ),
+    ));
+    said(&mut script(
+        "ruby",
+        "-e",
+        &format!(
+            "require 'net/http'; Net::HTTP.start('127.0.0.1', {port}, use_ssl: true, verify_mode: OpenSSL::SSL::VERIFY_NONE) {{ |http| 3.times {{ |i| http.get(\"/small/ruby-#{{i}}\"); http.get(\"/large/ruby-#{{i}}\") }} }}"
+        ),
+    ));
+    said(&mut script(
+        "php",
+        "-r",
+        &format!(
+            "$context = stream_context_create(['ssl' => ['verify_peer' => false, 'verify_peer_name' => false]]); file_get_contents('https://127.0.0.1:{port}/small/php', false, $context);
+             $handle = curl_init(); curl_setopt_array($handle, [CURLOPT_SSL_VERIFYPEER => 0, CURLOPT_SSL_VERIFYHOST => 0, CURLOPT_RETURNTRANSFER => 1]);
+             for ($i = 0; $i < 3; $i++) {{ curl_setopt($handle, CURLOPT_URL, 'https://127.0.0.1:{port}/small/php-curl-' . $i); curl_exec($handle); }}"
+        ),
+    ));
+    said(with(
+        &mut script(python(), "-c", PYTHON),
+        160,
+        port,
+        "python",
+    ));
+    said(with(
+        &mut script("/usr/bin/python3", "-c", AIOHTTP),
+        160,
+        port,
+        "aiohttp",
+    ));
+    said(with(&mut script("node", "-e", NODE), 160, port, "node"));
+    said(with(&mut Command::new(&go), 160, port, "go1").arg("1"));
+    said(with(&mut Command::new(&go), 160, port, "go2").arg("2"));
+    as_logged(&store, &nginx);
+    for (path, client, version) in [
+        ("/small/curl--http1.1-3", "curl", "HTTP/1.1"),
+        ("/large/curl--http2-2", "curl", "HTTP/2"),
+        ("/large/wget-2", "wget", "HTTP/1.1"),
+        ("/small/gnutls-cli", "gnutls-cli", "HTTP/1.1"),
+        ("/small/ruby-2", "ruby", "HTTP/1.1"),
+        ("/small/php-curl-1", "php", "HTTP/"),
+        ("/large/python-5", "python", "HTTP/1.1"),
+        ("/large/aiohttp-5", "python", "HTTP/1.1"),
+        ("/small/node-3", "node", "HTTP/1.1"),
+        ("/small/go1-150", "go-client", "HTTP/1.1"),
+        ("/large/go2-155", "go-client", "HTTP/2"),
+    ] {
+        let exchange = store.exchange(path);
+        let words = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        assert!(
+            words(&exchange["client"]["service"]).starts_with(client),
+            "{exchange:#}"
+        );
+        assert!(
+            words(&exchange["server"]["service"]).starts_with("nginx"),
+            "{exchange:#}"
+        );
+        assert!(
+            words(&exchange["request"]["version"]).starts_with(version),
+            "{exchange:#}"
+        );
+        assert_eq!(
+            exchange["client"]["process_evidence"], "socket_lock",
+            "{exchange:#}"
+        );
+        let length = if path.starts_with("/large") {
+            1 << 20
+        } else {
+            6
+        };
+        assert_eq!(exchange["response"]["body_bytes"], length, "{exchange:#}");
+    }
+}
+
+#[test]
+fn each_session_is_bound_to_its_own_connection() {
+    let (store, nginx) = (Store::new(), nginx());
+    let go = go(store.scratch());
+    let _recorder = store.record(&["--ring-size", "32MiB"]);
+    let mut clients: Vec<Child> = Vec::new();
+    for (name, mut command) in [
+        ("python", script(python(), "-c", PYTHON)),
+        ("aiohttp", script("/usr/bin/python3", "-c", AIOHTTP)),
+        ("node", script("node", "-e", NODE)),
+        ("go", Command::new(&go)),
+    ] {
+        with(&mut command, 2_500, nginx.port, name);
+        if name == "go" {
+            command.arg("1");
+        }
+        clients.push(command.spawn().expect("a client"));
+    }
+    for client in &mut clients {
+        assert!(client.wait().expect("its end").success());
+    }
+    store.settle();
+    let truth = nginx.client_ports();
+    assert_eq!(truth.len(), 10_000);
+    let sql = "SELECT e.path, c.client_port FROM exchanges e JOIN connections c ON c.id = e.connection_id WHERE e.outcome = 'complete' ORDER BY e.id";
+    let (mut right, mut from) = (0, 0);
+    loop {
+        let page = store.ask(&[
+            "query-sql",
+            "--sql",
+            &format!("{sql} LIMIT 150 OFFSET {from}"),
+            "--limit",
+            "150",
+            "--max-tokens",
+            "8000",
+            "--since",
+            "-1h",
+        ]);
+        let rows = page["rows"].as_array().expect("rows");
+        if rows.is_empty() {
+            break;
+        }
+        from += rows.len();
+        for row in rows {
+            let (path, port) = (row[0].as_str().expect("a path"), row[1].to_string());
+            assert_eq!(
+                truth.get(path),
+                Some(&port),
+                "{path} is bound to another connection"
+            );
+            right += 1;
+        }
+    }
+    assert!(right >= 9_900, "{right} of 10000 are bound");
+}
+
+#[test]
+fn a_recorder_that_is_killed_and_comes_again_harms_nobody() {
+    const KILLS: usize = 6;
+    let (store, nginx) = (Store::new(), nginx());
+    let start = |name: &str, mut command: Command| {
+        let command = with(&mut command, 1_000, nginx.port, name);
+        (name.to_owned(), command.spawn().expect("a client"))
+    };
+    let client = |name: &str| match name {
+        "python" => start(name, script(python(), "-c", PYTHON)),
+        _ => start(name, script("node", "-e", NODE)),
+    };
+    let mut clients = [client("python"), client("node")];
+    let (mut kills, mut runs) = (0, 0);
+    let mut recorder = Some(store.record(&[]));
+    // Each client looks at all of its answers, and there is one at any time of a recorder's life and end.
+    while kills < KILLS || runs < 10 {
+        for (name, running) in &mut clients {
+            if let Some(status) = running.try_wait().expect("a client") {
+                assert!(
+                    status.success(),
+                    "{name} after {kills} recorders were killed"
+                );
+                runs += 1;
+                (*name, *running) = client(name);
+            }
+        }
+        if kills < KILLS
+            && let Some(running) = recorder.take()
+        {
+            running.end("KILL");
+            kills += 1;
+            recorder = Some(store.record(&[]));
+        }
+    }
+    for (name, mut running) in clients {
+        assert!(running.wait().expect("its end").success(), "{name}");
+    }
+    assert!(nginx.log().len() >= 10_000);
+}
+
+#[test]
+fn tls_of_other_programs_is_left_alone() {
+    let (store, scratch) = (Store::new(), Scratch::new());
+    let (certificate, key) = certificate(&scratch);
+    let port = free_port();
+    let server = format!(
+        "const fs = require('fs');
+         require('https').createServer({{ key: fs.readFileSync('{}'), cert: fs.readFileSync('{}') }}, (request, response) => response.end('hello'))
+           .listen({port}, '127.0.0.1', () => console.log('listening'))",
+        key.display(),
+        certificate.display()
+    );
+    let server = Program::start(&mut script("node", "-e", &server));
+    server.await_line("listening");
+    let _recorder = store.record(&["--tls-program", "wget"]);
+    let at = |path: &str| format!("https://127.0.0.1:{port}{path}");
+    // Neither curl nor Node is asked for.
+    said(Command::new("curl").args(["-sk", &at("/by-curl")]));
+    said(Command::new("wget").args([
+        "-q",
+        "--no-check-certificate",
+        "-O",
+        "/dev/null",
+        &at("/by-wget"),
+    ]));
+    store.exchange("/by-wget");
+    store.settle();
+    let rows = store.rows(&["search-exchanges"]);
+    assert!(
+        rows.iter().all(|row| column(row, "path") != "/by-curl"),
+        "{rows:#?}"
+    );
+}
