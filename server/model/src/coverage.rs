@@ -19,6 +19,8 @@ pub enum CoverageKind {
     JoinedMidstream,
     /// Connections whose bytes are TLS: only their TCP life was seen.
     TlsNotDecoded,
+    /// TLS sessions whose socket did not become known: their exchanges have no addresses.
+    TlsUnbound,
     /// Header blocks of HTTP/2 that were not read: what referred to them is not known.
     HeaderBlockLost,
     /// Connections of other protocols: only their TCP life was seen.

@@ -31,7 +31,7 @@ pub(crate) fn hides(kind: &str, about: About) -> bool {
         | "retention"
         | "filtered"
         | "key_unavailable" => true,
-        "frames_lost" | "malformed" | "tls_not_decoded" | "header_block_lost" => {
+        "frames_lost" | "malformed" | "tls_not_decoded" | "tls_unbound" | "header_block_lost" => {
             about != About::Dns
         }
         "dns_not_read" => about != About::Http,
@@ -92,9 +92,6 @@ pub(crate) fn of(item: &CoverageItem, detail: Option<&str>) -> String {
                 "{count} connections were joined in the middle: what they carried before was not seen."
             )
         }
-        "tls_not_decoded" => {
-            format!("{count} connections were TLS: their exchanges could not be read.")
-        }
         "table_capped" => format!(
             "{count} entries of full tables of the recorder's were forgotten: who is at an end, which two ends are one \
              connection, or by which name an address was found, may be missing."
@@ -131,14 +128,14 @@ pub(crate) fn of(item: &CoverageItem, detail: Option<&str>) -> String {
             )
         }
         "unsupported" => {
-            "This kernel or this user cannot see everything; `headwater doctor` has the details."
+            "Not everything can be seen here; `headwater doctor` says what this kernel and this user lack."
                 .to_owned()
         }
         "recorder_killed" => format!(
             "A recorder was killed or crashed at {} without saying so: up to a second before that may be missing.",
             rfc3339(item.from_ns)
         ),
-        kind => of_http2(kind, count).unwrap_or_else(|| {
+        kind => of_http2(kind, count).or_else(|| of_tls(kind, count)).unwrap_or_else(|| {
             format!("{count} of a kind of loss that this program does not know; update it.")
         }),
     };
@@ -171,6 +168,19 @@ fn of_http2(kind: &str, count: u64) -> Option<String> {
     })
 }
 
+/// Of what TLS alone can lack.
+fn of_tls(kind: &str, count: u64) -> Option<String> {
+    match kind {
+        "tls_not_decoded" => Some(format!(
+            "{count} connections were TLS of which no plaintext was seen."
+        )),
+        "tls_unbound" => Some(format!(
+            "{count} sessions of TLS libraries were not seen to send by any socket: their exchanges have no addresses."
+        )),
+        _ => None,
+    }
+}
+
 /// The recorder's own words, kept short and on one line.
 fn plain(detail: &str) -> String {
     detail
@@ -180,7 +190,7 @@ fn plain(detail: &str) -> String {
         .collect()
 }
 
-const ORDER: [&str; 45] = [
+const ORDER: [&str; 46] = [
     "not_recorded",
     "recorder_killed",
     "write_failed",
@@ -207,6 +217,7 @@ const ORDER: [&str; 45] = [
     "rows_cut",
     "suspects_not_sought",
     "tls_not_decoded",
+    "tls_unbound",
     "quic_not_decoded",
     "header_block_lost",
     "header_table_capped",

@@ -377,7 +377,7 @@ fn in_words(findings: &[Finding], possible: bool) -> String {
     }
     let _ = writeln!(
         text,
-        "\nnot seen by this version: TLS libraries other than OpenSSL and GnuTLS, QUIC, UDP other than DNS, Unix sockets; bodies are never kept"
+        "\nnot seen by this version: what TLS libraries other than OpenSSL, BoringSSL, GnuTLS, Go's and rustls encrypt, QUIC, UDP other than DNS, Unix sockets; bodies are never kept"
     );
     text.push_str(if possible {
         "recording is possible: sudo headwater up\n"

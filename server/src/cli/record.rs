@@ -134,9 +134,14 @@ pub(super) fn start(settings: &SessionSettings) -> Result<Session, Exit> {
         "recording into {} (probes attached)",
         settings.store.display()
     ));
-    say(
-        "cannot see: what is inside TLS, QUIC and other protocols (their connections and flows are recorded), messages of WebSocket (they are counted), Unix sockets",
-    );
+    say(&format!(
+        "cannot see: {}QUIC and other protocols (their connections and flows are recorded), messages of WebSocket (they are counted), Unix sockets",
+        if settings.probes.tls {
+            "TLS of libraries that are not read (`headwater status` names them), what is inside "
+        } else {
+            "what is inside TLS, "
+        }
+    ));
     for words in &session.missing {
         say(&format!("cannot see: {words}"));
     }

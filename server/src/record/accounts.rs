@@ -156,6 +156,7 @@ impl Accounts {
             tally.table_entries_forgotten,
             None,
         );
+        let sessions = tally.sessions_forgotten + since(counter::SESSION_FULL);
         for (count, table) in [
             (tally.flows_forgotten, "sockets that had said nothing"),
             (tally.knocks_forgotten, "SYNs from elsewhere"),
@@ -165,15 +166,13 @@ impl Accounts {
             (icmp.namespaces, "network namespaces listened in for ICMP"),
             (forgotten.programs, "programs begun"),
             (forgotten.processes, "processes"),
-            (
-                tally.sessions_forgotten + since(counter::SESSION_FULL),
-                "sessions of TLS libraries",
-            ),
+            (sessions, "sessions of TLS libraries"),
         ] {
             let detail = (count > 0).then(|| self.redactor.phrase(table.as_bytes()));
             line(CoverageKind::TableCapped, count, detail);
         }
-        line(CoverageKind::ConnectionUnfollowed, tally.unfollowed, None);
+        let unfollowed = tally.unfollowed + tally.plaintext_unfollowed;
+        line(CoverageKind::ConnectionUnfollowed, unfollowed, None);
         line(
             CoverageKind::DropsUntold,
             since(counter::DROPS_UNTOLD),
@@ -188,6 +187,7 @@ impl Accounts {
         );
         line(CoverageKind::JoinedMidstream, tally.midstream, None);
         line(CoverageKind::TlsNotDecoded, tally.tls, None);
+        line(CoverageKind::TlsUnbound, tally.sessions_unbound, None);
         line(CoverageKind::HeaderBlockLost, tally.blocks_lost, None);
         line(CoverageKind::OtherProtocol, tally.other, None);
         line(CoverageKind::DnsNotRead, tally.dns_not_read, None);

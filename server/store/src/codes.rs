@@ -31,6 +31,7 @@ pub(crate) fn coverage_kind(kind: CoverageKind) -> &'static str {
         CoverageKind::Malformed => "malformed",
         CoverageKind::JoinedMidstream => "joined_midstream",
         CoverageKind::TlsNotDecoded => "tls_not_decoded",
+        CoverageKind::TlsUnbound => "tls_unbound",
         CoverageKind::HeaderBlockLost => "header_block_lost",
         CoverageKind::OtherProtocol => "other_protocol",
         CoverageKind::OwnTraffic => "own_traffic",

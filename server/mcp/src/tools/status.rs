@@ -85,7 +85,7 @@ pub(super) async fn answer(
         let told = (!drops.is_empty())
             .then(|| format!("since the recorder started: {}", drops.join(", ")));
         output.tell(FACTS, "kernel_drops", told);
-        output.notes.push("bodies are never kept; what is inside TLS, QUIC, UDP other than DNS and Unix sockets is not seen by this version; values in braces such as {bearer:9f31c0aa12bb34cd:812} are keyed hashes, equal where the values were equal".to_owned());
+        output.notes.push("bodies are never kept; TLS of libraries that are not read (coverage names them), QUIC, UDP other than DNS and Unix sockets are not seen by this version; values in braces such as {bearer:9f31c0aa12bb34cd:812} are keyed hashes, equal where the values were equal".to_owned());
     }
     Ok(squeeze(output, arguments.max_tokens()))
 }

@@ -80,6 +80,7 @@ async fn each_kind_of_loss_is_said_in_the_answer_that_lacks_the_data() {
         ("filtered", "filter"),
         ("recorder_killed", "killed"),
         ("tls_not_decoded", "TLS"),
+        ("tls_unbound", "no addresses"),
         ("write_failed", "disk"),
         ("retention", "retention"),
         ("connection_unfollowed", "could not be followed"),
