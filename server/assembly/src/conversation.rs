@@ -21,6 +21,7 @@ use crate::{
 
 mod drops;
 mod expansion;
+mod tls;
 mod told;
 
 pub(crate) use expansion::Allowance;
@@ -131,6 +132,8 @@ pub(crate) struct Conversation {
     expansion: Option<Box<expansion::Expansion>>,
     /// What of it the kernel dropped.
     pub(crate) drops: Option<Box<drops::Drops>>,
+    /// Its handshake of TLS.
+    tls: tls::Watch,
 }
 
 /// Bytes of memory that one connection may hold in pieces, heads and tables.
@@ -177,6 +180,7 @@ impl Conversation {
             resolution: None,
             drops: None,
             expansion: None,
+            tls: tls::Watch::default(),
         }
     }
 
@@ -245,7 +249,7 @@ impl Conversation {
     /// Bytes of memory in pieces that came too early, beginnings of heads and tables of HPACK.
     pub(crate) fn held_bytes(&self) -> usize {
         let streams: usize = self.streams.iter().map(Stream::held_bytes).sum();
-        streams + self.dialect.held_bytes()
+        streams + self.dialect.held_bytes() + self.tls.held_bytes()
     }
 
     /// It holds too much. Gaps are given up first, for what comes behind them is told then; heads are cut when that was not
@@ -255,6 +259,7 @@ impl Conversation {
             self.with_stream(party, heads, Stream::give_up);
         }
         if self.held_bytes() > MOST_HELD_BYTES {
+            self.tls.let_go();
             self.dialect.cut_heads(heads);
         }
     }
@@ -299,6 +304,7 @@ impl Conversation {
         let Some(direction) = self.direction(party) else {
             return;
         };
+        self.tls.closed(direction);
         self.dialect.end(direction, at_ns, how, heads);
     }
 
@@ -397,6 +403,7 @@ impl Conversation {
         let (Some(stream), dialect) = (self.streams.get_mut(party), &mut self.dialect) else {
             return;
         };
+        let act = self.tls.seeing(direction, dialect, act);
         act(stream, &mut |stretch| match stretch {
             Stretch::Bytes {
                 at_ns,
@@ -433,6 +440,7 @@ impl Conversation {
                 dialect.skipped(direction, at_ns, length, why, heads);
             }
         });
+        self.changed |= self.tls.has_news();
         if self.dialect.was_reversed() {
             self.client = self.client.map(|client| 1 - client);
             self.changed = true;
@@ -468,14 +476,6 @@ impl Conversation {
         let server = bytes.starts_with(b"HTTP/");
         self.client = Some(if server { 1 - party } else { party });
         self.changed = true;
-    }
-
-    fn judge_protocol(&mut self, bytes: &[u8]) {
-        // A TLS record of type handshake to application data, version 3.x (RFC 8446 section 5.1).
-        if let [0x14..=0x17, 3, 0..=4, ..] = bytes {
-            self.protocol = Some("tls");
-            self.changed = true;
-        }
     }
 
     /// Whether an open exchange has more to tell than the store was given before `ns`.
