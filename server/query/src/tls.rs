@@ -130,8 +130,7 @@ impl Tls {
 
     /// The cipher suite that was chosen.
     pub(crate) fn cipher(&self) -> Option<String> {
-        let cipher = self.cipher?;
-        Some(cipher_name(cipher).map_or_else(|| format!("0x{cipher:04x}"), str::to_owned))
+        self.cipher.map(cipher)
     }
 
     /// What is encrypted, and so not known.
@@ -246,6 +245,11 @@ impl Alert {
 /// Name of a version, or its number.
 pub(crate) fn version(version: u16) -> String {
     version_name(version).map_or_else(|| format!("0x{version:04x}"), str::to_owned)
+}
+
+/// Name of a cipher suite, or its number.
+pub(crate) fn cipher(cipher: u16) -> String {
+    cipher_name(cipher).map_or_else(|| format!("0x{cipher:04x}"), str::to_owned)
 }
 
 /// Versions in a row.

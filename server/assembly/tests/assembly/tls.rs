@@ -96,6 +96,31 @@ fn an_alert_is_the_failure_of_the_connection() {
 }
 
 #[test]
+fn what_looks_like_a_token_is_not_readable() {
+    let mut subject = live();
+    subject.take(&Input::Open(client()));
+    let token = b"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b";
+    let mut hello = hello();
+    let at = hello
+        .windows(12)
+        .position(|bytes| bytes == b"Shop.example")
+        .unwrap();
+    hello.splice(at..at + 12, token.iter().copied());
+    // The lengths of the record, the message, the extensions, the extension, its list and the name.
+    for (place, more) in [(3, 28), (7, 28), (50, 28), (54, 28), (56, 28), (59, 28)] {
+        let length = u16::from_be_bytes([hello[place], hello[place + 1]]) + more;
+        hello[place..place + 2].copy_from_slice(&length.to_be_bytes());
+    }
+    subject.take(&Input::Turn(turn(1, Way::Egress, 10, &hello)));
+    subject.finish_all(50);
+    let connection = only(&mut subject);
+    let name = connection.tls.unwrap().server_name.unwrap();
+    for name in [name.as_str(), connection.server.service.name.as_str()] {
+        assert!(name.starts_with('{') && !name.contains("9f86"), "{name}");
+    }
+}
+
+#[test]
 fn what_ends_before_an_answer_has_failed() {
     for (flags, way) in [(RST, Way::Ingress), (RST, Way::Egress)] {
         let mut subject = live();

@@ -20,6 +20,8 @@ pub(super) struct Handshake {
     is_server_done: bool,
     /// Who spoke something else than TLS from the beginning.
     pub(super) not_tls: Option<Direction>,
+    /// Before the client said anything in TLS, the server sent an alert.
+    pub(super) is_alert_first: bool,
     /// Behind a handshake that is done the server said but what may be an alert.
     pub(super) late_alert: Option<Alert>,
     /// Bytes that the server had sent when it was done.
@@ -319,6 +321,8 @@ impl Handshake {
     }
 
     fn add_alert(&mut self, direction: Direction, at_ns: u64, said: Option<(u8, u8)>) {
+        let is_said = said.is_some() && direction == Direction::ToClient;
+        self.is_alert_first |= is_said && self.to_server.passed == 0;
         if self.facts.alerts.len() < Facts::MOST_ALERTS {
             let is_late = match direction {
                 Direction::ToServer => self.to_client.is_closed,

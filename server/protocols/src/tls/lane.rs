@@ -63,7 +63,8 @@ impl Lane {
         if data.is_empty() {
             return None;
         }
-        if std::mem::take(&mut self.begins_turn) && self.is_lost && read(data).is_some() {
+        // What begins a turn is believed to be a record until its header shows that it is none.
+        if std::mem::take(&mut self.begins_turn) && self.is_lost {
             self.is_lost = false;
             (self.filled, self.record) = (0, None);
         }
@@ -90,9 +91,13 @@ impl Lane {
             }
             self.filled += 1;
             if !may_begin(self.header.get(..self.filled).unwrap_or_default()) {
-                self.filled = 0;
-                self.is_lost = true;
-                return is_first.then_some(Next::NotTls);
+                self.unread += self.filled as u64;
+                (self.filled, self.beyond, self.is_lost) = (0, 0, true);
+                self.message = Vec::new();
+                if is_first {
+                    return Some(Next::NotTls);
+                }
+                return self.next(data);
             }
         }
         self.filled = 0;
@@ -117,9 +122,8 @@ impl Lane {
             }
             record => {
                 let inside = record.filter(|_| !self.is_lost).map_or(0, |(_, left)| left);
-                self.unread = self
-                    .unread
-                    .saturating_add(length - (inside as u64).min(length));
+                let unknown = length - (inside as u64).min(length) + self.filled as u64;
+                self.unread = self.unread.saturating_add(unknown);
                 (self.record, self.filled, self.beyond) = (None, 0, 0);
                 self.is_lost = true;
                 false

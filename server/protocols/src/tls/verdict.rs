@@ -36,11 +36,13 @@ pub(super) fn of(handshake: &Handshake, has_ended: bool) -> Option<Failure> {
         let (_, description) = alert.said?;
         Some(Failure::Alert(alert.direction, description))
     };
-    if facts.client.is_none() {
-        let first = facts.alerts.first()?;
-        let server = handshake.lane(Direction::ToServer);
-        let is_first = first.direction == Direction::ToClient && server.passed == 0;
-        return is_first.then_some(Failure::ClientSpokeNoTls);
+    if handshake.is_alert_first {
+        return Some(Failure::ClientSpokeNoTls);
+    }
+    let client = handshake.lane(Direction::ToServer);
+    // A hello that was seen in part is one.
+    if facts.client.is_none() && client.passed == 0 {
+        return None;
     }
     if let Some(done_ns) = facts.done_ns {
         let late = handshake.late_alert.filter(|_| has_ended);
@@ -74,7 +76,6 @@ pub(super) fn of(handshake: &Handshake, has_ended: bool) -> Option<Failure> {
     if let Some(alert) = last {
         return said(alert).or(Some(Failure::EncryptedAlert(alert.direction)));
     }
-    let client = handshake.lane(Direction::ToServer);
     let server = handshake.lane(Direction::ToClient);
     match facts.version() {
         None if server.passed == 0 => Some(Failure::Cut(Stage::NotAnswered)),

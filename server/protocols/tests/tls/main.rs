@@ -269,4 +269,35 @@ fn one_end_speaks_something_else() {
     let mut observer = Observer::default();
     observer.bytes(Direction::ToClient, 1, &[0x15, 3, 1, 0, 2, 2, 10]);
     assert_eq!(observer.failure(false), Some(Failure::ClientSpokeNoTls));
+    observer.bytes(Direction::ToServer, 2, b"GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(observer.failure(true), Some(Failure::ClientSpokeNoTls));
+}
+
+/// As of a turn of which little is copied.
+#[test]
+fn a_hello_seen_in_part_is_one() {
+    for (name, failure) in [
+        (
+            "protocol-version",
+            Some(Failure::Alert(Direction::ToClient, 70)),
+        ),
+        ("cut", Some(Failure::Cut(Stage::NotAnswered))),
+        ("tls12", None),
+        ("tls13", None),
+    ] {
+        let mut connection = connections(name).remove(0);
+        let hello = connection.remove(0);
+        let mut observer = Observer::default();
+        observer.bytes(hello.direction, hello.at_ns, &hello.payload[..64]);
+        let rest = hello.payload.len() - 64;
+        observer.skipped(hello.direction, hello.at_ns, rest as u64);
+        for segment in connection {
+            observer.bytes(segment.direction, segment.at_ns, &segment.payload);
+            if segment.is_fin {
+                observer.closed(segment.direction);
+            }
+        }
+        assert_eq!(observer.facts().client, None);
+        assert_eq!(observer.failure(true), failure, "{name}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Handshakes of TLS: in the story of their connection, and as failures.
 
-use headwater_query::{ConnectionDetail, ErrorsQuery};
+use headwater_query::{ConnectionDetail, ErrorsQuery, SqlQuery, SqlValue};
 
 use crate::fixture::{Fixture, Row, SECOND};
 use crate::{hour, never};
@@ -202,6 +202,29 @@ async fn a_failed_one_is_a_group_of_its_own() {
     assert_eq!(
         told,
         [("tls_handshake unknown_ca", 1, &["c_k7q21".to_owned()][..])]
+    );
+    let query = SqlQuery {
+        sql:
+            "SELECT tls_version, tls_cipher, tls_error FROM connections WHERE tls_error IS NOT NULL"
+                .to_owned(),
+        window: hour(),
+        limit: 9,
+    };
+    let rows = fixture
+        .store()
+        .sql(&query, &never())
+        .await
+        .unwrap()
+        .value
+        .rows;
+    let text = |text: &str| SqlValue::Text(text.to_owned());
+    assert_eq!(
+        rows,
+        [[
+            text("TLS 1.3"),
+            text("TLS_AES_128_GCM_SHA256"),
+            text("tls_handshake unknown_ca")
+        ]]
     );
 }
 
