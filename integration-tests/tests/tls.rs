@@ -1,4 +1,4 @@
-//! Handshakes of TLS as tshark reads them, in the captures that the parser is tested with.
+//! Handshakes of TLS as tshark reads them, in the captures that the parser is tested with; and live, some that fail.
 
 #![allow(clippy::expect_used, reason = "tests")]
 
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use headwater_integration_tests::{Store, column, said};
+use headwater_integration_tests::{Store, column, python, said};
 use serde_json::Value;
 
 /// Where those of `server/protocols/tests/tls/make_captures.py` are.
@@ -195,4 +195,75 @@ fn suite(number: u64) -> &'static str {
         0xc030 => "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
         number => panic!("{number:#06x}"),
     }
+}
+
+/// Two clients of TLS: one that is too old for its server, and one that is not answered. Says the ports.
+const FAILING: &str = "import socket, ssl, threading
+
+def serve(act):
+    listener = socket.create_server(('127.0.0.1', 0))
+    def run():
+        connection, _ = listener.accept()
+        act(connection)
+        connection.close()
+    thread = threading.Thread(target=run)
+    thread.start()
+    return listener.getsockname()[1], thread
+
+def only_new(connection):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    try: context.wrap_socket(connection, server_side=True)
+    except ssl.SSLError: pass
+
+def ask(port):
+    context = ssl.create_default_context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    try: context.wrap_socket(socket.create_connection(('127.0.0.1', port)), server_hostname='live.example.test')
+    except OSError: pass
+
+ports = []
+for act in only_new, lambda connection: connection.recv(65536):
+    port, thread = serve(act)
+    ask(port)
+    thread.join()
+    ports.append(port)
+print(*ports)";
+
+#[test]
+fn a_handshake_that_fails_is_told() {
+    let store = Store::new();
+    let recorder = store.record(&[]);
+    let ports = said(Command::new(python()).args(["-c", FAILING]));
+    let ports: Vec<&str> = ports.split_whitespace().collect();
+    let [old, silent] = ports[..] else {
+        panic!("{ports:?}");
+    };
+    for (port, kind, words) in [
+        (
+            old,
+            "tls_handshake protocol_version",
+            "the server sent the alert protocol_version",
+        ),
+        (
+            silent,
+            "tls_handshake not_answered",
+            "the connection ended before the server answered",
+        ),
+    ] {
+        let place = format!(":{port}");
+        let row = store.await_row(&["find-errors", "--service", &place]);
+        assert_eq!(
+            (
+                column(&row, "kind").as_str(),
+                column(&row, "count").as_str()
+            ),
+            (kind, "1")
+        );
+        let id = row["examples"][0].as_str().expect("an example");
+        let told = store.ask(&["get-connection", id]);
+        let explained = told["close_explained"].as_str().expect("words");
+        assert!(explained.contains(words), "{explained}");
+    }
+    drop(recorder);
 }
