@@ -304,7 +304,7 @@ impl Conversation {
         let Some(direction) = self.direction(party) else {
             return;
         };
-        self.tls.closed(direction);
+        self.tls.closed(direction, at_ns);
         self.dialect.end(direction, at_ns, how, heads);
     }
 

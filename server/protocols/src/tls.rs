@@ -63,8 +63,8 @@ impl Observer {
     }
 
     /// A direction is closed: who has said goodbye is answered, and no alert behind that tells of the handshake.
-    pub fn closed(&mut self, direction: Direction) {
-        self.handshake.closed(direction);
+    pub fn closed(&mut self, direction: Direction, at_ns: u64) {
+        self.handshake.lane_mut(direction).closed(at_ns);
     }
 
     /// What is known by now.

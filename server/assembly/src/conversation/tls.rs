@@ -70,9 +70,9 @@ impl Watch {
     }
 
     /// A direction is closed.
-    pub(super) fn closed(&mut self, direction: Direction) {
+    pub(super) fn closed(&mut self, direction: Direction, at_ns: u64) {
         if let Some(observer) = &mut self.observer {
-            observer.closed(direction);
+            observer.closed(direction, at_ns);
         }
     }
 

@@ -35,7 +35,7 @@ fn play(script: &Script<'_>, hides: bool, most: usize) -> Observer {
         };
         match step.kind {
             Kind::Mark if hides => observer.turn(direction),
-            Kind::Mark => observer.closed(direction),
+            Kind::Mark => observer.closed(direction, at_ns),
             Kind::Hidden if hides && !step.bytes.is_empty() => {
                 observer.skipped(direction, at_ns, step.bytes.len() as u64);
             }

@@ -101,14 +101,6 @@ impl Handshake {
         self.give_up();
     }
 
-    pub(super) fn closed(&mut self, direction: Direction) {
-        self.lane_mut(direction).is_closed = true;
-        let is_done = self.facts.done_ns.is_some() && self.late_alert.is_none();
-        if direction == Direction::ToServer && is_done {
-            self.end();
-        }
-    }
-
     /// A record begins.
     fn record(&mut self, direction: Direction, at_ns: u64, kind: u8, length: usize) {
         self.alert = None;
@@ -157,8 +149,7 @@ impl Handshake {
             // Whoever says goodbye is answered with the same.
             (Direction::ToServer, Some(_)) if is_alert => self.end(),
             (Direction::ToClient, Some(done_ns)) => {
-                if is_alert && self.late_alert.is_none() && at_ns.saturating_sub(done_ns) < SOON_NS
-                {
+                if is_alert && self.late_alert.is_none() && self.is_soon(done_ns, at_ns) {
                     self.late_alert = Some(alert);
                     self.news += 1;
                 } else {
@@ -179,8 +170,7 @@ impl Handshake {
             }
             (Some(TLS_1_3..), Some(done_ns), Direction::ToClient) => {
                 let since = self.to_client.passed - self.server_bytes_when_done;
-                let is_soon = at_ns.saturating_sub(done_ns) < SOON_NS;
-                if is_bytes_of_alert(since) && is_soon {
+                if is_bytes_of_alert(since) && self.is_soon(done_ns, at_ns) {
                     self.late_alert = Some(Alert {
                         at_ns,
                         direction,
@@ -325,8 +315,8 @@ impl Handshake {
         self.is_alert_first |= is_said && self.to_server.passed == 0;
         if self.facts.alerts.len() < Facts::MOST_ALERTS {
             let is_late = match direction {
-                Direction::ToServer => self.to_client.is_closed,
-                Direction::ToClient => self.to_server.is_closed,
+                Direction::ToServer => self.to_client.was_closed(at_ns),
+                Direction::ToClient => self.to_server.was_closed(at_ns),
             };
             self.facts.alerts.push(Alert {
                 at_ns,
@@ -370,6 +360,12 @@ impl Handshake {
         if self.to_server.passed.max(self.to_client.passed) > MOST_BYTES {
             self.end();
         }
+    }
+
+    /// Whether what the server says then, behind a handshake that was done, is no farewell: it comes soon, and the client has not
+    /// left before.
+    fn is_soon(&self, done_ns: u64, at_ns: u64) -> bool {
+        at_ns.saturating_sub(done_ns) < SOON_NS && !self.to_server.was_closed(at_ns)
     }
 
     fn version(&self) -> Option<u16> {

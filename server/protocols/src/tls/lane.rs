@@ -25,8 +25,8 @@ pub(super) struct Lane {
     pub(super) unread: u64,
     /// It has changed to encryption (up to TLS 1.2).
     pub(super) is_sealed: bool,
-    /// Nothing more comes.
-    pub(super) is_closed: bool,
+    /// Since when nothing more comes.
+    closed_ns: Option<u64>,
     /// When its Finished passed.
     pub(super) finished_ns: Option<u64>,
 }
@@ -56,6 +56,16 @@ impl Lane {
     /// The next bytes begin a turn, and so a record.
     pub(super) fn turn(&mut self) {
         self.begins_turn = true;
+    }
+
+    /// Nothing more comes. What passed before may be told later.
+    pub(super) fn closed(&mut self, at_ns: u64) {
+        self.closed_ns.get_or_insert(at_ns);
+    }
+
+    /// Whether it was closed then.
+    pub(super) fn was_closed(&self, at_ns: u64) -> bool {
+        self.closed_ns.is_some_and(|closed_ns| closed_ns <= at_ns)
     }
 
     /// Reads on in `data`.

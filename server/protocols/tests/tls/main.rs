@@ -222,6 +222,25 @@ fn an_encrypted_alert_is_not_named() {
     }
 }
 
+/// What a client said and when it left may be known before it is known how much each end has sent.
+#[test]
+fn a_farewell_is_no_failure() {
+    let connection = connections("tls13-no-data").remove(0);
+    for (left_ns, failure) in [
+        (50, None),
+        (70, Some(Failure::EncryptedAlert(Direction::ToClient))),
+    ] {
+        let mut observer = Observer::default();
+        for (at_ns, segment) in (1..).zip(&connection[..2]) {
+            observer.bytes(segment.direction, at_ns, &segment.payload);
+        }
+        observer.closed(Direction::ToServer, left_ns);
+        observer.skipped(Direction::ToServer, 40, 64 + 24);
+        observer.skipped(Direction::ToClient, 60, 24);
+        assert_eq!(observer.failure(true), failure, "{left_ns}");
+    }
+}
+
 #[test]
 fn what_ends_without_data_has_not_failed() {
     for name in ["tls13-no-data", "tls12-no-data", "tls12-client-certificate"] {
@@ -294,7 +313,7 @@ fn a_hello_seen_in_part_is_one() {
         for segment in connection {
             observer.bytes(segment.direction, segment.at_ns, &segment.payload);
             if segment.is_fin {
-                observer.closed(segment.direction);
+                observer.closed(segment.direction, segment.at_ns);
             }
         }
         assert_eq!(observer.facts().client, None);

@@ -129,7 +129,7 @@ pub(crate) fn play(segments: &[Segment], how: How) -> Observer {
             How::Live => {}
         }
         if segment.is_fin {
-            observer.closed(direction);
+            observer.closed(direction, at_ns);
         }
         assert!(observer.held_bytes() <= 64 << 10);
     }
