@@ -130,6 +130,10 @@ fn new_id() -> u64 {
 const HANDSHAKE: u8 = 0x16;
 /// As above.
 const ALERT: u8 = 0x15;
+/// As above: change of cipher.
+const CHANGE: u8 = 0x14;
+/// More than the record of an alert takes that is encrypted.
+const SHORT: u32 = 40;
 /// As above: application data, and what looks like them (TLS 1.3).
 const DATA: u8 = 0x17;
 
@@ -165,7 +169,7 @@ pub fn see(ctx: &SkBuffContext, way: u8) {
     }
     let window = if side.flags & direction_flag::COPYING != 0 {
         settings::cap().saturating_sub(scene.seq.wrapping_sub(side.turn_seq))
-    } else if side.records == 0 || is_turn && kind == ALERT {
+    } else if side.records == 0 || is_turn && may_be_of_handshake(kind, &scene, side) {
         turn::GREETING
     } else {
         return;
@@ -180,6 +184,13 @@ pub fn see(ctx: &SkBuffContext, way: u8) {
         };
         turn::emit(ctx, scene.payload_at, length, record);
     }
+}
+
+/// Whether a turn may say something of the handshake, though it does not begin with it: an alert, a change of cipher with what
+/// is behind it, or, near the beginning, what is as short as an alert that is encrypted.
+#[inline(always)]
+fn may_be_of_handshake(kind: u8, scene: &Scene, side: &DirectionState) -> bool {
+    kind == ALERT || kind == CHANGE || side.records < 4 && scene.payload_length <= SHORT
 }
 
 /// A packet with payload leaves on behalf of a thread that holds its socket's lock.

@@ -16,12 +16,14 @@ use crate::{
     dialect::Dialect,
     dns::OverTcp,
     heads::Heads,
-    stream::{Missing, Piece, Stream, Stretch},
+    stream::{Missing, Piece, Stream},
 };
 
 mod drops;
 mod expansion;
+mod feed;
 mod plaintext;
+mod tls;
 mod told;
 
 pub(crate) use expansion::Allowance;
@@ -137,6 +139,8 @@ pub(crate) struct Conversation {
     limits: http1::Limits,
     /// What of it the kernel dropped.
     pub(crate) drops: Option<Box<drops::Drops>>,
+    /// Its handshake of TLS.
+    tls: tls::Watch,
 }
 
 /// Bytes of memory that one connection may hold in pieces, heads and tables.
@@ -185,6 +189,7 @@ impl Conversation {
             resolution: None,
             drops: None,
             expansion: None,
+            tls: tls::Watch::default(),
         }
     }
 
@@ -257,7 +262,7 @@ impl Conversation {
             .plaintext
             .as_ref()
             .map_or(0, |plaintext| plaintext.held_bytes());
-        streams + plaintext + self.dialect.held_bytes()
+        streams + plaintext + self.dialect.held_bytes() + self.tls.held_bytes()
     }
 
     /// It holds too much. Gaps are given up first, for what comes behind them is told then; heads are cut when that was not
@@ -268,6 +273,7 @@ impl Conversation {
             self.with_plaintext(party, heads, Stream::give_up);
         }
         if self.held_bytes() > MOST_HELD_BYTES {
+            self.tls.let_go();
             self.dialect.cut_heads(heads);
         }
     }
@@ -309,6 +315,9 @@ impl Conversation {
 
     /// `party` has ended its direction, or the connection.
     pub(crate) fn end(&mut self, party: usize, at_ns: u64, how: http1::End, heads: &mut Heads) {
+        if let Some(direction) = self.direction(party) {
+            self.tls.closed(direction, at_ns);
+        }
         if let Some(plaintext) = &mut self.plaintext
             && plaintext.defers_end(party, at_ns, how)
         {
@@ -401,95 +410,6 @@ impl Conversation {
         }
     }
 
-    /// What a socket tells: of a TLS connection whose plaintext is known only its bytes are counted.
-    fn with_stream(
-        &mut self,
-        party: usize,
-        heads: &mut Heads,
-        act: impl FnOnce(&mut Stream, &mut dyn FnMut(Stretch<'_>)),
-    ) {
-        let joined = self.joined_midstream;
-        let is_read = self.plaintext.is_none();
-        let Some(stream) = self.streams.get_mut(party) else {
-            return;
-        };
-        let mut stream = std::mem::take(stream);
-        if is_read {
-            self.feed(party, joined, heads, |give| act(&mut stream, give));
-        } else {
-            act(&mut stream, &mut |_| {});
-        }
-        if let Some(place) = self.streams.get_mut(party) {
-            *place = stream;
-        }
-    }
-
-    /// Feeds the dialect with what `party` said. `joined`: the beginning was not seen.
-    fn feed(
-        &mut self,
-        party: usize,
-        joined: bool,
-        heads: &mut Heads,
-        act: impl FnOnce(&mut dyn FnMut(Stretch<'_>)),
-    ) {
-        let Some(direction) = self.direction(party) else {
-            return;
-        };
-        heads.wants_host = self.host.is_none();
-        let live = self.live;
-        let is_dns_port = self
-            .client
-            .and_then(|client| self.parties.get(client))
-            .is_some_and(|client| client.peer.port() == crate::dns::PORT);
-        let dialect = &mut self.dialect;
-        act(&mut |stretch| match stretch {
-            Stretch::Bytes {
-                at_ns,
-                tag,
-                packet,
-                websocket,
-                data,
-            } => {
-                dialect.become_dns(data, is_dns_port);
-                if packet {
-                    dialect.packet(direction);
-                }
-                if websocket && !dialect.is_websocket() {
-                    // By their looks alone, or the handshake was lost: they tell nothing.
-                    let why = (http1::Skip::NotCopied, http1::Tail::Unknown);
-                    dialect.skipped(direction, at_ns, data.len() as u64, why, heads);
-                } else {
-                    dialect.bytes(direction, at_ns, tag, data, joined, heads);
-                }
-            }
-            Stretch::Frame => dialect.frame(direction, joined),
-            Stretch::Turn => dialect.turn(direction),
-            Stretch::Hole { at_ns, length, why } => {
-                let why = match why {
-                    Missing::NotCopied { last_chunk: true } => {
-                        (http1::Skip::NotCopied, http1::Tail::LastChunk)
-                    }
-                    Missing::NotCopied { last_chunk: false } => {
-                        (http1::Skip::NotCopied, http1::Tail::Unknown)
-                    }
-                    Missing::Lost if live => (http1::Skip::RecordsLost, http1::Tail::Unknown),
-                    Missing::Lost => (http1::Skip::CaptureHole, http1::Tail::Unknown),
-                };
-                dialect.skipped(direction, at_ns, length, why, heads);
-            }
-        });
-        if self.dialect.was_reversed() {
-            self.client = self.client.map(|client| 1 - client);
-            self.changed = true;
-        }
-        let is_read = self.protocol.is_none() || self.protocol == Some("http");
-        if is_read || self.plaintext.is_some() && self.protocol == Some("tls") {
-            let name = self.dialect.name(direction);
-            self.changed |= name.is_some() && name != self.protocol;
-            self.protocol = name.or(self.protocol);
-        }
-    }
-
     fn direction(&self, party: usize) -> Option<http1::Direction> {
         let client = self.client?;
         Some(if client == party {
@@ -514,14 +434,6 @@ impl Conversation {
         let server = bytes.starts_with(b"HTTP/");
         self.client = Some(if server { 1 - party } else { party });
         self.changed = true;
-    }
-
-    fn judge_protocol(&mut self, bytes: &[u8]) {
-        // A TLS record of type handshake to application data, version 3.x (RFC 8446 section 5.1).
-        if let [0x14..=0x17, 3, 0..=4, ..] = bytes {
-            self.protocol = Some("tls");
-            self.changed = true;
-        }
     }
 
     /// Whether an open exchange has more to tell than the store was given before `ns`.

@@ -149,6 +149,11 @@ impl Dialect {
         }
     }
 
+    /// Whether HTTP has ended there, and what follows is a tunnel's (CONNECT) or nobody's.
+    pub(crate) fn is_tunnel(&self, direction: Direction) -> bool {
+        matches!(self, Self::Http1(parser) if parser.is_http(direction) == Verdict::Upgraded)
+    }
+
     /// Whether a handshake has made it WebSocket.
     pub(crate) fn is_websocket(&self) -> bool {
         matches!(self, Self::WebSocket(_))

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{Evidence, Http2Connection, IcmpErrors, ProcessKey, Resolution, Service, TcpEnd};
+use crate::{Evidence, Http2Connection, IcmpErrors, ProcessKey, Resolution, Service, TcpEnd, Tls};
 
 /// Names a connection while the recorder lives; the store gives it its lasting id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -115,4 +115,6 @@ pub struct Connection {
     pub icmp: Option<Box<IcmpErrors>>,
     /// The name that its server's address was learned by, where an answer was seen.
     pub resolution: Option<Box<Resolution>>,
+    /// What its handshake of TLS said in clear, where it has one.
+    pub tls: Option<Box<Tls>>,
 }

@@ -65,6 +65,9 @@ impl Event {
                 if let Some(icmp) = &mut connection.icmp {
                     icmp.move_later(later);
                 }
+                if let Some(tls) = &mut connection.tls {
+                    tls.move_later(later);
+                }
             }
             Self::Coverage(coverage) => {
                 later(&mut coverage.from_ns);

@@ -17,6 +17,7 @@ mod http2;
 mod icmp;
 mod process;
 mod tcp;
+mod tls;
 mod udp_flow;
 mod websocket;
 
@@ -36,5 +37,6 @@ pub use http2::{GoAway, Http2Connection, Http2End, Http2Settings};
 pub use icmp::{IcmpError, IcmpErrors, IcmpKind, IcmpKinds};
 pub use process::{ExitStatus, Process, ProcessEnd, ProcessKey, Service, ServiceKind};
 pub use tcp::{Extensions, Handshake, IpHeader, Negotiated, SegmentCounts, SocketStats, TcpEnd};
+pub use tls::{Tls, TlsAlert, TlsCertificate, TlsClientCertificate, TlsFailure, TlsResumption};
 pub use udp_flow::{Quic, UdpCount, UdpFlow, UdpFlowKey};
 pub use websocket::{WebSocket, WebSocketEnding, WebSocketTally};

@@ -16,6 +16,7 @@ mod http2;
 mod quic;
 mod script;
 mod tcp;
+mod tls;
 mod websocket;
 
 /// What a target does with an input.
@@ -31,6 +32,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("http2", http2::run),
     ("quic", quic::run),
     ("tcp", tcp::run),
+    ("tls", tls::run),
     ("websocket", websocket::run),
 ];
 

@@ -4,7 +4,7 @@
 //! numbers that the caller passes through. Malformed input is a value, never a panic. Captured text is handed out as
 //! borrowed bytes exactly once, at the end of a head, and never kept, but for what HPACK's dynamic table has to remember,
 //! the name that a DNS query asks for, which [`dns`] keeps, escaped, until the answer, and the pieces of a first message of
-//! [`quic`].
+//! [`quic`], and the names in a handshake of [`tls`].
 #![forbid(unsafe_code)]
 #![deny(clippy::indexing_slicing)]
 
@@ -21,4 +21,5 @@ pub mod http2;
 mod passive;
 pub mod quic;
 pub mod tcp;
+pub mod tls;
 pub mod websocket;

@@ -11,6 +11,7 @@ mod http2;
 mod icmp;
 mod story;
 mod tcp;
+mod tls;
 
 use crate::answer::Window;
 use crate::coverage::{About, Framed};
@@ -21,6 +22,7 @@ use crate::integer::{signed, unsigned};
 use crate::recorder::Runs;
 use crate::segments;
 use crate::snapshot::Snapshot;
+use crate::tls::Tls;
 use crate::window::rfc3339;
 use crate::{Answer, QueryError, recorder};
 
@@ -99,6 +101,7 @@ struct View {
     icmp: Option<IcmpNumbers>,
     bytes: [u64; 2],
     local: [bool; 2],
+    tls: Option<Tls>,
     /// When the processes at the ends ended, and how.
     exits: [Option<(i64, String)>; 2],
     /// How they had begun.
@@ -130,6 +133,7 @@ impl View {
             icmp: IcmpNumbers::read(row.try_get("icmp")?),
             bytes: [number("client_bytes")?, number("server_bytes")?],
             local: [row.try_get("client_local")?, row.try_get("server_local")?],
+            tls: None,
             exits: [None, None],
             begins: [ProcessBegin::default(); 2],
             replaces: None,
@@ -197,6 +201,7 @@ pub(crate) fn answer(
         .bind(row.try_get::<i64>("run_id")?)
         .fetch_optional(snapshot.connection())?;
     let mut view = View::of(&row, is_live.as_deref() != Some("replay"))?;
+    view.tls = Tls::load(snapshot, number, view.start_ns)?;
     let services = (
         row.try_get("client_service_id")?,
         row.try_get("server_service_id")?,

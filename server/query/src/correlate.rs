@@ -12,6 +12,7 @@ mod fields;
 mod findings;
 mod gather;
 mod group;
+mod handshakes;
 mod header_names;
 mod link;
 mod lookup;

@@ -54,6 +54,8 @@ pub struct ErrorGroup {
     /// `server_process_killed`, `server_process_failed`, `client_process_killed`, `client_process_failed`.
     /// `dns_nxdomain` and the like, `dns_no_answer`, `dns_unreachable`.
     /// `grpc unavailable`, `http2 internal_error`, `websocket 1006 abnormal_closure`.
+    /// `tls_handshake unknown_ca`: the alert's name, or `encrypted_alert`, `not_answered`, `not_finished`, `server_spoke_no_tls`,
+    /// `client_spoke_no_tls`.
     /// `slow`: requests that ended well and took more than three times as long as half of those of their route did in the equally
     /// long time before, and 20 ms more, where these are more than chance makes.
     pub kind: String,

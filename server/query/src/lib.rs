@@ -45,6 +45,7 @@ mod sql;
 mod status;
 mod suggestions;
 mod syntax;
+mod tls;
 mod traits;
 mod udp;
 mod unopened;

@@ -199,9 +199,9 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
 /// `SQLITE_CANTOPEN`.
 const CANTOPEN: i32 = 14;
 /// The newest migration.
-const KNOWN: i64 = 2;
+const KNOWN: i64 = 3;
 /// Since this version every migration only added tables and columns that these queries do not need.
-const OLDEST_READABLE: i64 = 2;
+const OLDEST_READABLE: i64 = 3;
 
 #[cfg(test)]
 mod tests {
@@ -240,15 +240,15 @@ mod tests {
     #[test]
     fn an_older_store_is_read_and_a_newer_one_is_not() {
         let folder = tempfile::tempdir().unwrap();
-        let path = store(folder.path(), 2);
-        for (known, expected) in [(2, Some(false)), (3, Some(true)), (1, None)] {
+        let path = store(folder.path(), 3);
+        for (known, expected) in [(3, Some(false)), (4, Some(true)), (2, None)] {
             let opened = open_knowing(&path, known);
             let older = opened.as_ref().map(|opened| opened.older);
             assert_eq!(older.ok(), expected, "{known}");
             if let Err(problem) = opened {
-                assert!(matches!(problem, Unopened::Newer { found: 2, known: 1 }));
+                assert!(matches!(problem, Unopened::Newer { found: 3, known: 2 }));
                 assert!(
-                    problem.why().contains("newer Headwater (schema 2"),
+                    problem.why().contains("newer Headwater (schema 3"),
                     "{}",
                     problem.why()
                 );

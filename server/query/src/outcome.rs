@@ -1,6 +1,6 @@
 //! The numbers that the schema gives to outcomes, failures, gaps and evidence, and their names.
 
-use headwater_protocols::{dns, grpc, http2, websocket};
+use headwater_protocols::{dns, grpc, http2, tls, websocket};
 
 /// Outcome names in the order of `exchange_N.outcome`.
 pub(crate) const OUTCOMES: [&str; 9] = [
@@ -47,7 +47,8 @@ pub(crate) fn failure(kind: i64) -> String {
         NO_ANSWER => "dns_no_answer".to_owned(),
         UNREACHABLE => "dns_unreachable".to_owned(),
         DNS..WEBSOCKET => format!("dns_{}", rcode(kind - DNS).to_ascii_lowercase()),
-        WEBSOCKET.. => format!("websocket {}", close_code(kind - WEBSOCKET)),
+        WEBSOCKET..TLS => format!("websocket {}", close_code(kind - WEBSOCKET)),
+        TLS.. => format!("tls_handshake {}", tls_failure(kind - TLS)),
         status => format!("status {status}"),
     }
 }
@@ -57,7 +58,7 @@ pub(crate) fn is_error(kind: i64) -> bool {
     match kind {
         GRPC..HTTP2 => matches!(kind - GRPC, 2 | 4 | 12..=15),
         DNS | UNFINISHED | NXDOMAIN => false,
-        WEBSOCKET.. => kind - WEBSOCKET < CLOSE_CODES_OF_LIBRARIES,
+        WEBSOCKET..TLS => kind - WEBSOCKET < CLOSE_CODES_OF_LIBRARIES,
         1..=7 | 9..=12 | 500.. => true,
         _ => false,
     }
@@ -100,6 +101,19 @@ pub(crate) fn close_code(code: i64) -> String {
         .ok()
         .and_then(|code| websocket::CloseCode(code).name());
     name.map_or_else(|| code.to_string(), |name| format!("{code} {name}"))
+}
+
+/// Name of what a handshake of TLS failed of: an alert, or what stands in the place of one.
+pub(crate) fn tls_failure(failure: i64) -> String {
+    let known = match failure {
+        300 => Some("encrypted_alert"),
+        301 => Some("not_answered"),
+        302 => Some("not_finished"),
+        303 => Some("server_spoke_no_tls"),
+        304 => Some("client_spoke_no_tls"),
+        alert => u8::try_from(alert).ok().and_then(tls::alert_name),
+    };
+    known.map_or_else(|| failure.to_string(), str::to_owned)
 }
 
 /// Names of the bits of `exchange_N.gaps`, in order.
@@ -148,5 +162,7 @@ const UNFINISHED: i64 = 3998;
 const NO_ANSWER: i64 = 3999;
 /// and that of close codes of WebSocket here.
 const WEBSOCKET: i64 = 4000;
+/// That of failed handshakes of TLS.
+pub(crate) const TLS: i64 = 5000;
 /// Close codes from here on are those of libraries and applications (RFC 6455, 7.4.2).
 const CLOSE_CODES_OF_LIBRARIES: i64 = 3000;

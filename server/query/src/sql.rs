@@ -22,7 +22,7 @@ use crate::names::with_port;
 use crate::open::connect;
 use crate::recorder::Runs;
 use crate::snapshot::Snapshot;
-use crate::{Answer, CoverageItem, QueryError, WindowArgument, outcome, segments};
+use crate::{Answer, CoverageItem, QueryError, WindowArgument, outcome, segments, tls};
 
 pub use views::{VIEWS, View};
 
@@ -127,6 +127,15 @@ fn prepare(snapshot: &Snapshot, connection: &Connection, views: &str) -> Result<
         let kind: Option<i64> = context.get(0)?;
         Ok(kind.map(outcome::failure))
     })?;
+    for (name, said) in [
+        ("tls_version", tls::version as fn(u16) -> String),
+        ("tls_cipher", tls::cipher),
+    ] {
+        connection.create_scalar_function(name, 1, flags, move |context| {
+            let number: Option<u16> = context.get(0)?;
+            Ok(number.map(said))
+        })?;
+    }
     // Sorting goes to disk instead of to memory.
     connection.execute_batch("PRAGMA temp_store = FILE; PRAGMA query_only = OFF")?;
     connection.execute_batch(views)?;
@@ -309,7 +318,7 @@ const SAID: &[&str] = &[
     "too many",
 ];
 /// Tables that views join: that there are so many rows in them is no secret.
-const JOINED: &[&str] = &["route", "service"];
+const JOINED: &[&str] = &["connection_tls", "route", "service"];
 /// Functions that read what they are given and nothing else.
 const FUNCTIONS: &[&str] = &[
     "abs",

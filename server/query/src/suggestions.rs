@@ -284,8 +284,9 @@ fn failures(
 fn connections(snapshot: &mut Snapshot) -> Result<Found, QueryError> {
     let tag = snapshot.tag();
     let sql = format!(
-        "SELECT id FROM connection WHERE close_reason IN ('refused', 'timed_out', 'unreachable', 'gave_up') \
-         ORDER BY start_ns DESC LIMIT {MOST_IDS}"
+        "SELECT id FROM (SELECT id, start_ns FROM connection WHERE close_reason IN ('refused', 'timed_out', 'unreachable', 'gave_up') \
+         UNION SELECT c.id, c.start_ns FROM connection_tls t JOIN connection c ON c.id = t.connection_id \
+         WHERE t.error_kind IS NOT NULL) ORDER BY start_ns DESC LIMIT {MOST_IDS}"
     );
     let ids: Vec<i64> = query_scalar(sql).fetch_all(snapshot.connection())?;
     let printed = |id| ConnectionId(unsigned(id)).printed(&tag);

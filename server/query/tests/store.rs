@@ -44,6 +44,8 @@ mod streams;
 mod suggestions;
 #[path = "store/tables.rs"]
 mod tables;
+#[path = "store/tls.rs"]
+mod tls;
 #[path = "store/transaction.rs"]
 mod transaction;
 

@@ -245,6 +245,7 @@ fn connection(redactor: &mut Redactor) -> Event {
         drops: Vec::new(),
         icmp: None,
         resolution: None,
+        tls: None,
     }))
 }
 

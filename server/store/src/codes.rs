@@ -2,7 +2,7 @@
 
 use headwater_model::{
     AskedBy, CloseReason, CoverageKind, DnsExchange, DnsOutcome, Evidence, Exchange, Outcome,
-    ServiceKind,
+    ServiceKind, Side, TlsFailure,
 };
 use headwater_redact::TargetForm;
 
@@ -185,6 +185,18 @@ pub(crate) fn connection_kind(reason: CloseReason) -> Option<u16> {
     }
 }
 
+/// `rollup_N.kind` and `connection_tls.error_kind` of a handshake of TLS that failed, and who sent the alert.
+pub(crate) fn tls_kind(failure: TlsFailure) -> (u16, Option<Side>) {
+    match failure {
+        TlsFailure::Alert { by, description } => (TLS + u16::from(description), Some(by)),
+        TlsFailure::EncryptedAlert { by } => (TLS + 300, Some(by)),
+        TlsFailure::NotAnswered => (TLS + 301, None),
+        TlsFailure::NotFinished => (TLS + 302, None),
+        TlsFailure::ServerSpokeNoTls => (TLS + 303, None),
+        TlsFailure::ClientSpokeNoTls => (TLS + 304, None),
+    }
+}
+
 /// `connection_resolution.asked_by`.
 pub(crate) fn asked_by(asked_by: AskedBy) -> &'static str {
     match asked_by {
@@ -245,6 +257,8 @@ const HTTP2: u16 = 2000;
 const DNS: u16 = 3000;
 /// and of a close code of WebSocket.
 const WEBSOCKET: u16 = 4000;
+/// and of a failed handshake of TLS.
+const TLS: u16 = 5000;
 const MOST_CODE: u16 = 999;
 /// RFC 9113, 7.
 const NO_ERROR: u32 = 0;

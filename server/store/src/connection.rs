@@ -4,9 +4,9 @@
 
 use std::net::IpAddr;
 
-use headwater_model::{CloseReason, Connection, ConnectionEnd, ProcessKey};
+use headwater_model::{CloseReason, Connection, ConnectionEnd, ProcessKey, TlsFailure};
 
-use crate::codes::{close_reason, connection_kind, evidence_name};
+use crate::codes::{close_reason, connection_kind, evidence_name, tls_kind};
 use crate::drops::packet_drops;
 use crate::http2::http2;
 use crate::icmp::icmp;
@@ -15,6 +15,7 @@ use crate::rollup::{Key, slot_of};
 use crate::state::State;
 use crate::statements::{Binder, Row, Statements};
 use crate::tcp::tcp;
+use crate::tls;
 
 /// A connection that has a row.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +57,9 @@ impl State {
         self.write_connection(statements, connection, known, before.is_none())?;
         if let Some(resolution) = &connection.resolution {
             self.resolution(statements.connection, known.id, resolution)?;
+        }
+        if let Some(tls) = &connection.tls {
+            tls::write(statements.connection, known.id, tls, connection.start_ns)?;
         }
         if before.is_none() {
             self.ids.connection += 1;
@@ -130,14 +134,19 @@ impl State {
         row.put(service)
     }
 
-    /// An attempt that came to nothing is counted once.
+    /// An attempt that came to nothing, or a handshake of TLS that failed, is counted once.
     fn count_failure(&mut self, connection: &Connection, known: &mut KnownConnection) {
-        let Some(kind) = connection_kind(connection.close_reason) else {
+        let tls = connection.tls.as_ref().and_then(|tls| tls.failure);
+        let kind = match tls {
+            // A request in clear has failed as well then, and is told.
+            Some(TlsFailure::ClientSpokeNoTls) if connection.protocol != Some("tls") => None,
+            // Behind a CONNECT there is an exchange that went well.
+            Some(failure) => Some(tls_kind(failure).0),
+            None => connection_kind(connection.close_reason).filter(|_| !known.has_exchanges),
+        };
+        let Some(kind) = kind.filter(|_| !known.is_counted) else {
             return;
         };
-        if known.is_counted || known.has_exchanges {
-            return;
-        }
         known.is_counted = true;
         let key = Key {
             segment: self.segment.id,

@@ -48,6 +48,7 @@ mod statements;
 mod streams;
 mod tcp;
 mod templates;
+mod tls;
 mod transaction;
 mod udp_flow;
 mod writer;

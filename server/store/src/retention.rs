@@ -184,6 +184,10 @@ fn drop_segment(
         "DELETE FROM connection_resolution WHERE connection_id NOT IN (SELECT id FROM connection)",
         [],
     )?;
+    connection.execute(
+        "DELETE FROM connection_tls WHERE connection_id NOT IN (SELECT id FROM connection)",
+        [],
+    )?;
     let others = connections.saturating_add(usize::try_from(others).unwrap_or(0));
     let Some(((from_ns, until_ns), count)) = segment.told(others, now_ns) else {
         return Ok(());

@@ -9,3 +9,4 @@ mod migration;
 mod rows;
 mod runs;
 mod streams;
+mod tls;

@@ -43,6 +43,7 @@ impl Conversation {
             drops: self.packet_drops(),
             icmp: self.icmp.clone(),
             resolution: self.resolution.clone(),
+            tls: self.tls_told(redactor),
         }
     }
 
@@ -66,6 +67,7 @@ impl Conversation {
             (other.peer, other.address)
         };
         let port = serves.then_some(address.port());
+        let asked_for = self.tls_name(redactor);
         let service = match &party.identity {
             Some(identity) => Service {
                 port,
@@ -74,6 +76,7 @@ impl Conversation {
             None => match self
                 .host
                 .as_ref()
+                .or(asked_for.as_ref())
                 .or(self.name_asked_for())
                 .filter(|_| serves && !(self.live && party.cookie.is_some()))
             {

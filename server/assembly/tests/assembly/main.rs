@@ -18,5 +18,6 @@ mod reassembly;
 mod roles;
 mod segments;
 mod support;
+mod tls;
 mod undelivered;
 mod websocket;

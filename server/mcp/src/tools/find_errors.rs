@@ -23,7 +23,7 @@ pub(super) static DECLARATION: Declaration = Declaration {
     name: "find_errors",
     title: "Failures, grouped",
     description: "Failures grouped by service, route and kind: HTTP status 4xx and 5xx, reset, closed, refused, gave_up, \
-        timed_out, malformed, unreachable, grpc, http2 and websocket codes, server_process_killed (it died with the exchange open; \
+        timed_out, malformed, unreachable, grpc, http2 and websocket codes, tls_handshake alerts, server_process_killed (it died with the exchange open; \
         also _failed, client_), dns_nxdomain and the like, and slow (three times as long as usual on that \
         route before), with counts, last time and newest id (detail: first time, three ids): x_… and d_… for get_exchange, c_… for get_connection where a connection came to \
         no exchange. Most more than before (in as long a time) come first. fails_at tells a failure itself from one that came \

@@ -80,6 +80,7 @@ pub(crate) fn connection(redactor: &mut Redactor, number: u64) -> Event {
         drops: Vec::new(),
         icmp: None,
         resolution: None,
+        tls: None,
     }))
 }
 

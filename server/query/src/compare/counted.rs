@@ -235,8 +235,11 @@ impl Counted {
         // As the roll-ups have them.
         let attempts: Vec<(i64, i64, i64, i64)> = query_as(
             "SELECT server_service_id, client_service_id, CASE close_reason WHEN 'refused' THEN 3 WHEN 'gave_up' THEN 4 \
-             WHEN 'timed_out' THEN 5 ELSE 7 END, COUNT(*) FROM connection WHERE start_ns BETWEEN ? AND ? \
-             AND close_reason IN ('refused', 'timed_out', 'unreachable', 'gave_up') AND client_bytes = 0 GROUP BY 1, 2, 3",
+             WHEN 'timed_out' THEN 5 ELSE 7 END, COUNT(*) FROM connection WHERE start_ns BETWEEN ?1 AND ?2 \
+             AND close_reason IN ('refused', 'timed_out', 'unreachable', 'gave_up') AND client_bytes = 0 GROUP BY 1, 2, 3 \
+             UNION ALL SELECT c.server_service_id, c.client_service_id, t.error_kind, COUNT(*) FROM connection_tls t \
+             JOIN connection c ON c.id = t.connection_id WHERE t.error_kind IS NOT NULL AND c.start_ns BETWEEN ?1 AND ?2 \
+             GROUP BY 1, 2, 3",
         )
         .bind(since_ns)
         .bind(until_ns)

@@ -2,6 +2,7 @@
 
 use super::tcp::{Handshake, TcpNumbers, dscp, ecn_field, error, state};
 use super::{Element, View};
+use crate::tls::Tls;
 
 /// All elements of which one end at least is known.
 pub(super) fn elements(view: &View) -> Vec<Element> {
@@ -54,6 +55,9 @@ pub(super) fn elements(view: &View) -> Vec<Element> {
         told.or(socket.soft_error.filter(|number| *number != 0))
             .map(error)
     });
+    if let Some(tls) = &view.tls {
+        rows.found.extend(tls.elements());
+    }
     if let Some(http2) = &view.http2 {
         rows.found.extend(http2.elements(!view.joined_midstream));
     }
@@ -251,6 +255,9 @@ pub(super) fn unknown(view: &View) -> Vec<String> {
             }
         };
         reasons.push(format!("{counted} at the {name}: {why}"));
+    }
+    if view.tls.as_ref().is_some_and(Tls::hides_certificates) {
+        reasons.push("certificates and the chosen ALPN: TLS 1.3 encrypts them".to_owned());
     }
     if view.is_live {
         reasons.push("fragments of IP: not seen in live traffic, since sockets send before fragmentation and receive after reassembly"

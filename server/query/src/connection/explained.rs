@@ -5,9 +5,16 @@ use std::fmt::Write as _;
 use super::tcp::{error, state};
 use super::{View, drops};
 use crate::exchange::span;
+use crate::tls::Tls;
 
-/// The sentence.
+/// The sentence, and what a handshake of TLS failed of.
 pub(super) fn close(view: &View) -> String {
+    let failure = view.tls.as_ref().and_then(Tls::explained);
+    let failure = failure.map_or_else(String::new, |failure| format!("; {failure}"));
+    end(view) + &failure
+}
+
+fn end(view: &View) -> String {
     let lasted = span(view.end.unwrap_or(0));
     match view.close_reason.as_str() {
         "open" if view.is_attempt() => {

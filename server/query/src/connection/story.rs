@@ -6,6 +6,7 @@ use super::icmp::IcmpNumbers;
 use super::tcp::{Handshake, error, state};
 use super::{StoryLine, View, drops, explained};
 use crate::exchange::{Replaced, ResolutionDetail, span};
+use crate::tls::Tls;
 
 /// The lines. What has no time of its own stands before the end.
 pub(super) fn story(
@@ -42,6 +43,7 @@ pub(super) fn story(
     }
     lines.extend(drops::story(view));
     lines.extend(view.http2.iter().flat_map(Http2Numbers::story));
+    lines.extend(view.tls.iter().flat_map(Tls::story));
     lines.extend(view.icmp.iter().flat_map(IcmpNumbers::story));
     told(view, exchanges, &mut lines);
     let mut summary = Vec::new();

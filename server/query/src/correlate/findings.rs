@@ -14,7 +14,7 @@ use crate::{QueryError, outcome};
 
 use super::Traced;
 use super::node::Node;
-use super::{calls, changes, names};
+use super::{calls, changes, handshakes, names};
 
 /// Something that is known of a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +64,7 @@ pub(super) fn around(
             let is_unsure = !traced.gathered.has_seen(process, suspect, suspect);
             let others = others.saturating_sub(1).max(usize::from(is_unsure));
             connections.extend(attempts(snapshot, suspect, (process, others), findings)?);
+            handshakes::failed(snapshot, suspect, (process, others), findings)?;
             names::not_found(snapshot, segments, suspect, (process, others), findings)?;
             names::slow(snapshot, segments, suspect, (process, others), findings)?;
             not_read(snapshot, suspect, process, findings)?;
@@ -198,6 +199,11 @@ fn connection(
             captured: None,
         });
     }
+    findings.extend(handshakes::of_its_own(
+        snapshot,
+        suspect,
+        unsigned(start_ns),
+    )?);
     Ok(())
 }
 
@@ -283,6 +289,7 @@ fn not_read(
          AND c.start_ns <= ?3 AND (c.end_ns IS NULL OR c.end_ns >= ?4) \
          AND COALESCE(c.network_protocol_name, '') NOT IN ('http', 'http2', 'websocket', 'dns') \
          AND c.close_reason NOT IN ('refused', 'timed_out', 'unreachable', 'gave_up') \
+         AND NOT EXISTS (SELECT 1 FROM connection_tls t WHERE t.connection_id = c.id AND t.error_kind IS NOT NULL) \
          GROUP BY 1, 2, 3 ORDER BY 4 DESC LIMIT ?6",
     )
     .bind(suspect.connection)
@@ -322,4 +329,4 @@ const NEAR_ATTEMPTS: i64 = 200;
 /// Of each kind.
 pub(super) const MOST_FINDINGS: i64 = 5;
 /// Connections that are looked at for what is not read, before and after the suspect's own.
-const NEAR_CONNECTIONS: i64 = 20_000;
+pub(super) const NEAR_CONNECTIONS: i64 = 20_000;

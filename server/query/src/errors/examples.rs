@@ -148,15 +148,21 @@ fn connections(
     kind: i64,
     group: &Group,
 ) -> Result<Vec<String>, QueryError> {
-    let found: Vec<i64> = query_scalar(
-        "SELECT id FROM connection WHERE close_reason IN ('refused', 'timed_out', 'unreachable', 'gave_up') AND close_reason = ? \
-         AND start_ns BETWEEN ? AND ? AND server_service_id = ? ORDER BY start_ns DESC LIMIT 3",
-    )
-    .bind(outcome::failure(kind))
-    .bind(group.first_ns.map(signed))
-    .bind(signed(group.last_ns))
-    .bind(server)
-    .fetch_all(snapshot.connection())?;
+    // Both take the kind, by number and by name.
+    let sql = if kind >= outcome::TLS {
+        "SELECT c.id FROM connection_tls t JOIN connection c ON c.id = t.connection_id WHERE t.error_kind = ?1 \
+         AND c.start_ns BETWEEN ?3 AND ?4 AND c.server_service_id = ?5 AND ?2 <> '' ORDER BY t.connection_id DESC LIMIT 3"
+    } else {
+        "SELECT id FROM connection WHERE close_reason IN ('refused', 'timed_out', 'unreachable', 'gave_up') AND close_reason = ?2 \
+         AND start_ns BETWEEN ?3 AND ?4 AND server_service_id = ?5 AND ?1 > 0 ORDER BY start_ns DESC LIMIT 3"
+    };
+    let found: Vec<i64> = query_scalar(sql)
+        .bind(kind)
+        .bind(outcome::failure(kind))
+        .bind(group.first_ns.map(signed))
+        .bind(signed(group.last_ns))
+        .bind(server)
+        .fetch_all(snapshot.connection())?;
     let tag = snapshot.tag();
     Ok(found
         .into_iter()

@@ -79,6 +79,12 @@ pub const VIEWS: &[View] = &[
             "client_bytes",
             "server_bytes",
             "retransmits",
+            "tls_version",
+            "tls_cipher",
+            "tls_server_name",
+            "tls_ja4",
+            "tls_ms",
+            "tls_error",
         ],
     },
     View {
@@ -140,8 +146,9 @@ pub(super) fn made(segments: &[Segment], window: Window) -> String {
     });
     let connections = format!(
         "SELECT connection_id(e.id), e.start_ns, e.end_ns, e.close_reason, {client}, {server}, e.client_address, e.client_port, \
-         e.server_address, e.server_port, e.network_protocol_name, e.client_bytes, e.server_bytes, e.retransmits \
-         FROM connection e {SERVICES} WHERE e.start_ns <= {until_ns} AND COALESCE(e.end_ns, {until_ns}) >= {since_ns}",
+         e.server_address, e.server_port, e.network_protocol_name, e.client_bytes, e.server_bytes, e.retransmits, \
+         tls_version(t.tls_version), tls_cipher(t.tls_cipher), t.tls_server_name, t.tls_ja4, t.done_ns / 1e6, failure_kind(t.error_kind) \
+         FROM connection e {SERVICES} LEFT JOIN connection_tls t ON t.connection_id = e.id WHERE e.start_ns <= {until_ns} AND COALESCE(e.end_ns, {until_ns}) >= {since_ns}",
         client = name_of("cs"),
         server = name_of("ss"),
     );

@@ -17,7 +17,7 @@ pub(super) const START: u64 = 1_700_000_000 * SECOND;
 /// A folder, and what makes events.
 pub(super) struct Fixture {
     pub(super) folder: TempDir,
-    redactor: Redactor,
+    pub(super) redactor: Redactor,
 }
 
 impl Fixture {
@@ -102,6 +102,7 @@ impl Fixture {
             drops: Vec::new(),
             icmp: None,
             resolution: None,
+            tls: None,
         }))
     }
 

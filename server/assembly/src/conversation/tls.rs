@@ -1,0 +1,238 @@
+//! The handshake of TLS of a conversation.
+//!
+//! Owns: when its observer begins, what it is shown, and the translation of what it found. It sees the bytes as they are on the
+//! wire, whatever dialect reads them.
+
+use headwater_model::{
+    CloseReason, Side, Tls, TlsAlert, TlsCertificate, TlsClientCertificate, TlsFailure,
+    TlsResumption,
+};
+use headwater_protocols::http1::Direction;
+use headwater_protocols::tls::{self, Certificate, ClientCertificate, Failure, Observer, Stage};
+use headwater_redact::{Redactor, Text};
+
+use super::Conversation;
+use crate::dialect::Dialect;
+use crate::stream::{Stream, Stretch};
+
+/// What is seen of TLS.
+#[derive(Default)]
+pub(super) struct Watch {
+    observer: Option<Observer>,
+    /// The server, and the client, were heard.
+    has_spoken: [bool; 2],
+    /// What the observer's news were when they were last asked for.
+    news: u32,
+}
+
+impl Watch {
+    /// Has whatever acts on a stream of a direction seen on its way to the dialect.
+    pub(super) fn seeing<'w>(
+        &'w mut self,
+        direction: Direction,
+        dialect: &Dialect,
+        act: impl FnOnce(&mut Stream, &mut dyn FnMut(Stretch<'_>)) + 'w,
+    ) -> impl FnOnce(&mut Stream, &mut dyn FnMut(Stretch<'_>)) + 'w {
+        let is_tunnel = dialect.is_tunnel(direction);
+        move |stream, give| {
+            act(stream, &mut |stretch| {
+                self.see(direction, &stretch, is_tunnel);
+                give(stretch);
+            });
+        }
+    }
+
+    /// A stretch of a direction passes. `is_tunnel`: what goes through may begin anew.
+    fn see(&mut self, direction: Direction, stretch: &Stretch<'_>, is_tunnel: bool) {
+        let [client, server] = &mut self.has_spoken;
+        let has_spoken = match direction {
+            Direction::ToServer => client,
+            Direction::ToClient => server,
+        };
+        match (*stretch, &mut self.observer) {
+            (Stretch::Bytes { at_ns, data, .. }, None) => {
+                if (!*has_spoken || is_tunnel) && tls::begins(direction, data) {
+                    let observer = self.observer.insert(Observer::default());
+                    observer.bytes(direction, at_ns, data);
+                }
+                *has_spoken = true;
+            }
+            (Stretch::Bytes { at_ns, data, .. }, Some(observer)) => {
+                observer.bytes(direction, at_ns, data);
+            }
+            (Stretch::Hole { at_ns, length, .. }, Some(observer)) => {
+                observer.skipped(direction, at_ns, length);
+            }
+            (Stretch::Hole { .. }, None) => *has_spoken = true,
+            (Stretch::Turn, Some(observer)) => observer.turn(direction),
+            (Stretch::Turn | Stretch::Frame, _) => {}
+        }
+    }
+
+    /// A direction is closed.
+    pub(super) fn closed(&mut self, direction: Direction, at_ns: u64) {
+        if let Some(observer) = &mut self.observer {
+            observer.closed(direction, at_ns);
+        }
+    }
+
+    /// Whether there is more to tell since last asked.
+    pub(super) fn has_news(&mut self) -> bool {
+        let now = self.observer.as_ref().map_or(0, Observer::news);
+        std::mem::replace(&mut self.news, now) != now
+    }
+
+    pub(super) fn held_bytes(&self) -> usize {
+        self.observer.as_ref().map_or(0, Observer::held_bytes)
+    }
+
+    pub(super) fn let_go(&mut self) {
+        if let Some(observer) = &mut self.observer {
+            observer.let_go();
+        }
+    }
+}
+
+impl Conversation {
+    pub(super) fn judge_protocol(&mut self, bytes: &[u8]) {
+        // A record of type handshake to application data, version 3.x (RFC 8446 section 5.1).
+        if let [0x14..=0x17, 3, 0..=4, ..] = bytes {
+            self.protocol = Some("tls");
+            self.changed = true;
+        }
+    }
+
+    /// What the handshake said.
+    pub(super) fn tls_told(&self, redactor: &mut Redactor) -> Option<Box<Tls>> {
+        let observer = self.tls.observer.as_ref()?;
+        let facts = observer.facts();
+        let client = facts.client.as_ref();
+        let server = facts.server.as_ref();
+        let alpn = |name: &Vec<u8>, redactor: &mut Redactor| redactor.phrase(name);
+        Some(Box::new(Tls {
+            begun_ns: facts.begun_ns,
+            done_ns: facts.done_ns,
+            offered_versions: client.map_or(Vec::new(), |client| client.versions.clone()),
+            version: facts.version(),
+            cipher: server.map(|server| server.cipher),
+            offered_alpn: client.map_or(Vec::new(), |client| {
+                let names = client.alpn.iter();
+                names.map(|name| alpn(name, redactor)).collect()
+            }),
+            alpn: server
+                .and_then(|server| server.alpn.as_ref())
+                .map(|name| alpn(name, redactor)),
+            server_name: client
+                .and_then(|client| client.server_name.as_ref())
+                .map(|name| redactor.host(&name.to_ascii_lowercase())),
+            has_ech: client.is_some_and(|client| client.has_ech),
+            ja4: client.map(|client| client.ja4.clone()),
+            is_retried: facts.is_retried,
+            offers_resumption: client.is_some_and(|client| client.offers_resumption),
+            offers_early_data: client.is_some_and(|client| client.offers_early_data),
+            resumption: facts.resumption.map(|resumption| match resumption {
+                tls::Resumption::Psk => TlsResumption::Psk,
+                tls::Resumption::Session => TlsResumption::Session,
+            }),
+            certificates: {
+                let all = facts.certificates.iter();
+                all.map(|one| certificate(one, redactor)).collect()
+            },
+            certificate_count: facts.certificate_count,
+            is_name_right: facts.is_name_right,
+            client_certificate: facts.client_certificate.map(|what| match what {
+                ClientCertificate::Asked => TlsClientCertificate::Asked,
+                ClientCertificate::None => TlsClientCertificate::None,
+                ClientCertificate::Sent(count) => TlsClientCertificate::Sent(count),
+            }),
+            alerts: {
+                let alerts = facts.alerts.iter();
+                let told = alerts.map(|alert| TlsAlert {
+                    at_ns: alert.at_ns,
+                    by: side(alert.direction),
+                    said: alert.said,
+                });
+                told.collect()
+            },
+            failure: self.tls_failure(observer),
+        }))
+    }
+
+    fn tls_failure(&self, observer: &Observer) -> Option<TlsFailure> {
+        let has_ended = matches!(
+            self.close_reason,
+            CloseReason::Fin
+                | CloseReason::ClientReset
+                | CloseReason::ServerReset
+                | CloseReason::TimedOut
+        );
+        Some(match observer.failure(has_ended)? {
+            Failure::Alert(direction, description) => TlsFailure::Alert {
+                by: side(direction),
+                description,
+            },
+            Failure::EncryptedAlert(direction) => TlsFailure::EncryptedAlert {
+                by: side(direction),
+            },
+            Failure::Cut(Stage::NotAnswered) => TlsFailure::NotAnswered,
+            Failure::Cut(Stage::NotFinished) => TlsFailure::NotFinished,
+            Failure::ServerSpokeNoTls => TlsFailure::ServerSpokeNoTls,
+            // What the client said first was not seen.
+            Failure::ClientSpokeNoTls if self.joined_midstream => return None,
+            Failure::ClientSpokeNoTls => TlsFailure::ClientSpokeNoTls,
+        })
+    }
+
+    /// The name that the client asked for in its hello; not where it may be a stand-in.
+    pub(super) fn tls_name(&self, redactor: &mut Redactor) -> Option<Text> {
+        let client = self.tls.observer.as_ref()?.facts().client.as_ref()?;
+        let name = client.server_name.as_ref().filter(|_| !client.has_ech)?;
+        Some(redactor.host(&name.to_ascii_lowercase()))
+    }
+}
+
+fn side(direction: Direction) -> Side {
+    match direction {
+        Direction::ToServer => Side::Client,
+        Direction::ToClient => Side::Server,
+    }
+}
+
+fn certificate(certificate: &Certificate, redactor: &mut Redactor) -> TlsCertificate {
+    let bits = certificate.key.bits;
+    TlsCertificate {
+        sha256: certificate.sha256,
+        subject: certificate
+            .subject
+            .as_deref()
+            .map(|name| common_name(name, redactor)),
+        issuer: certificate
+            .issuer
+            .as_deref()
+            .map(|name| common_name(name, redactor)),
+        names: {
+            let names = certificate.names.iter();
+            names.map(|name| redactor.host(name)).collect()
+        },
+        name_count: certificate.name_count,
+        not_before: certificate.not_before,
+        not_after: certificate.not_after,
+        is_self_issued: certificate.is_self_issued,
+        key: bits.map_or_else(
+            || certificate.key.kind.to_owned(),
+            |bits| format!("{} {bits}", certificate.key.kind),
+        ),
+    }
+}
+
+/// A host's name, or that of an authority, which has words.
+fn common_name(name: &[u8], redactor: &mut Redactor) -> Text {
+    let is_host = name
+        .iter()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'*' | b'_'));
+    if is_host {
+        redactor.host(name)
+    } else {
+        redactor.phrase(name)
+    }
+}
