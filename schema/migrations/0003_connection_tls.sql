@@ -2,10 +2,10 @@
 -- captured and are redacted, so that no line feed and no tab stands in them. Goes with its connection.
 CREATE TABLE connection_tls (
     connection_id      INTEGER PRIMARY KEY,
-    error_kind         INTEGER,            -- as rollup_N.kind, of a handshake that failed: 5000 + the alert's description;
-                                           -- 5300 an encrypted alert, most likely; 5301 the connection ended before the server
-                                           -- answered, 5302 before the client had finished; 5303 the server spoke no TLS,
-                                           -- 5304 the client
+    error_kind         INTEGER,            -- as rollup_N.kind, of a handshake that failed: 10000 + the alert's description;
+                                           -- 10300 an encrypted alert, most likely; 10301 the connection ended before the server
+                                           -- answered, 10302 before the client had finished; 10303 the server spoke no TLS,
+                                           -- 10304 the client
     alert_by           TEXT,               -- client | server, of the alert that it failed of
     begun_ns           INTEGER NOT NULL,   -- the ClientHello, after start_ns of the connection
     done_ns            INTEGER,            -- the last Finished, after begun_ns

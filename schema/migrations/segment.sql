@@ -106,7 +106,7 @@ CREATE TABLE rollup_{N} (
                                                       -- code (3000 is no failure), 3997 unreachable, 3998 not seen to its end,
                                                       -- 3999 no answer
                                                       -- 4000 + WebSocket's close code
-                                                      -- 5000 and more as in connection_tls.error_kind, likewise without
+                                                      -- 10000 and more as in connection_tls.error_kind, likewise without
                                                       -- an exchange
     count             INTEGER NOT NULL,
     first_ns          INTEGER NOT NULL,

@@ -45,8 +45,8 @@ fn each_target_has_its_file_and_each_file_its_target() {
                 .to_owned()
         })
         .collect();
-    // The body of this one is the `headwater` package's.
-    files.retain(|file| file != "pipeline");
+    // The bodies of these are other packages', which replay their corpora.
+    files.retain(|file| file != "pipeline" && file != "sites");
     files.sort_unstable();
     let targets: Vec<_> = TARGETS.iter().map(|(target, _)| *target).collect();
     assert_eq!(files, targets);

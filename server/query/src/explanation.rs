@@ -128,16 +128,17 @@ pub(crate) fn of(item: &CoverageItem, detail: Option<&str>) -> String {
             )
         }
         "unsupported" => {
-            "Not everything can be seen here; `headwater doctor` says what this kernel and this user lack."
-                .to_owned()
+            "Not everything can be seen; `headwater doctor` says what is lacking here.".to_owned()
         }
         "recorder_killed" => format!(
             "A recorder was killed or crashed at {} without saying so: up to a second before that may be missing.",
             rfc3339(item.from_ns)
         ),
-        kind => of_http2(kind, count).or_else(|| of_tls(kind, count)).unwrap_or_else(|| {
-            format!("{count} of a kind of loss that this program does not know; update it.")
-        }),
+        kind => of_http2(kind, count)
+            .or_else(|| of_tls(kind, count))
+            .unwrap_or_else(|| {
+                format!("{count} of a kind of loss that this program does not know; update it.")
+            }),
     };
     if let Some(detail) = detail.map(plain).filter(|detail| !detail.is_empty()) {
         words.push_str(" (");

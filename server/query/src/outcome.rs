@@ -163,6 +163,6 @@ const NO_ANSWER: i64 = 3999;
 /// and that of close codes of WebSocket here.
 const WEBSOCKET: i64 = 4000;
 /// That of failed handshakes of TLS.
-pub(crate) const TLS: i64 = 5000;
+pub(crate) const TLS: i64 = 10_000;
 /// Close codes from here on are those of libraries and applications (RFC 6455, 7.4.2).
 const CLOSE_CODES_OF_LIBRARIES: i64 = 3000;

@@ -258,7 +258,7 @@ const DNS: u16 = 3000;
 /// and of a close code of WebSocket.
 const WEBSOCKET: u16 = 4000;
 /// and of a failed handshake of TLS.
-const TLS: u16 = 5000;
+const TLS: u16 = 10_000;
 const MOST_CODE: u16 = 999;
 /// RFC 9113, 7.
 const NO_ERROR: u32 = 0;

@@ -131,7 +131,7 @@ async fn a_failed_one_says_of_what() {
     };
     for (columns, said) in [
         (
-            row(5045, "'client'", 771, CERTIFICATE, 128),
+            row(10045, "'client'", 771, CERTIFICATE, 128),
             &[
                 "the TLS handshake failed: the client sent the alert certificate_expired: the server's certificate is expired",
                 "by the client's clock; the server's certificate had expired",
@@ -139,24 +139,24 @@ async fn a_failed_one_says_of_what() {
             ][..],
         ),
         (
-            row(5255, "'server'", 771, "", 0),
+            row(10255, "'server'", 771, "", 0),
             &["failed: the server sent the alert 255"],
         ),
         (
-            row(5300, "'server'", 772, "", 0),
+            row(10300, "'server'", 772, "", 0),
             &["the server sent what by its length is an alert, most likely"],
         ),
         (
-            row(5301, "NULL", 772, "", 0),
+            row(10301, "NULL", 772, "", 0),
             &["before the server answered"],
         ),
         (
-            row(5302, "NULL", 772, "", 0),
+            row(10302, "NULL", 772, "", 0),
             &["before the client had finished"],
         ),
-        (row(5303, "NULL", 772, "", 0), &["something else than TLS"]),
+        (row(10303, "NULL", 772, "", 0), &["something else than TLS"]),
         (
-            row(5304, "NULL", 772, "", 0),
+            row(10304, "NULL", 772, "", 0),
             &["the server speaks TLS at that port"],
         ),
     ] {
@@ -177,13 +177,13 @@ async fn a_failed_one_is_a_group_of_its_own() {
     let fixture = Fixture::new();
     handshake(
         &fixture,
-        "5048, 'client', 0, NULL, 772, 4865, NULL, NULL, NULL, 0, '772', '', 0, '', NULL, '5,client,2,48'",
+        "10048, 'client', 0, NULL, 772, 4865, NULL, NULL, NULL, 0, '772', '', 0, '', NULL, '5,client,2,48'",
     );
     let failed = Row {
         start_ns: fixture.now_ns - 60 * SECOND,
         ..Row::default()
     };
-    fixture.roll_up(&failed, 5048, None, 1_000);
+    fixture.roll_up(&failed, 10048, None, 1_000);
     let query = ErrorsQuery {
         window: hour(),
         limit: 10,
@@ -247,7 +247,7 @@ async fn it_is_the_cause_of_what_waited_for_it() {
     fixture
         .writer
         .execute_batch(
-            "INSERT INTO connection_tls VALUES (3, 5070, 'server', 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, '771', '', 0, '', NULL, \
+            "INSERT INTO connection_tls VALUES (3, 10070, 'server', 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, '771', '', 0, '', NULL, \
              '900,server,2,70')",
         )
         .unwrap();

@@ -107,7 +107,7 @@ fn a_failed_one_is_counted_once() {
         writer.apply_all(&[event.clone(), event]).unwrap();
     }
     writer.commit(START).unwrap();
-    for kind in [5048, 5300, 5301, 5302, 5303, 5304] {
+    for kind in [10048, 10300, 10301, 10302, 10303, 10304] {
         let counted =
             format!("SELECT SUM(count) FROM rollup_1 WHERE kind = {kind} AND method = ''");
         assert_eq!(writer.number(&counted), 1, "{kind}");
