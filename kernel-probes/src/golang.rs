@@ -111,8 +111,7 @@ pub fn touch(ctx: &ProbeContext) {
 #[inline(always)]
 pub fn send(ctx: &ProbeContext) {
     let (tgid, tid) = tls::ids();
-    let pending =
-        session::goroutine(&current(ctx, tgid)).map_or(0, |goroutine| goroutine.pending);
+    let pending = session::goroutine(&current(ctx, tgid)).map_or(0, |goroutine| goroutine.pending);
     if pending != 0 {
         if let Some(thread) = session::thread_or_new(tgid, tid) {
             tls::set_pending(thread, pending);

@@ -1,11 +1,7 @@
 //! Calls of rustls. Its connections move; what stays is a word of theirs, whose place the attachment tells (its cookie, Linux 6.6
 //! for links of many places).
 
-use aya_ebpf::{
-    EbpfContext,
-    helpers::generated::bpf_get_attach_cookie,
-    programs::ProbeContext,
-};
+use aya_ebpf::{EbpfContext, helpers::generated::bpf_get_attach_cookie, programs::ProbeContext};
 use headwater_schema::{
     record::{direction, kind},
     session::TlsCall,
@@ -24,7 +20,11 @@ const MOST_SLICES: u64 = 24;
 #[inline(always)]
 fn session_of(ctx: &ProbeContext) -> u64 {
     // SAFETY: no effects; the context of a uprobe is the registers of the thread.
-    let place = unsafe { (*ctx.regs).rdi.wrapping_add(bpf_get_attach_cookie(ctx.as_ptr())) };
+    let place = unsafe {
+        (*ctx.regs)
+            .rdi
+            .wrapping_add(bpf_get_attach_cookie(ctx.as_ptr()))
+    };
     tls::read(place)
 }
 

@@ -196,7 +196,11 @@ pub fn next_of(ctx: &ProbeContext, thread: &mut TlsThread) {
             continue;
         }
         let rest = length - thread.skip;
-        let here = if rest > thread.left { thread.left } else { rest };
+        let here = if rest > thread.left {
+            thread.left
+        } else {
+            rest
+        };
         thread.now.buffer = address.wrapping_add(thread.skip);
         thread.now.length = here as u32;
         thread.skip = 0;

@@ -48,6 +48,12 @@ const FOLDERS: [&str; 8] = [
 const NAMES: [&str; 2] = ["libssl.so.", "libgnutls.so."];
 /// How long a file that nobody runs any more stays attached to: whoever runs it again is seen from the beginning.
 const GRACE: Duration = Duration::from_secs(20);
+/// Files attached to at once. Whoever may run programs may make as many files with a TLS library in them as they like.
+const MOST_FILES: usize = 256;
+/// Files and programs told of as not being read.
+const MOST_TOLD: usize = 256;
+/// Descriptors that this may take: one for each sort of place in a file or, on older kernels, for each place.
+const DESCRIPTORS: u64 = 16_384;
 /// Files remembered as being of no interest; beyond, all are looked into again.
 const MOST_PLAIN: usize = 65_536;
 
@@ -397,6 +403,11 @@ impl Work<'_> {
                 return None;
             }
         };
+        if self.files.len() >= MOST_FILES {
+            let why = format!("{MOST_FILES} other files are looked at already");
+            self.cannot(id, file, path, pid, "TLS", &why);
+            return None;
+        }
         let mut library = Library {
             stamp,
             is_standing: false,
@@ -437,7 +448,14 @@ impl Work<'_> {
     fn attach(&self, found: &[Found], file: &File, pid: Option<u32>) -> io::Result<Attached> {
         let path = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
         let sites: Vec<_> = found.iter().flat_map(|one| one.sites.clone()).collect();
-        self.uprobes.attach(&path, &sites, pid)
+        match self.uprobes.attach(&path, &sites, pid) {
+            // Only then: a command that is run under this program inherits the limit.
+            Err(error) if error.raw_os_error() == Some(libc::EMFILE) => {
+                allow_descriptors();
+                self.uprobes.attach(&path, &sites, pid)
+            }
+            attached => attached,
+        }
     }
 
     /// Attaches for one process, if it is one that is asked for.
@@ -477,7 +495,7 @@ impl Work<'_> {
         why: &str,
     ) {
         let program = pid.and_then(program_of).unwrap_or_default();
-        if !self.told.insert((id, program.clone())) {
+        if self.told.len() >= MOST_TOLD || !self.told.insert((id, program.clone())) {
             return;
         }
         let who = pid.map_or_else(String::new, |pid| format!("{program} (pid {pid}): "));
@@ -488,6 +506,17 @@ impl Work<'_> {
         let words = format!("{who}{library} in {}, {build_id}: {why}", path.display());
         // The recorder may be ending.
         let _ = self.tell.send(NotRead { words });
+    }
+}
+
+/// Lets this process have as many descriptors as it may need, where it is allowed them.
+fn allow_descriptors() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((now, most)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && now < DESCRIPTORS.min(most)
+    {
+        // What cannot be had is missed when it is asked for, and told then.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, DESCRIPTORS.min(most), most);
     }
 }
 

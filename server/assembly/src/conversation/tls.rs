@@ -18,7 +18,8 @@ use crate::stream::{Stream, Stretch};
 /// What is seen of TLS.
 #[derive(Default)]
 pub(super) struct Watch {
-    observer: Option<Observer>,
+    /// Of a connection in TLS alone: it is large.
+    observer: Option<Box<Observer>>,
     /// The server, and the client, were heard.
     has_spoken: [bool; 2],
     /// What the observer's news were when they were last asked for.
@@ -52,7 +53,7 @@ impl Watch {
         match (*stretch, &mut self.observer) {
             (Stretch::Bytes { at_ns, data, .. }, None) => {
                 if (!*has_spoken || is_tunnel) && tls::begins(direction, data) {
-                    let observer = self.observer.insert(Observer::default());
+                    let observer = self.observer.insert(Box::default());
                     observer.bytes(direction, at_ns, data);
                 }
                 *has_spoken = true;
@@ -78,12 +79,14 @@ impl Watch {
 
     /// Whether there is more to tell since last asked.
     pub(super) fn has_news(&mut self) -> bool {
-        let now = self.observer.as_ref().map_or(0, Observer::news);
+        let now = self.observer.as_ref().map_or(0, |observer| observer.news());
         std::mem::replace(&mut self.news, now) != now
     }
 
     pub(super) fn held_bytes(&self) -> usize {
-        self.observer.as_ref().map_or(0, Observer::held_bytes)
+        self.observer
+            .as_ref()
+            .map_or(0, |observer| observer.held_bytes())
     }
 
     pub(super) fn let_go(&mut self) {
