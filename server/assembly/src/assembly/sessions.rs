@@ -44,6 +44,13 @@ struct Known {
     at_ns: u64,
 }
 
+impl Known {
+    /// Whether its socket is known, or it has been given up that it will be.
+    fn is_tied(&self) -> bool {
+        self.cookie.is_some() || self.alone.is_some()
+    }
+}
+
 struct Held {
     turn: Turn<'static>,
     bytes: Box<[u8]>,
@@ -75,6 +82,14 @@ impl<I: Identities> Assembly<I> {
     pub(super) fn session_end(&mut self, session: &Session) {
         // What it said last, and then no more.
         self.say_what_was_held(session.id);
+        let has_more = self
+            .sessions
+            .known
+            .get(&session.id)
+            .is_some_and(|known| !known.held.is_empty());
+        if has_more {
+            self.wait_no_longer(session.id);
+        }
         let Some(known) = self.sessions.known.remove(&session.id) else {
             return;
         };
@@ -120,24 +135,27 @@ impl<I: Identities> Assembly<I> {
         self.make_room_for_session(turn.cookie);
         let known = self.sessions.known.entry(turn.cookie).or_default();
         known.at_ns = turn.at_ns;
-        if known.cookie.is_none() && known.alone.is_none() {
-            let is_first = known.held.is_empty();
-            known.held_bytes += turn.bytes.len();
-            known.held.push(Held {
-                turn: Turn {
-                    bytes: &[],
-                    ..*turn
-                },
-                bytes: turn.bytes.into(),
-            });
-            let is_too_much = known.held_bytes > MOST_WAITING_BYTES;
-            self.sessions.waiting += usize::from(is_first);
-            if is_too_much || self.sessions.waiting > MOST_WAITING {
-                self.leave_alone(turn.cookie);
-            }
-            return;
+        if !known.held.is_empty() {
+            self.say_what_was_held(turn.cookie);
         }
-        self.say(turn);
+        let Some(known) = self.sessions.known.get_mut(&turn.cookie) else {
+            return;
+        };
+        if known.is_tied() && known.held.is_empty() {
+            return self.say(turn);
+        }
+        self.sessions.waiting += usize::from(known.held.is_empty());
+        known.held_bytes += turn.bytes.len();
+        known.held.push(Held {
+            turn: Turn {
+                bytes: &[],
+                ..*turn
+            },
+            bytes: turn.bytes.into(),
+        });
+        if known.held_bytes > MOST_WAITING_BYTES || self.sessions.waiting > MOST_WAITING {
+            self.wait_no_longer(turn.cookie);
+        }
     }
 
     /// Gives what a session says to its conversation.
@@ -176,33 +194,53 @@ impl<I: Identities> Assembly<I> {
         self.table.flows.get(&known.cookie?)?.place
     }
 
+    /// Gives what was held, once there is a conversation for it. The record that ties a session to its socket comes before that of the
+    /// packet by which a connection is met that is older than the recorder.
     fn say_what_was_held(&mut self, id: u64) {
-        let Some(known) = self.sessions.known.get_mut(&id) else {
+        let Some(known) = self.sessions.known.get(&id) else {
             return;
         };
-        known.held_bytes = 0;
-        let held = std::mem::take(&mut known.held);
-        if held.is_empty() {
-            // Its socket is known by now: so that nobody else is taken to tell what it sends.
-            if let Some((place, party)) = self
-                .sessions
-                .known
-                .get(&id)
-                .and_then(|known| self.place_of_session(known))
-                && let Some(is_new) = self.sessions.known.get(&id).map(|known| known.is_new)
-                && let Some(conversation) = self.table.get_mut(place)
-            {
-                conversation.has_session(party, id, is_new);
-            }
+        let is_new = known.is_new;
+        let Some((place, party)) = self.place_of_session(known) else {
             return;
+        };
+        if let Some(conversation) = self.table.get_mut(place) {
+            // So that nobody else is taken to tell what it sends.
+            conversation.has_session(party, id, is_new);
         }
-        self.sessions.waiting = self.sessions.waiting.saturating_sub(1);
-        for Held { turn, bytes } in held {
+        for Held { turn, bytes } in self.take_held(id) {
             self.say(&Turn {
                 bytes: &bytes,
                 ..turn
             });
         }
+    }
+
+    fn take_held(&mut self, id: u64) -> Vec<Held> {
+        let Some(known) = self.sessions.known.get_mut(&id) else {
+            return Vec::new();
+        };
+        known.held_bytes = 0;
+        let held = std::mem::take(&mut known.held);
+        if !held.is_empty() {
+            self.sessions.waiting = self.sessions.waiting.saturating_sub(1);
+        }
+        held
+    }
+
+    /// What a session said is not held any longer: it is given a conversation without addresses, or, where its socket is known
+    /// and no connection of that, nothing is told.
+    fn wait_no_longer(&mut self, id: u64) {
+        if self
+            .sessions
+            .known
+            .get(&id)
+            .is_some_and(|known| !known.is_tied())
+        {
+            return self.leave_alone(id);
+        }
+        self.say_what_was_held(id);
+        self.tally.plaintext_unfollowed += self.take_held(id).len() as u64;
     }
 
     /// Gives a session a conversation without addresses.
@@ -246,7 +284,7 @@ impl<I: Identities> Assembly<I> {
             .map(|(id, _)| *id)
             .collect();
         for id in late {
-            self.leave_alone(id);
+            self.wait_no_longer(id);
         }
     }
 

@@ -50,10 +50,12 @@ impl Plaintext {
     /// Whether the end of what `party` sends is left for later: whoever reads it may not be through, and how much passed
     /// that was not copied is told by the last word of the session.
     pub(super) fn defers_end(&mut self, party: usize, at_ns: u64, how: http1::End) -> bool {
+        let has_session = self.sessions.iter().any(Option::is_some);
         let Some(lane) = self.lanes.get_mut(party) else {
             return false;
         };
-        let is_later = lane.source.is_some() && !lane.is_over;
+        // Nothing of it may have been read as yet.
+        let is_later = !lane.is_over && (lane.source.is_some() || has_session);
         if is_later {
             lane.end.get_or_insert((at_ns, how));
         }
@@ -86,17 +88,22 @@ impl Conversation {
 
     /// The last word of a session has come.
     pub(crate) fn has_lost_session(&mut self, session: u64, heads: &mut Heads) {
+        if let Some(plaintext) = &mut self.plaintext {
+            for known in &mut plaintext.sessions {
+                known.take_if(|known| *known == session);
+            }
+        }
         for party in 0..2 {
             let Some(plaintext) = &mut self.plaintext else {
                 return;
             };
-            if let Some(known) = plaintext.sessions.get_mut(party)
-                && *known == Some(session)
-            {
-                *known = None;
-            }
+            let has_session = plaintext.sessions.iter().any(Option::is_some);
             let end = plaintext.lanes.get_mut(party).and_then(|lane| {
-                if lane.source?.0 != session {
+                let is_told_by_it = match lane.source {
+                    Some((source, _)) => source == session,
+                    None => !has_session,
+                };
+                if !is_told_by_it {
                     return None;
                 }
                 lane.is_over = true;

@@ -17,6 +17,7 @@ mod property;
 mod reassembly;
 mod roles;
 mod segments;
+mod sessions;
 mod support;
 mod tls;
 mod undelivered;

@@ -1,0 +1,182 @@
+//! Plaintext of TLS libraries: which connection it is told of, in which order, and when it is over.
+
+use headwater_assembly::{End, Input, Limits, Owner, Session, Turn, Way};
+use headwater_model::{Exchange, Outcome};
+
+use crate::support::{FIN, GET, OK, SYN, Subject, end, live, results, socket, subject, turn};
+
+const SECOND: u64 = 1_000_000_000;
+/// A record of application data.
+const RECORD: &[u8] = b"\x17\x03\x03\x00\x10................";
+
+fn session(id: u64, cookie: Option<u64>, at_ns: u64) -> Session {
+    Session {
+        at_ns,
+        id,
+        address: 0x7000 + id,
+        cookie,
+        is_new: true,
+        owner: Owner {
+            at_ns,
+            cookie: cookie.unwrap_or(0),
+            pid: 7,
+            start_boot_ns: 1,
+            cgroup_id: 0,
+            comm: [0; 16],
+            ancestors: [0; 7],
+            certain: true,
+        },
+        written: (0, 0),
+        read: (0, 0),
+    }
+}
+
+/// A client's socket, 1, has connected.
+fn connected(subject: &mut Subject) {
+    let client = end(1, "10.0.0.1:5000", "192.0.2.1:443", Way::Egress);
+    subject.take(&Input::Syn(End {
+        flags: SYN,
+        ..client
+    }));
+    subject.take(&Input::Open(client));
+}
+
+fn said(id: u64, way: Way, at_ns: u64, bytes: &[u8]) -> Input<'_> {
+    Input::Plaintext(turn(id, way, at_ns, bytes))
+}
+
+/// The one exchange there is, as it was told last.
+fn only(mut exchanges: Vec<Exchange>) -> Exchange {
+    let exchange = exchanges.pop().unwrap();
+    assert!(exchanges.iter().all(|other| other.key == exchange.key));
+    assert_eq!(exchange.outcome, Outcome::Complete);
+    assert_eq!(exchange.response.as_ref().unwrap().status_code, Some(200));
+    exchange
+}
+
+#[test]
+fn what_is_said_waits_for_its_socket() {
+    let mut subject = live();
+    connected(&mut subject);
+    subject.take(&Input::Session(session(9, None, 2_000)));
+    subject.take(&said(9, Way::Egress, 2_000, GET));
+    assert!(results(&mut subject).1.is_empty());
+    subject.take(&Input::Session(session(9, Some(1), 2_100)));
+    subject.take(&Input::Turn(turn(1, Way::Egress, 2_100, RECORD)));
+    subject.take(&said(9, Way::Ingress, 3_000, OK));
+    let (connections, exchanges) = results(&mut subject);
+    only(exchanges);
+    assert_eq!(connections[0].client.port, 5000);
+    assert_eq!(connections[0].protocol, Some("http"));
+}
+
+/// The record that binds a session comes before that of the packet, by which the connection is met.
+#[test]
+fn a_connection_that_is_older_than_the_recorder() {
+    let mut subject = live();
+    subject.take(&said(9, Way::Egress, 2_000, GET));
+    subject.take(&Input::Open(end(
+        1,
+        "10.0.0.1:5000",
+        "192.0.2.1:443",
+        Way::Egress,
+    )));
+    subject.take(&Input::Session(Session {
+        is_new: false,
+        ..session(9, Some(1), 2_100)
+    }));
+    subject.take(&Input::Turn(turn(1, Way::Egress, 2_100, RECORD)));
+    subject.take(&said(9, Way::Ingress, 3_000, OK));
+    let (connections, exchanges) = results(&mut subject);
+    only(exchanges);
+    assert_eq!(connections[0].client.port, 5000);
+    assert_eq!(subject.tally().plaintext_unfollowed, 0);
+}
+
+#[test]
+fn a_session_whose_socket_does_not_become_known_has_its_exchanges() {
+    let mut subject = live();
+    subject.take(&Input::Session(session(9, None, 2_000)));
+    subject.take(&said(9, Way::Egress, 2_000, GET));
+    subject.tick(SECOND / 2, |_| None);
+    assert!(results(&mut subject).0.is_empty());
+    subject.tick(2 * SECOND, |_| None);
+    subject.take(&said(9, Way::Ingress, 2 * SECOND, OK));
+    let (connections, exchanges) = results(&mut subject);
+    only(exchanges);
+    assert!(connections[0].client.address.is_unspecified());
+    assert_eq!(subject.tally().sessions_unbound, 1);
+}
+
+/// Each end of a connection within the machine tells all that is said: it is told once.
+#[test]
+fn both_ends_are_read() {
+    let mut subject = live();
+    let client = End {
+        loopback: true,
+        ..end(1, "127.0.0.1:5000", "127.0.0.1:443", Way::Egress)
+    };
+    let server = End {
+        loopback: true,
+        ..end(2, "127.0.0.1:443", "127.0.0.1:5000", Way::Egress)
+    };
+    subject.take(&Input::Syn(End {
+        flags: SYN,
+        ..client
+    }));
+    for (cookie, end) in [(1, client), (2, server)] {
+        subject.take(&Input::Open(end));
+        subject.take(&Input::Session(session(10 + cookie, Some(cookie), 1_500)));
+        subject.take(&Input::Turn(turn(cookie, Way::Egress, 1_500, RECORD)));
+    }
+    let mine = |input: Turn<'static>, thread_id| {
+        Input::Plaintext(Turn {
+            thread_id,
+            owned: Some(true),
+            ..input
+        })
+    };
+    subject.take(&mine(turn(11, Way::Egress, 2_000, GET), 71));
+    subject.take(&mine(turn(12, Way::Ingress, 2_100, GET), 72));
+    subject.take(&mine(turn(12, Way::Egress, 2_200, OK), 72));
+    subject.take(&mine(turn(11, Way::Ingress, 2_300, OK), 71));
+    let exchange = only(results(&mut subject).1);
+    // The threads that sent, not those that received.
+    let threads = (
+        exchange.request.unwrap().message.thread_id,
+        exchange.response.unwrap().message.thread_id,
+    );
+    assert_eq!(threads, (Some(71), Some(72)));
+}
+
+/// The client reads what has come after its connection is over.
+#[test]
+fn the_end_of_a_connection_is_not_that_of_its_plaintext() {
+    let mut subject = subject(Limits {
+        linger_ns: SECOND,
+        ..Limits::default()
+    });
+    connected(&mut subject);
+    subject.take(&Input::Session(session(9, Some(1), 1_500)));
+    subject.take(&Input::Turn(turn(1, Way::Egress, 1_500, RECORD)));
+    subject.take(&said(9, Way::Egress, 2_000, GET));
+    let client = end(1, "10.0.0.1:5000", "192.0.2.1:443", Way::Egress);
+    for way in [Way::Ingress, Way::Egress] {
+        subject.take(&Input::Close(End {
+            at_ns: 3_000,
+            way,
+            flags: FIN,
+            ..client
+        }));
+    }
+    subject.take(&said(9, Way::Ingress, 4_000, OK));
+    subject.take(&Input::Socket(socket(1, 5_000, 0)));
+    subject.take(&Input::SessionEnd(Session {
+        written: (GET.len() as u64, 2_000),
+        read: (OK.len() as u64, 4_000),
+        ..session(9, Some(1), 6_000)
+    }));
+    let (connections, exchanges) = results(&mut subject);
+    only(exchanges);
+    assert_eq!(connections[0].end_ns, Some(3_000));
+}
