@@ -8,11 +8,10 @@ use headwater_sites::Library;
 
 use crate::tools::{folder, found, packaged, run, sorted, why};
 
-const SITES: [&str; 5] = [
+const SITES: [&str; 4] = [
     "LeaveReturn push",
     "LeaveReturn push",
     "ReadEnter push",
-    "Touch push",
     "WriteEnter push",
 ];
 

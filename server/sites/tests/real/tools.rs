@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use headwater_sites::{Found, Library, Verdict, look};
+use headwater_sites::{Found, Hook, Library, Verdict, look};
 use iced_x86::{Decoder, DecoderOptions};
 
 /// A folder for what a test makes, empty.
@@ -113,10 +113,21 @@ pub(crate) fn shown(path: &Path, found: &Found) -> Vec<String> {
 }
 
 /// As [`shown`], sorted: for what has no order that the source says.
+/// The sites at which bytes are told and sessions end.
 pub(crate) fn sorted(path: &Path, found: &Found) -> Vec<String> {
     let mut lines = shown(path, found);
+    lines.retain(|line| !line.starts_with("Touch"));
     lines.sort();
     lines
+}
+
+/// How many functions say no more than which session their thread works on.
+pub(crate) fn touches(found: &Found) -> usize {
+    found
+        .sites
+        .iter()
+        .filter(|site| site.hook == Hook::Touch)
+        .count()
 }
 
 pub(crate) fn why(path: &Path) -> (&'static str, String) {
