@@ -128,6 +128,23 @@ fn go(scratch: &Scratch) -> std::path::PathBuf {
     program
 }
 
+/// A program of Rust's, built for release.
+fn rust() -> std::path::PathBuf {
+    let workspace = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    // Where the tests of `headwater-sites` build it too.
+    let target = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("rustls/release");
+    said(
+        Command::new(env!("CARGO"))
+            .current_dir(workspace)
+            .env("CARGO_TARGET_DIR", &target)
+            .env("CARGO_INCREMENTAL", "0")
+            .env_remove("RUSTFLAGS")
+            .args(["build", "--release", "--locked", "-p", "headwater-sites"])
+            .args(["--example", "rustls_program"]),
+    );
+    target.join("release/examples/rustls_program")
+}
+
 fn script(program: impl AsRef<std::ffi::OsStr>, flag: &str, text: &str) -> Command {
     let mut command = Command::new(program);
     command.args([flag, text]);
@@ -274,6 +291,70 @@ fn programs_of_every_kind_are_what_nginx_logged() {
         };
         assert_eq!(exchange["response"]["body_bytes"], length, "{exchange:#}");
     }
+}
+
+#[test]
+fn rustls_at_both_ends() {
+    let (store, scratch, nginx) = (Store::new(), Scratch::new(), nginx());
+    let (rust, (certificate, key)) = (rust(), certificate(&scratch));
+    let server = Program::start(
+        Command::new(&rust)
+            .args(["server", "127.0.0.1:0"])
+            .arg(certificate)
+            .arg(key),
+    );
+    let line = server.await_line("listening on port ");
+    let port: u16 = line
+        .rsplit(' ')
+        .next()
+        .and_then(|port| port.parse().ok())
+        .expect("a port");
+    let _recorder = store.record(&[]);
+    let ask = |port: u16, count: &str, name: &str| {
+        said(Command::new(&rust).args(["client", &format!("127.0.0.1:{port}"), count, name]));
+    };
+    // Its own server answers nothing large, so that fewer than six are asked for.
+    ask(port, "5", "rust-rust");
+    ask(nginx.port, "40", "rust");
+    as_logged(&store, &nginx);
+    said(Command::new("curl").args(["-sk", &format!("https://127.0.0.1:{port}/small/curl-rust")]));
+    for (path, client, server) in [
+        ("/small/rust-rust-4", "rustls_program", "rustls_program"),
+        ("/large/rust-25", "rustls_program", "nginx"),
+        ("/small/curl-rust", "curl", "rustls_program"),
+    ] {
+        let exchange = store.exchange(path);
+        let service = |end: &str| {
+            let name = exchange[end]["service"].as_str();
+            name.unwrap_or_default().to_owned()
+        };
+        assert!(service("client").starts_with(client), "{exchange:#}");
+        assert!(service("server").starts_with(server), "{exchange:#}");
+        assert_eq!(exchange["outcome"], "complete", "{exchange:#}");
+    }
+}
+
+#[test]
+fn a_browser() {
+    let (store, nginx) = (Store::new(), nginx());
+    let _recorder = store.record(&[]);
+    let profile = store.scratch().file("profile");
+    said(
+        Command::new("chromium")
+            .args([
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+            ])
+            .args(["--ignore-certificate-errors", "--dump-dom"])
+            .arg(format!("--user-data-dir={}", profile.display()))
+            .arg(format!("https://127.0.0.1:{}/small/browser", nginx.port)),
+    );
+    let exchange = store.exchange("/small/browser");
+    let client = exchange["client"]["service"].as_str().unwrap_or_default();
+    assert!(client.starts_with("chrom"), "{exchange:#}");
+    assert_eq!(exchange["request"]["version"], "HTTP/2", "{exchange:#}");
 }
 
 #[test]

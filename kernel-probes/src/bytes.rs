@@ -112,7 +112,12 @@ impl Bytes for UserBytes {
         }
         let from = self.base.wrapping_add(u64::from(at));
         // SAFETY: the helper checks the address, and the verifier the room at `place`.
-        unsafe { bpf_probe_read_user(place, length, from as *const _) == 0 }
+        let is_copied = unsafe { bpf_probe_read_user(place, length, from as *const _) == 0 };
+        if !is_copied {
+            // Not in memory now, as a mapped file that nobody has read: a probe cannot wait for it.
+            count(counter::PLAINTEXT_UNREAD);
+        }
+        is_copied
     }
 
     #[inline(always)]

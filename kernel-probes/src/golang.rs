@@ -3,7 +3,7 @@
 
 use aya_ebpf::programs::ProbeContext;
 use headwater_schema::{
-    record::{direction, kind},
+    record::direction,
     session::{GoroutineKey, TlsCall},
 };
 
@@ -132,5 +132,5 @@ pub fn free(ctx: &ProbeContext) {
     }
     // SAFETY: as above.
     let key = tls::key_of(unsafe { (*ctx.regs).rax }, tgid);
-    tls::forget(&key, tid, kind::SESSION_END);
+    tls::forget(&key, tid);
 }

@@ -2,10 +2,7 @@
 //! for links of many places).
 
 use aya_ebpf::{EbpfContext, helpers::generated::bpf_get_attach_cookie, programs::ProbeContext};
-use headwater_schema::{
-    record::{direction, kind},
-    session::TlsCall,
-};
+use headwater_schema::{record::direction, session::TlsCall};
 
 use crate::{
     packet::zero,
@@ -13,10 +10,13 @@ use crate::{
     tls::{self, MOST},
 };
 
+/// Nothing lies in the first page of a process's memory.
+const LEAST_ADDRESS: u64 = 4096;
 /// Slices of one write that are looked at.
 const MOST_SLICES: u64 = 24;
 
-/// The session of the connection that is the first argument.
+/// The session of the connection that is the first argument; 0 where there is none: before it has a cipher there is a small
+/// number in the place of its address.
 #[inline(always)]
 fn session_of(ctx: &ProbeContext) -> u64 {
     // SAFETY: no effects; the context of a uprobe is the registers of the thread.
@@ -25,7 +25,8 @@ fn session_of(ctx: &ProbeContext) -> u64 {
             .rdi
             .wrapping_add(bpf_get_attach_cookie(ctx.as_ptr()))
     };
-    tls::read(place)
+    let address = tls::read(place);
+    if address < LEAST_ADDRESS { 0 } else { address }
 }
 
 /// A write begins.
@@ -45,10 +46,13 @@ pub fn write(ctx: &ProbeContext) {
     } else {
         to.wrapping_sub(from)
     };
-    tls::set_pending(thread, address);
-    if address == 0 || length == 0 || length > MOST {
+    if length == 0 {
         return;
     }
+    if address == 0 || length > MOST {
+        return tls::count_unread();
+    }
+    tls::set_pending(thread, address);
     let call = TlsCall {
         session: address,
         buffer: one,
@@ -87,8 +91,8 @@ pub fn read_record(ctx: &ProbeContext) {
     let vector = unsafe { (*ctx.regs).rsi };
     let words = tls::read::<[u64; 3]>(vector);
     let [_, buffer, length] = words;
-    if length > MOST {
-        return;
+    if address == 0 || length > MOST {
+        return tls::count_unread();
     }
     let call = TlsCall {
         session: address,
@@ -115,5 +119,5 @@ pub fn touch(ctx: &ProbeContext) {
 #[inline(always)]
 pub fn free(ctx: &ProbeContext) {
     let (tgid, tid) = tls::ids();
-    tls::forget(&tls::key_of(session_of(ctx), tgid), tid, kind::SESSION_END);
+    tls::forget(&tls::key_of(session_of(ctx), tgid), tid);
 }

@@ -5,9 +5,7 @@
 //! need to be known. It holds for memory BIOs, where the call itself sends nothing.
 
 use aya_ebpf::{
-    helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_boot_ns},
-    macros::map,
-    maps::LruHashMap,
+    helpers::generated::bpf_ktime_get_boot_ns, macros::map, maps::LruHashMap,
     programs::SkBuffContext,
 };
 use headwater_schema::{
@@ -20,7 +18,8 @@ use crate::{
     bytes::Bytes,
     counters::count,
     ring, settings, task,
-    turn::{self, Scene},
+    turn::{self, Scene, Step},
+    websocket,
 };
 
 /// Sessions remembered at once; the least recently used make room.
@@ -107,7 +106,7 @@ pub fn find_or_make(key: &SessionKey) -> Option<&'static mut SessionState> {
         count(counter::SESSION_FULL);
     }
     let state = find(key)?;
-    state.id = new_id();
+    state.id = new_id(key);
     Some(state)
 }
 
@@ -118,12 +117,12 @@ pub fn forget(key: &SessionKey) {
     let _ = SESSIONS.remove(key);
 }
 
-/// No processor makes two sessions in 256 ns.
+/// The time, and of what lies within one nanosecond the place in memory.
 #[inline(always)]
-fn new_id() -> u64 {
+fn new_id(key: &SessionKey) -> u64 {
     // SAFETY: no arguments, no effects.
-    let (now, processor) = unsafe { (bpf_ktime_get_boot_ns(), bpf_get_smp_processor_id()) };
-    now & !0xff | u64::from(processor & 0xff)
+    let now = unsafe { bpf_ktime_get_boot_ns() };
+    now << 10 | (key.address >> 4 & 0x3ff)
 }
 
 /// Types of records (RFC 8446, section 5.1).
@@ -136,6 +135,16 @@ const CHANGE: u8 = 0x14;
 const SHORT: u32 = 40;
 /// As above: application data, and what looks like them (TLS 1.3).
 const DATA: u8 = 0x17;
+
+/// Whether a packet is to be looked at for records of TLS: of a direction that is nothing else, at the beginning of a turn, or
+/// where one began with such a record before. In the middle of anything else the same bytes are of a body.
+#[inline(always)]
+pub fn may_be_here(side: &DirectionState, step: &Step) -> bool {
+    step.ahead == 0
+        && side.flags & direction_flag::FRAMED == 0
+        && !websocket::is_known(side)
+        && (step.first || step.new_turn || side.flags & direction_flag::TLS != 0)
+}
 
 /// The type of the record of TLS that bytes may begin; 0 where they begin none.
 #[inline(always)]
@@ -156,6 +165,7 @@ pub fn see(ctx: &SkBuffContext, way: u8) {
     if way == direction::EGRESS && scene.owned == owned::YES && settings::tls() == 1 {
         bind(&scene, side, kind);
     }
+    side.flags |= direction_flag::TLS;
     if kind == DATA {
         side.flags |= direction_flag::TLS_DATA;
     }
@@ -204,7 +214,7 @@ fn bind(scene: &Scene, side: &DirectionState, record: u8) {
         return;
     }
     thread.is_pending = 0;
-    if record == ALERT {
+    if record == ALERT || thread.pending == 0 {
         // Sent by calls that are not looked at, perhaps for another session.
         return;
     }

@@ -25,6 +25,8 @@ use crate::{
 
 /// Stretches looked at by one program.
 const SLICES: u32 = 4;
+/// More than lies between a call's beginning and its end on the stack.
+const FRAME: u64 = 4096;
 /// The most that one call is believed to pass.
 pub const MOST: u64 = 1 << 30;
 
@@ -87,25 +89,26 @@ pub enum Count {
 
 /// A call begins.
 #[inline(always)]
-pub fn enter(ctx: &ProbeContext, way: u8, count: Count) {
+pub fn enter(ctx: &ProbeContext, way: u8, place: Count) {
     let (tgid, tid) = ids();
     let Some(thread) = session::thread_or_new(tgid, tid) else {
         return;
     };
     // SAFETY: the context of a uprobe is the registers of the thread.
     let registers = unsafe { &*ctx.regs };
-    let length = registers.rdx;
+    // An int in some functions, whose register may hold anything above; nobody passes four GiB at once.
+    let length = registers.rdx as u32;
     let call = TlsCall {
         session: registers.rdi,
         buffer: registers.rsi,
-        out: match count {
+        out: match place {
             Count::Result => 0,
             Count::Fourth => registers.rcx,
             Count::Fifth => registers.r8,
         },
         stack: registers.rsp,
         // An int that is negative is refused by the library.
-        length: if length > MOST { 0 } else { length as u32 },
+        length: if u64::from(length) > MOST { 0 } else { length },
         direction: u32::from(way),
     };
     set_pending(thread, call.session);
@@ -114,6 +117,10 @@ pub fn enter(ctx: &ProbeContext, way: u8, count: Count) {
         thread.depth = 1;
     }
     if thread.depth == 1 && thread.calls[0].stack <= call.stack {
+        if thread.calls[0].direction == u32::from(direction::INGRESS) {
+            // Over without an end, or under way on another stack.
+            count_unread();
+        }
         thread.depth = 0;
     }
     match thread.depth {
@@ -125,11 +132,25 @@ pub fn enter(ctx: &ProbeContext, way: u8, count: Count) {
             thread.calls[1] = call;
             thread.depth = 2;
         }
-        _ => return,
+        // What it reads would be told at its end.
+        _ if way == direction::INGRESS => count_unread(),
+        _ => {}
     }
     if way == direction::EGRESS {
         pass(ctx, thread, call);
     }
+}
+
+/// Something was passed that is not told.
+#[inline(always)]
+pub fn count_unread() {
+    count(counter::PLAINTEXT_UNREAD);
+}
+
+/// Whether a call that began with the stack at `call` ends with it at `now`: what it pushed is gone, in its own stack.
+#[inline(always)]
+fn is_end_of(call: &TlsCall, now: u64) -> bool {
+    now.wrapping_sub(call.stack) < FRAME
 }
 
 /// Hands plaintext to the program that looks at it.
@@ -189,7 +210,7 @@ pub fn next_of(ctx: &ProbeContext, thread: &mut TlsThread) {
         thread.slices_left -= 1;
         let [address, length] = slice;
         if length > MOST {
-            return;
+            return count_unread();
         }
         if thread.skip >= length {
             thread.skip -= length;
@@ -217,14 +238,18 @@ pub fn leave(ctx: &ProbeContext) {
     let Some(thread) = session::thread(tgid, tid) else {
         return;
     };
-    let mut call = match thread.depth {
-        0 => return,
-        1 => thread.calls[0],
-        _ => thread.calls[1],
-    };
-    thread.depth -= 1;
     // SAFETY: as above.
-    let result = unsafe { (*ctx.regs).rax } as i32;
+    let (result, stack) = unsafe { ((*ctx.regs).rax as i32, (*ctx.regs).rsp) };
+    // By the stack, of which a program may have several: another one's end is not this one's.
+    let mut call = if thread.depth >= 2 && is_end_of(&thread.calls[1], stack) {
+        thread.depth = 1;
+        thread.calls[1]
+    } else if thread.depth >= 1 && is_end_of(&thread.calls[0], stack) {
+        thread.depth = 0;
+        thread.calls[0]
+    } else {
+        return;
+    };
     let mut passed = 0u64;
     if result > 0 {
         passed = result as u64;
@@ -233,7 +258,7 @@ pub fn leave(ctx: &ProbeContext) {
         }
     }
     if passed > MOST {
-        return;
+        return count_unread();
     }
     if call.direction == u32::from(direction::EGRESS) {
         return took(&key_of(call.session, tgid), call.length, passed as u32);
@@ -276,14 +301,14 @@ pub fn free(ctx: &ProbeContext) {
     let (tgid, tid) = ids();
     // SAFETY: as above.
     let key = key_of(unsafe { (*ctx.regs).rdi }, tgid);
-    forget(&key, tid, kind::SESSION_END);
+    forget(&key, tid);
 }
 
 /// Tells the last word of a session, and forgets it.
 #[inline(always)]
-pub fn forget(key: &SessionKey, tid: u32, what: u16) {
+pub fn forget(key: &SessionKey, tid: u32) {
     if let Some(session) = session::find(key) {
-        session::tell(what, session, now_ns(), key, tid, 0);
+        session::tell(kind::SESSION_END, session, now_ns(), key, tid, 0);
         session::forget(key);
     }
 }

@@ -68,10 +68,7 @@ pub fn payload(ctx: &SkBuffContext, packet: &Packet) {
     if side.flags & direction_flag::OPENED == 0 && lifecycle::opened(ctx, packet) {
         side.flags |= direction_flag::OPENED;
     }
-    if step.ahead == 0
-        && side.flags & direction_flag::FRAMED == 0
-        && session::tls_record(ctx, packet.payload_at) != 0
-    {
+    if session::may_be_here(side, &step) && session::tls_record(ctx, packet.payload_at) != 0 {
         side.payload_at = packet.payload_at;
         side.walk_ack = packet.ack;
         return ctx.hand_over(packet.direction, go_on::TLS);

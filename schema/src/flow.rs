@@ -72,6 +72,8 @@ pub mod direction_flag {
     pub const UNANSWERED: u32 = 1 << 10;
     /// TLS: a packet began with a record that is none of the handshake in clear, as application data do.
     pub const TLS_DATA: u32 = 1 << 11;
+    /// A turn began with a record of TLS: packets are looked at for more of them.
+    pub const TLS: u32 = 1 << 12;
 }
 
 /// One socket.
@@ -243,6 +245,8 @@ pub mod counter {
     pub const TLS_CALLS: u32 = 10;
     /// Of these, those whose session found no room in its map.
     pub const SESSION_FULL: u32 = 11;
+    /// Plaintext that was not told: bytes that were not in memory, or a call within a call within a call.
+    pub const PLAINTEXT_UNREAD: u32 = 12;
     /// How many there are.
-    pub const COUNT: u32 = 12;
+    pub const COUNT: u32 = 13;
 }

@@ -21,6 +21,8 @@ pub enum CoverageKind {
     TlsNotDecoded,
     /// TLS sessions whose socket did not become known: their exchanges have no addresses.
     TlsUnbound,
+    /// Reads of plaintext that found it not in memory, or in calls of TLS libraries whose end was not seen.
+    PlaintextUnread,
     /// Header blocks of HTTP/2 that were not read: what referred to them is not known.
     HeaderBlockLost,
     /// Connections of other protocols: only their TCP life was seen.

@@ -31,9 +31,8 @@ pub(crate) fn hides(kind: &str, about: About) -> bool {
         | "retention"
         | "filtered"
         | "key_unavailable" => true,
-        "frames_lost" | "malformed" | "tls_not_decoded" | "tls_unbound" | "header_block_lost" => {
-            about != About::Dns
-        }
+        "frames_lost" | "malformed" | "tls_not_decoded" | "tls_unbound" | "plaintext_unread"
+        | "header_block_lost" => about != About::Dns,
         "dns_not_read" => about != About::Http,
         _ => false,
     }
@@ -175,6 +174,9 @@ fn of_tls(kind: &str, count: u64) -> Option<String> {
         "tls_not_decoded" => Some(format!(
             "{count} connections were TLS of which no plaintext was seen."
         )),
+        "plaintext_unread" => Some(format!(
+            "{count} reads of what programs gave to TLS libraries found nothing in memory, or no end of the call: exchanges may be missing or incomplete."
+        )),
         "tls_unbound" => Some(format!(
             "{count} sessions of TLS libraries were not seen to send by any socket: their exchanges have no addresses."
         )),
@@ -191,7 +193,7 @@ fn plain(detail: &str) -> String {
         .collect()
 }
 
-const ORDER: [&str; 46] = [
+const ORDER: [&str; 47] = [
     "not_recorded",
     "recorder_killed",
     "write_failed",
@@ -219,6 +221,7 @@ const ORDER: [&str; 46] = [
     "suspects_not_sought",
     "tls_not_decoded",
     "tls_unbound",
+    "plaintext_unread",
     "quic_not_decoded",
     "header_block_lost",
     "header_table_capped",

@@ -188,6 +188,11 @@ impl Accounts {
         line(CoverageKind::JoinedMidstream, tally.midstream, None);
         line(CoverageKind::TlsNotDecoded, tally.tls, None);
         line(CoverageKind::TlsUnbound, tally.sessions_unbound, None);
+        line(
+            CoverageKind::PlaintextUnread,
+            since(counter::PLAINTEXT_UNREAD),
+            None,
+        );
         line(CoverageKind::HeaderBlockLost, tally.blocks_lost, None);
         line(CoverageKind::OtherProtocol, tally.other, None);
         line(CoverageKind::DnsNotRead, tally.dns_not_read, None);
@@ -248,7 +253,7 @@ mod tests {
             told.collect::<Vec<_>>()
         };
         assert_eq!(
-            told(10, [9, 1, 9, 9, 2, 3, 4, 9, 0, 7, 0, 0]),
+            told(10, [9, 1, 9, 9, 2, 3, 4, 9, 0, 7, 0, 0, 0]),
             [
                 (CoverageKind::RingLost, 0, 10, 1),
                 (CoverageKind::FlowTableFull, 0, 10, 3),
@@ -258,9 +263,9 @@ mod tests {
             ]
         );
         assert_eq!(
-            told(20, [9, 1, 9, 9, 2, 8, 4, 9, 0, 7, 0, 0]),
+            told(20, [9, 1, 9, 9, 2, 8, 4, 9, 0, 7, 0, 0, 0]),
             [(CoverageKind::FlowTableFull, 10, 20, 5)]
         );
-        assert_eq!(told(30, [9, 1, 9, 9, 2, 8, 4, 9, 0, 7, 0, 0]), []);
+        assert_eq!(told(30, [9, 1, 9, 9, 2, 8, 4, 9, 0, 7, 0, 0, 0]), []);
     }
 }

@@ -32,6 +32,7 @@ pub(crate) fn coverage_kind(kind: CoverageKind) -> &'static str {
         CoverageKind::JoinedMidstream => "joined_midstream",
         CoverageKind::TlsNotDecoded => "tls_not_decoded",
         CoverageKind::TlsUnbound => "tls_unbound",
+        CoverageKind::PlaintextUnread => "plaintext_unread",
         CoverageKind::HeaderBlockLost => "header_block_lost",
         CoverageKind::OtherProtocol => "other_protocol",
         CoverageKind::OwnTraffic => "own_traffic",

@@ -234,7 +234,8 @@ impl<I: Identities> Assembly<I> {
         }
         self.tally.dns_not_read += conversation.dns_not_read();
         match conversation.protocol {
-            Some("tls") => self.tally.tls += 1,
+            Some("tls") if !conversation.has_told_plaintext() => self.tally.tls += 1,
+            Some("tls") => self.tally.other += 1,
             None if conversation.host.is_none() => self.tally.other += 1,
             Some(_) | None => {}
         }

@@ -17,6 +17,10 @@ const WAIT_NS: u64 = 1_000_000_000;
 const MOST_WAITING_BYTES: usize = 32 << 10;
 /// Sessions that wait with something to say.
 const MOST_WAITING: usize = 64;
+/// So many that those that are over are looked for.
+const MANY_SESSIONS: usize = 1_024;
+/// What has not been heard of for so long, and has no connection, is over.
+const DEAD_NS: u64 = 10_000_000_000;
 /// Sessions remembered; those heard of longest ago go first.
 const MOST_SESSIONS: usize = 16_384;
 
@@ -164,7 +168,6 @@ impl<I: Identities> Assembly<I> {
             return;
         };
         let is_new = known.is_new;
-        let identity = known.identity.clone();
         let Some((place, party)) = self.place_of_session(known) else {
             self.tally.plaintext_unfollowed += 1;
             return;
@@ -173,10 +176,11 @@ impl<I: Identities> Assembly<I> {
             return;
         };
         conversation.has_session(party, turn.cookie, is_new);
-        if let Some(party) = conversation.parties.get_mut(party)
-            && party.identity.is_none()
+        if let Some(known) = self.sessions.known.get_mut(&turn.cookie)
+            && let Some(identity) = known.identity.take()
+            && let Some(party) = conversation.parties.get_mut(party)
         {
-            party.identity = identity;
+            party.identity.get_or_insert(identity);
         }
         conversation.plaintext(party, turn.cookie, turn, &mut self.heads);
         self.deliver(place);
@@ -267,10 +271,14 @@ impl<I: Identities> Assembly<I> {
         self.say_what_was_held(id);
     }
 
-    /// Looks for sessions that have waited for long enough, and for what has passed of the others.
+    /// Looks for sessions that have waited for long enough, and, where there are many, for those that are over without having said so.
     pub(super) fn tick_sessions(&mut self, now_ns: u64) {
         // What would tell its socket may be in a record yet to be read.
         let now_ns = self.read_until_ns.unwrap_or(now_ns);
+        self.forget_dead_sessions(now_ns);
+        if self.sessions.waiting == 0 {
+            return;
+        }
         let late: Vec<u64> = self
             .sessions
             .known
@@ -286,6 +294,22 @@ impl<I: Identities> Assembly<I> {
         for id in late {
             self.wait_no_longer(id);
         }
+    }
+
+    /// Processes that are killed free nothing: their sessions go some time after their connections.
+    fn forget_dead_sessions(&mut self, now_ns: u64) {
+        if self.sessions.known.len() < MANY_SESSIONS {
+            return;
+        }
+        let table = &self.table;
+        self.sessions.known.retain(|_, known| {
+            let has_place = match (known.alone, known.cookie) {
+                (Some((place, generation)), _) => table.generation(place) == Some(generation),
+                (None, Some(cookie)) => table.flows.contains_key(&cookie),
+                (None, None) => false,
+            };
+            has_place || !known.held.is_empty() || now_ns.saturating_sub(known.at_ns) < DEAD_NS
+        });
     }
 
     /// What the probes know of the sessions that tell a conversation's plaintext.

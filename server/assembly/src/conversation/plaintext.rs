@@ -226,6 +226,29 @@ impl Conversation {
         {
             lane.stream = stream;
         }
+        self.note_plaintext(party);
+    }
+
+    /// Of a session without a socket its plaintext is all that is counted.
+    fn note_plaintext(&mut self, party: usize) {
+        if self.parties.iter().any(|party| party.cookie.is_some()) {
+            return;
+        }
+        let passed = self
+            .plaintext
+            .as_ref()
+            .and_then(|plaintext| plaintext.lanes.get(party))
+            .map_or(0, |lane| lane.stream.passed());
+        if let Some(party) = self.parties.get_mut(party) {
+            party.bytes = party.bytes.max(passed);
+        }
+    }
+
+    /// Whether anything of its plaintext was told.
+    pub(crate) fn has_told_plaintext(&self) -> bool {
+        self.plaintext
+            .as_ref()
+            .is_some_and(|plaintext| plaintext.lanes.iter().any(|lane| lane.source.is_some()))
     }
 
     /// The session that tells what `party` sends, and which way it does.

@@ -81,6 +81,7 @@ async fn each_kind_of_loss_is_said_in_the_answer_that_lacks_the_data() {
         ("recorder_killed", "killed"),
         ("tls_not_decoded", "TLS"),
         ("tls_unbound", "no addresses"),
+        ("plaintext_unread", "TLS libraries"),
         ("write_failed", "disk"),
         ("retention", "retention"),
         ("connection_unfollowed", "could not be followed"),
