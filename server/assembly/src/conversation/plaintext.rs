@@ -2,9 +2,9 @@
 //!
 //! Owns: which session tells each direction, the order of its bytes, and when a direction is over. Does not know sockets.
 //!
-//! Invariant: the bytes of one direction come from one session. That of the end that sends tells them, since it does so
-//! before they leave, and knows the thread; where that end is not known, or its library is not read, the other end's, which tells
-//! what it reads. A direction is over when its session has said its last word, not when the last packet has passed.
+//! Invariant: the bytes of one direction come from one session, which is the one that tells the first of them: that of the end
+//! that sends, for it does so before they leave, and knows the thread; where its library is not read, or its socket becomes known
+//! later, the other end's, which tells what it reads. A direction is over when its session has said its last word, not when the last packet has passed.
 
 use headwater_protocols::http1;
 
@@ -131,13 +131,12 @@ impl Conversation {
             };
             let is_first = plaintext.lanes.iter().all(|lane| lane.source.is_none());
             let joined = plaintext.joined_midstream;
-            let sender_tells = plaintext.sessions.get(sender).copied().flatten().is_some();
             let Some(lane) = plaintext.lanes.get_mut(sender) else {
                 return;
             };
             match lane.source {
                 Some((source, _)) if source == session => {}
-                None if is_own || !sender_tells => {
+                None => {
                     lane.source = Some((session, is_own));
                     lane.is_over = false;
                     lane.stream = Stream::new(joined);
@@ -148,7 +147,7 @@ impl Conversation {
                     lane.source = Some((session, is_own));
                     lane.stream = Stream::new(joined);
                 }
-                Some(_) | None => return,
+                Some(_) => return,
             }
             lane.last_ns = lane.last_ns.max(turn.at_ns);
             is_first
