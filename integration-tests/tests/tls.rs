@@ -455,6 +455,45 @@ fn a_recorder_that_is_killed_and_comes_again_harms_nobody() {
 }
 
 #[test]
+fn a_program_whose_library_is_not_read_is_named() {
+    let (store, scratch) = (Store::new(), Scratch::new());
+    // NSS by its exported function; who maps it is this test's own program.
+    let source = scratch.write(
+        "nss.c",
+        "void SSL_ImportFD(void) {} void PR_Read(void) {} void PR_Write(void) {}",
+    );
+    let library = scratch.file("libnss-like.so");
+    said(
+        Command::new("cc")
+            .args([
+                "-shared",
+                "-fPIC",
+                "-Wl,--build-id=0x0123456789abcdef0123456789abcdef01234567",
+                "-o",
+            ])
+            .arg(&library)
+            .arg(source),
+    );
+    let recorder = store.record(&[]);
+    let load = format!(
+        "import ctypes; ctypes.CDLL({:?})",
+        library.display().to_string()
+    );
+    // A short life is told as well: what was met last is stored at the end.
+    said(&mut script(python(), "-c", &load));
+    recorder.end("INT");
+    let told = store.ask(&["status", "--since", "-1h"]).to_string();
+    for words in [
+        "tls_library_not_read",
+        "NSS",
+        "libnss-like.so",
+        "0123456789abcdef01234567",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+}
+
+#[test]
 fn tls_of_other_programs_is_left_alone() {
     let (store, scratch) = (Store::new(), Scratch::new());
     let (certificate, key) = certificate(&scratch);

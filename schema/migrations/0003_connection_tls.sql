@@ -28,3 +28,6 @@ CREATE TABLE connection_tls (
                                            -- it is encrypted), with commas; spaces between them
 );
 CREATE INDEX connection_tls_failed ON connection_tls (error_kind, connection_id) WHERE error_kind IS NOT NULL;
+
+-- A library that is not read holds from when it was met until its run's end.
+CREATE INDEX coverage_library ON coverage (run_id) WHERE kind = 'tls_library_not_read';

@@ -20,6 +20,6 @@ pub(crate) use cgroup::{cgroup_mount, cgroup_paths};
 pub(crate) use drops::DropReasons;
 pub(crate) use forks::Forks;
 pub(crate) use headers::{HeaderFilter, HeaderProbes};
-pub(crate) use mappings::{Mappings, News};
+pub(crate) use mappings::{Heard, Mappings};
 pub(crate) use offsets::Offsets;
 pub(crate) use uprobes::{Attached, Uprobes};

@@ -19,6 +19,8 @@ pub enum CoverageKind {
     JoinedMidstream,
     /// Connections whose bytes are TLS: only their TCP life was seen.
     TlsNotDecoded,
+    /// A program whose TLS library is not read, from then on; `detail` says which and why.
+    TlsLibraryNotRead,
     /// TLS sessions whose socket did not become known: their exchanges have no addresses.
     TlsUnbound,
     /// Reads of plaintext that found it not in memory, or in calls of TLS libraries whose end was not seen.

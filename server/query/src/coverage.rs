@@ -167,13 +167,18 @@ fn reach(segments: &[Segment]) -> String {
     }
 }
 
-/// What cannot be seen at all is told once, at the start of a run, and holds until the run's end: for a run that says
+/// What cannot be seen at all is told once, at the start of a run, and holds until the run's end; a library that is not read is
+/// told when it is met, and holds from then on. For a run that says
 /// nothing any more that is its last sign of life, for one that goes on it is now.
-const TOLD: &str = "WITH told AS (\
+const TOLD: &str = "WITH run_end AS (\
+    SELECT id, started_ns, COALESCE(stopped_ns, \
+    CASE WHEN heartbeat_ns < ?4 THEN heartbeat_ns ELSE MAX(heartbeat_ns, ?3) END) AS until_ns FROM recorder_run), \
+    told AS (\
     SELECT kind, detail, from_ns, until_ns, count FROM coverage \
-    WHERE until_ns >= ?1 AND from_ns <= ?2 AND kind <> 'unsupported' UNION ALL \
-    SELECT kind, detail, run.started_ns, COALESCE(run.stopped_ns, \
-    CASE WHEN run.heartbeat_ns < ?4 THEN run.heartbeat_ns ELSE MAX(run.heartbeat_ns, ?3) END), count \
-    FROM coverage JOIN recorder_run run ON run.id = run_id WHERE kind = 'unsupported') \
+    WHERE until_ns >= ?1 AND from_ns <= ?2 AND kind NOT IN ('unsupported', 'tls_library_not_read') UNION ALL \
+    SELECT kind, detail, run.started_ns, run.until_ns, count \
+    FROM coverage JOIN run_end run ON run.id = run_id WHERE kind = 'unsupported' UNION ALL \
+    SELECT kind, detail, from_ns, run.until_ns, count \
+    FROM coverage JOIN run_end run ON run.id = run_id WHERE kind = 'tls_library_not_read') \
     SELECT kind, detail, MIN(from_ns), MAX(until_ns), SUM(count) FROM told \
     WHERE until_ns >= ?1 AND from_ns <= ?2 GROUP BY kind, detail ORDER BY kind, 4 DESC LIMIT 500";

@@ -42,7 +42,12 @@ pub(crate) fn hides(kind: &str, about: About) -> bool {
 pub(crate) fn tells_detail(kind: &str) -> bool {
     matches!(
         kind,
-        "unsupported" | "filtered" | "retention" | "table_capped" | "icmp_not_tied"
+        "unsupported"
+            | "filtered"
+            | "retention"
+            | "table_capped"
+            | "icmp_not_tied"
+            | "tls_library_not_read"
     )
 }
 
@@ -127,7 +132,8 @@ pub(crate) fn of(item: &CoverageItem, detail: Option<&str>) -> String {
             )
         }
         "unsupported" => {
-            "Not everything can be seen; `headwater doctor` says what is lacking here.".to_owned()
+            "This kernel or this user cannot see everything; `headwater doctor` has the details."
+                .to_owned()
         }
         "recorder_killed" => format!(
             "A recorder was killed or crashed at {} without saying so: up to a second before that may be missing.",
@@ -174,6 +180,9 @@ fn of_tls(kind: &str, count: u64) -> Option<String> {
         "tls_not_decoded" => Some(format!(
             "{count} connections were TLS of which no plaintext was seen."
         )),
+        "tls_library_not_read" => Some(
+            "What a program says inside TLS is not seen, since its library is not read.".to_owned(),
+        ),
         "plaintext_unread" => Some(format!(
             "{count} reads of what programs gave to TLS libraries found nothing in memory, or no end of the call: exchanges may be missing or incomplete."
         )),
@@ -193,7 +202,7 @@ fn plain(detail: &str) -> String {
         .collect()
 }
 
-const ORDER: [&str; 47] = [
+const ORDER: [&str; 48] = [
     "not_recorded",
     "recorder_killed",
     "write_failed",
@@ -220,6 +229,7 @@ const ORDER: [&str; 47] = [
     "rows_cut",
     "suspects_not_sought",
     "tls_not_decoded",
+    "tls_library_not_read",
     "tls_unbound",
     "plaintext_unread",
     "quic_not_decoded",

@@ -41,6 +41,6 @@ pub use headers::{
 };
 pub use key::{Key, KeyError};
 pub use policy::Policy;
-pub use redactor::Redactor;
+pub use redactor::{Part, Redactor};
 pub use target::hashes_in;
 pub use text::{CommandLine, Target, TargetForm, Text};

@@ -2,6 +2,8 @@
 //!
 //! Owns the keyed state, the table of header rules and buffers. Refuses nothing: any bytes come out, redacted.
 
+use compact_str::CompactString;
+
 use crate::hash::{Hasher, write_hex};
 use crate::headers::{Building, Captured, Scratch, encode, encode_partly};
 use crate::memo::Memo;
@@ -11,6 +13,19 @@ use crate::sink::TextSink;
 use crate::{
     CommandLine, HeaderBlock, Key, Policy, Target, Text, command_line, target, url, words,
 };
+
+/// A part of a sentence.
+#[derive(Debug, Clone, Copy)]
+pub enum Part<'a> {
+    /// The program's own words.
+    Own(&'static str),
+    /// As `Redactor::phrase`.
+    Phrase(&'a [u8]),
+    /// As `Redactor::file_path`.
+    Path(&'a [u8]),
+    /// Hexadecimal digits that name a build, which is no secret.
+    Digits(&'a str),
+}
 
 /// Redacts with one key and one policy. Has buffers of its own: one for each thread that redacts.
 pub struct Redactor {
@@ -111,6 +126,22 @@ impl Redactor {
         let mut text = TextSink::with_capacity(path.len());
         url::file_path(&self.hasher, path, &mut text);
         Text(text.into_compact())
+    }
+    /// Redacts a sentence made of parts of several kinds.
+    pub fn sentence(&mut self, parts: &[Part<'_>]) -> Text {
+        let mut words = CompactString::default();
+        for part in parts {
+            match part {
+                Part::Own(own) => words.push_str(own),
+                Part::Phrase(bytes) => words.push_str(self.phrase(bytes).as_str()),
+                Part::Path(bytes) => words.push_str(self.file_path(bytes).as_str()),
+                Part::Digits(digits) if digits.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+                    words.push_str(digits);
+                }
+                Part::Digits(digits) => words.push_str(self.phrase(digits.as_bytes()).as_str()),
+            }
+        }
+        Text(words)
     }
     /// Redacts free text of small size, such as a reason phrase or a process name: words shaped like tokens are hashed.
     pub fn phrase(&mut self, phrase: &[u8]) -> Text {

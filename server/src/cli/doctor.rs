@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     paths::store_of,
-    probes::{Btf, Offsets, ProbeError, ProbeSettings, Probes, Uprobes, cgroup_mount},
+    probes::{Btf, Mappings, Offsets, ProbeError, ProbeSettings, Probes, Uprobes, cgroup_mount},
     record::try_to_open,
 };
 
@@ -201,6 +201,7 @@ fn attach(before: &[Finding]) -> Vec<Finding> {
         cap: 8192,
         ring_bytes: 1 << 20,
         tls: true,
+        tls_of_some: false,
         without_btf: false,
     };
     let probes = match Probes::attach(&settings) {
@@ -235,13 +236,17 @@ fn attach(before: &[Finding]) -> Vec<Finding> {
 /// What the kernel lets be put into TLS libraries.
 fn tls(uprobes: Option<&Uprobes>) -> Finding {
     let (verdict, found) = match uprobes {
+        Some(_) if Mappings::listen().is_err() => (
+            Verdict::Less,
+            "their plaintext is not read: the kernel does not tell this user which files are mapped (perf events, CAP_PERFMON)",
+        ),
         Some(uprobes) if uprobes.is_multi() => (
             Verdict::Good,
-            "their plaintext is read, by links of many places at once (needs no CAP_SYS_ADMIN)",
+            "their plaintext can be read, by links of many places at once (needs no CAP_SYS_ADMIN)",
         ),
         Some(_) => (
             Verdict::Good,
-            "their plaintext is read, by a perf event for each place (hardened kernels ask CAP_SYS_ADMIN for that; Linux 6.6 and later do not need it)",
+            "their plaintext can be read, by a perf event for each place (hardened kernels ask CAP_SYS_ADMIN for that; Linux 6.6 and later do not need it)",
         ),
         None => (
             Verdict::Less,

@@ -139,7 +139,7 @@ pub(super) fn start(settings: &SessionSettings) -> Result<Session, Exit> {
         if settings.probes.tls {
             "TLS of libraries that are not read (`headwater status` names them), what is inside "
         } else {
-            "what is inside TLS, "
+            "what is inside "
         }
     ));
     for words in &session.missing {

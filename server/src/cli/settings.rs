@@ -89,6 +89,7 @@ pub(crate) fn session_settings(
             cap: u32::try_from(cap).unwrap_or(MAX_CAP),
             ring_bytes: u32::try_from(ring_bytes).unwrap_or(1 << 23),
             tls: !arguments.no_tls,
+            tls_of_some: !arguments.tls_program.is_empty(),
             without_btf: arguments.without_btf,
         },
         tls: TlsFilter {

@@ -84,8 +84,10 @@ pub(crate) struct ProbeSettings {
     pub(crate) cap: u32,
     /// Bytes of the ring buffer, a power of two.
     pub(crate) ring_bytes: u32,
-    /// Whether calls of TLS libraries are looked at.
+    /// Whether calls of TLS libraries are looked at,
     pub(crate) tls: bool,
+    /// and of single processes alone.
+    pub(crate) tls_of_some: bool,
     /// For tests and old kernels: behave as if the kernel had no BTF.
     pub(crate) without_btf: bool,
 }
@@ -227,7 +229,7 @@ impl Probes {
         }
         let uprobes = settings
             .tls
-            .then(|| load_uprobes(&mut programs, &mut missing))
+            .then(|| load_uprobes(&mut programs, settings.tls_of_some, &mut missing))
             .flatten();
         let take = |programs: &mut Ebpf, name: &'static str| {
             programs.take_map(name).ok_or(ProbeError::Missing { name })
@@ -490,8 +492,12 @@ fn attach_tracepoints(
 }
 
 /// Loads the programs for TLS libraries.
-fn load_uprobes(programs: &mut Ebpf, missing: &mut Vec<Cow<'static, str>>) -> Option<Uprobes> {
-    match Uprobes::load(programs) {
+fn load_uprobes(
+    programs: &mut Ebpf,
+    for_single: bool,
+    missing: &mut Vec<Cow<'static, str>>,
+) -> Option<Uprobes> {
+    match Uprobes::load(programs, for_single) {
         Ok(uprobes) => Some(uprobes),
         Err(error) => {
             let why = std::error::Error::source(&error)

@@ -36,11 +36,13 @@ mod perf {
 
 /// What the kernel told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum News {
+pub(crate) enum Heard {
     /// A file was mapped to be run.
     Mapped {
         /// By whom.
         pid: u32,
+        /// From where in its memory, up to where.
+        range: (u64, u64),
         /// Device, as stat(2) gives it, and inode; of file systems made of others these may be the other one's.
         file: (u64, u64),
         /// Its path, as that process names it.
@@ -58,8 +60,8 @@ pub(crate) enum News {
         /// Which.
         pid: u32,
     },
-    /// Some of this was lost.
-    Lost,
+    /// So many of these were lost.
+    Lost(u64),
 }
 
 /// The events of all processors.
@@ -95,10 +97,11 @@ impl Mappings {
         self.rings.iter().map(|ring| ring.event.as_fd())
     }
 
-    /// What has come since last asked.
-    pub(crate) fn read(&mut self, mut each: impl FnMut(News)) {
+    /// What has come since last asked, of one processor after the other. All is taken before anything is done about it, which
+    /// takes a while.
+    pub(crate) fn read(&mut self, heard: &mut Vec<Heard>) {
         for ring in &mut self.rings {
-            ring.read(&mut each);
+            ring.read(heard);
         }
     }
 }
@@ -149,7 +152,7 @@ impl Ring {
         unsafe { &*self.base.as_ptr().byte_add(place).cast::<AtomicU64>() }
     }
 
-    fn read(&mut self, each: &mut impl FnMut(News)) {
+    fn read(&mut self, into: &mut Vec<Heard>) {
         let head = self.position(perf::DATA_HEAD).load(Ordering::Acquire);
         let mut at = self.position(perf::DATA_TAIL).load(Ordering::Relaxed);
         let mut record = Vec::new();
@@ -160,9 +163,7 @@ impl Ring {
                 break;
             }
             self.copy(at, length.into(), &mut record);
-            if let Some(news) = decode(&record) {
-                each(news);
-            }
+            into.extend(decode(&record));
             at += u64::from(length);
         }
         self.position(perf::DATA_TAIL)
@@ -215,7 +216,7 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
 }
 
 /// `perf_event_open(2)`, "PERF_RECORD_MMAP2" and so on.
-fn decode(record: &[u8]) -> Option<News> {
+fn decode(record: &[u8]) -> Option<Heard> {
     match u32_at(record, 0)? {
         perf::RECORD_MMAP2 => {
             if u32_at(record, 64)? & PROT_EXEC == 0 {
@@ -224,8 +225,10 @@ fn decode(record: &[u8]) -> Option<News> {
             let path = record.get(72..)?;
             let path = path.split(|byte| *byte == 0).next()?;
             let device = rustix::fs::makedev(u32_at(record, 40)?, u32_at(record, 44)?);
-            path.starts_with(b"/").then(|| News::Mapped {
+            let (from, length) = (u64_at(record, 16)?, u64_at(record, 24)?);
+            path.starts_with(b"/").then(|| Heard::Mapped {
                 pid: u32_at(record, 8).unwrap_or(0),
+                range: (from, from.saturating_add(length)),
                 file: (device, u64_at(record, 48).unwrap_or(0)),
                 path: path.to_vec(),
             })
@@ -237,12 +240,13 @@ fn decode(record: &[u8]) -> Option<News> {
                 return None;
             }
             Some(if kind == perf::RECORD_FORK {
-                News::Forked { pid, parent }
+                Heard::Forked { pid, parent }
             } else {
-                News::Ended { pid }
+                Heard::Ended { pid }
             })
         }
-        perf::RECORD_LOST => Some(News::Lost),
+        // An id, then how many.
+        perf::RECORD_LOST => Some(Heard::Lost(u64_at(record, 16)?)),
         _ => None,
     }
 }
@@ -263,7 +267,7 @@ mod tests {
         record[..4].copy_from_slice(&perf::RECORD_MMAP2.to_ne_bytes());
         record[64..68].copy_from_slice(&PROT_EXEC.to_ne_bytes());
         record[72..80].copy_from_slice(b"/a/b.so\0");
-        assert!(matches!(decode(&record), Some(News::Mapped { path, .. }) if path == b"/a/b.so"));
+        assert!(matches!(decode(&record), Some(Heard::Mapped { path, .. }) if path == b"/a/b.so"));
         for cut in 0..72 {
             assert_eq!(decode(&record[..cut]), None, "{cut}");
         }

@@ -11,9 +11,10 @@ use std::{
     ffi::{CString, c_int, c_long},
     io,
     os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
-use aya::{Ebpf, maps::Map};
+use aya::{Ebpf, maps::Map, util::KernelVersion};
 use aya_obj::Object;
 use headwater_schema::flow::go_on;
 use headwater_sites::{Hook, Site};
@@ -148,6 +149,8 @@ pub(super) struct PerfEventAttr {
 pub(crate) struct Uprobes {
     programs: HashMap<&'static str, OwnedFd>,
     way: Way,
+    /// Links that there are now.
+    links: std::sync::Arc<AtomicUsize>,
 }
 
 /// How places are attached to.
@@ -159,19 +162,29 @@ enum Way {
     Perf { kind: u32 },
 }
 
-/// What is attached to one file; dropping it detaches.
+/// What is attached to one file; dropping it detaches, beginnings of calls before their ends.
 pub(crate) struct Attached {
-    _links: Vec<OwnedFd>,
+    links: Vec<OwnedFd>,
+    count: std::sync::Arc<AtomicUsize>,
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.count.fetch_sub(self.links.len(), Ordering::Relaxed);
+    }
 }
 
 impl Uprobes {
-    /// Loads the programs. `programs` has the maps.
+    /// Loads the programs. `programs` has the maps. `for_single`: they will be attached for single processes, which links of
+    /// many places take for single threads before Linux 6.10.
     ///
     /// # Errors
     /// The kernel's.
-    pub(super) fn load(programs: &mut Ebpf) -> Result<Self, ProbeError> {
+    pub(super) fn load(programs: &mut Ebpf, for_single: bool) -> Result<Self, ProbeError> {
         let object = relocated(programs)?;
-        let way = if knows_multi(&object) {
+        let is_fit = !for_single
+            || KernelVersion::current().is_ok_and(|now| now >= KernelVersion::new(6, 10, 0));
+        let way = if is_fit && knows_multi(&object) {
             Way::Multi
         } else {
             let kind = perf_kind().map_err(|source| ProbeError::Uprobe {
@@ -188,12 +201,10 @@ impl Uprobes {
             Way::Multi => bpf::TRACE_UPROBE_MULTI,
             Way::Perf { .. } => 0,
         };
-        let missing = |_| ProbeError::Missing {
-            name: "GO_ON_PLAINTEXT",
-        };
         for (name, place) in GO_ON {
             let program = load_program(object, name, attach_type)?;
-            set_program(programs, place, program.as_raw_fd()).map_err(missing)?;
+            set_program(programs, place, program.as_raw_fd())
+                .map_err(|source| ProbeError::Uprobe { what: name, source })?;
         }
         let mut loaded = HashMap::new();
         for name in NEEDED {
@@ -207,7 +218,13 @@ impl Uprobes {
         Ok(Self {
             programs: loaded,
             way,
+            links: std::sync::Arc::default(),
         })
+    }
+
+    /// How many descriptors all that is attached takes.
+    pub(crate) fn links(&self) -> usize {
+        self.links.load(Ordering::Relaxed)
     }
 
     /// Whether links of many places are used.
@@ -251,7 +268,13 @@ impl Uprobes {
                 }
             }
         }
-        Ok(Attached { _links: links })
+        self.links.fetch_add(links.len(), Ordering::Relaxed);
+        // They are dropped from the front.
+        links.reverse();
+        Ok(Attached {
+            links,
+            count: std::sync::Arc::clone(&self.links),
+        })
     }
 }
 

@@ -1,11 +1,17 @@
 //! The accounts of what was not seen: counters of the probes, tallies of the assembly, turned into coverage by interval.
 
+use std::os::unix::ffi::OsStrExt;
+
 use headwater_assembly::Tally;
 use headwater_model::{Coverage, CoverageKind, Event, KernelDrops};
-use headwater_redact::{Redactor, Text};
+use headwater_redact::{Part, Redactor, Text};
 use headwater_schema::flow::counter;
 
-use super::{icmp::Missed, identity::Forgotten};
+use super::{
+    icmp::Missed,
+    identity::Forgotten,
+    libraries::{News, NotRead},
+};
 use crate::{
     clock::ClockChange,
     probes::{Counters, DropReasons},
@@ -23,6 +29,10 @@ pub(crate) struct Accounts {
     pub(crate) unknown: u64,
     /// What of ICMP was not told since the last call.
     icmp: Missed,
+    /// Programs whose TLS is not read and that were not told one by one.
+    untold: u64,
+    /// Mappings and ends of processes that were not heard of.
+    unheard: u64,
     filter: Option<Text>,
     /// Packets that the kernel had dropped when last told, by the place of their reason.
     dropped_before: Vec<u64>,
@@ -39,6 +49,8 @@ impl Accounts {
             delivered: 0,
             unknown: 0,
             icmp: Missed::default(),
+            untold: 0,
+            unheard: 0,
             filter,
             dropped_before: Vec::new(),
         }
@@ -76,6 +88,53 @@ impl Accounts {
         })
     }
 
+    /// A line for a program whose TLS is not read.
+    pub(crate) fn not_read(&mut self, now_ns: u64, one: &NotRead) -> Event {
+        let pid = one
+            .pid
+            .map_or_else(String::new, |pid| format!(" (pid {pid}): "));
+        let path = one.path.as_os_str().as_bytes();
+        let (before, build_id) = match &one.build_id {
+            Some(build_id) => (", build id ", build_id.as_str()),
+            None => (", without a build id", ""),
+        };
+        let detail = self.redactor.sentence(&[
+            Part::Phrase(one.program.as_bytes()),
+            Part::Phrase(pid.as_bytes()),
+            Part::Phrase(one.library.as_bytes()),
+            Part::Own(" in "),
+            Part::Path(path),
+            Part::Own(before),
+            Part::Digits(build_id),
+            Part::Own(": "),
+            Part::Phrase(one.why.as_bytes()),
+        ]);
+        Event::Coverage(Coverage {
+            kind: CoverageKind::TlsLibraryNotRead,
+            from_ns: now_ns,
+            until_ns: now_ns,
+            count: 1,
+            detail: Some(detail),
+        })
+    }
+
+    /// What libraries had to say: lines of their own, or counts for the next closing.
+    pub(crate) fn libraries(
+        &mut self,
+        now_ns: u64,
+        news: impl Iterator<Item = News>,
+    ) -> Vec<Event> {
+        let mut lines = Vec::new();
+        for one in news {
+            match one {
+                News::NotRead(one) => lines.push(self.not_read(now_ns, &one)),
+                News::Untold => self.untold += 1,
+                News::Unheard(count) => self.unheard += count,
+            }
+        }
+        lines
+    }
+
     /// What of ICMP was not told, for the next closing.
     pub(crate) fn icmp(&mut self, missed: Missed) {
         self.icmp = missed;
@@ -108,6 +167,35 @@ impl Accounts {
             .collect()
     }
 
+    /// What full tables forgot, by table.
+    fn of_tables(
+        &mut self,
+        tally: &Tally,
+        icmp: &Missed,
+        forgotten: &Forgotten,
+        sessions: u64,
+    ) -> [(u64, &'static str); 11] {
+        [
+            (tally.flows_forgotten, "sockets that had said nothing"),
+            (tally.knocks_forgotten, "SYNs from elsewhere"),
+            (tally.departures_forgotten, "packets between namespaces"),
+            (tally.udp_owners_forgotten, "owners of UDP sockets"),
+            (tally.dns_memory_forgotten, "who asked whom for which name"),
+            (icmp.namespaces, "network namespaces listened in for ICMP"),
+            (forgotten.programs, "programs begun"),
+            (forgotten.processes, "processes"),
+            (sessions, "sessions of TLS libraries"),
+            (
+                std::mem::take(&mut self.untold),
+                "programs whose TLS is not read",
+            ),
+            (
+                std::mem::take(&mut self.unheard),
+                "files mapped, and processes begun and ended",
+            ),
+        ]
+    }
+
     /// What happened since the last call.
     pub(crate) fn close(
         &mut self,
@@ -134,6 +222,10 @@ impl Accounts {
         };
         let icmp = std::mem::take(&mut self.icmp);
         let of_icmp = self.of_icmp(tally, &icmp);
+        let full = counters.of(counter::SESSION_FULL);
+        let sessions =
+            tally.sessions_forgotten + full.saturating_sub(self.before.of(counter::SESSION_FULL));
+        let of_tables = self.of_tables(tally, &icmp, &forgotten, sessions);
         let since = |which| counters.of(which).saturating_sub(self.before.of(which));
         line(CoverageKind::RingLost, since(counter::LOST), None);
         line(CoverageKind::FlowTableFull, since(counter::FLOW_FULL), None);
@@ -156,18 +248,7 @@ impl Accounts {
             tally.table_entries_forgotten,
             None,
         );
-        let sessions = tally.sessions_forgotten + since(counter::SESSION_FULL);
-        for (count, table) in [
-            (tally.flows_forgotten, "sockets that had said nothing"),
-            (tally.knocks_forgotten, "SYNs from elsewhere"),
-            (tally.departures_forgotten, "packets between namespaces"),
-            (tally.udp_owners_forgotten, "owners of UDP sockets"),
-            (tally.dns_memory_forgotten, "who asked whom for which name"),
-            (icmp.namespaces, "network namespaces listened in for ICMP"),
-            (forgotten.programs, "programs begun"),
-            (forgotten.processes, "processes"),
-            (sessions, "sessions of TLS libraries"),
-        ] {
+        for (count, table) in of_tables {
             let detail = (count > 0).then(|| self.redactor.phrase(table.as_bytes()));
             line(CoverageKind::TableCapped, count, detail);
         }

@@ -267,10 +267,7 @@ impl Recorder {
         let tally = self.assembly.tally();
         let forgotten = self.assembly.identities().news_of_forgotten();
         self.accounts.icmp(self.icmp.news_of_missed());
-        for not_read in self.libraries.iter().flat_map(Libraries::news) {
-            let line = self.accounts.unsupported(now_ns(), &not_read.words);
-            self.events.push(line);
-        }
+        self.hear_libraries();
         let lines = self.accounts.close(
             now_ns(),
             self.probes.counters(),
@@ -339,8 +336,24 @@ impl Recorder {
         of(counter::FIRED) == self.accounts.delivered + of(counter::LOST)
     }
 
+    /// What is not seen of TLS, as far as met.
+    fn hear_libraries(&mut self) {
+        let Some(libraries) = &self.libraries else {
+            return;
+        };
+        let lines = self.accounts.libraries(now_ns(), libraries.news());
+        self.events.extend(lines);
+        if libraries.is_broken() {
+            let words = "TLS libraries of programs that start from here on: the thread that looks for them has ended";
+            self.events.push(self.accounts.unsupported(now_ns(), words));
+            self.libraries = None;
+        }
+    }
+
     fn finish(mut self) -> Totals {
-        self.libraries = None;
+        if let Some(libraries) = &mut self.libraries {
+            libraries.stop();
+        }
         self.probes.detach();
         // A probe that was running when it was detached may still be about to write its record.
         for _ in 0..LAST_LOOKS {

@@ -108,9 +108,14 @@ impl Session {
             now_ns(),
             filter_in_words(&settings.limits).as_deref(),
         );
+        missing.extend(tls_filter_in_words(settings).map(Cow::Owned));
+        let mut ready = None;
         let libraries = probes.uprobes.take().and_then(|uprobes| {
             match Libraries::start(uprobes, settings.tls.clone()) {
-                Ok(libraries) => Some(libraries),
+                Ok(mut libraries) => {
+                    ready = Some(libraries.take_ready());
+                    Some(libraries)
+                }
                 Err(error) => {
                     let words = format!("TLS libraries that programs run: {error}");
                     missing.push(words.into());
@@ -148,9 +153,16 @@ impl Session {
             stop: Arc::clone(&stop),
             slowness: settings.slowness,
         };
+        let recorder = std::thread::spawn(move || recorder.run());
+        if ready.is_some_and(|ready| !Libraries::await_ready(&ready)) {
+            missing.push(
+                "TLS of all that runs already: looking into its files takes longer than usual"
+                    .into(),
+            );
+        }
         Ok(Self {
             stop,
-            recorder: std::thread::spawn(move || recorder.run()),
+            recorder,
             threads,
             missing,
         })
@@ -210,10 +222,26 @@ fn settings_json(settings: &SessionSettings) -> String {
         "session_headers": settings.headers.session,
         "only_ports": settings.limits.only_ports,
         "except_ports": settings.limits.except_ports,
+        "tls": settings.probes.tls,
+        "tls_programs": settings.tls.only,
         "max_age_s": settings.max_age.as_secs(),
         "max_bytes": settings.max_bytes,
     })
     .to_string()
+}
+
+/// What is not looked at of TLS, since the operator wants it so.
+fn tls_filter_in_words(settings: &SessionSettings) -> Option<String> {
+    if !settings.probes.tls {
+        return Some("what is inside TLS (--no-tls)".to_owned());
+    }
+    let only = &settings.tls.only;
+    (!only.is_empty()).then(|| {
+        format!(
+            "TLS of programs other than {} (--tls-program)",
+            only.join(", ")
+        )
+    })
 }
 
 fn filter_in_words(limits: &Limits) -> Option<String> {

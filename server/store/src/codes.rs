@@ -31,6 +31,7 @@ pub(crate) fn coverage_kind(kind: CoverageKind) -> &'static str {
         CoverageKind::Malformed => "malformed",
         CoverageKind::JoinedMidstream => "joined_midstream",
         CoverageKind::TlsNotDecoded => "tls_not_decoded",
+        CoverageKind::TlsLibraryNotRead => "tls_library_not_read",
         CoverageKind::TlsUnbound => "tls_unbound",
         CoverageKind::PlaintextUnread => "plaintext_unread",
         CoverageKind::HeaderBlockLost => "header_block_lost",

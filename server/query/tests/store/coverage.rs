@@ -140,6 +140,40 @@ async fn each_kind_of_loss_is_said_in_the_answer_that_lacks_the_data() {
 }
 
 #[tokio::test]
+async fn a_library_that_is_not_read_is_said_from_when_it_was_met() {
+    let fixture = Fixture::new();
+    let now_ns = fixture.now_ns;
+    let ago = |seconds: i64| now_ns - seconds * SECOND;
+    fixture.forget_runs();
+    fixture.run("live", ago(900), now_ns, None);
+    fixture.coverage_of(1, "tls_library_not_read", ago(500), Some("java"));
+    for (since, until, expected) in [(800, 600, false), (600, 400, true), (60, 0, true)] {
+        let query = SearchQuery {
+            window: WindowArgument {
+                since: Some(TimeArgument(format!("-{since}s"))),
+                until: (until > 0).then(|| TimeArgument(format!("-{until}s"))),
+            },
+            ..nothing()
+        };
+        let answer = fixture.store().search(&query, &never()).await.unwrap();
+        let told = answer
+            .coverage
+            .iter()
+            .find(|item| item.kind == "tls_library_not_read");
+        assert_eq!(told.is_some(), expected, "{since} to {until}");
+        assert!(
+            told.is_none_or(|item| item.explanation.contains("java")),
+            "{told:?}"
+        );
+        assert_eq!(
+            answer.emptiness,
+            Some(Emptiness::NothingMatched { in_window: 0 }),
+            "what it hides is told of each connection by itself"
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_a_kernel_cannot_see_is_said_of_the_whole_run() {
     let fixture = Fixture::new();
     let now_ns = fixture.now_ns;

@@ -1,0 +1,123 @@
+//! Opening what a process has mapped: the very file, not whatever has its name by now.
+
+use std::{
+    fs::File,
+    io,
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
+    path::{Path, PathBuf},
+};
+
+/// Names a file while it exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct FileId {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+}
+
+/// A file as it was when it was looked into. Its inode changes with every link and owner that it is given, which change none of
+/// its code.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Stamp {
+    size: u64,
+    modified: (i64, i64),
+}
+
+/// A file that is open, and what it is.
+pub(super) struct Opened {
+    pub(super) file: File,
+    pub(super) id: FileId,
+    pub(super) stamp: Stamp,
+    /// User id of its owner.
+    pub(super) owner: u32,
+}
+
+impl Opened {
+    fn new(file: File) -> io::Result<Self> {
+        let meta = file.metadata()?;
+        if !meta.is_file() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        Ok(Self {
+            id: FileId {
+                device: meta.dev(),
+                inode: meta.ino(),
+            },
+            stamp: Stamp {
+                size: meta.size(),
+                modified: (meta.mtime(), meta.mtime_nsec()),
+            },
+            owner: meta.uid(),
+            file,
+        })
+    }
+
+    /// Whether it is still as it was.
+    pub(super) fn is_unchanged(&self) -> bool {
+        self.file.metadata().is_ok_and(|meta| {
+            self.stamp
+                == Stamp {
+                    size: meta.size(),
+                    modified: (meta.mtime(), meta.mtime_nsec()),
+                }
+        })
+    }
+}
+
+/// Opens a file by its name. Not a FIFO or a device, which whoever made it could let wait.
+pub(super) fn by_name(path: &Path) -> io::Result<Opened> {
+    use rustix::fs::{Mode, OFlags};
+    let fd: OwnedFd = rustix::fs::open(
+        path,
+        OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY,
+        Mode::empty(),
+    )?;
+    Opened::new(File::from(fd))
+}
+
+/// Opens what a process has mapped at a place of its memory (`map_files` of proc(5)), or else what has its name in that
+/// process's root folder and is the same file.
+pub(super) fn mapped(
+    pid: u32,
+    (from, to): (u64, u64),
+    told: FileId,
+    path: &Path,
+) -> io::Result<Opened> {
+    let link = format!("/proc/{pid}/map_files/{from:x}-{to:x}");
+    let refused = match by_name(Path::new(&link)) {
+        Ok(opened) => return Ok(opened),
+        Err(error) => error,
+    };
+    let inner = path.strip_prefix("/").unwrap_or(path);
+    let by_root = PathBuf::from(format!("/proc/{pid}/root")).join(inner);
+    match by_name(&by_root) {
+        // The same, or of a file system made of others (overlay, a subvolume), which has a device of its own.
+        Ok(opened) if opened.id == told || opened.id.device != told.device => Ok(opened),
+        Ok(_) => Err(refused),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(refused),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether an error says that the process or the file is gone, so that there is nothing to be seen.
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
+}
+
+/// Whether a process is over: its first thread may end before the others, and what has ended is in `/proc` until its parent
+/// has asked.
+pub(super) fn is_over(pid: u32) -> bool {
+    let Ok(process) = procfs::process::Process::new(pid.cast_signed()) else {
+        return true;
+    };
+    let Ok(stat) = process.stat() else {
+        return true;
+    };
+    matches!(stat.state, 'Z' | 'X') && stat.num_threads <= 1
+}
+
+/// The name of a process's executable.
+pub(super) fn program_of(pid: u32) -> Option<String> {
+    let path = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    let name = path.file_name()?.to_string_lossy().into_owned();
+    Some(name.strip_suffix(" (deleted)").unwrap_or(&name).to_owned())
+}
