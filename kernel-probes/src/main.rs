@@ -69,6 +69,7 @@ pub fn ingress(ctx: SkBuffContext) -> i32 {
 pub fn frames_egress(ctx: SkBuffContext) -> i32 {
     if let Some((scene, side)) = turn::scene_of(&ctx, direction::EGRESS) {
         frames::go_on(&ctx, &scene, side);
+        packet::finish(&ctx, side, direction::EGRESS);
     }
     PASS
 }
@@ -79,6 +80,7 @@ pub fn frames_egress(ctx: SkBuffContext) -> i32 {
 pub fn frames_ingress(ctx: SkBuffContext) -> i32 {
     if let Some((scene, side)) = turn::scene_of(&ctx, direction::INGRESS) {
         frames::go_on(&ctx, &scene, side);
+        packet::finish(&ctx, side, direction::INGRESS);
     }
     PASS
 }
@@ -87,7 +89,10 @@ pub fn frames_ingress(ctx: SkBuffContext) -> i32 {
 #[cgroup_skb]
 #[inline(always)]
 pub fn tls_egress(ctx: SkBuffContext) -> i32 {
-    session::see(&ctx, direction::EGRESS);
+    if let Some((scene, side)) = turn::scene_of(&ctx, direction::EGRESS) {
+        session::see(&ctx, &scene, side);
+        packet::finish(&ctx, side, direction::EGRESS);
+    }
     PASS
 }
 
@@ -95,7 +100,26 @@ pub fn tls_egress(ctx: SkBuffContext) -> i32 {
 #[cgroup_skb]
 #[inline(always)]
 pub fn tls_ingress(ctx: SkBuffContext) -> i32 {
-    session::see(&ctx, direction::INGRESS);
+    if let Some((scene, side)) = turn::scene_of(&ctx, direction::INGRESS) {
+        session::see(&ctx, &scene, side);
+        packet::finish(&ctx, side, direction::INGRESS);
+    }
+    PASS
+}
+
+/// Tells of a FIN behind payload that another program has gone on with.
+#[cgroup_skb]
+#[inline(always)]
+pub fn end_egress(ctx: SkBuffContext) -> i32 {
+    packet::ended(&ctx, direction::EGRESS);
+    PASS
+}
+
+/// As above.
+#[cgroup_skb]
+#[inline(always)]
+pub fn end_ingress(ctx: SkBuffContext) -> i32 {
+    packet::ended(&ctx, direction::INGRESS);
     PASS
 }
 
@@ -121,6 +145,7 @@ pub fn udp_ingress(ctx: SkBuffContext) -> i32 {
 pub fn upgrade_egress(ctx: SkBuffContext) -> i32 {
     if let Some((scene, side)) = turn::scene_of(&ctx, direction::EGRESS) {
         websocket::upgrade(&ctx, &scene, side);
+        packet::finish(&ctx, side, direction::EGRESS);
     }
     PASS
 }
@@ -131,6 +156,7 @@ pub fn upgrade_egress(ctx: SkBuffContext) -> i32 {
 pub fn upgrade_ingress(ctx: SkBuffContext) -> i32 {
     if let Some((scene, side)) = turn::scene_of(&ctx, direction::INGRESS) {
         websocket::upgrade(&ctx, &scene, side);
+        packet::finish(&ctx, side, direction::INGRESS);
     }
     PASS
 }
@@ -141,6 +167,7 @@ pub fn upgrade_ingress(ctx: SkBuffContext) -> i32 {
 pub fn websocket_egress(ctx: SkBuffContext) -> i32 {
     if let Some((scene, side)) = turn::scene_of(&ctx, direction::EGRESS) {
         websocket::go_on(&ctx, &scene, side);
+        packet::finish(&ctx, side, direction::EGRESS);
     }
     PASS
 }
@@ -151,6 +178,7 @@ pub fn websocket_egress(ctx: SkBuffContext) -> i32 {
 pub fn websocket_ingress(ctx: SkBuffContext) -> i32 {
     if let Some((scene, side)) = turn::scene_of(&ctx, direction::INGRESS) {
         websocket::go_on(&ctx, &scene, side);
+        packet::finish(&ctx, side, direction::INGRESS);
     }
     PASS
 }

@@ -6,7 +6,7 @@ use aya_ebpf::{
     programs::SkBuffContext,
 };
 use headwater_schema::{
-    flow::counter,
+    flow::{DirectionState, counter, direction_flag, go_on},
     record::{direction, tcp_flag},
 };
 
@@ -84,6 +84,25 @@ pub fn see(ctx: &SkBuffContext, way: u8) {
         turn::payload(ctx, &packet);
     }
     if packet.flags & tcp_flag::FIN != 0 {
+        lifecycle::boundary(ctx, &packet);
+    }
+}
+
+/// The end of a program that has gone on with a packet: its caller does not come to tell of a FIN.
+#[inline(always)]
+pub fn finish(ctx: &SkBuffContext, side: &mut DirectionState, way: u8) {
+    if side.flags & direction_flag::ENDING != 0 {
+        side.flags &= !direction_flag::ENDING;
+        ctx.tail_call(way, go_on::END);
+    }
+}
+
+/// Tells of a FIN behind payload.
+#[inline(always)]
+pub fn ended(ctx: &SkBuffContext, way: u8) {
+    if let Some(packet) = parse(ctx, way)
+        && packet.flags & tcp_flag::FIN != 0
+    {
         lifecycle::boundary(ctx, &packet);
     }
 }

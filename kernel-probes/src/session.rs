@@ -157,13 +157,10 @@ pub fn tls_record<B: Bytes>(ctx: &B, at: u32) -> u8 {
 
 /// Looks at a packet that begins with a record of TLS. A program of its own, for 6.1's verifier gives up on one that does all.
 #[inline(always)]
-pub fn see(ctx: &SkBuffContext, way: u8) {
-    let Some((scene, side)) = turn::scene_of(ctx, way) else {
-        return;
-    };
+pub fn see(ctx: &SkBuffContext, scene: &Scene, side: &mut DirectionState) {
     let kind = tls_record(ctx, scene.payload_at);
-    if way == direction::EGRESS && scene.owned == owned::YES && settings::tls() == 1 {
-        bind(&scene, side, kind);
+    if scene.direction == direction::EGRESS && scene.owned == owned::YES && settings::tls() == 1 {
+        bind(scene, side, kind);
     }
     side.flags |= direction_flag::TLS;
     if kind == DATA {
@@ -179,7 +176,7 @@ pub fn see(ctx: &SkBuffContext, way: u8) {
     }
     let window = if side.flags & direction_flag::COPYING != 0 {
         settings::cap().saturating_sub(scene.seq.wrapping_sub(side.turn_seq))
-    } else if side.records == 0 || is_turn && may_be_of_handshake(kind, &scene, side) {
+    } else if side.records == 0 || is_turn && may_be_of_handshake(kind, scene, side) {
         turn::GREETING
     } else {
         return;

@@ -68,6 +68,9 @@ pub fn payload(ctx: &SkBuffContext, packet: &Packet) {
     if side.flags & direction_flag::OPENED == 0 && lifecycle::opened(ctx, packet) {
         side.flags |= direction_flag::OPENED;
     }
+    if packet.flags & tcp_flag::FIN != 0 {
+        side.flags |= direction_flag::ENDING;
+    }
     if session::may_be_here(side, &step) && session::tls_record(ctx, packet.payload_at) != 0 {
         side.payload_at = packet.payload_at;
         side.walk_ack = packet.ack;

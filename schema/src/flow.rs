@@ -74,6 +74,8 @@ pub mod direction_flag {
     pub const TLS_DATA: u32 = 1 << 11;
     /// A turn began with a record of TLS: packets are looked at for more of them.
     pub const TLS: u32 = 1 << 12;
+    /// The packet at hand has a FIN behind its payload, which whoever goes on with it hands to the program that tells of it.
+    pub const ENDING: u32 = 1 << 13;
 }
 
 /// One socket.
@@ -208,8 +210,10 @@ pub mod go_on {
     pub const UPGRADE: u32 = 2;
     /// Of packets alone: looks at records of TLS.
     pub const TLS: u32 = 3;
+    /// Of packets alone: tells of a FIN behind payload.
+    pub const END: u32 = 4;
     /// How many there are of packets.
-    pub const COUNT: u32 = 4;
+    pub const COUNT: u32 = 5;
     /// Of plaintext alone: looks at what passed.
     pub const PLAINTEXT: u32 = 3;
     /// How many there are of plaintext.

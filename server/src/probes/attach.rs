@@ -353,6 +353,8 @@ fn load(
         ("websocket_ingress", "GO_ON_INGRESS", go_on::WEBSOCKET),
         ("tls_egress", "GO_ON_EGRESS", go_on::TLS),
         ("tls_ingress", "GO_ON_INGRESS", go_on::TLS),
+        ("end_egress", "GO_ON_EGRESS", go_on::END),
+        ("end_ingress", "GO_ON_INGRESS", go_on::END),
         ("udp_egress", "UDP_EGRESS", 0),
         ("udp_ingress", "UDP_INGRESS", 0),
     ] {
