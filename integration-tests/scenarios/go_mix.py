@@ -7,15 +7,20 @@ THREADS = 6
 SOURCE = """
 package main
 
-import ("net/http"; "os"; "sync/atomic")
+import ("crypto/tls"; "net/http"; "os"; "sync/atomic")
 
 func main() {
+    scheme, certificate := "http", os.Getenv("CERTIFICATE")
+    if certificate != "" {
+        scheme = "https"
+        http.DefaultTransport.(*http.Transport).TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
+    }
     http.HandleFunc("/", func(answer http.ResponseWriter, request *http.Request) {
         var failed int32
         done := make(chan bool)
         for _, backend := range []string{os.Getenv("STOCK"), os.Getenv("PRICES")} {
             go func(port string) {
-                got, err := http.Get("http://127.0.0.1:" + port + request.URL.Path)
+                got, err := http.Get(scheme + "://127.0.0.1:" + port + request.URL.Path)
                 if err != nil || got.StatusCode != 200 { atomic.StoreInt32(&failed, 1) }
                 if err == nil { got.Body.Close() }
                 done <- true
@@ -24,7 +29,9 @@ func main() {
         <-done; <-done
         if failed != 0 { answer.WriteHeader(502) }
     })
-    http.ListenAndServe("127.0.0.1:" + os.Getenv("PORT"), nil)
+    listen := "127.0.0.1:" + os.Getenv("PORT")
+    if certificate != "" { http.ListenAndServeTLS(listen, certificate, certificate, nil) }
+    http.ListenAndServe(listen, nil)
 }
 """
 

@@ -4,8 +4,8 @@ from lab import Expected, Symptom
 
 SYMPTOM = Symptom("/ledger/*", 502)
 LEDGER = """
-const http2 = require('http2');
-http2.createServer().on('stream', (stream, headers) => {
+const http2 = require('http2'), pem = process.env.CERTIFICATE && require('fs').readFileSync(process.env.CERTIFICATE);
+(pem ? http2.createSecureServer({ key: pem, cert: pem }) : http2.createServer()).on('stream', (stream, headers) => {
   stream.on('error', () => {});
   if (headers['x-version'] === '2') return stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
   stream.respond({ ':status': 200 });
@@ -13,9 +13,10 @@ http2.createServer().on('stream', (stream, headers) => {
 }).listen(process.env.PORT, '127.0.0.1');
 """
 BOOKS = """
-const http = require('http'), http2 = require('http2');
-const ledger = http2.connect('http://127.0.0.1:' + process.env.BEHIND);
-http.createServer((request, response) => {
+const http2 = require('http2'), pem = process.env.CERTIFICATE && require('fs').readFileSync(process.env.CERTIFICATE);
+const ledger = http2.connect((pem ? 'https' : 'http') + '://127.0.0.1:' + process.env.BEHIND, { ca: pem });
+const serve = handler => pem ? http2.createSecureServer({ key: pem, cert: pem, allowHTTP1: true }, handler) : require('http').createServer(handler);
+serve((request, response) => {
   const stream = ledger.request({ ':path': request.url, 'x-version': request.headers['x-version'] });
   const answer = status => { if (!response.headersSent) { response.writeHead(status); response.end(); } };
   stream.on('response', headers => answer(headers[':status']));

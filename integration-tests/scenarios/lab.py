@@ -47,12 +47,27 @@ class Expected:
 
 
 class Lab:
-    def __init__(self, folder):
-        self.folder = Path(folder)
+    """`tls` tells how everything is spoken: in clear (None), over TLS ("http1"), or over TLS and HTTP/2 ("http2")."""
+
+    def __init__(self, folder, tls=None):
+        self.folder, self.tls = Path(folder), tls
+        self.certificate = self.folder / "certificate.pem"
+        if tls:
+            self._certify()
+            web.encrypt(self.certificate, tls == "http2")
         self.is_broken = mmap.mmap(-1, 1)
         self.ports = {}
         self.children = {}
         self.servers = {}
+
+    def _certify(self):
+        """A certificate for loopback that vouches for itself, with its key."""
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+            + ["-subj", "/CN=scenario", "-addext", f"subjectAltName=IP:{HOST}", "-keyout", "key.pem", "-out", "own.pem"],
+            cwd=self.folder, check=True, capture_output=True,
+        )  # fmt: skip
+        self.certificate.write_bytes((self.folder / "key.pem").read_bytes() + (self.folder / "own.pem").read_bytes())
 
     # Ports and names
 
@@ -165,7 +180,8 @@ class Lab:
         self.await_listening(name)
 
     def _environment(self, name, more):
-        return {**os.environ, "PORT": str(self.port(name))} | {key: str(value) for key, value in more.items()}
+        tls = {"CERTIFICATE": str(self.certificate)} if self.tls else {}
+        return {**os.environ, **tls, "PORT": str(self.port(name))} | {key: str(value) for key, value in more.items()}
 
     def serve_udp(self, name, handler, host=HOST):
         """A service of single packets, such as a DNS server. `handler` makes the answer of a packet."""
@@ -211,13 +227,17 @@ class Lab:
 
     def _nginx_file(self, name, locations, more):
         temporary = " ".join(f"{kind}_temp_path {self.folder}/{name}-{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        listen = f"{HOST}:{self.port(name)}"
+        if self.tls:
+            protocol = "http2" if self.tls == "http2" else ""
+            listen += f" ssl {protocol}; ssl_certificate {self.certificate}; ssl_certificate_key {self.certificate}"
         self._file(name).write_text(
             f"""daemon off; user root; pid {self.folder}/{name}.pid; error_log {self.folder}/{name}.log;
 worker_processes 1;
 events {{ worker_connections 256; }}
 http {{
   access_log off; {temporary}
-  server {{ listen {HOST}:{self.port(name)}; {locations} }}
+  server {{ listen {listen}; {locations} }}
   {more}
 }}
 """
@@ -225,12 +245,17 @@ http {{
 
     def to(self, service, location="/", more=""):
         """A location of nginx that hands on to a service."""
-        return f"location {location} {{ proxy_pass http://{HOST}:{self.port(service)}; {more} }}\n"
+        scheme = "https" if self.tls else "http"
+        return f"location {location} {{ proxy_pass {scheme}://{HOST}:{self.port(service)}; {more} }}\n"
 
     def haproxy(self, name, servers, more=""):
         """haproxy that gives requests to these services in turn."""
         file = self.folder / f"{name}.cfg"
-        lines = "\n".join(f"  server {service} {HOST}:{self.port(service)}" for service in servers)
+        bind = server = ""
+        if self.tls:
+            protocols = "alpn h2,http/1.1" if self.tls == "http2" else "alpn http/1.1"
+            bind, server = f" ssl crt {self.certificate} {protocols}", f" ssl verify none {protocols}"
+        lines = "\n".join(f"  server {service} {HOST}:{self.port(service)}{server}" for service in servers)
         file.write_text(
             f"""defaults
   mode http
@@ -238,7 +263,7 @@ http {{
   timeout client 5s
   timeout server 5s
 frontend entry
-  bind {HOST}:{self.port(name)}
+  bind {HOST}:{self.port(name)}{bind}
   default_backend all
 backend all
   balance roundrobin

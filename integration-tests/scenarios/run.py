@@ -1,6 +1,6 @@
 """Runs a scenario under a recorder, has it investigated, and compares the conclusion with what was truly at fault.
 
-    run.py NAME [--healthy] [--decoy]     one run, one line of JSON
+    run.py NAME [--healthy] [--decoy] [--tls http1|http2]     one run, one line of JSON
     run.py --all [--only NAME ...]        every scenario in three modes, a table and totals
 
 HEADWATER_TEST_BINARY names the program (else the release build). Needs root, and the machine's only recorder.
@@ -120,17 +120,17 @@ def wrong(found, expected, has_fault):
     return problems
 
 
-def one(name, has_fault, has_decoy, keep=None):
+def one(name, has_fault, has_decoy, tls=None, keep=None):
     scenario = importlib.import_module(name)
     mode = "healthy" if not has_fault else "decoy" if has_decoy else "fault"
     began = time.monotonic()
     with contextlib.nullcontext(keep) if keep else tempfile.TemporaryDirectory(prefix="headwater-scenario-") as folder:
-        recorder, lab = record(folder), Lab(folder)
+        recorder, lab = record(folder), Lab(folder, tls)
         try:
             since, met, after = play(scenario, lab, has_fault, has_decoy)
             await_marker(lab, folder)
             expected = scenario.expected(lab)
-            url = f"http://127.0.0.1:{lab.port('front')}{scenario.SYMPTOM.path}"
+            url = f"{'https' if tls else 'http'}://127.0.0.1:{lab.port('front')}{scenario.SYMPTOM.path}"
             symptom = {**asdict(scenario.SYMPTOM), "url": url, "since": since.isoformat(timespec="milliseconds")}
             found = investigate(folder, symptom)
         finally:
@@ -186,6 +186,7 @@ def main():
     parser.add_argument("--healthy", action="store_true", help="without the fault")
     parser.add_argument("--fault", action="store_true", help="with the fault, which is so unless told")
     parser.add_argument("--decoy", action="store_true", help="beside another system, which fails too")
+    parser.add_argument("--tls", choices=("http1", "http2"), help="every hop over TLS, and over HTTP/2 where both ends speak it")
     parser.add_argument("--keep", metavar="FOLDER", help="leave the store there, and print the answers, too")
     given = parser.parse_args()
     if given.names:
@@ -195,7 +196,7 @@ def main():
         sys.exit(0 if everything(given.only) else 1)
     if not given.name:
         parser.error("a scenario's name, or --all")
-    result = one(given.name, not given.healthy, given.decoy, given.keep)
+    result = one(given.name, not given.healthy, given.decoy, given.tls, given.keep)
     print(json.dumps(result))
     sys.exit(0 if result["ok"] else 1)
 

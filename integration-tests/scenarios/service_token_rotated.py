@@ -8,10 +8,13 @@ OLD, NEW = "svc-5f2b9c77d1e04a63", "svc-a81c03e6b5974d2f"
 SOURCE = """
 package main
 
-import ("net/http"; "os")
+import ("crypto/tls"; "net/http"; "os")
+
+var certificate = os.Getenv("CERTIFICATE")
+var scheme = map[bool]string{true: "https", false: "http"}[certificate != ""]
 
 func ask(port string, path string) bool {
-    request, _ := http.NewRequest("GET", "http://127.0.0.1:" + port + path, nil)
+    request, _ := http.NewRequest("GET", scheme + "://127.0.0.1:" + port + path, nil)
     request.Header.Set("Authorization", "Bearer " + os.Getenv("TOKEN"))
     answer, err := http.DefaultClient.Do(request)
     if err != nil { return false }
@@ -25,7 +28,11 @@ func main() {
             answer.WriteHeader(502)
         }
     })
-    http.ListenAndServe("127.0.0.1:" + os.Getenv("PORT"), nil)
+    transport := http.DefaultTransport.(*http.Transport)
+    if certificate != "" { transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} }
+    listen := "127.0.0.1:" + os.Getenv("PORT")
+    if certificate != "" { http.ListenAndServeTLS(listen, certificate, certificate, nil) }
+    http.ListenAndServe(listen, nil)
 }
 """
 

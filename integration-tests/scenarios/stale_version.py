@@ -5,9 +5,12 @@ from lab import Expected, Symptom
 SYMPTOM = Symptom("/profile/*", 404)
 THREADS = 5
 SOURCE = """
-const http = require('http');
+const pem = process.env.CERTIFICATE && require('fs').readFileSync(process.env.CERTIFICATE);
 const fresh = process.env.VERSION === '2';
-http.createServer((request, response) => {
+const serve = handler => pem
+  ? require('http2').createSecureServer({ key: pem, cert: pem, allowHTTP1: true }, handler)
+  : require('http').createServer(handler);
+serve((request, response) => {
   const known = request.url.startsWith('/v1/') || (fresh && request.url.startsWith('/v2/'));
   setTimeout(() => { response.writeHead(known ? 200 : 404); response.end(known ? '{"name":"x"}' : 'no such route'); }, 3);
 }).listen(process.env.PORT, '127.0.0.1');

@@ -1,13 +1,20 @@
-"""HTTP as the scenarios need it: clients that tell why there is no answer, and servers that can break off."""
+"""HTTP as the scenarios need it: clients that tell why there is no answer, and servers that can break off.
+
+In clear, unless `encrypt` was called: then everything, of clients and servers, is over TLS, and over HTTP/2 where that is asked for
+and the other end speaks it too.
+"""
 
 import asyncio
 import http.client
 import http.server
 import socket
+import ssl
 import struct
 import time
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
+
+import http2
 
 HOST = "127.0.0.1"
 PATIENCE_S = 5
@@ -36,19 +43,43 @@ class Answer:
     failure: str | None = None
 
 
+class Encryption:
+    """How everything is encrypted: by this certificate with its key, both in one file."""
+
+    def __init__(self, certificate, has_http2):
+        protocols = ["h2", "http/1.1"] if has_http2 else ["http/1.1"]
+        self.has_http2 = has_http2
+        self.of_client = ssl.create_default_context(cafile=certificate)
+        self.of_server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.of_server.load_cert_chain(certificate)
+        self.of_client.set_alpn_protocols(protocols)
+        self.of_server.set_alpn_protocols(protocols)
+
+
+_encryption = None
+
+
+def encrypt(certificate, has_http2):
+    """From here on, also in processes forked later."""
+    global _encryption
+    _encryption = Encryption(certificate, has_http2)
+
+
 class Connection:
-    """A client's connection, kept open between requests."""
+    """A client's connection, kept open between requests. Over HTTP/2 it is made anew for each."""
 
     def __init__(self, port, timeout=PATIENCE_S, host=HOST):
-        self.connection = http.client.HTTPConnection(host, port, timeout=timeout)
+        self.host, self.port, self.timeout = host, port, timeout
+        if _encryption:
+            self.connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=_encryption.of_client)
+        else:
+            self.connection = http.client.HTTPConnection(host, port, timeout=timeout)
 
     def ask(self, path, method="GET", headers=None, body=None):
         began = time.monotonic()
         try:
-            self.connection.request(method, path, body=body, headers=headers or {})
-            answer = self.connection.getresponse()
-            body = answer.read()
-            return Answer(answer.status, dict(answer.getheaders()), body, time.monotonic() - began)
+            status, headers, body = self._ask(path, method, headers, body)
+            return Answer(status, headers, body, time.monotonic() - began)
         except TimeoutError:
             failure = "timeout"
         except ConnectionRefusedError:
@@ -57,6 +88,18 @@ class Connection:
             failure = "closed"
         self.close()
         return Answer(0, {}, b"", time.monotonic() - began, failure)
+
+    def _ask(self, path, method, headers, body):
+        if _encryption and _encryption.has_http2:
+            with socket.create_connection((self.host, self.port), self.timeout) as plain:
+                # A request is many small records, which none of the kernel's waiting is to join.
+                plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                with _encryption.of_client.wrap_socket(plain, server_hostname=self.host) as encrypted:
+                    if encrypted.selected_alpn_protocol() == "h2":
+                        return http2.ask(encrypted, f"{self.host}:{self.port}", path, method, headers, body)
+        self.connection.request(method, path, body=body, headers=headers or {})
+        answer = self.connection.getresponse()
+        return answer.status, dict(answer.getheaders()), answer.read()
 
     def close(self):
         self.connection.close()
@@ -78,9 +121,31 @@ def parts(result):
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # Head and body leave in one piece.
+    # Head and body leave in one piece, and do not wait for what was sent before to be acknowledged.
     wbufsize = -1
+    disable_nagle_algorithm = True
     handle_request = None
+
+    def handle(self):
+        if not _encryption:
+            return super().handle()
+        try:
+            self.connection.do_handshake()
+            if self.connection.selected_alpn_protocol() != "h2":
+                return super().handle()
+            http2.Served(self.connection, self.answer_http2, self.reset).serve()
+        except OSError:
+            # A client that went away is nothing that a service would tell.
+            pass
+
+    def answer_http2(self, *request):
+        result = type(self).handle_request(Request(*request))
+        return None if result == RESET else parts(result)
+
+    def reset(self):
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+        self.connection.close()
 
     def answer(self):
         url = urlsplit(self.path)
@@ -88,9 +153,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         query = {name: values[-1] for name, values in parse_qs(url.query).items()}
         result = type(self).handle_request(Request(self.command, url.path, query, self.headers, body))
         if result == RESET:
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.close_connection = True
-            self.connection.close()
+            self.reset()
             return
         status, headers, body = parts(result)
         self.send_response_only(status)
@@ -116,6 +179,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 class _Server(http.server.ThreadingHTTPServer):
     request_queue_size = 64
+
+    def get_request(self):
+        connection, address = super().get_request()
+        if _encryption:
+            # The handshake waits for the connection's own thread.
+            connection = _encryption.of_server.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, address
 
     def handle_error(self, *_):
         # A client that went away is nothing that a service would tell.
