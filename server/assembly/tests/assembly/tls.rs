@@ -1,6 +1,6 @@
 //! Handshakes of TLS as conversations see them: in the order of turns, behind a CONNECT, and in the place of an answer.
 
-use headwater_assembly::{End, Input, Turn, Way};
+use headwater_assembly::{End, Input, Place, Turn, Way};
 use headwater_model::{CloseReason, Connection, Outcome, Side, TlsFailure};
 
 use crate::support::{
@@ -155,6 +155,54 @@ fn a_server_that_speaks_tls_answers_a_request_in_clear() {
     assert_eq!(tls.failure, Some(TlsFailure::ClientSpokeNoTls));
     assert_eq!(connections[0].protocol, Some("http"));
     assert_ne!(exchanges[0].outcome, Outcome::Complete);
+}
+
+/// A record without its packet's bytes, so many of them: what was not copied, or was lost.
+fn missing(length: u32) -> Turn<'static> {
+    Turn {
+        payload_length: length,
+        ..turn(1, Way::Egress, 10, &[])
+    }
+}
+
+#[test]
+fn what_was_not_seen_of_a_client_may_have_been_tls() {
+    let hello = hello();
+    // A ClientHello that was not seen at all, was not copied, or comes in segments that are too short to tell.
+    for seen in [None, Some(0), Some(1), Some(6)] {
+        let mut subject = live();
+        subject.take(&Input::Syn(End {
+            flags: SYN,
+            ..client()
+        }));
+        match seen {
+            None => {}
+            Some(0) => subject.take(&Input::Turn(missing(u32::try_from(hello.len()).unwrap()))),
+            Some(first) => {
+                let (first, rest) = hello.split_at(first);
+                subject.take(&Input::Turn(turn(1, Way::Egress, 10, first)));
+                subject.take(&Input::Turn(Turn {
+                    offset: first.len() as u64,
+                    number: Some(1),
+                    place: Place::SameTurn,
+                    ..turn(1, Way::Egress, 11, rest)
+                }));
+            }
+        }
+        subject.take(&Input::Turn(turn(1, Way::Ingress, 20, ALERT)));
+        close(&mut subject, RST, Way::Ingress, 30);
+        let connection = only(&mut subject);
+        let tls = connection.tls.unwrap();
+        assert_eq!(tls.alerts[0].said, Some((2, 40)), "{seen:?}");
+        let failure = TlsFailure::Alert {
+            by: Side::Server,
+            description: 40,
+        };
+        assert_eq!(tls.failure, seen.is_some().then_some(failure), "{seen:?}");
+        let is_whole = matches!(seen, Some(1 | 6));
+        assert_eq!(tls.server_name.is_some(), is_whole, "{seen:?}");
+        assert_eq!(tls.begun_ns, if is_whole { 10 } else { 20 }, "{seen:?}");
+    }
 }
 
 #[test]

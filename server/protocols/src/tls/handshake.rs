@@ -18,8 +18,8 @@ pub(super) struct Handshake {
     news: u32,
     /// The server has said that its part of the messages is over (ServerHelloDone).
     is_server_done: bool,
-    /// Who spoke something else than TLS from the beginning.
-    pub(super) not_tls: Option<Direction>,
+    /// The client, and the server, spoke something else than TLS from the beginning.
+    pub(super) not_tls: (bool, bool),
     /// Before the client said anything in TLS, the server sent an alert.
     pub(super) is_alert_first: bool,
     /// Behind a handshake that is done the server said but what may be an alert.
@@ -79,7 +79,10 @@ impl Handshake {
                 Next::Record { kind, length } => self.record(direction, at_ns, kind, length),
                 Next::Payload { kind, bytes } => self.payload(direction, at_ns, kind, bytes),
                 Next::NotTls => {
-                    self.not_tls = Some(direction);
+                    match direction {
+                        Direction::ToServer => self.not_tls.0 = true,
+                        Direction::ToClient => self.not_tls.1 = true,
+                    }
                     self.news += 1;
                 }
             }

@@ -36,7 +36,8 @@ pub(super) fn of(handshake: &Handshake, has_ended: bool) -> Option<Failure> {
         let (_, description) = alert.said?;
         Some(Failure::Alert(alert.direction, description))
     };
-    if handshake.is_alert_first {
+    // What it said may not have been seen, or not as yet.
+    if handshake.is_alert_first && handshake.not_tls.0 {
         return Some(Failure::ClientSpokeNoTls);
     }
     let client = handshake.lane(Direction::ToServer);
@@ -59,7 +60,7 @@ pub(super) fn of(handshake: &Handshake, has_ended: bool) -> Option<Failure> {
     {
         return Some(failure);
     }
-    if handshake.not_tls == Some(Direction::ToClient) {
+    if handshake.not_tls.1 {
         return Some(Failure::ServerSpokeNoTls);
     }
     if !has_ended || handshake.is_over() {
