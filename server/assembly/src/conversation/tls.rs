@@ -20,6 +20,8 @@ use crate::stream::{Stream, Stretch};
 pub(super) struct Watch {
     /// Of a connection in TLS alone: it is large.
     observer: Option<Box<Observer>>,
+    /// That began in a tunnel: what it says is not said to the other end of the connection.
+    is_in_tunnel: bool,
     /// What the client, and the server, said before.
     heard: [Heard; 2],
     /// What the observer's news were when they were last asked for.
@@ -137,6 +139,7 @@ impl Watch {
             (Stretch::Bytes { at_ns, data, .. }, None) => {
                 if let Some((since_ns, beginning)) = heard.bytes(direction, at_ns, data) {
                     let observer = self.observer.insert(Box::default());
+                    self.is_in_tunnel = is_tunnel;
                     other.tell(observer, opposite(direction), is_tunnel);
                     observer.bytes(direction, since_ns, &beginning);
                 }
@@ -269,8 +272,11 @@ impl Conversation {
         })
     }
 
-    /// The name that the client asked for in its hello; not where it may be a stand-in.
+    /// The name that the client asked for in its hello; not where it may be a stand-in, or names what is behind a proxy.
     pub(super) fn tls_name(&self, redactor: &mut Redactor) -> Option<Text> {
+        if self.tls.is_in_tunnel {
+            return None;
+        }
         let client = self.tls.observer.as_ref()?.facts().client.as_ref()?;
         let name = client.server_name.as_ref().filter(|_| !client.has_ech)?;
         Some(redactor.host(&name.to_ascii_lowercase()))

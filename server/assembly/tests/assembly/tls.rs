@@ -209,7 +209,7 @@ fn what_was_not_seen_of_a_client_may_have_been_tls() {
 fn a_tunnel_is_looked_into() {
     let mut subject = file();
     begin_file(&mut subject);
-    let asked = b"CONNECT shop.example:443 HTTP/1.1\r\nHost: shop.example:443\r\n\r\n";
+    let asked = b"CONNECT 192.0.2.1:443 HTTP/1.1\r\n\r\n";
     let answered = b"HTTP/1.1 200 OK\r\n\r\n";
     let hello = hello();
     for (cookie, at_ns, offset, bytes) in [
@@ -226,6 +226,10 @@ fn a_tunnel_is_looked_into() {
     assert_eq!(tls.begun_ns, 30);
     assert!(matches!(tls.failure, Some(TlsFailure::Alert { .. })));
     assert_eq!(exchanges.len(), 1);
+    assert_eq!(tls.server_name.as_ref().unwrap().as_str(), "shop.example");
+    // That is not the proxy's name.
+    let name = &connections[0].server.service.name;
+    assert_ne!(name.as_str(), "shop.example");
 }
 
 #[test]
