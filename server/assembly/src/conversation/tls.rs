@@ -256,6 +256,12 @@ impl Conversation {
                 | CloseReason::TimedOut
         );
         Some(match observer.failure(has_ended)? {
+            // The libraries of its ends said something behind the handshake.
+            Failure::EncryptedAlert(_)
+                if observer.facts().done_ns.is_some() && self.has_told_plaintext() =>
+            {
+                return None;
+            }
             Failure::Alert(direction, description) => TlsFailure::Alert {
                 by: side(direction),
                 description,

@@ -1,10 +1,10 @@
 //! Handshakes of TLS as conversations see them: in the order of turns, behind a CONNECT, and in the place of an answer.
 
-use headwater_assembly::{End, Input, Place, Turn, Way};
+use headwater_assembly::{End, Input, Place, Session, Turn, Way};
 use headwater_model::{CloseReason, Connection, Outcome, Side, TlsFailure};
 
 use crate::support::{
-    FIN, GET, RST, SYN, Subject, begin_file, end, file, live, packet, results, turn,
+    FIN, GET, OWNER, RST, SYN, Subject, begin_file, end, file, live, packet, results, turn,
 };
 
 /// A ClientHello that offers TLS 1.3 and 1.2, `h2` and a name that is no name, and asks for `Shop.example`.
@@ -138,6 +138,57 @@ fn what_ends_before_an_answer_has_failed() {
     subject.take(&Input::Turn(turn(1, Way::Egress, 10, &hello)));
     subject.finish_all(50);
     assert_eq!(only(&mut subject).tls.unwrap().failure, None);
+}
+
+/// What by its length is an alert of the server's, behind a handshake of TLS 1.3 that the client has finished.
+#[test]
+fn whose_plaintext_is_read_was_not_refused() {
+    let server_hello = [
+        &[0x16, 3, 3, 0, 50, 2, 0, 0, 46, 3, 3][..],
+        &[7; 32],
+        &[0, 0x13, 1, 0, 0, 6, 0, 43, 0, 2, 3, 4],
+    ]
+    .concat();
+    let finished = [&[23, 3, 3, 0, 60][..], &[7; 60]].concat();
+    let alert = [&[23, 3, 3, 0, 19][..], &[7; 19]].concat();
+    for is_read in [false, true] {
+        let mut subject = live();
+        subject.take(&Input::Open(client()));
+        subject.take(&Input::Turn(turn(1, Way::Egress, 10, &hello())));
+        subject.take(&Input::Turn(turn(1, Way::Ingress, 20, &server_hello)));
+        let mut next = turn(1, Way::Egress, 30, &finished);
+        next.offset = hello().len() as u64;
+        subject.take(&Input::Turn(next));
+        if is_read {
+            subject.take(&Input::Session(session()));
+            subject.take(&Input::Plaintext(turn(9, Way::Egress, 35, GET)));
+        }
+        let mut next = turn(1, Way::Ingress, 40, &alert);
+        next.offset = server_hello.len() as u64;
+        subject.take(&Input::Turn(next));
+        close(&mut subject, FIN, Way::Ingress, 50);
+        close(&mut subject, FIN, Way::Egress, 60);
+        subject.finish_all(70);
+        let (connections, _) = results(&mut subject);
+        let tls = connections[0].tls.as_ref().unwrap();
+        assert_eq!(tls.done_ns, Some(30));
+        let refused = TlsFailure::EncryptedAlert { by: Side::Server };
+        assert_eq!(tls.failure, (!is_read).then_some(refused));
+    }
+}
+
+/// The session of the client's library.
+fn session() -> Session {
+    Session {
+        at_ns: 32,
+        id: 9,
+        address: 0x7009,
+        cookie: Some(1),
+        is_new: true,
+        owner: OWNER,
+        written: (0, 0),
+        read: (0, 0),
+    }
 }
 
 #[test]

@@ -149,8 +149,11 @@ impl Handshake {
                 self.add_alert(direction, at_ns, None);
             }
             (Direction::ToServer, None) if !is_alert => self.finished(direction, at_ns),
-            // Whoever says goodbye is answered with the same.
-            (Direction::ToServer, Some(_)) if is_alert => self.end(),
+            // Whoever says goodbye is answered with the same, and whoever got a fatal alert says no goodbye.
+            (Direction::ToServer, Some(_)) if is_alert => {
+                self.news += u32::from(self.late_alert.take().is_some());
+                self.end();
+            }
             (Direction::ToClient, Some(done_ns)) => {
                 if is_alert && self.late_alert.is_none() && self.is_soon(done_ns, at_ns) {
                     self.late_alert = Some(alert);

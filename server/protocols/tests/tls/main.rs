@@ -241,6 +241,27 @@ fn a_farewell_is_no_failure() {
     }
 }
 
+/// A server that says goodbye first, right behind the handshake, is answered; one that refuses is not.
+#[test]
+fn a_farewell_that_is_answered_is_no_failure() {
+    let alert = [&[23, 3, 3, 0, 19][..], &[7; 19]].concat();
+    for (is_answered, failure) in [
+        (true, None),
+        (false, Some(Failure::EncryptedAlert(Direction::ToClient))),
+    ] {
+        let mut observer = Observer::default();
+        for (at_ns, segment) in (1..).zip(&connections("tls13-no-data").remove(0)[..3]) {
+            observer.bytes(segment.direction, at_ns, &segment.payload);
+        }
+        assert!(observer.facts().done_ns.is_some());
+        observer.bytes(Direction::ToClient, 60, &alert);
+        if is_answered {
+            observer.bytes(Direction::ToServer, 70, &alert);
+        }
+        assert_eq!(observer.failure(true), failure);
+    }
+}
+
 #[test]
 fn what_ends_without_data_has_not_failed() {
     for name in ["tls13-no-data", "tls12-no-data", "tls12-client-certificate"] {
