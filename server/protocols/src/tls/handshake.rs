@@ -244,6 +244,8 @@ impl Handshake {
         body: &[u8],
     ) {
         match (direction, kind) {
+            // What is not in the part that was seen of a hello may be in the other: nothing is said of it then.
+            (_, CLIENT_HELLO | SERVER_HELLO) if !is_whole => return,
             (Direction::ToServer, CLIENT_HELLO) if self.facts.client.is_none() => {
                 self.facts.client = hello::client(body);
                 self.facts.begun_ns = at_ns;
@@ -274,6 +276,7 @@ impl Handshake {
             (Direction::ToServer, CERTIFICATE) => {
                 let count = u32::try_from(certificates(body).count()).unwrap_or(u32::MAX);
                 self.facts.client_certificate = Some(match count {
+                    0 if !is_whole => return,
                     0 => ClientCertificate::None,
                     count => ClientCertificate::Sent(count),
                 });

@@ -123,10 +123,11 @@ impl Lane {
         match self.record {
             Some((kind, left)) if missing <= left && !self.is_lost => {
                 self.record = (missing < left).then_some((kind, left - missing));
-                // Of what follows in it nobody knows where a message begins.
-                self.beyond = match self.beyond {
-                    0 => left - missing,
-                    beyond => beyond.saturating_sub(missing),
+                // A message that is too long ends where it said. Of what follows otherwise in it nobody knows where a message begins.
+                self.beyond = if self.beyond > 0 && self.beyond >= missing {
+                    self.beyond - missing
+                } else {
+                    left - missing
                 };
                 true
             }

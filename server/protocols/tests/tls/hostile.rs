@@ -1,7 +1,8 @@
 //! What no honest end sends: nothing panics, what is held is bounded, and nothing is made up.
 
 use headwater_protocols::http1::Direction::{ToClient, ToServer};
-use headwater_protocols::tls::Observer;
+use headwater_protocols::tls::ClientCertificate::{Asked, Sent};
+use headwater_protocols::tls::{Facts, Observer};
 
 use crate::support::{ALL, connections, play};
 
@@ -34,6 +35,7 @@ fn any_byte_may_be_another() {
 fn anything_may_be_missing() {
     for name in NAMES {
         let connection = connections(name).remove(0);
+        let whole = play(&connection, ALL[0]).facts().clone();
         for at in 0..connection.len().min(5) {
             let missing = &connection[at];
             for from in (0..missing.payload.len()).step_by(7) {
@@ -49,12 +51,69 @@ fn anything_may_be_missing() {
                     observer.skipped(direction, at_ns, rest.min(9) as u64);
                     observer.bytes(direction, at_ns, &segment.payload[from + rest.min(9)..]);
                 }
+                is_less(observer.facts(), &whole, &format!("{name} {at} {from}"));
                 // What is known may be less; the handshake did not fail.
                 if name != "tls12-expired" {
                     assert_eq!(observer.failure(true), None, "{name} {at} {from}");
                 }
             }
         }
+    }
+}
+
+/// What is known of a handshake of which something is missing is less than what is known of the whole, not something else.
+fn is_less(facts: &Facts, whole: &Facts, place: &str) {
+    let is_or = |is_none: bool, is_same: bool| assert!(is_none || is_same, "{place} {facts:?}");
+    is_or(facts.client.is_none(), facts.client == whole.client);
+    is_or(facts.server.is_none(), facts.server == whole.server);
+    is_or(
+        facts.resumption.is_none(),
+        facts.resumption == whole.resumption,
+    );
+    is_or(!facts.is_retried, whole.is_retried);
+    is_or(
+        facts.is_name_right.is_none(),
+        facts.is_name_right == whole.is_name_right,
+    );
+    is_or(false, whole.certificates.starts_with(&facts.certificates));
+    is_or(false, facts.certificate_count <= whole.certificate_count);
+    let is_fewer = match (facts.client_certificate, whole.client_certificate) {
+        (Some(Sent(some)), Some(Sent(all))) => some <= all,
+        (of, of_whole) => of == of_whole,
+    };
+    is_or(
+        matches!(facts.client_certificate, None | Some(Asked)),
+        is_fewer,
+    );
+    let mut alerts = whole
+        .alerts
+        .iter()
+        .map(|alert| (alert.direction, alert.said));
+    // A farewell behind the handshake is seen where its end was not.
+    for alert in facts.alerts.iter().filter(|alert| alert.said.is_some()) {
+        let said = (alert.direction, alert.said);
+        is_or(false, alerts.any(|other| other == said));
+    }
+}
+
+/// A hole that begins in one message and ends in another, in one record.
+#[test]
+fn nobody_knows_where_a_message_begins_behind_a_hole() {
+    // What looks like a CertificateRequest, in the middle of something else, and behind what the hole is in.
+    let looks = [13, 0, 0, 1, 1];
+    for (hole, is_one) in [
+        (10, false),
+        (19, false),
+        (20, true),
+        (21, false),
+        (40, false),
+    ] {
+        let mut observer = Observer::default();
+        observer.bytes(ToClient, 1, &[0x16, 3, 3, 0, 84, 22, 0, 0, 20]);
+        observer.skipped(ToClient, 1, hole);
+        observer.bytes(ToClient, 2, &looks);
+        let asked = observer.facts().client_certificate;
+        assert_eq!(asked, is_one.then_some(Asked), "{hole}");
     }
 }
 
