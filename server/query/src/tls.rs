@@ -41,6 +41,11 @@ pub(crate) struct Tls {
     start_ns: u64,
 }
 
+/// Of a row of `connection_tls t` and its `connection c`: whether it is counted as failed in roll-ups. Of a request in clear to a
+/// server that speaks TLS the exchange has failed, and is counted.
+pub(crate) const IS_COUNTED: &str =
+    "t.error_kind IS NOT NULL AND (t.error_kind <> 10304 OR c.network_protocol_name = 'tls')";
+
 /// An alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Alert {

@@ -1,6 +1,8 @@
 //! Handshakes of TLS: in the story of their connection, and as failures.
 
-use headwater_query::{ConnectionDetail, ErrorsQuery, SqlQuery, SqlValue};
+use headwater_query::{
+    ConnectionDetail, ErrorsQuery, SqlQuery, SqlValue, Suggested, SuggestionsQuery,
+};
 
 use crate::fixture::{Fixture, Row, SECOND};
 use crate::{hour, never};
@@ -226,6 +228,43 @@ async fn a_failed_one_is_a_group_of_its_own() {
             text("tls_handshake unknown_ca")
         ]]
     );
+}
+
+/// A request in clear to a server that speaks TLS: its exchange has failed, and is what is counted.
+#[tokio::test]
+async fn what_has_failed_as_an_exchange_is_not_offered_as_a_connection() {
+    let fixture = Fixture::new();
+    let failed = Row {
+        start_ns: fixture.now_ns - 60 * SECOND,
+        ..Row::default()
+    };
+    fixture.roll_up(&failed, 10304, None, 1_000);
+    handshake(
+        &fixture,
+        "10304, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, '', '', 0, '', NULL, '5,server,2,10'",
+    );
+    for (protocol, ids) in [
+        ("'tls'", &["c_k7q21".to_owned()][..]),
+        ("'http'", &[]),
+        ("NULL", &[]),
+    ] {
+        let sql = format!("UPDATE connection SET network_protocol_name = {protocol}");
+        fixture.writer.execute(&sql, []).unwrap();
+        let query = SuggestionsQuery {
+            of: Suggested::FailedConnections,
+            prefix: String::new(),
+            service: None,
+        };
+        let offered = fixture.store().suggestions(&query, &never()).await.unwrap();
+        assert_eq!(offered.values, ids, "{protocol}");
+        let query = ErrorsQuery {
+            window: hour(),
+            limit: 10,
+            ..ErrorsQuery::default()
+        };
+        let groups = fixture.store().errors(&query, &never()).await.unwrap();
+        assert_eq!(groups.value[0].examples, ids, "{protocol}");
+    }
 }
 
 /// A request that failed for want of a connection which its server could not make.
