@@ -124,6 +124,11 @@ impl Tls {
         self.flags & 8 != 0
     }
 
+    /// Whether the server sent more certificates than were seen, perhaps.
+    pub(crate) fn is_chain_cut(&self) -> bool {
+        self.flags & 256 != 0
+    }
+
     /// How the session was resumed.
     pub(crate) fn resumed_by(&self) -> Option<&'static str> {
         match self.flags & 0x30 {

@@ -96,11 +96,10 @@ impl Heard {
             return;
         }
         match std::mem::take(&mut self.said) {
-            Said::Nothing => {}
             Said::Little(at_ns, little) => observer.bytes(direction, at_ns, &little),
             Said::Missing(missing, at_ns) => observer.skipped(direction, at_ns, missing),
             Said::Other if direction == Direction::ToServer => observer.client_spoke_no_tls(),
-            Said::Other => {}
+            Said::Nothing | Said::Other => {}
         }
     }
 }
@@ -228,6 +227,7 @@ impl Conversation {
                 all.map(|one| certificate(one, redactor)).collect()
             },
             certificate_count: facts.certificate_count,
+            is_chain_cut: facts.is_chain_cut,
             is_name_right: facts.is_name_right,
             client_certificate: facts.client_certificate.map(|what| match what {
                 ClientCertificate::Asked => TlsClientCertificate::Asked,

@@ -76,7 +76,11 @@ fn is_less(facts: &Facts, whole: &Facts, place: &str) {
         facts.is_name_right == whole.is_name_right,
     );
     is_or(false, whole.certificates.starts_with(&facts.certificates));
-    is_or(false, facts.certificate_count <= whole.certificate_count);
+    is_or(
+        facts.certificate_count == 0,
+        facts.certificate_count == whole.certificate_count
+            || facts.is_chain_cut && facts.certificate_count < whole.certificate_count,
+    );
     let is_fewer = match (facts.client_certificate, whole.client_certificate) {
         (Some(Sent(some)), Some(Sent(all))) => some <= all,
         (of, of_whole) => of == of_whole,

@@ -34,7 +34,7 @@ async fn a_handshake_is_told_in_its_order() {
         &format!(
             "NULL, NULL, 1000000, 3000000, 771, 49199, 'odd <name>', 'shop.example.com', 't13d1516h2_8daaf6152771_e5627efa2ab1', \
              {}, '772,771', {alpn}, 2, '{CERTIFICATE}', 1, '2000000,server,1,112'",
-            1 + 2 + 4 + 8 + 32 + 64
+            1 + 2 + 4 + 8 + 32 + 64 + 256
         ),
     );
     let connection = told(&fixture).await;
@@ -77,7 +77,7 @@ async fn a_handshake_is_told_in_its_order() {
             (
                 None,
                 "server",
-                "TLS certificate 1 of 2: RSA 2048, valid from 2020-01-01 until 2021-01-01",
+                "TLS certificate 1 of 2 or more: RSA 2048, valid from 2020-01-01 until 2021-01-01",
                 Some("CN=shop.example.com; for shop.example.com; issuer CN=A CA")
             ),
             (None, "client", "TLS: sent a client certificate", None),
