@@ -26,7 +26,7 @@ pub struct Facts {
     pub is_name_right: Option<bool>,
     /// The client's certificate; up to TLS 1.2.
     pub client_certificate: Option<ClientCertificate>,
-    /// Alerts, the first [`Facts::MOST_ALERTS`].
+    /// Alerts, the first [`Facts::MOST_ALERTS`]; a fatal one behind them stands in the place of the last.
     pub alerts: Vec<Alert>,
     /// When the handshake was over: the last Finished, as far as that can be seen.
     pub done_ns: Option<u64>,

@@ -322,19 +322,25 @@ impl Handshake {
     fn add_alert(&mut self, direction: Direction, at_ns: u64, said: Option<(u8, u8)>) {
         let is_said = said.is_some() && direction == Direction::ToClient;
         self.is_alert_first |= is_said && self.to_server.passed == 0;
-        if self.facts.alerts.len() < Facts::MOST_ALERTS {
-            let is_late = match direction {
-                Direction::ToServer => self.to_client.was_closed(at_ns),
-                Direction::ToClient => self.to_server.was_closed(at_ns),
-            };
-            self.facts.alerts.push(Alert {
-                at_ns,
-                direction,
-                said,
-                is_late,
-            });
-            self.news += 1;
+        let is_late = match direction {
+            Direction::ToServer => self.to_client.was_closed(at_ns),
+            Direction::ToClient => self.to_server.was_closed(at_ns),
+        };
+        let alert = Alert {
+            at_ns,
+            direction,
+            said,
+            is_late,
+        };
+        if self.facts.alerts.len() >= Facts::MOST_ALERTS {
+            // What the handshake fails of is told, whatever was said before it.
+            if !alert.is_fatal() || self.facts.alerts.iter().any(Alert::is_fatal) {
+                return;
+            }
+            self.facts.alerts.pop();
         }
+        self.facts.alerts.push(alert);
+        self.news += 1;
     }
 
     /// A Finished passed.

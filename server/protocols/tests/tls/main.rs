@@ -10,7 +10,8 @@ mod support;
 
 use headwater_protocols::http1::Direction;
 use headwater_protocols::tls::{
-    ClientCertificate, Failure, Observer, Resumption, Stage, alert_name, cipher_name, version_name,
+    ClientCertificate, Facts, Failure, Observer, Resumption, Stage, alert_name, cipher_name,
+    version_name,
 };
 
 use support::{ALL, How, connections, play, seen};
@@ -220,6 +221,25 @@ fn an_encrypted_alert_is_not_named() {
             );
         }
     }
+}
+
+#[test]
+fn a_fatal_alert_is_told_behind_any_number_of_others() {
+    let hello = connections("tls12").remove(0).remove(0);
+    let mut observer = Observer::default();
+    observer.bytes(hello.direction, 1, &hello.payload);
+    for at_ns in 2..10 {
+        observer.bytes(Direction::ToClient, at_ns, &[0x15, 3, 3, 0, 2, 1, 112]);
+    }
+    for (at_ns, description) in [(10, 40), (11, 80)] {
+        let alert = [0x15, 3, 3, 0, 2, 2, description];
+        observer.bytes(Direction::ToClient, at_ns, &alert);
+    }
+    let failure = Some(Failure::Alert(Direction::ToClient, 40));
+    assert_eq!(observer.failure(true), failure);
+    let alerts = &observer.facts().alerts;
+    assert_eq!(alerts.len(), Facts::MOST_ALERTS);
+    assert!(alerts.is_sorted_by_key(|alert| alert.at_ns));
 }
 
 /// What a client said and when it left may be known before it is known how much each end has sent.
