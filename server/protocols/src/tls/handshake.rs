@@ -1,7 +1,8 @@
 //! A handshake in the making: what each record and message adds to what is known, and when it is over.
 //!
 //! Up to TLS 1.2 messages are clear until ChangeCipherSpec, and the one behind it is Finished. In TLS 1.3 all behind the
-//! ServerHello are records of application data; the client's first that is no alert by its length holds its Finished.
+//! ServerHello are records of application data; the client's first that is no alert by its length holds its Finished. Where it
+//! offered early data, that may be any of them, and when the handshake was over is not known.
 
 use super::facts::{Alert, ClientCertificate, Facts, Resumption};
 use super::hello::{self, Answer};
@@ -24,6 +25,8 @@ pub(super) struct Handshake {
     pub(super) is_alert_first: bool,
     /// Behind a handshake that is done the server said but what may be an alert.
     pub(super) late_alert: Option<Alert>,
+    /// Bytes that the client had sent when the server answered.
+    client_bytes_when_answered: u64,
     /// Bytes that the server had sent when it was done.
     server_bytes_when_done: u64,
     /// A part of an alert in clear, while one is at hand.
@@ -144,11 +147,10 @@ impl Handshake {
         };
         let is_alert = is_length_of_alert(length);
         match (direction, self.facts.done_ns) {
-            // An EndOfEarlyData is as short.
-            (Direction::ToServer, None) if is_alert && !self.offers_early_data() => {
-                self.add_alert(direction, at_ns, None);
-            }
-            (Direction::ToServer, None) if !is_alert => self.finished(direction, at_ns),
+            // It may be early data, of whatever length, and an EndOfEarlyData is as short as an alert.
+            (Direction::ToServer, None) if self.may_send_early_data() => {}
+            (Direction::ToServer, None) if is_alert => self.add_alert(direction, at_ns, None),
+            (Direction::ToServer, None) => self.finished(direction, at_ns),
             // Whoever says goodbye is answered with the same, and whoever got a fatal alert says no goodbye.
             (Direction::ToServer, Some(_)) if is_alert => {
                 self.news += u32::from(self.late_alert.take().is_some());
@@ -171,7 +173,9 @@ impl Handshake {
     fn look_at_unread(&mut self, direction: Direction, at_ns: u64) {
         let unread = self.lane(direction).unread;
         match (self.version(), self.facts.done_ns, direction) {
-            (Some(TLS_1_3..), None, Direction::ToServer) if unread >= LEAST_FINISHED_1_3 => {
+            (Some(TLS_1_3..), None, Direction::ToServer)
+                if unread >= LEAST_FINISHED_1_3 && !self.may_send_early_data() =>
+            {
                 self.finished(direction, at_ns);
             }
             (Some(TLS_1_3..), Some(done_ns), Direction::ToClient) => {
@@ -268,6 +272,7 @@ impl Handshake {
                         };
                         self.facts.server = Some(hello);
                         self.to_server.unread = 0;
+                        self.client_bytes_when_answered = self.to_server.passed;
                     }
                     None => return,
                 }
@@ -387,9 +392,16 @@ impl Handshake {
         self.facts.version()
     }
 
-    pub(super) fn offers_early_data(&self) -> bool {
+    /// Whether what the client sends in TLS 1.3 may be early data: nobody can tell where that ends. Who is asked for another hello
+    /// sends none behind that (RFC 8446, section 4.2.10).
+    fn may_send_early_data(&self) -> bool {
         let client = self.facts.client.as_ref();
-        client.is_some_and(|client| client.offers_early_data)
+        client.is_some_and(|client| client.offers_early_data) && !self.facts.is_retried
+    }
+
+    /// Whether the client may have finished without that being seen, behind early data.
+    pub(super) fn may_be_finished(&self) -> bool {
+        self.may_send_early_data() && self.to_server.passed > self.client_bytes_when_answered
     }
 }
 

@@ -80,7 +80,8 @@ pub(super) fn of(handshake: &Handshake, has_ended: bool) -> Option<Failure> {
     let server = handshake.lane(Direction::ToClient);
     match facts.version() {
         None if server.passed == 0 => Some(Failure::Cut(Stage::NotAnswered)),
-        Some(TLS_1_3..) if is_bytes_of_alert(client.unread) && !handshake.offers_early_data() => {
+        Some(TLS_1_3..) if handshake.may_be_finished() => None,
+        Some(TLS_1_3..) if is_bytes_of_alert(client.unread) => {
             Some(Failure::EncryptedAlert(Direction::ToServer))
         }
         Some(_) if client.finished_ns.is_none() => Some(Failure::Cut(Stage::NotFinished)),

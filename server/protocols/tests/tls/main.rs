@@ -282,6 +282,70 @@ fn a_farewell_that_is_answered_is_no_failure() {
     }
 }
 
+/// Records of the client's behind the ServerHello are early data, perhaps: neither its Finished nor an alert.
+#[test]
+fn where_early_data_ends_is_not_known() {
+    let sealed = |length: u8| {
+        let content = vec![7; usize::from(length)];
+        [&[23, 3, 3, 0, length][..], &content].concat()
+    };
+    let server_hello = server_hello();
+    for (extensions, is_early) in [(&[0, 43, 0, 3, 2, 3, 4][..], false), (&EARLY_DATA, true)] {
+        for is_seen in [true, false] {
+            for length in [19, 200] {
+                let mut observer = Observer::default();
+                observer.bytes(Direction::ToServer, 1, &client_hello(extensions));
+                observer.bytes(Direction::ToServer, 2, &sealed(100));
+                observer.bytes(Direction::ToClient, 3, &server_hello);
+                let client = observer.facts().client.as_ref().unwrap();
+                assert_eq!(client.offers_early_data, is_early);
+                assert_eq!(observer.facts().version(), Some(0x0304));
+                // Nothing came behind that.
+                let failure = Some(Failure::Cut(Stage::NotFinished));
+                assert_eq!(observer.failure(true), failure);
+                if is_seen {
+                    observer.bytes(Direction::ToServer, 4, &sealed(length));
+                } else {
+                    observer.turn(Direction::ToServer);
+                    observer.skipped(Direction::ToServer, 4, 5 + u64::from(length));
+                }
+                let done_ns = (!is_early && length == 200).then_some(4);
+                assert_eq!(observer.facts().done_ns, done_ns, "{is_seen} {length}");
+                let alert = Failure::EncryptedAlert(Direction::ToServer);
+                let failure = (!is_early && length == 19).then_some(alert);
+                assert_eq!(observer.failure(true), failure, "{is_seen} {length}");
+            }
+        }
+    }
+}
+
+const EARLY_DATA: [u8; 11] = [0, 43, 0, 3, 2, 3, 4, 0, 42, 0, 0];
+
+/// A ClientHello with these extensions.
+fn client_hello(extensions: &[u8]) -> Vec<u8> {
+    let suites = [0, 0, 2, 0x13, 1, 1, 0];
+    hello(1, &suites, extensions)
+}
+
+/// A ServerHello of TLS 1.3.
+fn server_hello() -> Vec<u8> {
+    hello(2, &[0, 0x13, 1, 0], &[0, 43, 0, 2, 3, 4])
+}
+
+fn hello(kind: u8, middle: &[u8], extensions: &[u8]) -> Vec<u8> {
+    let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap().to_be_bytes();
+    let body = [
+        &[3, 3][..],
+        &[7; 32],
+        middle,
+        &length(extensions),
+        extensions,
+    ]
+    .concat();
+    let message = [&[kind, 0][..], &length(&body), &body].concat();
+    [&[0x16, 3, 3][..], &length(&message), &message].concat()
+}
+
 #[test]
 fn what_ends_without_data_has_not_failed() {
     for name in ["tls13-no-data", "tls12-no-data", "tls12-client-certificate"] {
