@@ -206,6 +206,32 @@ fn alerts_in_clear_are_named() {
 }
 
 #[test]
+fn whose_certificate_it_is_may_not_be_known() {
+    let whole = connections("tls12-wrong-name").remove(0);
+    let names = &b"\x55\x1d\x11\x04\x29\x30\x27\x82"[..];
+    // What stands in which segment, and what in its place.
+    for (at, found, other, is_name_right) in [
+        (1, names, names, Some(false)),
+        // Alternative names that are no list, one that is no name, two lists, and none at all.
+        (1, names, b"\x55\x1d\x11\x04\x29\x31\x27\x82", None),
+        (1, names, b"\x55\x1d\x11\x04\x29\x30\x27\x8e", None),
+        (1, b"\x55\x1d\x0e", b"\x55\x1d\x11", None),
+        (1, b"\x55\x1d\x11", b"\x55\x1d\x7f", Some(false)),
+        // An address.
+        (0, b"other.example.test", b"2001:db8::1:2:3:45", None),
+    ] {
+        let mut connection = whole.clone();
+        let payload = &mut connection[at].payload;
+        let mut places = payload.windows(found.len());
+        let place = places.position(|bytes| bytes == found).unwrap();
+        payload[place..][..found.len()].copy_from_slice(other);
+        let observer = play(&connection, How::Whole);
+        assert_eq!(observer.facts().certificates.len(), 1, "{other:x?}");
+        assert_eq!(observer.facts().is_name_right, is_name_right, "{other:x?}");
+    }
+}
+
+#[test]
 fn an_encrypted_alert_is_not_named() {
     for (name, by) in [
         ("tls13-unknown-ca-encrypted", Direction::ToServer),
