@@ -247,57 +247,87 @@ impl Handshake {
         (kind, is_whole): (u8, bool),
         body: &[u8],
     ) {
-        match (direction, kind) {
+        let is_news = match (direction, kind) {
             // What is not in the part that was seen of a hello may be in the other: nothing is said of it then.
-            (_, CLIENT_HELLO | SERVER_HELLO) if !is_whole => return,
-            (Direction::ToServer, CLIENT_HELLO) if self.facts.client.is_none() => {
-                self.facts.client = hello::client(body);
-                self.facts.begun_ns = at_ns;
-            }
-            (Direction::ToClient, SERVER_HELLO) if self.facts.server.is_none() => {
-                match hello::server(body) {
-                    Some(Answer::Retry) => self.facts.is_retried = true,
-                    Some(Answer::Chosen {
-                        hello,
-                        session_id,
-                        has_psk,
-                    }) => {
-                        let asked = self.facts.client.as_ref().map(|client| &client.session_id);
-                        let is_old = hello.version < TLS_1_3;
-                        let is_same = !session_id.is_empty() && asked == Some(&session_id);
-                        self.facts.resumption = match (is_old, has_psk) {
-                            (false, true) => Some(Resumption::Psk),
-                            (true, _) if is_same => Some(Resumption::Session),
-                            _ => None,
-                        };
-                        self.facts.server = Some(hello);
-                        self.to_server.unread = 0;
-                        self.client_bytes_when_answered = self.to_server.passed;
-                    }
-                    None => return,
-                }
-            }
+            (_, CLIENT_HELLO | SERVER_HELLO) if !is_whole => false,
+            (Direction::ToServer, CLIENT_HELLO) => self.client_hello(body, at_ns),
+            (Direction::ToClient, SERVER_HELLO) => self.server_hello(body),
             (Direction::ToClient, CERTIFICATE) => self.server_certificates(body, is_whole),
-            (Direction::ToServer, CERTIFICATE) => {
-                let count = u32::try_from(certificates(body).count()).unwrap_or(u32::MAX);
-                self.facts.client_certificate = Some(match count {
-                    0 if !is_whole => return,
-                    0 => ClientCertificate::None,
-                    count => ClientCertificate::Sent(count),
-                });
-            }
+            (Direction::ToServer, CERTIFICATE) => self.client_certificates(body, is_whole),
             (Direction::ToClient, CERTIFICATE_REQUEST) => {
-                self.facts.client_certificate = Some(ClientCertificate::Asked);
+                let known = &mut self.facts.client_certificate;
+                known.is_none() && known.replace(ClientCertificate::Asked).is_none()
             }
-            (Direction::ToClient, SERVER_HELLO_DONE) => self.is_server_done = true,
-            _ => return,
-        }
-        self.news += 1;
+            (Direction::ToClient, SERVER_HELLO_DONE) => {
+                self.is_server_done = true;
+                false
+            }
+            _ => false,
+        };
+        self.news += u32::from(is_news);
     }
 
-    fn server_certificates(&mut self, body: &[u8], is_whole: bool) {
+    /// Each of these says whether there is more to tell now. What has been said once is not said anew, so that no end can have it told
+    /// again and again.
+    fn client_hello(&mut self, body: &[u8], at_ns: u64) -> bool {
+        if self.facts.client.is_some() {
+            return false;
+        }
+        let Some(hello) = hello::client(body) else {
+            return false;
+        };
+        self.facts.client = Some(hello);
+        self.facts.begun_ns = at_ns;
+        true
+    }
+
+    fn server_hello(&mut self, body: &[u8]) -> bool {
+        if self.facts.server.is_some() {
+            return false;
+        }
+        match hello::server(body) {
+            Some(Answer::Retry) => !std::mem::replace(&mut self.facts.is_retried, true),
+            Some(Answer::Chosen {
+                hello,
+                session_id,
+                has_psk,
+            }) => {
+                let asked = self.facts.client.as_ref().map(|client| &client.session_id);
+                let is_old = hello.version < TLS_1_3;
+                let is_same = !session_id.is_empty() && asked == Some(&session_id);
+                self.facts.resumption = match (is_old, has_psk) {
+                    (false, true) => Some(Resumption::Psk),
+                    (true, _) if is_same => Some(Resumption::Session),
+                    _ => None,
+                };
+                self.facts.server = Some(hello);
+                self.to_server.unread = 0;
+                self.client_bytes_when_answered = self.to_server.passed;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn client_certificates(&mut self, body: &[u8], is_whole: bool) -> bool {
+        let is_open = matches!(
+            self.facts.client_certificate,
+            None | Some(ClientCertificate::Asked)
+        );
+        let count = u32::try_from(certificates(body).count()).unwrap_or(u32::MAX);
+        let is_news = is_open && (count > 0 || is_whole);
+        if is_news {
+            self.facts.client_certificate = Some(match count {
+                0 => ClientCertificate::None,
+                count => ClientCertificate::Sent(count),
+            });
+        }
+        is_news
+    }
+
+    fn server_certificates(&mut self, body: &[u8], is_whole: bool) -> bool {
         if self.facts.certificate_count > 0 {
-            return;
+            return false;
         }
         let host = self.facts.client.as_ref();
         let host = host.and_then(|client| client.server_name.as_deref());
@@ -322,6 +352,7 @@ impl Handshake {
             }
         }
         self.facts.is_chain_cut = !is_whole;
+        self.facts.certificate_count > 0
     }
 
     fn add_alert(&mut self, direction: Direction, at_ns: u64, said: Option<(u8, u8)>) {

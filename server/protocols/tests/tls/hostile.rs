@@ -122,6 +122,26 @@ fn nobody_knows_where_a_message_begins_behind_a_hole() {
 }
 
 #[test]
+fn what_is_said_again_is_no_news() {
+    for name in NAMES {
+        let connection = connections(name).remove(0);
+        let mut observer = Observer::default();
+        for at_ns in 1..=300 {
+            // All up to the server's answer, then a request for a certificate, that there is none, and a warning.
+            for segment in &connection[..2] {
+                observer.bytes(segment.direction, at_ns, &segment.payload);
+            }
+            let record = [0x16, 3, 3, 0, 5, 13, 0, 0, 1, 1];
+            observer.bytes(ToClient, at_ns, &record);
+            let record = [0x16, 3, 3, 0, 7, 11, 0, 0, 3, 0, 0, 0];
+            observer.bytes(ToServer, at_ns, &record);
+            observer.bytes(ToServer, at_ns, &[0x15, 3, 3, 0, 2, 1, 90]);
+        }
+        assert!(observer.news() < 16, "{name} {}", observer.news());
+    }
+}
+
+#[test]
 fn a_message_without_an_end_is_not_held() {
     let mut observer = Observer::default();
     observer.bytes(ToServer, 1, &[0x16, 3, 1, 0x40, 0, 1, 0xff, 0xff, 0xff]);
