@@ -152,14 +152,16 @@ impl Lane {
             let (now, later) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
             held::append(&mut self.message, now);
             bytes = later;
-            while let Some((kind, length)) = message_head(&self.message)
-                && let Some(whole) = self.message.get(..MESSAGE_HEADER + length)
+            // There may be thousands of them: what was read goes at once.
+            let mut rest = &self.message[..];
+            while let Some((kind, length)) = message_head(rest)
+                && let Some((whole, behind)) = rest.split_at_checked(MESSAGE_HEADER + length)
             {
                 each(kind, whole.get(MESSAGE_HEADER..).unwrap_or_default(), true);
-                self.message.drain(..MESSAGE_HEADER + length);
+                rest = behind;
             }
-            if self.message.is_empty() {
-                self.message = Vec::new();
+            if rest.len() < self.message.len() {
+                self.message = rest.to_vec();
             }
             if self.message.len() == MAX_MESSAGE_BYTES {
                 self.cut(each);

@@ -122,6 +122,23 @@ fn nobody_knows_where_a_message_begins_behind_a_hole() {
 }
 
 #[test]
+fn messages_may_be_many_and_small() {
+    // Empty ones of no known type, and then one that asks for a certificate, over two records.
+    let empty = [99, 0, 0, 0].repeat(0x1000);
+    let asks = [13, 0, 0, 1, 1];
+    for cut in 0..=4_u8 {
+        let (begins, ends) = asks.split_at(usize::from(cut));
+        let mut observer = Observer::default();
+        let first = [&[0x16, 3, 3, 0x40, cut][..], &empty, begins].concat();
+        observer.bytes(ToClient, 1, &first);
+        assert_eq!(observer.held_bytes(), usize::from(cut));
+        let second = [&[0x16, 3, 3, 0, 5 - cut][..], ends].concat();
+        observer.bytes(ToClient, 2, &second);
+        assert_eq!(observer.facts().client_certificate, Some(Asked), "{cut}");
+    }
+}
+
+#[test]
 fn what_is_said_again_is_no_news() {
     for name in NAMES {
         let connection = connections(name).remove(0);
