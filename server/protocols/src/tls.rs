@@ -5,8 +5,9 @@
 //! handshake is done, and what a failed one failed of (`verdict`). Refuses: to decrypt, to check signatures, and to name what it
 //! cannot read: an alert that is encrypted is known by its length alone, and told as that.
 //!
-//! **Invariant**: what is held of a connection is bounded (`MAX_MESSAGE_BYTES` for each direction, and lists are cut), and is let
-//! go of when the handshake is over; from then on bytes cost nothing.
+//! **Invariant**: what is held of a connection is bounded. Messages that are not whole (`MAX_MESSAGE_BYTES` for each direction) are let
+//! go of when the handshake is over; from then on bytes cost nothing. Facts stay as long as the observer: lists and names in them are
+//! cut, and what they take beyond `Facts::ORDINARY_BYTES` is told as held.
 
 mod certificate;
 mod facts;
@@ -103,12 +104,12 @@ impl Observer {
         verdict::of(&self.handshake, has_ended)
     }
 
-    /// Bytes of memory in messages that are not whole.
+    /// Bytes of memory in messages that are not whole, and in facts beyond what is ordinary.
     pub fn held_bytes(&self) -> usize {
         self.handshake.held_bytes()
     }
 
-    /// Holds nothing from here on: messages that are not whole are read as far as they are there.
+    /// Holds no messages from here on: those that are not whole are read as far as they are there.
     pub fn let_go(&mut self) {
         self.handshake.let_go();
     }

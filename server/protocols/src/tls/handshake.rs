@@ -16,6 +16,8 @@ pub(super) struct Handshake {
     to_server: Lane,
     to_client: Lane,
     facts: Facts,
+    /// Bytes of memory in them.
+    facts_bytes: usize,
     news: u32,
     /// The server has said that its part of the messages is over (ServerHelloDone).
     is_server_done: bool,
@@ -63,7 +65,8 @@ impl Handshake {
     }
 
     pub(super) fn held_bytes(&self) -> usize {
-        self.to_server.held_bytes() + self.to_client.held_bytes()
+        let messages = self.to_server.held_bytes() + self.to_client.held_bytes();
+        messages + self.facts_bytes.saturating_sub(Facts::ORDINARY_BYTES)
     }
 
     pub(super) fn let_go(&mut self) {
@@ -264,7 +267,15 @@ impl Handshake {
             }
             _ => false,
         };
-        self.news += u32::from(is_news);
+        if is_news {
+            self.has_learned();
+        }
+    }
+
+    /// There is more to tell.
+    fn has_learned(&mut self) {
+        self.news += 1;
+        self.facts_bytes = self.facts.bytes();
     }
 
     /// Each of these says whether there is more to tell now. What has been said once is not said anew, so that no end can have it told
@@ -376,7 +387,7 @@ impl Handshake {
             self.facts.alerts.pop();
         }
         self.facts.alerts.push(alert);
-        self.news += 1;
+        self.has_learned();
     }
 
     /// A Finished passed.
@@ -433,13 +444,6 @@ impl Handshake {
     /// Whether the client may have finished without that being seen, behind early data.
     pub(super) fn may_be_finished(&self) -> bool {
         self.may_send_early_data() && self.to_server.passed > self.client_bytes_when_answered
-    }
-}
-
-impl Facts {
-    /// The version that was chosen.
-    pub fn version(&self) -> Option<u16> {
-        self.server.as_ref().map(|server| server.version)
     }
 }
 

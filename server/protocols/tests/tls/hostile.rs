@@ -121,6 +121,45 @@ fn nobody_knows_where_a_message_begins_behind_a_hole() {
     }
 }
 
+/// What is known stays, and is counted where it is much.
+#[test]
+fn long_chains_are_held() {
+    let connection = connections("tls12").remove(0);
+    let answer = &connection[1].payload;
+    let whole = play(&connection, ALL[0]);
+    assert_eq!(whole.held_bytes(), 0);
+    // The record of the server's certificates, and the first of them.
+    let mut records = &answer[..];
+    while records[5] != 11 {
+        let length = usize::from(u16::from_be_bytes([records[3], records[4]]));
+        records = &records[5 + length..];
+    }
+    let length = usize::from(u16::from_be_bytes([records[13], records[14]]));
+    let own = &records[12..15 + length];
+    for (many, is_much) in [(1, false), (2, false), (16, true)] {
+        let chain = own.repeat(many);
+        let length = |more: usize| u16::try_from(chain.len() + more).unwrap().to_be_bytes();
+        let head = [
+            &[0x16, 3, 3][..],
+            &length(7),
+            &[11, 0],
+            &length(3),
+            &[0],
+            &length(0),
+        ]
+        .concat();
+        let mut observer = Observer::default();
+        observer.bytes(ToServer, 1, &connection[0].payload);
+        observer.bytes(ToClient, 2, &[head, chain].concat());
+        let facts = observer.facts();
+        assert_eq!(facts.certificates.len(), many.min(Facts::MOST_CERTIFICATES));
+        assert_eq!(observer.held_bytes() > 0, is_much, "{many}");
+        observer.let_go();
+        assert_eq!(observer.held_bytes() > 0, is_much, "{many}");
+        assert!(observer.held_bytes() < 32 << 10);
+    }
+}
+
 #[test]
 fn messages_may_be_many_and_small() {
     // Empty ones of no known type, and then one that asks for a certificate, over two records.
