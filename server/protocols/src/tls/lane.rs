@@ -1,6 +1,6 @@
 //! Records of one direction, as far as their boundaries are known.
 
-use super::{CHANGE_CIPHER_SPEC, HEARTBEAT};
+use super::{CHANGE_CIPHER_SPEC, HANDSHAKE, HEARTBEAT};
 use crate::held;
 
 /// One direction.
@@ -124,11 +124,13 @@ impl Lane {
             Some((kind, left)) if missing <= left && !self.is_lost => {
                 self.record = (missing < left).then_some((kind, left - missing));
                 // A message that is too long ends where it said. Of what follows otherwise in it nobody knows where a message begins.
-                self.beyond = if self.beyond > 0 && self.beyond >= missing {
-                    self.beyond - missing
-                } else {
-                    left - missing
-                };
+                if kind == HANDSHAKE {
+                    self.beyond = if self.beyond > 0 && self.beyond >= missing {
+                        self.beyond - missing
+                    } else {
+                        left - missing
+                    };
+                }
                 true
             }
             record => {

@@ -198,6 +198,17 @@ fn what_is_said_again_is_no_news() {
 }
 
 #[test]
+fn a_hole_in_another_record_hides_no_message() {
+    let mut observer = Observer::default();
+    observer.bytes(ToClient, 1, &[0x15, 3, 3, 0, 2]);
+    observer.skipped(ToClient, 1, 1);
+    observer.bytes(ToClient, 2, &[112]);
+    observer.bytes(ToClient, 2, &[0x16, 3, 3, 0, 5, 13, 0, 0, 1, 1]);
+    assert_eq!(observer.facts().client_certificate, Some(Asked));
+    assert!(observer.facts().alerts.is_empty());
+}
+
+#[test]
 fn a_message_without_an_end_is_not_held() {
     let mut observer = Observer::default();
     observer.bytes(ToServer, 1, &[0x16, 3, 1, 0x40, 0, 1, 0xff, 0xff, 0xff]);
