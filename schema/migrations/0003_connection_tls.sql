@@ -16,7 +16,8 @@ CREATE TABLE connection_tls (
     tls_ja4            TEXT,
     flags              INTEGER NOT NULL,   -- of the client's hello 1 Encrypted Client Hello, 2 a session to be resumed, 4 early
                                            -- data; 8 another hello was asked for; 16 resumed by a PSK, 32 by a session id or
-                                           -- ticket; the name that was asked for is 64 in the certificate, 128 not in it
+                                           -- ticket; the name that was asked for is 64 in the certificate, 128 not in it; 256 not
+                                           -- all certificates were seen
     offered_versions   TEXT NOT NULL,      -- numbers with commas
     offered_alpn       TEXT NOT NULL,      -- a line each
     certificate_count  INTEGER NOT NULL,

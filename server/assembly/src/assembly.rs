@@ -44,7 +44,7 @@ pub struct Limits {
     /// Bytes of a head that are held while it is incomplete.
     pub head_bytes: usize,
     /// Bytes of memory that all conversations together hold in pieces that came too early, beginnings of heads, tables of
-    /// HPACK, and heads of exchanges that are open. Beyond, those heard of longest ago are given up.
+    /// HPACK, heads of exchanges that are open, and uncommonly long handshakes of TLS. Beyond, those heard of longest ago are given up.
     pub held_bytes: usize,
     /// Whether sockets of this machine are told of; in a capture file no end is.
     pub live: bool,

@@ -255,7 +255,8 @@ impl Conversation {
         self.note_bytes(party);
     }
 
-    /// Bytes of memory in pieces that came too early, beginnings of heads and tables of HPACK.
+    /// Bytes of memory in pieces that came too early, beginnings of heads, tables of HPACK, and in what a handshake of TLS said, where
+    /// that is uncommonly much.
     pub(crate) fn held_bytes(&self) -> usize {
         let streams: usize = self.streams.iter().map(Stream::held_bytes).sum();
         let plaintext = self

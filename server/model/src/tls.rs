@@ -40,8 +40,10 @@ pub struct Tls {
     pub resumption: Option<TlsResumption>,
     /// The server's certificates, its own first; up to TLS 1.2. A few at most.
     pub certificates: Vec<TlsCertificate>,
-    /// How many it sent.
+    /// How many it sent, as far as they were seen.
     pub certificate_count: u32,
+    /// Not all of them were seen.
+    pub is_chain_cut: bool,
     /// Whether the name that was asked for stands in the server's certificate.
     pub is_name_right: Option<bool>,
     /// What became of the client's certificate; up to TLS 1.2.

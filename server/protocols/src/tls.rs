@@ -5,8 +5,9 @@
 //! handshake is done, and what a failed one failed of (`verdict`). Refuses: to decrypt, to check signatures, and to name what it
 //! cannot read: an alert that is encrypted is known by its length alone, and told as that.
 //!
-//! **Invariant**: what is held of a connection is bounded (`MAX_MESSAGE_BYTES` for each direction, and lists are cut), and is let
-//! go of when the handshake is over; from then on bytes cost nothing.
+//! **Invariant**: what is held of a connection is bounded. Messages that are not whole (`MAX_MESSAGE_BYTES` for each direction) are let
+//! go of when the handshake is over; from then on bytes cost nothing. Facts stay as long as the observer: lists and names in them are
+//! cut, and what they take beyond `Facts::ORDINARY_BYTES` is told as held.
 
 mod certificate;
 mod facts;
@@ -26,15 +27,31 @@ use crate::http1::Direction;
 use handshake::Handshake;
 
 /// Whether a connection, or what goes through a tunnel, begins TLS with these bytes: a ClientHello, a ServerHello, or an alert in
-/// the place of one.
-pub fn begins(direction: Direction, data: &[u8]) -> bool {
-    matches!(
-        (direction, data),
-        (Direction::ToServer, [HANDSHAKE, 3, 0..=4, _, _, 1, 0, ..])
-            | (Direction::ToClient, [HANDSHAKE, 3, 0..=4, _, _, 2, 0, ..])
-            | (_, [ALERT, 3, 0..=4, 0, 2, 1 | 2, _, ..])
-    )
+/// the place of one. `None`: there are too few of them to say so (see [`SHORTEST_BEGINNING`]).
+pub fn begins(direction: Direction, data: &[u8]) -> Option<bool> {
+    let hello = match direction {
+        Direction::ToServer => 1,
+        Direction::ToClient => 2,
+    };
+    let may_be =
+        |place: usize, may: &dyn Fn(u8) -> bool| data.get(place).is_none_or(|byte| may(*byte));
+    let is_hello = may_be(0, &|kind| kind == HANDSHAKE)
+        && may_be(5, &|kind| kind == hello)
+        && may_be(6, &|length| length == 0);
+    let is_alert = may_be(0, &|kind| kind == ALERT)
+        && may_be(3, &|high| high == 0)
+        && may_be(4, &|low| low == 2)
+        && may_be(5, &|level| matches!(level, 1 | 2));
+    let may_begin =
+        (is_hello || is_alert) && may_be(1, &|major| major == 3) && may_be(2, &|minor| minor <= 4);
+    if may_begin && data.len() < SHORTEST_BEGINNING {
+        return None;
+    }
+    Some(may_begin)
 }
+
+/// So many bytes say whether TLS begins with them.
+pub const SHORTEST_BEGINNING: usize = 7;
 
 /// Watches a connection until its handshake is over.
 #[derive(Debug, Default)]
@@ -43,6 +60,11 @@ pub struct Observer {
 }
 
 impl Observer {
+    /// Before TLS began here the client said something else.
+    pub fn client_spoke_no_tls(&mut self) {
+        self.handshake.not_tls.0 = true;
+    }
+
     /// The next bytes of a direction begin a turn, and so a record.
     pub fn turn(&mut self, direction: Direction) {
         self.handshake.lane_mut(direction).turn();
@@ -82,12 +104,12 @@ impl Observer {
         verdict::of(&self.handshake, has_ended)
     }
 
-    /// Bytes of memory in messages that are not whole.
+    /// Bytes of memory in messages that are not whole, and in facts beyond what is ordinary.
     pub fn held_bytes(&self) -> usize {
         self.handshake.held_bytes()
     }
 
-    /// Holds nothing from here on: messages that are not whole are read as far as they are there.
+    /// Holds no messages from here on: those that are not whole are read as far as they are there.
     pub fn let_go(&mut self) {
         self.handshake.let_go();
     }

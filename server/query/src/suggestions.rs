@@ -16,6 +16,7 @@ use crate::recorder::Runs;
 use crate::rollup::{self, Rollup, Selection};
 use crate::segments;
 use crate::snapshot::Snapshot;
+use crate::tls::IS_COUNTED;
 use crate::{QueryError, WindowArgument, marks};
 
 /// What a value may be of.
@@ -286,7 +287,7 @@ fn connections(snapshot: &mut Snapshot) -> Result<Found, QueryError> {
     let sql = format!(
         "SELECT id FROM (SELECT id, start_ns FROM connection WHERE close_reason IN ('refused', 'timed_out', 'unreachable', 'gave_up') \
          UNION SELECT c.id, c.start_ns FROM connection_tls t JOIN connection c ON c.id = t.connection_id \
-         WHERE t.error_kind IS NOT NULL) ORDER BY start_ns DESC LIMIT {MOST_IDS}"
+         WHERE {IS_COUNTED}) ORDER BY start_ns DESC LIMIT {MOST_IDS}"
     );
     let ids: Vec<i64> = query_scalar(sql).fetch_all(snapshot.connection())?;
     let printed = |id| ConnectionId(unsigned(id)).printed(&tag);

@@ -41,6 +41,11 @@ pub(crate) struct Tls {
     start_ns: u64,
 }
 
+/// Of a row of `connection_tls t` and its `connection c`: whether it is counted as failed in roll-ups. Of a request in clear to a
+/// server that speaks TLS the exchange has failed, and is counted.
+pub(crate) const IS_COUNTED: &str =
+    "t.error_kind IS NOT NULL AND (t.error_kind <> 10304 OR c.network_protocol_name = 'tls')";
+
 /// An alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Alert {
@@ -117,6 +122,11 @@ impl Tls {
     /// Whether the server asked for another ClientHello.
     pub(crate) fn is_retried(&self) -> bool {
         self.flags & 8 != 0
+    }
+
+    /// Whether the server sent more certificates than were seen, perhaps.
+    pub(crate) fn is_chain_cut(&self) -> bool {
+        self.flags & 256 != 0
     }
 
     /// How the session was resumed.

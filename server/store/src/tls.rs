@@ -62,6 +62,7 @@ fn flags(tls: &Tls) -> i64 {
         (tls.resumption == Some(TlsResumption::Session), 32),
         (tls.is_name_right == Some(true), 64),
         (tls.is_name_right == Some(false), 128),
+        (tls.is_chain_cut, 256),
     ]
     .into_iter()
     .filter(|(is_set, _)| *is_set)

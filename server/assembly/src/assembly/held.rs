@@ -10,8 +10,8 @@ use super::Assembly;
 use crate::Identities;
 
 impl<I: Identities> Assembly<I> {
-    /// Bytes of memory held in pieces that came too early, beginnings of heads, tables of HPACK, and heads of exchanges
-    /// that are open.
+    /// Bytes of memory held in pieces that came too early, beginnings of heads, tables of HPACK, heads of exchanges that are
+    /// open, and uncommonly long handshakes of TLS.
     pub fn held_bytes(&self) -> usize {
         self.table.held_bytes() + self.heads.gauge.bytes()
     }

@@ -20,10 +20,88 @@ use crate::stream::{Stream, Stretch};
 pub(super) struct Watch {
     /// Of a connection in TLS alone: it is large.
     observer: Option<Box<Observer>>,
-    /// The server, and the client, were heard.
-    has_spoken: [bool; 2],
+    /// That began in a tunnel: what it says is not said to the other end of the connection.
+    is_in_tunnel: bool,
+    /// What the client, and the server, said before.
+    heard: [Heard; 2],
     /// What the observer's news were when they were last asked for.
     news: u32,
+}
+
+/// What a direction said before TLS began; in a tunnel, since that.
+#[derive(Default)]
+struct Heard {
+    is_tunnel: bool,
+    said: Said,
+}
+
+#[derive(Default)]
+enum Said {
+    #[default]
+    Nothing,
+    /// It is too short to tell; since when.
+    Little(u64, Vec<u8>),
+    /// Something else than TLS.
+    Other,
+    /// So many bytes of which the first were not seen; the last of them at that time.
+    Missing(u64, u64),
+}
+
+impl Heard {
+    /// Takes bytes, and gives out those that TLS begins with, and since when.
+    fn bytes(&mut self, direction: Direction, at_ns: u64, data: &[u8]) -> Option<(u64, Vec<u8>)> {
+        let (since_ns, mut all) = match std::mem::take(&mut self.said) {
+            Said::Little(since_ns, little) => (since_ns, little),
+            Said::Missing(missing, _) if !self.is_tunnel => {
+                self.said = Said::Missing(missing.saturating_add(data.len() as u64), at_ns);
+                return None;
+            }
+            Said::Other if !self.is_tunnel => {
+                self.said = Said::Other;
+                return None;
+            }
+            // What goes through a tunnel may begin anew.
+            Said::Nothing | Said::Other | Said::Missing(..) => (at_ns, Vec::new()),
+        };
+        // What does not begin TLS is not copied.
+        let wanted = tls::SHORTEST_BEGINNING.saturating_sub(all.len());
+        all.extend(data.iter().take(wanted));
+        match tls::begins(direction, &all) {
+            Some(true) => {
+                all.extend(data.iter().skip(wanted));
+                return Some((since_ns, all));
+            }
+            Some(false) => self.said = Said::Other,
+            None => self.said = Said::Little(since_ns, all),
+        }
+        None
+    }
+
+    fn hole(&mut self, at_ns: u64, length: u64) {
+        let before = match std::mem::take(&mut self.said) {
+            Said::Nothing => 0,
+            Said::Little(_, little) => little.len() as u64,
+            Said::Missing(missing, _) => missing,
+            Said::Other => {
+                self.said = Said::Other;
+                return;
+            }
+        };
+        self.said = Said::Missing(before.saturating_add(length), at_ns);
+    }
+
+    /// Tells an observer of it that begins with the other direction, in a tunnel or not.
+    fn tell(&mut self, observer: &mut Observer, direction: Direction, is_tunnel: bool) {
+        if self.is_tunnel != is_tunnel {
+            return;
+        }
+        match std::mem::take(&mut self.said) {
+            Said::Little(at_ns, little) => observer.bytes(direction, at_ns, &little),
+            Said::Missing(missing, at_ns) => observer.skipped(direction, at_ns, missing),
+            Said::Other if direction == Direction::ToServer => observer.client_spoke_no_tls(),
+            Said::Nothing | Said::Other => {}
+        }
+    }
 }
 
 impl Watch {
@@ -45,18 +123,25 @@ impl Watch {
 
     /// A stretch of a direction passes. `is_tunnel`: what goes through may begin anew.
     fn see(&mut self, direction: Direction, stretch: &Stretch<'_>, is_tunnel: bool) {
-        let [client, server] = &mut self.has_spoken;
-        let has_spoken = match direction {
-            Direction::ToServer => client,
-            Direction::ToClient => server,
+        let [client, server] = &mut self.heard;
+        let (heard, other) = match direction {
+            Direction::ToServer => (client, server),
+            Direction::ToClient => (server, client),
         };
+        if is_tunnel && !heard.is_tunnel {
+            *heard = Heard {
+                is_tunnel,
+                said: Said::Nothing,
+            };
+        }
         match (*stretch, &mut self.observer) {
             (Stretch::Bytes { at_ns, data, .. }, None) => {
-                if (!*has_spoken || is_tunnel) && tls::begins(direction, data) {
+                if let Some((since_ns, beginning)) = heard.bytes(direction, at_ns, data) {
                     let observer = self.observer.insert(Box::default());
-                    observer.bytes(direction, at_ns, data);
+                    self.is_in_tunnel = is_tunnel;
+                    other.tell(observer, opposite(direction), is_tunnel);
+                    observer.bytes(direction, since_ns, &beginning);
                 }
-                *has_spoken = true;
             }
             (Stretch::Bytes { at_ns, data, .. }, Some(observer)) => {
                 observer.bytes(direction, at_ns, data);
@@ -64,7 +149,7 @@ impl Watch {
             (Stretch::Hole { at_ns, length, .. }, Some(observer)) => {
                 observer.skipped(direction, at_ns, length);
             }
-            (Stretch::Hole { .. }, None) => *has_spoken = true,
+            (Stretch::Hole { at_ns, length, .. }, None) => heard.hole(at_ns, length),
             (Stretch::Turn, Some(observer)) => observer.turn(direction),
             (Stretch::Turn | Stretch::Frame, _) => {}
         }
@@ -142,6 +227,7 @@ impl Conversation {
                 all.map(|one| certificate(one, redactor)).collect()
             },
             certificate_count: facts.certificate_count,
+            is_chain_cut: facts.is_chain_cut,
             is_name_right: facts.is_name_right,
             client_certificate: facts.client_certificate.map(|what| match what {
                 ClientCertificate::Asked => TlsClientCertificate::Asked,
@@ -170,6 +256,12 @@ impl Conversation {
                 | CloseReason::TimedOut
         );
         Some(match observer.failure(has_ended)? {
+            // The libraries of its ends said something behind the handshake.
+            Failure::EncryptedAlert(_)
+                if observer.facts().done_ns.is_some() && self.has_told_plaintext() =>
+            {
+                return None;
+            }
             Failure::Alert(direction, description) => TlsFailure::Alert {
                 by: side(direction),
                 description,
@@ -186,11 +278,21 @@ impl Conversation {
         })
     }
 
-    /// The name that the client asked for in its hello; not where it may be a stand-in.
+    /// The name that the client asked for in its hello; not where it may be a stand-in, or names what is behind a proxy.
     pub(super) fn tls_name(&self, redactor: &mut Redactor) -> Option<Text> {
+        if self.tls.is_in_tunnel {
+            return None;
+        }
         let client = self.tls.observer.as_ref()?.facts().client.as_ref()?;
         let name = client.server_name.as_ref().filter(|_| !client.has_ech)?;
         Some(redactor.host(&name.to_ascii_lowercase()))
+    }
+}
+
+fn opposite(direction: Direction) -> Direction {
+    match direction {
+        Direction::ToServer => Direction::ToClient,
+        Direction::ToClient => Direction::ToServer,
     }
 }
 

@@ -1,10 +1,10 @@
 //! Handshakes of TLS as conversations see them: in the order of turns, behind a CONNECT, and in the place of an answer.
 
-use headwater_assembly::{End, Input, Turn, Way};
+use headwater_assembly::{End, Input, Place, Session, Turn, Way};
 use headwater_model::{CloseReason, Connection, Outcome, Side, TlsFailure};
 
 use crate::support::{
-    FIN, GET, RST, SYN, Subject, begin_file, end, file, live, packet, results, turn,
+    FIN, GET, OWNER, RST, SYN, Subject, begin_file, end, file, live, packet, results, turn,
 };
 
 /// A ClientHello that offers TLS 1.3 and 1.2, `h2` and a name that is no name, and asks for `Shop.example`.
@@ -140,6 +140,57 @@ fn what_ends_before_an_answer_has_failed() {
     assert_eq!(only(&mut subject).tls.unwrap().failure, None);
 }
 
+/// What by its length is an alert of the server's, behind a handshake of TLS 1.3 that the client has finished.
+#[test]
+fn whose_plaintext_is_read_was_not_refused() {
+    let server_hello = [
+        &[0x16, 3, 3, 0, 50, 2, 0, 0, 46, 3, 3][..],
+        &[7; 32],
+        &[0, 0x13, 1, 0, 0, 6, 0, 43, 0, 2, 3, 4],
+    ]
+    .concat();
+    let finished = [&[23, 3, 3, 0, 60][..], &[7; 60]].concat();
+    let alert = [&[23, 3, 3, 0, 19][..], &[7; 19]].concat();
+    for is_read in [false, true] {
+        let mut subject = live();
+        subject.take(&Input::Open(client()));
+        subject.take(&Input::Turn(turn(1, Way::Egress, 10, &hello())));
+        subject.take(&Input::Turn(turn(1, Way::Ingress, 20, &server_hello)));
+        let mut next = turn(1, Way::Egress, 30, &finished);
+        next.offset = hello().len() as u64;
+        subject.take(&Input::Turn(next));
+        if is_read {
+            subject.take(&Input::Session(session()));
+            subject.take(&Input::Plaintext(turn(9, Way::Egress, 35, GET)));
+        }
+        let mut next = turn(1, Way::Ingress, 40, &alert);
+        next.offset = server_hello.len() as u64;
+        subject.take(&Input::Turn(next));
+        close(&mut subject, FIN, Way::Ingress, 50);
+        close(&mut subject, FIN, Way::Egress, 60);
+        subject.finish_all(70);
+        let (connections, _) = results(&mut subject);
+        let tls = connections[0].tls.as_ref().unwrap();
+        assert_eq!(tls.done_ns, Some(30));
+        let refused = TlsFailure::EncryptedAlert { by: Side::Server };
+        assert_eq!(tls.failure, (!is_read).then_some(refused));
+    }
+}
+
+/// The session of the client's library.
+fn session() -> Session {
+    Session {
+        at_ns: 32,
+        id: 9,
+        address: 0x7009,
+        cookie: Some(1),
+        is_new: true,
+        owner: OWNER,
+        written: (0, 0),
+        read: (0, 0),
+    }
+}
+
 #[test]
 fn a_server_that_speaks_tls_answers_a_request_in_clear() {
     let mut subject = live();
@@ -157,11 +208,59 @@ fn a_server_that_speaks_tls_answers_a_request_in_clear() {
     assert_ne!(exchanges[0].outcome, Outcome::Complete);
 }
 
+/// A record without its packet's bytes, so many of them: what was not copied, or was lost.
+fn missing(length: u32) -> Turn<'static> {
+    Turn {
+        payload_length: length,
+        ..turn(1, Way::Egress, 10, &[])
+    }
+}
+
+#[test]
+fn what_was_not_seen_of_a_client_may_have_been_tls() {
+    let hello = hello();
+    // A ClientHello that was not seen at all, was not copied, or comes in segments that are too short to tell.
+    for seen in [None, Some(0), Some(1), Some(6)] {
+        let mut subject = live();
+        subject.take(&Input::Syn(End {
+            flags: SYN,
+            ..client()
+        }));
+        match seen {
+            None => {}
+            Some(0) => subject.take(&Input::Turn(missing(u32::try_from(hello.len()).unwrap()))),
+            Some(first) => {
+                let (first, rest) = hello.split_at(first);
+                subject.take(&Input::Turn(turn(1, Way::Egress, 10, first)));
+                subject.take(&Input::Turn(Turn {
+                    offset: first.len() as u64,
+                    number: Some(1),
+                    place: Place::SameTurn,
+                    ..turn(1, Way::Egress, 11, rest)
+                }));
+            }
+        }
+        subject.take(&Input::Turn(turn(1, Way::Ingress, 20, ALERT)));
+        close(&mut subject, RST, Way::Ingress, 30);
+        let connection = only(&mut subject);
+        let tls = connection.tls.unwrap();
+        assert_eq!(tls.alerts[0].said, Some((2, 40)), "{seen:?}");
+        let failure = TlsFailure::Alert {
+            by: Side::Server,
+            description: 40,
+        };
+        assert_eq!(tls.failure, seen.is_some().then_some(failure), "{seen:?}");
+        let is_whole = matches!(seen, Some(1 | 6));
+        assert_eq!(tls.server_name.is_some(), is_whole, "{seen:?}");
+        assert_eq!(tls.begun_ns, if is_whole { 10 } else { 20 }, "{seen:?}");
+    }
+}
+
 #[test]
 fn a_tunnel_is_looked_into() {
     let mut subject = file();
     begin_file(&mut subject);
-    let asked = b"CONNECT shop.example:443 HTTP/1.1\r\nHost: shop.example:443\r\n\r\n";
+    let asked = b"CONNECT 192.0.2.1:443 HTTP/1.1\r\n\r\n";
     let answered = b"HTTP/1.1 200 OK\r\n\r\n";
     let hello = hello();
     for (cookie, at_ns, offset, bytes) in [
@@ -178,6 +277,10 @@ fn a_tunnel_is_looked_into() {
     assert_eq!(tls.begun_ns, 30);
     assert!(matches!(tls.failure, Some(TlsFailure::Alert { .. })));
     assert_eq!(exchanges.len(), 1);
+    assert_eq!(tls.server_name.as_ref().unwrap().as_str(), "shop.example");
+    // That is not the proxy's name.
+    let name = &connections[0].server.service.name;
+    assert_ne!(name.as_str(), "shop.example");
 }
 
 #[test]

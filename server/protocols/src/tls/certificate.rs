@@ -1,5 +1,7 @@
 //! What a certificate says (RFC 5280), without checking that it is true.
 
+use std::net::IpAddr;
+
 use sha2::{Digest, Sha256};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
@@ -44,21 +46,26 @@ pub struct Key {
     pub bits: Option<u32>,
 }
 
-/// Reads a certificate, and whether it is for `host`, where that is asked.
+/// Reads a certificate, and whether it is for `host`, where that is asked and can be told.
 pub(super) fn read(der: &[u8], host: Option<&[u8]>) -> Option<(Certificate, Option<bool>)> {
     let (_, parsed) = X509Certificate::from_der(der).ok()?;
-    let names: Vec<&[u8]> = match parsed.subject_alternative_name() {
-        Ok(Some(extension)) => {
-            let all = extension.value.general_names.iter();
-            all.filter_map(|name| match name {
-                GeneralName::DNSName(name) => Some(name.as_bytes()),
-                _ => None,
-            })
-            .collect()
-        }
-        _ => Vec::new(),
+    let alternatives = parsed.subject_alternative_name();
+    let all = match &alternatives {
+        Ok(Some(extension)) => &extension.value.general_names[..],
+        _ => &[],
     };
+    let names: Vec<&[u8]> = all
+        .iter()
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some(name.as_bytes()),
+            _ => None,
+        })
+        .collect();
     let subject = common_name(parsed.subject());
+    // Names that were not read may be any, and an address is no name of a host (RFC 6066, section 3).
+    let is_unread = |name: &GeneralName<'_>| matches!(name, GeneralName::Invalid(..));
+    let is_known = alternatives.is_ok() && !all.iter().any(is_unread);
+    let host = host.filter(|host| is_known && !is_address(host));
     let is_for = host.map(|host| match subject {
         // Before RFC 6125 the common name stood for the host; some still look there where there is nothing else.
         Some(subject) if names.is_empty() => is_name_of(subject, host),
@@ -89,6 +96,10 @@ fn common_name<'a>(name: &'a X509Name<'_>) -> Option<&'a [u8]> {
 
 fn cut(name: &[u8]) -> Vec<u8> {
     name.get(..MOST_NAME_BYTES).unwrap_or(name).to_vec()
+}
+
+fn is_address(host: &[u8]) -> bool {
+    std::str::from_utf8(host).is_ok_and(|host| host.parse::<IpAddr>().is_ok())
 }
 
 /// Whether a name in a certificate is that of a host; an asterisk stands for its first label (RFC 6125, section 6.4.3).

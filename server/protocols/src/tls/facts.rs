@@ -26,7 +26,7 @@ pub struct Facts {
     pub is_name_right: Option<bool>,
     /// The client's certificate; up to TLS 1.2.
     pub client_certificate: Option<ClientCertificate>,
-    /// Alerts, the first [`Facts::MOST_ALERTS`].
+    /// Alerts, the first [`Facts::MOST_ALERTS`]; a fatal one behind them stands in the place of the last.
     pub alerts: Vec<Alert>,
     /// When the handshake was over: the last Finished, as far as that can be seen.
     pub done_ns: Option<u64>,
@@ -39,6 +39,38 @@ impl Facts {
     pub const MOST_ALERTS: usize = 4;
     /// Values of a list that a hello offers.
     pub const MOST_OFFERED: usize = 8;
+    /// So many bytes of memory are enough for those of most connections. What goes beyond is counted as held.
+    pub const ORDINARY_BYTES: usize = 2048;
+
+    /// The version that was chosen.
+    pub fn version(&self) -> Option<u16> {
+        self.server.as_ref().map(|server| server.version)
+    }
+
+    /// Bytes of memory in lists and names.
+    pub(super) fn bytes(&self) -> usize {
+        let of = |name: &Option<Vec<u8>>| name.as_ref().map_or(0, Vec::capacity);
+        let certificates = self.certificates.iter().map(|certificate| {
+            of(&certificate.subject) + of(&certificate.issuer) + of_names(&certificate.names)
+        });
+        let client = self.client.as_ref().map_or(0, |client| {
+            client.versions.capacity() * size_of::<u16>()
+                + of_names(&client.alpn)
+                + of(&client.server_name)
+                + client.ja4.capacity()
+                + client.session_id.capacity()
+        });
+        client
+            + self.server.as_ref().map_or(0, |server| of(&server.alpn))
+            + self.certificates.capacity() * size_of::<Certificate>()
+            + certificates.sum::<usize>()
+            + self.alerts.capacity() * size_of::<Alert>()
+    }
+}
+
+fn of_names(names: &Vec<Vec<u8>>) -> usize {
+    let text: usize = names.iter().map(Vec::capacity).sum();
+    names.capacity() * size_of::<Vec<u8>>() + text
 }
 
 /// What a client offers.

@@ -1,7 +1,8 @@
 //! A handshake in the making: what each record and message adds to what is known, and when it is over.
 //!
 //! Up to TLS 1.2 messages are clear until ChangeCipherSpec, and the one behind it is Finished. In TLS 1.3 all behind the
-//! ServerHello are records of application data; the client's first that is no alert by its length holds its Finished.
+//! ServerHello are records of application data; the client's first that is no alert by its length holds its Finished. Where it
+//! offered early data, that may be any of them, and when the handshake was over is not known.
 
 use super::facts::{Alert, ClientCertificate, Facts, Resumption};
 use super::hello::{self, Answer};
@@ -15,15 +16,19 @@ pub(super) struct Handshake {
     to_server: Lane,
     to_client: Lane,
     facts: Facts,
+    /// Bytes of memory in them.
+    facts_bytes: usize,
     news: u32,
     /// The server has said that its part of the messages is over (ServerHelloDone).
     is_server_done: bool,
-    /// Who spoke something else than TLS from the beginning.
-    pub(super) not_tls: Option<Direction>,
+    /// The client, and the server, spoke something else than TLS from the beginning.
+    pub(super) not_tls: (bool, bool),
     /// Before the client said anything in TLS, the server sent an alert.
     pub(super) is_alert_first: bool,
     /// Behind a handshake that is done the server said but what may be an alert.
     pub(super) late_alert: Option<Alert>,
+    /// Bytes that the client had sent when the server answered.
+    client_bytes_when_answered: u64,
     /// Bytes that the server had sent when it was done.
     server_bytes_when_done: u64,
     /// A part of an alert in clear, while one is at hand.
@@ -60,7 +65,8 @@ impl Handshake {
     }
 
     pub(super) fn held_bytes(&self) -> usize {
-        self.to_server.held_bytes() + self.to_client.held_bytes()
+        let messages = self.to_server.held_bytes() + self.to_client.held_bytes();
+        messages + self.facts_bytes.saturating_sub(Facts::ORDINARY_BYTES)
     }
 
     pub(super) fn let_go(&mut self) {
@@ -79,7 +85,10 @@ impl Handshake {
                 Next::Record { kind, length } => self.record(direction, at_ns, kind, length),
                 Next::Payload { kind, bytes } => self.payload(direction, at_ns, kind, bytes),
                 Next::NotTls => {
-                    self.not_tls = Some(direction);
+                    match direction {
+                        Direction::ToServer => self.not_tls.0 = true,
+                        Direction::ToClient => self.not_tls.1 = true,
+                    }
                     self.news += 1;
                 }
             }
@@ -141,13 +150,15 @@ impl Handshake {
         };
         let is_alert = is_length_of_alert(length);
         match (direction, self.facts.done_ns) {
-            // An EndOfEarlyData is as short.
-            (Direction::ToServer, None) if is_alert && !self.offers_early_data() => {
-                self.add_alert(direction, at_ns, None);
+            // It may be early data, of whatever length, and an EndOfEarlyData is as short as an alert.
+            (Direction::ToServer, None) if self.may_send_early_data() => {}
+            (Direction::ToServer, None) if is_alert => self.add_alert(direction, at_ns, None),
+            (Direction::ToServer, None) => self.finished(direction, at_ns),
+            // Whoever says goodbye is answered with the same, and whoever got a fatal alert says no goodbye.
+            (Direction::ToServer, Some(_)) if is_alert => {
+                self.news += u32::from(self.late_alert.take().is_some());
+                self.end();
             }
-            (Direction::ToServer, None) if !is_alert => self.finished(direction, at_ns),
-            // Whoever says goodbye is answered with the same.
-            (Direction::ToServer, Some(_)) if is_alert => self.end(),
             (Direction::ToClient, Some(done_ns)) => {
                 if is_alert && self.late_alert.is_none() && self.is_soon(done_ns, at_ns) {
                     self.late_alert = Some(alert);
@@ -165,7 +176,9 @@ impl Handshake {
     fn look_at_unread(&mut self, direction: Direction, at_ns: u64) {
         let unread = self.lane(direction).unread;
         match (self.version(), self.facts.done_ns, direction) {
-            (Some(TLS_1_3..), None, Direction::ToServer) if unread >= LEAST_FINISHED_1_3 => {
+            (Some(TLS_1_3..), None, Direction::ToServer)
+                if unread >= LEAST_FINISHED_1_3 && !self.may_send_early_data() =>
+            {
                 self.finished(direction, at_ns);
             }
             (Some(TLS_1_3..), Some(done_ns), Direction::ToClient) => {
@@ -237,53 +250,95 @@ impl Handshake {
         (kind, is_whole): (u8, bool),
         body: &[u8],
     ) {
-        match (direction, kind) {
-            (Direction::ToServer, CLIENT_HELLO) if self.facts.client.is_none() => {
-                self.facts.client = hello::client(body);
-                self.facts.begun_ns = at_ns;
-            }
-            (Direction::ToClient, SERVER_HELLO) if self.facts.server.is_none() => {
-                match hello::server(body) {
-                    Some(Answer::Retry) => self.facts.is_retried = true,
-                    Some(Answer::Chosen {
-                        hello,
-                        session_id,
-                        has_psk,
-                    }) => {
-                        let asked = self.facts.client.as_ref().map(|client| &client.session_id);
-                        let is_old = hello.version < TLS_1_3;
-                        let is_same = !session_id.is_empty() && asked == Some(&session_id);
-                        self.facts.resumption = match (is_old, has_psk) {
-                            (false, true) => Some(Resumption::Psk),
-                            (true, _) if is_same => Some(Resumption::Session),
-                            _ => None,
-                        };
-                        self.facts.server = Some(hello);
-                        self.to_server.unread = 0;
-                    }
-                    None => return,
-                }
-            }
+        let is_news = match (direction, kind) {
+            // What is not in the part that was seen of a hello may be in the other: nothing is said of it then.
+            (_, CLIENT_HELLO | SERVER_HELLO) if !is_whole => false,
+            (Direction::ToServer, CLIENT_HELLO) => self.client_hello(body, at_ns),
+            (Direction::ToClient, SERVER_HELLO) => self.server_hello(body),
             (Direction::ToClient, CERTIFICATE) => self.server_certificates(body, is_whole),
-            (Direction::ToServer, CERTIFICATE) => {
-                let count = u32::try_from(certificates(body).count()).unwrap_or(u32::MAX);
-                self.facts.client_certificate = Some(match count {
-                    0 => ClientCertificate::None,
-                    count => ClientCertificate::Sent(count),
-                });
-            }
+            (Direction::ToServer, CERTIFICATE) => self.client_certificates(body, is_whole),
             (Direction::ToClient, CERTIFICATE_REQUEST) => {
-                self.facts.client_certificate = Some(ClientCertificate::Asked);
+                let known = &mut self.facts.client_certificate;
+                known.is_none() && known.replace(ClientCertificate::Asked).is_none()
             }
-            (Direction::ToClient, SERVER_HELLO_DONE) => self.is_server_done = true,
-            _ => return,
+            (Direction::ToClient, SERVER_HELLO_DONE) => {
+                self.is_server_done = true;
+                false
+            }
+            _ => false,
+        };
+        if is_news {
+            self.has_learned();
         }
-        self.news += 1;
     }
 
-    fn server_certificates(&mut self, body: &[u8], is_whole: bool) {
+    /// There is more to tell.
+    fn has_learned(&mut self) {
+        self.news += 1;
+        self.facts_bytes = self.facts.bytes();
+    }
+
+    /// Each of these says whether there is more to tell now. What has been said once is not said anew, so that no end can have it told
+    /// again and again.
+    fn client_hello(&mut self, body: &[u8], at_ns: u64) -> bool {
+        if self.facts.client.is_some() {
+            return false;
+        }
+        let Some(hello) = hello::client(body) else {
+            return false;
+        };
+        self.facts.client = Some(hello);
+        self.facts.begun_ns = at_ns;
+        true
+    }
+
+    fn server_hello(&mut self, body: &[u8]) -> bool {
+        if self.facts.server.is_some() {
+            return false;
+        }
+        match hello::server(body) {
+            Some(Answer::Retry) => !std::mem::replace(&mut self.facts.is_retried, true),
+            Some(Answer::Chosen {
+                hello,
+                session_id,
+                has_psk,
+            }) => {
+                let asked = self.facts.client.as_ref().map(|client| &client.session_id);
+                let is_old = hello.version < TLS_1_3;
+                let is_same = !session_id.is_empty() && asked == Some(&session_id);
+                self.facts.resumption = match (is_old, has_psk) {
+                    (false, true) => Some(Resumption::Psk),
+                    (true, _) if is_same => Some(Resumption::Session),
+                    _ => None,
+                };
+                self.facts.server = Some(hello);
+                self.to_server.unread = 0;
+                self.client_bytes_when_answered = self.to_server.passed;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn client_certificates(&mut self, body: &[u8], is_whole: bool) -> bool {
+        let is_open = matches!(
+            self.facts.client_certificate,
+            None | Some(ClientCertificate::Asked)
+        );
+        let count = u32::try_from(certificates(body).count()).unwrap_or(u32::MAX);
+        let is_news = is_open && (count > 0 || is_whole);
+        if is_news {
+            self.facts.client_certificate = Some(match count {
+                0 => ClientCertificate::None,
+                count => ClientCertificate::Sent(count),
+            });
+        }
+        is_news
+    }
+
+    fn server_certificates(&mut self, body: &[u8], is_whole: bool) -> bool {
         if self.facts.certificate_count > 0 {
-            return;
+            return false;
         }
         let host = self.facts.client.as_ref();
         let host = host.and_then(|client| client.server_name.as_deref());
@@ -308,24 +363,31 @@ impl Handshake {
             }
         }
         self.facts.is_chain_cut = !is_whole;
+        self.facts.certificate_count > 0
     }
 
     fn add_alert(&mut self, direction: Direction, at_ns: u64, said: Option<(u8, u8)>) {
         let is_said = said.is_some() && direction == Direction::ToClient;
         self.is_alert_first |= is_said && self.to_server.passed == 0;
-        if self.facts.alerts.len() < Facts::MOST_ALERTS {
-            let is_late = match direction {
-                Direction::ToServer => self.to_client.was_closed(at_ns),
-                Direction::ToClient => self.to_server.was_closed(at_ns),
-            };
-            self.facts.alerts.push(Alert {
-                at_ns,
-                direction,
-                said,
-                is_late,
-            });
-            self.news += 1;
+        let is_late = match direction {
+            Direction::ToServer => self.to_client.was_closed(at_ns),
+            Direction::ToClient => self.to_server.was_closed(at_ns),
+        };
+        let alert = Alert {
+            at_ns,
+            direction,
+            said,
+            is_late,
+        };
+        if self.facts.alerts.len() >= Facts::MOST_ALERTS {
+            // What the handshake fails of is told, whatever was said before it.
+            if !alert.is_fatal() || self.facts.alerts.iter().any(Alert::is_fatal) {
+                return;
+            }
+            self.facts.alerts.pop();
         }
+        self.facts.alerts.push(alert);
+        self.has_learned();
     }
 
     /// A Finished passed.
@@ -372,16 +434,16 @@ impl Handshake {
         self.facts.version()
     }
 
-    pub(super) fn offers_early_data(&self) -> bool {
+    /// Whether what the client sends in TLS 1.3 may be early data: nobody can tell where that ends. Who is asked for another hello
+    /// sends none behind that (RFC 8446, section 4.2.10).
+    fn may_send_early_data(&self) -> bool {
         let client = self.facts.client.as_ref();
-        client.is_some_and(|client| client.offers_early_data)
+        client.is_some_and(|client| client.offers_early_data) && !self.facts.is_retried
     }
-}
 
-impl Facts {
-    /// The version that was chosen.
-    pub fn version(&self) -> Option<u16> {
-        self.server.as_ref().map(|server| server.version)
+    /// Whether the client may have finished without that being seen, behind early data.
+    pub(super) fn may_be_finished(&self) -> bool {
+        self.may_send_early_data() && self.to_server.passed > self.client_bytes_when_answered
     }
 }
 

@@ -1,6 +1,6 @@
 //! Records of one direction, as far as their boundaries are known.
 
-use super::{CHANGE_CIPHER_SPEC, HEARTBEAT};
+use super::{CHANGE_CIPHER_SPEC, HANDSHAKE, HEARTBEAT};
 use crate::held;
 
 /// One direction.
@@ -123,11 +123,14 @@ impl Lane {
         match self.record {
             Some((kind, left)) if missing <= left && !self.is_lost => {
                 self.record = (missing < left).then_some((kind, left - missing));
-                // Of what follows in it nobody knows where a message begins.
-                self.beyond = match self.beyond {
-                    0 => left - missing,
-                    beyond => beyond.saturating_sub(missing),
-                };
+                // A message that is too long ends where it said. Of what follows otherwise in it nobody knows where a message begins.
+                if kind == HANDSHAKE {
+                    self.beyond = if self.beyond > 0 && self.beyond >= missing {
+                        self.beyond - missing
+                    } else {
+                        left - missing
+                    };
+                }
                 true
             }
             record => {
@@ -151,14 +154,16 @@ impl Lane {
             let (now, later) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
             held::append(&mut self.message, now);
             bytes = later;
-            while let Some((kind, length)) = message_head(&self.message)
-                && let Some(whole) = self.message.get(..MESSAGE_HEADER + length)
+            // There may be thousands of them: what was read goes at once.
+            let mut rest = &self.message[..];
+            while let Some((kind, length)) = message_head(rest)
+                && let Some((whole, behind)) = rest.split_at_checked(MESSAGE_HEADER + length)
             {
                 each(kind, whole.get(MESSAGE_HEADER..).unwrap_or_default(), true);
-                self.message.drain(..MESSAGE_HEADER + length);
+                rest = behind;
             }
-            if self.message.is_empty() {
-                self.message = Vec::new();
+            if rest.len() < self.message.len() {
+                self.message = rest.to_vec();
             }
             if self.message.len() == MAX_MESSAGE_BYTES {
                 self.cut(each);

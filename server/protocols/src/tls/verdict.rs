@@ -36,7 +36,8 @@ pub(super) fn of(handshake: &Handshake, has_ended: bool) -> Option<Failure> {
         let (_, description) = alert.said?;
         Some(Failure::Alert(alert.direction, description))
     };
-    if handshake.is_alert_first {
+    // What it said may not have been seen, or not as yet.
+    if handshake.is_alert_first && handshake.not_tls.0 {
         return Some(Failure::ClientSpokeNoTls);
     }
     let client = handshake.lane(Direction::ToServer);
@@ -59,7 +60,7 @@ pub(super) fn of(handshake: &Handshake, has_ended: bool) -> Option<Failure> {
     {
         return Some(failure);
     }
-    if handshake.not_tls == Some(Direction::ToClient) {
+    if handshake.not_tls.1 {
         return Some(Failure::ServerSpokeNoTls);
     }
     if !has_ended || handshake.is_over() {
@@ -79,7 +80,8 @@ pub(super) fn of(handshake: &Handshake, has_ended: bool) -> Option<Failure> {
     let server = handshake.lane(Direction::ToClient);
     match facts.version() {
         None if server.passed == 0 => Some(Failure::Cut(Stage::NotAnswered)),
-        Some(TLS_1_3..) if is_bytes_of_alert(client.unread) && !handshake.offers_early_data() => {
+        Some(TLS_1_3..) if handshake.may_be_finished() => None,
+        Some(TLS_1_3..) if is_bytes_of_alert(client.unread) => {
             Some(Failure::EncryptedAlert(Direction::ToServer))
         }
         Some(_) if client.finished_ns.is_none() => Some(Failure::Cut(Stage::NotFinished)),

@@ -10,7 +10,8 @@ mod support;
 
 use headwater_protocols::http1::Direction;
 use headwater_protocols::tls::{
-    ClientCertificate, Failure, Observer, Resumption, Stage, alert_name, cipher_name, version_name,
+    ClientCertificate, Facts, Failure, Observer, Resumption, Stage, alert_name, cipher_name,
+    version_name,
 };
 
 use support::{ALL, How, connections, play, seen};
@@ -205,6 +206,32 @@ fn alerts_in_clear_are_named() {
 }
 
 #[test]
+fn whose_certificate_it_is_may_not_be_known() {
+    let whole = connections("tls12-wrong-name").remove(0);
+    let names = &b"\x55\x1d\x11\x04\x29\x30\x27\x82"[..];
+    // What stands in which segment, and what in its place.
+    for (at, found, other, is_name_right) in [
+        (1, names, names, Some(false)),
+        // Alternative names that are no list, one that is no name, two lists, and none at all.
+        (1, names, b"\x55\x1d\x11\x04\x29\x31\x27\x82", None),
+        (1, names, b"\x55\x1d\x11\x04\x29\x30\x27\x8e", None),
+        (1, b"\x55\x1d\x0e", b"\x55\x1d\x11", None),
+        (1, b"\x55\x1d\x11", b"\x55\x1d\x7f", Some(false)),
+        // An address.
+        (0, b"other.example.test", b"2001:db8::1:2:3:45", None),
+    ] {
+        let mut connection = whole.clone();
+        let payload = &mut connection[at].payload;
+        let mut places = payload.windows(found.len());
+        let place = places.position(|bytes| bytes == found).unwrap();
+        payload[place..][..found.len()].copy_from_slice(other);
+        let observer = play(&connection, How::Whole);
+        assert_eq!(observer.facts().certificates.len(), 1, "{other:x?}");
+        assert_eq!(observer.facts().is_name_right, is_name_right, "{other:x?}");
+    }
+}
+
+#[test]
 fn an_encrypted_alert_is_not_named() {
     for (name, by) in [
         ("tls13-unknown-ca-encrypted", Direction::ToServer),
@@ -220,6 +247,25 @@ fn an_encrypted_alert_is_not_named() {
             );
         }
     }
+}
+
+#[test]
+fn a_fatal_alert_is_told_behind_any_number_of_others() {
+    let hello = connections("tls12").remove(0).remove(0);
+    let mut observer = Observer::default();
+    observer.bytes(hello.direction, 1, &hello.payload);
+    for at_ns in 2..10 {
+        observer.bytes(Direction::ToClient, at_ns, &[0x15, 3, 3, 0, 2, 1, 112]);
+    }
+    for (at_ns, description) in [(10, 40), (11, 80)] {
+        let alert = [0x15, 3, 3, 0, 2, 2, description];
+        observer.bytes(Direction::ToClient, at_ns, &alert);
+    }
+    let failure = Some(Failure::Alert(Direction::ToClient, 40));
+    assert_eq!(observer.failure(true), failure);
+    let alerts = &observer.facts().alerts;
+    assert_eq!(alerts.len(), Facts::MOST_ALERTS);
+    assert!(alerts.is_sorted_by_key(|alert| alert.at_ns));
 }
 
 /// What a client said and when it left may be known before it is known how much each end has sent.
@@ -239,6 +285,91 @@ fn a_farewell_is_no_failure() {
         observer.skipped(Direction::ToClient, 60, 24);
         assert_eq!(observer.failure(true), failure, "{left_ns}");
     }
+}
+
+/// A server that says goodbye first, right behind the handshake, is answered; one that refuses is not.
+#[test]
+fn a_farewell_that_is_answered_is_no_failure() {
+    let alert = [&[23, 3, 3, 0, 19][..], &[7; 19]].concat();
+    for (is_answered, failure) in [
+        (true, None),
+        (false, Some(Failure::EncryptedAlert(Direction::ToClient))),
+    ] {
+        let mut observer = Observer::default();
+        for (at_ns, segment) in (1..).zip(&connections("tls13-no-data").remove(0)[..3]) {
+            observer.bytes(segment.direction, at_ns, &segment.payload);
+        }
+        assert!(observer.facts().done_ns.is_some());
+        observer.bytes(Direction::ToClient, 60, &alert);
+        if is_answered {
+            observer.bytes(Direction::ToServer, 70, &alert);
+        }
+        assert_eq!(observer.failure(true), failure);
+    }
+}
+
+/// Records of the client's behind the ServerHello are early data, perhaps: neither its Finished nor an alert.
+#[test]
+fn where_early_data_ends_is_not_known() {
+    let sealed = |length: u8| {
+        let content = vec![7; usize::from(length)];
+        [&[23, 3, 3, 0, length][..], &content].concat()
+    };
+    let server_hello = server_hello();
+    for (extensions, is_early) in [(&[0, 43, 0, 3, 2, 3, 4][..], false), (&EARLY_DATA, true)] {
+        for is_seen in [true, false] {
+            for length in [19, 200] {
+                let mut observer = Observer::default();
+                observer.bytes(Direction::ToServer, 1, &client_hello(extensions));
+                observer.bytes(Direction::ToServer, 2, &sealed(100));
+                observer.bytes(Direction::ToClient, 3, &server_hello);
+                let client = observer.facts().client.as_ref().unwrap();
+                assert_eq!(client.offers_early_data, is_early);
+                assert_eq!(observer.facts().version(), Some(0x0304));
+                // Nothing came behind that.
+                let failure = Some(Failure::Cut(Stage::NotFinished));
+                assert_eq!(observer.failure(true), failure);
+                if is_seen {
+                    observer.bytes(Direction::ToServer, 4, &sealed(length));
+                } else {
+                    observer.turn(Direction::ToServer);
+                    observer.skipped(Direction::ToServer, 4, 5 + u64::from(length));
+                }
+                let done_ns = (!is_early && length == 200).then_some(4);
+                assert_eq!(observer.facts().done_ns, done_ns, "{is_seen} {length}");
+                let alert = Failure::EncryptedAlert(Direction::ToServer);
+                let failure = (!is_early && length == 19).then_some(alert);
+                assert_eq!(observer.failure(true), failure, "{is_seen} {length}");
+            }
+        }
+    }
+}
+
+const EARLY_DATA: [u8; 11] = [0, 43, 0, 3, 2, 3, 4, 0, 42, 0, 0];
+
+/// A ClientHello with these extensions.
+fn client_hello(extensions: &[u8]) -> Vec<u8> {
+    let suites = [0, 0, 2, 0x13, 1, 1, 0];
+    hello(1, &suites, extensions)
+}
+
+/// A ServerHello of TLS 1.3.
+fn server_hello() -> Vec<u8> {
+    hello(2, &[0, 0x13, 1, 0], &[0, 43, 0, 2, 3, 4])
+}
+
+fn hello(kind: u8, middle: &[u8], extensions: &[u8]) -> Vec<u8> {
+    let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap().to_be_bytes();
+    let body = [
+        &[3, 3][..],
+        &[7; 32],
+        middle,
+        &length(extensions),
+        extensions,
+    ]
+    .concat();
+    let message = [&[kind, 0][..], &length(&body), &body].concat();
+    [&[0x16, 3, 3][..], &length(&message), &message].concat()
 }
 
 #[test]
@@ -287,7 +418,12 @@ fn one_end_speaks_something_else() {
     }
     let mut observer = Observer::default();
     observer.bytes(Direction::ToClient, 1, &[0x15, 3, 1, 0, 2, 2, 10]);
-    assert_eq!(observer.failure(false), Some(Failure::ClientSpokeNoTls));
+    // What the client says may not have come.
+    assert_eq!(observer.failure(true), None);
+    let mut told = Observer::default();
+    told.client_spoke_no_tls();
+    told.bytes(Direction::ToClient, 1, &[0x15, 3, 1, 0, 2, 2, 10]);
+    assert_eq!(told.failure(false), Some(Failure::ClientSpokeNoTls));
     observer.bytes(Direction::ToServer, 2, b"GET / HTTP/1.1\r\n\r\n");
     assert_eq!(observer.failure(true), Some(Failure::ClientSpokeNoTls));
 }

@@ -11,6 +11,7 @@ use crate::quantile::Latencies;
 use crate::rollup::{self, Selection};
 use crate::segments::{self, Segment};
 use crate::snapshot::Snapshot;
+use crate::tls::IS_COUNTED;
 use crate::window::SLOT_NS;
 use crate::{QueryError, outcome};
 
@@ -233,14 +234,14 @@ impl Counted {
             }
         }
         // As the roll-ups have them.
-        let attempts: Vec<(i64, i64, i64, i64)> = query_as(
+        let attempts: Vec<(i64, i64, i64, i64)> = query_as(format!(
             "SELECT server_service_id, client_service_id, CASE close_reason WHEN 'refused' THEN 3 WHEN 'gave_up' THEN 4 \
              WHEN 'timed_out' THEN 5 ELSE 7 END, COUNT(*) FROM connection WHERE start_ns BETWEEN ?1 AND ?2 \
              AND close_reason IN ('refused', 'timed_out', 'unreachable', 'gave_up') AND client_bytes = 0 GROUP BY 1, 2, 3 \
              UNION ALL SELECT c.server_service_id, c.client_service_id, t.error_kind, COUNT(*) FROM connection_tls t \
-             JOIN connection c ON c.id = t.connection_id WHERE t.error_kind IS NOT NULL AND c.start_ns BETWEEN ?1 AND ?2 \
+             JOIN connection c ON c.id = t.connection_id WHERE {IS_COUNTED} AND c.start_ns BETWEEN ?1 AND ?2 \
              GROUP BY 1, 2, 3",
-        )
+        ))
         .bind(since_ns)
         .bind(until_ns)
         .fetch_all(snapshot.connection())?;

@@ -41,9 +41,10 @@ impl Tls {
         }
         for (at, certificate) in self.certificates.iter().enumerate() {
             let what = format!(
-                "TLS certificate {} of {}: {}",
+                "TLS certificate {} of {}{}: {}",
                 at + 1,
                 self.certificate_count,
+                if self.is_chain_cut() { " or more" } else { "" },
                 certificate.words()
             );
             add(None, "server", what, Some(certificate.captured()));

@@ -15,6 +15,7 @@ use crate::rollup::{self, Selection};
 use crate::segments::Segment;
 use crate::slow::{self, Slow};
 use crate::snapshot::Snapshot;
+use crate::tls::IS_COUNTED;
 use crate::{QueryError, outcome};
 
 /// Those of the group with an id, in all that is kept.
@@ -150,11 +151,14 @@ fn connections(
 ) -> Result<Vec<String>, QueryError> {
     // Both take the kind, by number and by name.
     let sql = if kind >= outcome::TLS {
-        "SELECT c.id FROM connection_tls t JOIN connection c ON c.id = t.connection_id WHERE t.error_kind = ?1 \
-         AND c.start_ns BETWEEN ?3 AND ?4 AND c.server_service_id = ?5 AND ?2 <> '' ORDER BY t.connection_id DESC LIMIT 3"
+        format!(
+            "SELECT c.id FROM connection_tls t JOIN connection c ON c.id = t.connection_id WHERE t.error_kind = ?1 AND {IS_COUNTED} \
+             AND c.start_ns BETWEEN ?3 AND ?4 AND c.server_service_id = ?5 AND ?2 <> '' ORDER BY t.connection_id DESC LIMIT 3"
+        )
     } else {
         "SELECT id FROM connection WHERE close_reason IN ('refused', 'timed_out', 'unreachable', 'gave_up') AND close_reason = ?2 \
          AND start_ns BETWEEN ?3 AND ?4 AND server_service_id = ?5 AND ?1 > 0 ORDER BY start_ns DESC LIMIT 3"
+            .to_owned()
     };
     let found: Vec<i64> = query_scalar(sql)
         .bind(kind)

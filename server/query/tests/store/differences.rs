@@ -126,6 +126,29 @@ async fn where_nothing_changed_nothing_is_told() {
     assert!(kinds.contains(&"baseline_empty".to_owned()), "{kinds:?}");
 }
 
+/// As the roll-ups have them: of a request in clear to a server that speaks TLS the exchange has failed.
+#[tokio::test]
+async fn a_failed_handshake_is_counted_once() {
+    for (protocol, counted) in [("'tls'", 1), ("'http'", 0), ("NULL", 0)] {
+        let (fixture, begun_ns) = two_minutes(|start_ns| {
+            vec![Row {
+                start_ns,
+                request: OLD,
+                ..Row::default()
+            }]
+        });
+        // Within the slot that both windows have a part of.
+        let sql = format!(
+            "UPDATE connection SET start_ns = {begun_ns} + 1000000000, end_ns = NULL, close_reason = 'fin', \
+             network_protocol_name = {protocol} WHERE id = 1; \
+             REPLACE INTO connection_tls VALUES (1, 10304, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, '', '', 0, '', NULL, '')"
+        );
+        fixture.writer.execute_batch(&sql).unwrap();
+        let (compared, _) = compare(&fixture, begun_ns).await;
+        assert_eq!(compared.counts, (60, 60 + counted), "{protocol}");
+    }
+}
+
 #[tokio::test]
 async fn what_vanished_is_told() {
     let (fixture, begun_ns) = two_minutes(|start_ns| {

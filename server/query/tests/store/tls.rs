@@ -1,6 +1,8 @@
 //! Handshakes of TLS: in the story of their connection, and as failures.
 
-use headwater_query::{ConnectionDetail, ErrorsQuery, SqlQuery, SqlValue};
+use headwater_query::{
+    ConnectionDetail, ErrorsQuery, SqlQuery, SqlValue, Suggested, SuggestionsQuery,
+};
 
 use crate::fixture::{Fixture, Row, SECOND};
 use crate::{hour, never};
@@ -32,7 +34,7 @@ async fn a_handshake_is_told_in_its_order() {
         &format!(
             "NULL, NULL, 1000000, 3000000, 771, 49199, 'odd <name>', 'shop.example.com', 't13d1516h2_8daaf6152771_e5627efa2ab1', \
              {}, '772,771', {alpn}, 2, '{CERTIFICATE}', 1, '2000000,server,1,112'",
-            1 + 2 + 4 + 8 + 32 + 64
+            1 + 2 + 4 + 8 + 32 + 64 + 256
         ),
     );
     let connection = told(&fixture).await;
@@ -75,7 +77,7 @@ async fn a_handshake_is_told_in_its_order() {
             (
                 None,
                 "server",
-                "TLS certificate 1 of 2: RSA 2048, valid from 2020-01-01 until 2021-01-01",
+                "TLS certificate 1 of 2 or more: RSA 2048, valid from 2020-01-01 until 2021-01-01",
                 Some("CN=shop.example.com; for shop.example.com; issuer CN=A CA")
             ),
             (None, "client", "TLS: sent a client certificate", None),
@@ -226,6 +228,43 @@ async fn a_failed_one_is_a_group_of_its_own() {
             text("tls_handshake unknown_ca")
         ]]
     );
+}
+
+/// A request in clear to a server that speaks TLS: its exchange has failed, and is what is counted.
+#[tokio::test]
+async fn what_has_failed_as_an_exchange_is_not_offered_as_a_connection() {
+    let fixture = Fixture::new();
+    let failed = Row {
+        start_ns: fixture.now_ns - 60 * SECOND,
+        ..Row::default()
+    };
+    fixture.roll_up(&failed, 10304, None, 1_000);
+    handshake(
+        &fixture,
+        "10304, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, '', '', 0, '', NULL, '5,server,2,10'",
+    );
+    for (protocol, ids) in [
+        ("'tls'", &["c_k7q21".to_owned()][..]),
+        ("'http'", &[]),
+        ("NULL", &[]),
+    ] {
+        let sql = format!("UPDATE connection SET network_protocol_name = {protocol}");
+        fixture.writer.execute(&sql, []).unwrap();
+        let query = SuggestionsQuery {
+            of: Suggested::FailedConnections,
+            prefix: String::new(),
+            service: None,
+        };
+        let offered = fixture.store().suggestions(&query, &never()).await.unwrap();
+        assert_eq!(offered.values, ids, "{protocol}");
+        let query = ErrorsQuery {
+            window: hour(),
+            limit: 10,
+            ..ErrorsQuery::default()
+        };
+        let groups = fixture.store().errors(&query, &never()).await.unwrap();
+        assert_eq!(groups.value[0].examples, ids, "{protocol}");
+    }
 }
 
 /// A request that failed for want of a connection which its server could not make.

@@ -48,6 +48,7 @@ fn a_handshake_is_a_row_of_its_own() {
         resumption: Some(TlsResumption::Session),
         certificates: vec![certificate.clone(), certificate],
         certificate_count: 3,
+        is_chain_cut: true,
         is_name_right: Some(false),
         client_certificate: Some(TlsClientCertificate::Asked),
         alerts: vec![
@@ -75,7 +76,7 @@ fn a_handshake_is_a_row_of_its_own() {
     let sql = format!(
         "SELECT COUNT(*) FROM connection_tls WHERE connection_id = 1 AND error_kind IS NULL AND alert_by IS NULL AND begun_ns = 1000 \
          AND done_ns = 2000 AND tls_version = 771 AND tls_cipher = 49199 AND tls_alpn IS NULL AND tls_server_name = 'shop.example.com' \
-         AND tls_ja4 = 't13d' AND flags = 2 + 32 + 128 AND offered_versions = '772,771' AND offered_alpn = 'h2' || char(10) || 'http/1.1' \
+         AND tls_ja4 = 't13d' AND flags = 2 + 32 + 128 + 256 AND offered_versions = '772,771' AND offered_alpn = 'h2' || char(10) || 'http/1.1' \
          AND certificate_count = 3 AND certificates = '{line}' || char(10) || '{line}' AND client_certificate = -1 \
          AND alerts = '2000,client,2,48 2500,server,,'"
     );
