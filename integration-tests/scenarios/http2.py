@@ -48,10 +48,11 @@ def ask(connection, host, path, method, headers, body):
 
 
 class Served:
-    """A connection that a client made, whose requests are answered at once, each by a thread of its own."""
+    """A connection that a client made, whose requests are answered at once, each by a thread of its own. `answer` gives nothing for a stream
+    that is to be reset."""
 
-    def __init__(self, connection, answer, reset):
-        self.connection, self.answer, self.reset = connection, answer, reset
+    def __init__(self, connection, answer):
+        self.connection, self.answer = connection, answer
         self.http2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
         # One at a time may use the connection: what encrypts it is not made for more.
         self.free = threading.Condition()
@@ -93,7 +94,8 @@ class Served:
         try:
             with self.free:
                 if result is None:
-                    self.reset()
+                    self.http2.reset_stream(stream, h2.errors.ErrorCodes.INTERNAL_ERROR)
+                    self._send()
                     return
                 status, told, body = result
                 fields = [(":status", str(status)), *((name.lower(), value) for name, value in told.items())]

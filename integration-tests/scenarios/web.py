@@ -133,7 +133,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.connection.do_handshake()
             if self.connection.selected_alpn_protocol() != "h2":
                 return super().handle()
-            http2.Served(self.connection, self.answer_http2, self.reset).serve()
+            http2.Served(self.connection, self.answer_http2).serve()
         except OSError:
             # A client that went away is nothing that a service would tell.
             pass
@@ -142,18 +142,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         result = type(self).handle_request(Request(*request))
         return None if result == RESET else parts(result)
 
-    def reset(self):
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.close_connection = True
-        self.connection.close()
-
     def answer(self):
         url = urlsplit(self.path)
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         query = {name: values[-1] for name, values in parse_qs(url.query).items()}
         result = type(self).handle_request(Request(self.command, url.path, query, self.headers, body))
         if result == RESET:
-            self.reset()
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.close_connection = True
+            self.connection.close()
             return
         status, headers, body = parts(result)
         self.send_response_only(status)

@@ -14,6 +14,24 @@ use headwater_integration_tests::{Scratch, headwater, python, run};
 use serde_json::Value;
 use tiktoken_rs::o200k_base_singleton;
 
+/// Incidents that are played again with every hop over TLS, where packets say nothing; `http2` over HTTP/2 wherever both ends
+/// speak it.
+const OVER_TLS: [(&str, &str); 13] = [
+    ("cut_body", "http1"),
+    ("frozen_process", "http1"),
+    ("job_failed_elsewhere", "http1"),
+    ("killed_in_mid_request", "http1"),
+    ("large_bodies", "http1"),
+    ("pool_exhausted", "http1"),
+    ("go_mix", "http2"),
+    ("http2_stream_reset", "http2"),
+    ("one_bad_backend", "http2"),
+    ("reset_at_third_hop", "http2"),
+    ("service_token_rotated", "http2"),
+    ("session_lost_by_one", "http2"),
+    ("stale_version", "http2"),
+];
+
 /// What a run came to.
 struct Run {
     name: String,
@@ -39,7 +57,7 @@ fn names() -> Vec<String> {
     names
 }
 
-fn play(name: &str, mode: &'static str) -> Run {
+fn play(name: &str, tls: Option<&str>, mode: &'static str) -> Run {
     let scratch = Scratch::new();
     let kept = scratch.file("kept");
     std::fs::create_dir(&kept).expect("a folder");
@@ -52,6 +70,9 @@ fn play(name: &str, mode: &'static str) -> Run {
         .arg(&kept);
     if mode == "--decoy" {
         command.arg("--fault");
+    }
+    if let Some(tls) = tls {
+        command.args(["--tls", tls]);
     }
     let output = command.output().expect("python");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -71,7 +92,7 @@ fn play(name: &str, mode: &'static str) -> Run {
         format!("{problems} {}", String::from_utf8_lossy(&output.stderr))
     };
     Run {
-        name: name.to_owned(),
+        name: [name, tls.unwrap_or_default()].join(" "),
         mode,
         is_right,
         calls: answers.len(),
@@ -87,10 +108,20 @@ fn median(mut all: Vec<usize>) -> usize {
 
 #[test]
 fn one_script_names_what_was_at_fault_and_nobody_else() {
+    let names = names();
+    play_all(names.iter().map(|name| (name.as_str(), None)));
+}
+
+#[test]
+fn it_does_so_where_all_is_encrypted() {
+    play_all(OVER_TLS.iter().map(|(name, tls)| (*name, Some(*tls))));
+}
+
+fn play_all<'n>(scenarios: impl Iterator<Item = (&'n str, Option<&'n str>)>) {
     let (mut runs, mut repeated) = (Vec::new(), 0);
-    for name in names() {
+    for (name, tls) in scenarios {
         for mode in ["--fault", "--decoy", "--healthy"] {
-            let mut run = play(&name, mode);
+            let mut run = play(name, tls, mode);
             for _ in 0..2 {
                 println!(
                     "{} {}: {} calls, {} tokens {}",
@@ -100,7 +131,7 @@ fn one_script_names_what_was_at_fault_and_nobody_else() {
                     break;
                 }
                 repeated += 1;
-                run = play(&name, mode);
+                run = play(name, tls, mode);
             }
             runs.push(run);
         }

@@ -283,22 +283,24 @@ fn not_read(
     process: i64,
     findings: &mut Vec<Finding>,
 ) -> Result<(), QueryError> {
-    let rows = query(
+    let sql = format!(
         "SELECT COALESCE(c.network_protocol_name, ''), s.name, s.port, COUNT(*), MIN(c.id) FROM connection c \
          LEFT JOIN service s ON s.id = c.server_service_id WHERE c.id BETWEEN ?1 - ?5 AND ?1 + ?5 AND c.client_process_id = ?2 \
          AND c.start_ns <= ?3 AND (c.end_ns IS NULL OR c.end_ns >= ?4) \
          AND COALESCE(c.network_protocol_name, '') NOT IN ('http', 'http2', 'websocket', 'dns') \
          AND c.close_reason NOT IN ('refused', 'timed_out', 'unreachable', 'gave_up') \
-         AND NOT EXISTS (SELECT 1 FROM connection_tls t WHERE t.connection_id = c.id AND t.error_kind IS NOT NULL) \
+         AND NOT EXISTS (SELECT 1 FROM connection_tls t WHERE t.connection_id = c.id AND (t.error_kind IS NOT NULL OR {})) \
          GROUP BY 1, 2, 3 ORDER BY 4 DESC LIMIT ?6",
-    )
-    .bind(suspect.connection)
-    .bind(process)
-    .bind(signed(suspect.end_ns))
-    .bind(signed(suspect.start_ns))
-    .bind(NEAR_CONNECTIONS)
-    .bind(MOST_FINDINGS)
-    .fetch_all(snapshot.connection())?;
+        handshakes::IS_WAITED_FOR
+    );
+    let rows = query(sql)
+        .bind(suspect.connection)
+        .bind(process)
+        .bind(signed(suspect.end_ns))
+        .bind(signed(suspect.start_ns))
+        .bind(NEAR_CONNECTIONS)
+        .bind(MOST_FINDINGS)
+        .fetch_all(snapshot.connection())?;
     let tag = snapshot.tag();
     for row in rows {
         let protocol: String = row.try_get(0)?;

@@ -317,3 +317,42 @@ async fn it_is_the_cause_of_what_waited_for_it() {
             .any(|finding| is_unread(&finding.what))
     );
 }
+
+/// A request whose server waits for another that does not answer, as a program that hangs.
+#[tokio::test]
+async fn what_waits_for_a_handshake_is_the_cause_too() {
+    let mut fixture = Fixture::new();
+    fixture.commit(&[Row {
+        start_ns: fixture.now_ns - 60 * SECOND,
+        status: Some(504),
+        ..Row::default()
+    }]);
+    let made = "INSERT INTO connection SELECT 3, run_id, ?1 + 1000, NULL, 'open', 0, 'tls', client_address, 50000, NULL, NULL, \
+                1, client_netns, server_process_id, 'proc', server_service_id, '192.0.2.9', 443, NULL, NULL, 0, 0, NULL, 'none', 3, \
+                517, ?2, 0, NULL, NULL, NULL, NULL, NULL FROM connection WHERE id = 1";
+    for (server_bytes, expected) in [(0, true), (90, false)] {
+        fixture
+            .writer
+            .execute("DELETE FROM connection WHERE id = 3", [])
+            .unwrap();
+        fixture
+            .writer
+            .execute(made, [fixture.now_ns - 60 * SECOND, server_bytes])
+            .unwrap();
+        fixture
+            .writer
+            .execute_batch(
+                "REPLACE INTO connection_tls VALUES (3, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, '771', '', 0, '', NULL, '')",
+            )
+            .unwrap();
+        let explained = fixture.store().failure("x_k7q21", &never()).await;
+        let explained = explained.unwrap().value;
+        let is_told = explained.findings.iter().any(|finding| {
+            finding.id.as_deref() == Some("c_k7q23")
+                && finding
+                    .what
+                    .contains("waited for an answer to its TLS ClientHello")
+        });
+        assert_eq!(is_told, expected, "{explained:#?}");
+    }
+}
