@@ -7,6 +7,7 @@ mod boringssl;
 mod calls;
 pub(crate) mod places;
 mod version;
+mod ways;
 
 use std::io::{Read, Seek};
 

@@ -1,10 +1,11 @@
 //! OpenSSL, shared, linked into a program, and of other makers.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use headwater_sites::{Hook, Library, build_id};
 
-use crate::tools::{compile, folder, found, packaged, shown, sorted, strip, touches, why};
+use crate::tools::{compile, folder, found, packaged, run, shown, sorted, strip, touches, why};
 
 /// Debian's `SSL_read` and `SSL_write` give on their arguments and jump on the result; those with `_ex` have no jump.
 const DEBIAN: &[&str] = &[
@@ -186,7 +187,7 @@ fn bytes_are_told_once() {
 }
 
 /// Shapes that look like Debian's and are not.
-const TRAPS: &str = "
+const MACROS: &str = "
     .text
     .macro function name
     .globl \\name
@@ -196,6 +197,8 @@ const TRAPS: &str = "
     .macro end name
     .size \\name, . - \\name
     .endm
+";
+const TRAPS: &str = "
     /* Another buffer than it was given. */
     function SSL_read
     sub $24, %rsp
@@ -243,21 +246,95 @@ const TRAPS: &str = "
     end inner
 ";
 
+/// More that look like it: a call comes before the one that does the work; a session of another kind has another inner
+/// function; behind the call comes one that has a say too; what is returned is another thing.
+const MORE_TRAPS: &str = "
+    function SSL_read
+    sub $24, %rsp
+    cmpl $1, (%rdi)
+    jne 1f
+    mov %rsp, %rcx
+    call inner
+    test %eax, %eax
+    jle 2f
+    mov (%rsp), %eax
+2:  add $24, %rsp
+    ret
+1:  mov %rsp, %rcx
+    call inner
+    jmp 2b
+    end SSL_read
+    function SSL_write
+    sub $24, %rsp
+    mov %rsp, %rcx
+    call inner
+    test %eax, %eax
+    jle 3f
+    mov (%rsp), %eax
+    call inner
+3:  add $24, %rsp
+    ret
+    end SSL_write
+    /* Checks first. */
+    function SSL_read_ex
+    push %rbx
+    mov %rdi, %rbx
+    call inner
+    test %eax, %eax
+    jne 4f
+    mov %rbx, %rdi
+    call inner
+    pop %rbx
+    ret
+4:  xor %eax, %eax
+    pop %rbx
+    ret
+    end SSL_read_ex
+    function SSL_write_ex
+    cmpl $1, (%rdi)
+    jne 5f
+    sub $8, %rsp
+    call inner
+    xor %edx, %edx
+    test %eax, %eax
+    cmovs %edx, %eax
+    add $8, %rsp
+    ret
+5:  sub $8, %rsp
+    call inner
+    add $8, %rsp
+    ret
+    end SSL_write_ex
+    function SSL_write_ex2
+    sub $8, %rsp
+    call inner
+    mov 8(%rbx), %eax
+    add $8, %rsp
+    ret
+    end SSL_write_ex2
+    function inner
+    ret
+    end inner
+";
+
+/// The library that this is the source of.
+fn assemble(folder: &Path, name: &str, source: &str) -> PathBuf {
+    let file = folder.join(format!("{name}.S"));
+    std::fs::write(&file, [MACROS, source].concat()).unwrap();
+    let library = folder.join(name);
+    run(Command::new("cc")
+        .args(["-shared", "-nostdlib", "-Wl,-Bsymbolic", "-o"])
+        .arg(&library)
+        .arg(&file));
+    library
+}
+
 #[test]
 fn what_cannot_be_proven_is_not_used() {
     let folder = folder("traps");
-    let source = folder.join("traps.S");
-    std::fs::write(&source, TRAPS).unwrap();
-    let library = folder.join("traps.so");
-    super::tools::run(
-        std::process::Command::new("cc")
-            .args(["-shared", "-nostdlib", "-Wl,-Bsymbolic", "-o"])
-            .arg(&library)
-            .arg(&source),
-    );
-    let found = found(&library, Library::OpenSsl);
+    let library = assemble(&folder, "traps", TRAPS);
     assert_eq!(
-        sorted(&library, &found),
+        sorted(&library, &found(&library, Library::OpenSsl)),
         [
             "LeaveReturn sub",
             "LeaveReturn sub",
@@ -267,6 +344,22 @@ fn what_cannot_be_proven_is_not_used() {
             "ReadEnterOut sub",
             "WriteEnter sub",
             "WriteEnterOut sub",
+        ]
+    );
+    let library = assemble(&folder, "more", MORE_TRAPS);
+    assert_eq!(
+        sorted(&library, &found(&library, Library::OpenSsl)),
+        [
+            "LeaveReturn jne",
+            "LeaveReturn push",
+            "LeaveReturn sub",
+            "LeaveReturn sub",
+            "LeaveReturn sub",
+            "ReadEnter sub",
+            "ReadEnterOut push",
+            "WriteEnter sub",
+            "WriteEnterOut jne",
+            "WriteEnterOutFifth sub",
         ]
     );
 }
