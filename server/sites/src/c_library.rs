@@ -130,17 +130,9 @@ pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, name: &str) -> Result<V
         (openssl, OPENSSL, GNUTLS),
         (Library::GnuTls, GNUTLS, OPENSSL),
     ] {
-        // One library's functions made of another's: that one tells the bytes.
-        let is_made_of_another = symbols.iter().any(|symbol| {
-            !symbol.defined
-                && others
-                    .iter()
-                    .any(|(name, role)| matches!(role, Role::Bytes { .. }) && symbol.name == *name)
-        });
-        if is_made_of_another {
-            continue;
-        }
-        let sites = sites(image, &symbols, functions)?;
+        // What is made of another library's functions is told there.
+        let others: Vec<&str> = others.iter().map(|(name, _)| *name).collect();
+        let sites = sites(image, &symbols, functions, &others)?;
         // A program that has the names and none of the bytes has a part of the library for another end.
         if sites.iter().any(|site| is_bytes(site.hook)) {
             let version = version::of(image, library, name)?;
@@ -206,6 +198,7 @@ fn sites<R: Read + Seek>(
     image: &mut Image<R>,
     symbols: &[Symbol],
     functions: &[(&str, Role)],
+    others: &[&str],
 ) -> Result<Vec<Site>, Error> {
     let mut known: Vec<(Role, Function)> = Vec::new();
     for (name, role) in functions {
@@ -224,7 +217,7 @@ fn sites<R: Read + Seek>(
             }
         }
     }
-    let told_by_another = calls::duplicates(image, &known)?;
+    let told_by_another = calls::duplicates(image, &known, others)?;
     let mut sites = Vec::new();
     for ((role, function), told) in known.iter().zip(told_by_another) {
         if !told {

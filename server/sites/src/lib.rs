@@ -24,6 +24,7 @@ mod golang;
 mod image;
 mod notes;
 mod rustls;
+mod slots;
 mod symbols;
 mod verdict;
 mod x86;

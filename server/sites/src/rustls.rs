@@ -14,17 +14,19 @@ mod names;
 mod proof;
 mod version;
 
+use std::collections::BTreeSet;
 use std::io::{Read, Seek};
 
 use object::elf;
 
 use crate::c_library::places;
 use crate::image::{Image, Machine};
+use crate::slots::{self, Leads};
 use crate::symbols::{self, Symbol, Wanted};
 use crate::{Error, Found, Hook, Library, Site, Verdict};
 
 use names::Kind;
-use proof::Code;
+use proof::{Code, Target};
 
 const NAME: &str = "rustls";
 /// The longest function that is looked at.
@@ -135,24 +137,35 @@ fn joined<R: Read + Seek>(
             return Ok(Some(why));
         }
     }
-    for (kind, callers) in [(Kind::Read, Kind::Reader), (Kind::Write, Kind::Writer)] {
-        for caller in of(functions, callers) {
-            let mut reached = false;
-            for target in caller.code.calls() {
-                let address = match target {
-                    proof::Target::Address(address) => Some(address),
-                    proof::Target::Slot(slot) => image.pointer(slot)?,
-                };
-                reached |= of(functions, kind).any(|function| Some(function.code.start) == address);
-                if reached {
-                    break;
-                }
-            }
-            if !reached {
-                return Ok(Some(
-                    "some of its functions are joined with those that call them",
-                ));
-            }
+    let callers = || of(functions, Kind::Reader).chain(of(functions, Kind::Writer));
+    let slots: BTreeSet<u64> = callers()
+        .flat_map(|caller| caller.code.calls())
+        .filter_map(|target| match target {
+            Target::Slot(slot) => Some(slot),
+            Target::Address(_) => None,
+        })
+        .collect();
+    let leads = slots::resolve(image, &slots)?;
+    for caller in callers() {
+        let kind = if caller.kind == Kind::Reader {
+            Kind::Read
+        } else {
+            Kind::Write
+        };
+        let is_reached = caller.code.calls().any(|target| {
+            let address = match target {
+                Target::Address(address) => address,
+                Target::Slot(slot) => match leads.get(&slot) {
+                    Some(Leads::Here(address)) => *address,
+                    _ => return false,
+                },
+            };
+            of(functions, kind).any(|function| function.code.start == address)
+        });
+        if !is_reached {
+            return Ok(Some(
+                "some of its functions are joined with those that call them",
+            ));
         }
     }
     Ok(None)

@@ -64,6 +64,13 @@ pub(crate) fn target(instruction: &Instruction) -> Option<u64> {
     .then(|| instruction.near_branch_target())
 }
 
+/// The word whose address a call or jump goes to.
+pub(crate) fn slot(instruction: &Instruction) -> Option<u64> {
+    (matches!(instruction.code(), Code::Call_rm64 | Code::Jmp_rm64)
+        && instruction.memory_base() == Register::RIP)
+        .then(|| instruction.ip_rel_memory_address())
+}
+
 /// Says which registers an instruction writes.
 pub(crate) struct Writes(InstructionInfoFactory);
 

@@ -19,6 +19,8 @@ pub(super) struct Function {
     pub(super) code: Vec<Instruction>,
     /// Where it jumps or calls, outside of itself.
     pub(super) targets: Vec<u64>,
+    /// The words whose addresses it jumps to or calls.
+    pub(super) slots: Vec<u64>,
 }
 
 impl Function {
@@ -49,11 +51,15 @@ impl Function {
         });
         targets.sort_unstable();
         targets.dedup();
+        let mut slots: Vec<u64> = code.iter().filter_map(x86::slot).collect();
+        slots.sort_unstable();
+        slots.dedup();
         Self {
             address,
             offset,
             code,
             targets,
+            slots,
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use iced_x86::{Code as Op, Instruction, Mnemonic, OpKind, Register};
+use iced_x86::{Instruction, Mnemonic, OpKind, Register};
 
 use crate::x86::{self, Writes};
 
@@ -135,12 +135,9 @@ impl Code {
     /// What is called or jumped to, outside of the function.
     pub(super) fn calls(&self) -> impl Iterator<Item = Target> {
         self.instructions.iter().filter_map(|instruction| {
-            if matches!(instruction.code(), Op::Call_rm64 | Op::Jmp_rm64)
-                && instruction.memory_base() == Register::RIP
-            {
-                return Some(Target::Slot(instruction.ip_rel_memory_address()));
-            }
-            x86::target(instruction).map(Target::Address)
+            x86::slot(instruction)
+                .map(Target::Slot)
+                .or_else(|| x86::target(instruction).map(Target::Address))
         })
     }
 }

@@ -162,10 +162,47 @@ int SSL_read_ex(void *session, void *bytes, size_t length, size_t *count) {
 }
 ";
 
+/// One after the other, and around in a circle.
+const CHAIN: &str = "
+    function SSL_write_ex2
+    call SSL_write_ex
+    ret
+    end SSL_write_ex2
+    function SSL_write_ex
+    call SSL_write
+    ret
+    end SSL_write_ex
+    function SSL_write
+    ret
+    end SSL_write
+    function SSL_read
+    call SSL_read_ex
+    ret
+    end SSL_read
+    function SSL_read_ex
+    call SSL_read
+    ret
+    end SSL_read_ex
+";
+
+#[test]
+fn the_last_of_a_chain_tells_and_one_of_a_circle() {
+    let library = assemble(&folder("chain"), "chain", CHAIN);
+    assert_eq!(
+        sorted(&library, &found(&library, Library::OpenSsl)),
+        [
+            "LeaveReturn call",
+            "LeaveReturn ret",
+            "ReadEnter call",
+            "WriteEnter ret",
+        ]
+    );
+}
+
 #[test]
 fn bytes_are_told_once() {
     let folder = folder("wrapped");
-    // Called directly, by way of the linkage table, and by way of a table with marks for indirect jumps.
+    // Called directly, by way of the linkage table, by way of a table with marks for indirect jumps, and without a table.
     for (name, options) in [
         ("direct", &["-shared", "-fPIC", "-Wl,-Bsymbolic"][..]),
         ("table", &["-shared", "-fPIC"][..]),
@@ -173,6 +210,7 @@ fn bytes_are_told_once() {
             "marked",
             &["-shared", "-fPIC", "-fcf-protection=full", "-Wl,-z,ibtplt"][..],
         ),
+        ("no-table", &["-shared", "-fPIC", "-fno-plt"][..]),
     ] {
         let library = compile(&folder, name, WRAPPED, options);
         let found = found(&library, Library::OpenSsl);
