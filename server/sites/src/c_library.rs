@@ -13,7 +13,7 @@ use std::io::{Read, Seek};
 
 use crate::image::Image;
 use crate::symbols::{self, Symbol, Wanted};
-use crate::{Error, Found, Hook, Library, Site, Verdict};
+use crate::{Error, Hook, Library, Looked, Site};
 
 use places::Function;
 
@@ -102,7 +102,11 @@ const LONGEST_FUNCTION: u64 = 1 << 16;
 const UNSIZED_FUNCTION: u64 = 1 << 12;
 
 /// What of these libraries is in the file.
-pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, name: &str) -> Result<Verdict, Error> {
+pub(crate) fn look<R: Read + Seek>(
+    image: &mut Image<R>,
+    name: &str,
+    looked: &mut Looked,
+) -> Result<(), Error> {
     let names: Vec<&str> = OPENSSL
         .iter()
         .chain(GNUTLS)
@@ -125,7 +129,7 @@ pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, name: &str) -> Result<V
     } else {
         Library::OpenSsl
     };
-    let mut found = Vec::new();
+    let mut has_openssl = false;
     for (library, functions, others) in [
         (openssl, OPENSSL, GNUTLS),
         (Library::GnuTls, GNUTLS, OPENSSL),
@@ -136,50 +140,37 @@ pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, name: &str) -> Result<V
         // A program that has the names and none of the bytes has a part of the library for another end.
         if sites.iter().any(|site| is_bytes(site.hook)) {
             let version = version::of(image, library, name)?;
-            found.push(Found {
-                library,
-                version,
-                sites,
-            });
+            looked.found(library, version, sites);
+            has_openssl |= library == openssl;
         }
     }
-    if !found.is_empty() {
-        return Ok(Verdict::Found(found));
-    }
-    let other = OTHERS.iter().find(|(name, _)| {
-        symbols
+    for (function, library) in OTHERS {
+        if symbols
             .iter()
-            .any(|symbol| symbol.defined && symbol.name == *name)
-    });
-    if let Some((_, library)) = other {
-        return Ok(Verdict::Unsupported {
-            library,
-            why: String::from("its functions are not known to Headwater"),
-        });
+            .any(|symbol| symbol.defined && symbol.name == *function)
+        {
+            looked.unsupported(library, "its functions are not known to Headwater");
+        }
+    }
+    if has_openssl {
+        return Ok(());
     }
     // What its makers' own source is named in the errors that it puts, which a stripped program has too.
-    Ok(match version::source(image)? {
-        Some(library) => {
-            let sites = if library == Library::BoringSsl {
-                boringssl::sites(image)?
-            } else {
-                Vec::new()
-            };
-            if sites.is_empty() {
-                Verdict::Unsupported {
-                    library: library.name(),
-                    why: String::from("the names of its functions are not in the file"),
-                }
-            } else {
-                Verdict::Found(vec![Found {
-                    library,
-                    version: None,
-                    sites,
-                }])
-            }
-        }
-        None => Verdict::None,
-    })
+    let Some(library) = version::source(image)? else {
+        return Ok(());
+    };
+    let sites = if library == Library::BoringSsl {
+        boringssl::sites(image)?
+    } else {
+        Vec::new()
+    };
+    if sites.is_empty() {
+        let why = "the names of its functions are not in the file";
+        looked.unsupported(library.name(), why);
+    } else {
+        looked.found(library, None, sites);
+    }
+    Ok(())
 }
 
 fn is_bytes(hook: Hook) -> bool {

@@ -6,7 +6,7 @@
 
 use std::io::Cursor;
 
-use crate::{Hook, Verdict, build_id, look};
+use crate::{Hook, build_id, look};
 
 const C_NAMES: &[&str] = &[
     "SSL_read",
@@ -71,16 +71,16 @@ pub fn check(file: &[u8]) {
     assert_eq!(
         first.as_ref().ok(),
         again.as_ref().ok(),
-        "one file, two verdicts"
+        "one file, told in two ways"
     );
     if let Ok(Some(id)) = build_id(Cursor::new(file)) {
         assert!(id.len() <= 256, "a build id without end");
     }
-    let Ok(Verdict::Found(found)) = first else {
+    let Ok(looked) = first else {
         return;
     };
-    assert!(!found.is_empty(), "found, and nothing");
-    for found in found {
+    for found in looked.found {
+        assert!(!found.sites.is_empty(), "found, and nothing");
         let length = u64::try_from(file.len()).unwrap_or(u64::MAX);
         assert!(
             found.sites.iter().all(|site| site.offset < length),

@@ -23,7 +23,7 @@ use crate::c_library::places;
 use crate::image::{Image, Machine};
 use crate::slots::{self, Leads};
 use crate::symbols::{self, Symbol, Wanted};
-use crate::{Error, Found, Hook, Library, Site, Verdict};
+use crate::{Error, Hook, Library, Looked, Site};
 
 use names::Kind;
 use proof::{Code, Target};
@@ -35,7 +35,7 @@ const LONGEST_FUNCTION: u64 = 1 << 16;
 const MOST_FUNCTIONS: usize = 512;
 
 /// What rustls is in the file.
-pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>) -> Result<Verdict, Error> {
+pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, looked: &mut Looked) -> Result<(), Error> {
     let symbols = symbols::find_in(
         image,
         elf::SHT_SYMTAB,
@@ -46,7 +46,7 @@ pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>) -> Result<Verdict, Erro
     )?;
     let version = version::of(image)?;
     if symbols.is_empty() && version.is_none() {
-        return Ok(Verdict::None);
+        return Ok(());
     }
     let stripped = !image
         .sections
@@ -59,20 +59,15 @@ pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>) -> Result<Verdict, Erro
     } else {
         match sites(image, &symbols)? {
             Ok(sites) => {
-                return Ok(Verdict::Found(vec![Found {
-                    library: Library::Rustls,
-                    version,
-                    sites,
-                }]));
+                looked.found(Library::Rustls, version, sites);
+                return Ok(());
             }
             Err(why) => why,
         }
     };
     let version = version.unwrap_or_else(|| String::from("of an unknown version"));
-    Ok(Verdict::Unsupported {
-        library: NAME,
-        why: format!("rustls {version}: {why}"),
-    })
+    looked.unsupported(NAME, format!("rustls {version}: {why}"));
+    Ok(())
 }
 
 /// A function with its code.

@@ -10,7 +10,7 @@ use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use headwater_sites::fuzzing::{check, file_of, run};
-use headwater_sites::{Error, Verdict, look};
+use headwater_sites::{Error, look};
 
 const LIBRARY: &str = "/usr/lib/x86_64-linux-gnu/libssl.so.3";
 
@@ -46,8 +46,8 @@ fn the_corpus_has_what_is_found() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/sites");
     for name in ["c_functions", "go", "rust"] {
         let file = file_of(&fs::read(folder.join(name)).unwrap());
-        let verdict = look(Cursor::new(file), "program").unwrap();
-        assert!(matches!(verdict, Verdict::Found(_)), "{name}: {verdict:?}");
+        let looked = look(Cursor::new(file), "program").unwrap();
+        assert!(!looked.found.is_empty(), "{name}: {looked:?}");
     }
 }
 

@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use headwater_sites::{Found, Verdict};
+use headwater_sites::Found;
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{
@@ -392,11 +392,14 @@ impl Work<'_> {
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default();
         let found = match headwater_sites::look(file, &name) {
-            Ok(Verdict::Found(found)) => found,
-            Ok(Verdict::None) => return None,
-            Ok(Verdict::Unsupported { library, why }) => {
-                self.cannot(id, file, path, pid, library, &why);
-                return None;
+            Ok(looked) => {
+                for one in &looked.unsupported {
+                    self.cannot(id, file, path, pid, one.library, &one.why);
+                }
+                if looked.found.is_empty() {
+                    return None;
+                }
+                looked.found
             }
             Err(error) => {
                 tracing::debug!(%error, path = %path.display(), "not looked into for TLS");

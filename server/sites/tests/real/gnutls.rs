@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use headwater_sites::{Library, Verdict};
+use headwater_sites::{Library, Looked};
 
-use crate::tools::{compile, folder, found, sorted, touches, verdict};
+use crate::tools::{compile, folder, found, looked, sorted, touches};
 
 #[test]
 fn debians_library() {
@@ -39,7 +39,7 @@ fn functions_of_openssl_that_are_made_of_its_are_not_told_again() {
             }",
             &["-shared", "-fPIC", option],
         );
-        assert_eq!(verdict(&library), Verdict::None, "{name}");
+        assert_eq!(looked(&library), Looked::default(), "{name}");
     }
 }
 

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use headwater_sites::{Library, Verdict};
+use headwater_sites::{Library, Looked};
 
-use crate::tools::{environment, folder, found, run, shown, verdict, why};
+use crate::tools::{environment, folder, found, looked, run, shown, why};
 
 const PROGRAM: &str = r#"
 package main
@@ -214,5 +214,5 @@ fn without_tls() {
         .args(["build", "-o"])
         .arg(&program)
         .arg("main.go"));
-    assert_eq!(verdict(&program), Verdict::None);
+    assert_eq!(looked(&program), Looked::default());
 }
