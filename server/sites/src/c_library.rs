@@ -1,12 +1,12 @@
 //! OpenSSL, BoringSSL and GnuTLS: libraries that are called as C is, by the names of their functions.
 //!
-//! Owns: which functions bytes pass through, which of them call each other (so that no byte is told twice), and the
-//! versions that the files tell. `places` chooses the instructions.
+//! Owns: which functions bytes pass through. `calls` tells which of them call each other (so that no byte is told twice),
+//! `places` chooses the instructions.
 
 mod boringssl;
 mod calls;
 pub(crate) mod places;
-mod version;
+mod source;
 mod ways;
 
 use std::io::{Read, Seek};
@@ -102,11 +102,7 @@ const LONGEST_FUNCTION: u64 = 1 << 16;
 const UNSIZED_FUNCTION: u64 = 1 << 12;
 
 /// What of these libraries is in the file.
-pub(crate) fn look<R: Read + Seek>(
-    image: &mut Image<R>,
-    name: &str,
-    looked: &mut Looked,
-) -> Result<(), Error> {
+pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, looked: &mut Looked) -> Result<(), Error> {
     let names: Vec<&str> = OPENSSL
         .iter()
         .chain(GNUTLS)
@@ -139,8 +135,7 @@ pub(crate) fn look<R: Read + Seek>(
         let sites = sites(image, &symbols, functions, &others)?;
         // A program that has the names and none of the bytes has a part of the library for another end.
         if sites.iter().any(|site| is_bytes(site.hook)) {
-            let version = version::of(image, library, name)?;
-            looked.found(library, version, sites);
+            looked.found(library, sites);
             has_openssl |= library == openssl;
         }
     }
@@ -156,7 +151,7 @@ pub(crate) fn look<R: Read + Seek>(
         return Ok(());
     }
     // What its makers' own source is named in the errors that it puts, which a stripped program has too.
-    let Some(library) = version::source(image)? else {
+    let Some(library) = source::find(image)? else {
         return Ok(());
     };
     let sites = if library == Library::BoringSsl {
@@ -168,7 +163,7 @@ pub(crate) fn look<R: Read + Seek>(
         let why = "the names of its functions are not in the file";
         looked.unsupported(library.name(), why);
     } else {
-        looked.found(library, None, sites);
+        looked.found(library, sites);
     }
     Ok(())
 }

@@ -54,20 +54,16 @@ pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, looked: &mut Looked) ->
     if !info::is_go(image)? {
         return Ok(());
     }
-    let version = info::version(image)?;
-    match sites(image, version.as_deref())? {
+    match sites(image)? {
         Ok(sites) if sites.is_empty() => {}
-        Ok(sites) => looked.found(Library::Go, version, sites),
+        Ok(sites) => looked.found(Library::Go, sites),
         Err(why) => looked.unsupported(NAME, why),
     }
     Ok(())
 }
 
 /// The sites in a program of Go's, none where it has not its TLS, or why there are none.
-fn sites<R: Read + Seek>(
-    image: &mut Image<R>,
-    version: Option<&str>,
-) -> Result<Result<Vec<Site>, String>, Error> {
+fn sites<R: Read + Seek>(image: &mut Image<R>) -> Result<Result<Vec<Site>, String>, Error> {
     let unsupported = |why: String| Ok(Err(why));
     let names: Vec<&str> = FUNCTIONS.iter().map(|(name, _)| *name).collect();
     let Some(table) = Table::find(image)? else {
@@ -84,14 +80,14 @@ fn sites<R: Read + Seek>(
         Machine::X86 => 17,
         Machine::Arm => 18,
     };
-    match version.map(info::minor) {
-        Some(Some(minor)) if minor < first => {
+    match info::minor(image)? {
+        Some(minor) if minor < first => {
             return unsupported(format!(
                 "Go 1.{minor} gives arguments on the stack; from 1.{first} on they are in registers"
             ));
         }
         // A version between releases, or none told: the table says that it is no older than 1.18.
-        Some(Some(_)) => {}
+        Some(_) => {}
         _ if table.is_since_1_18() => {}
         _ => return unsupported(String::from("the version of Go is not told")),
     }

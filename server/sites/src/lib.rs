@@ -56,7 +56,7 @@ pub fn look(file: impl Read + Seek, name: &str) -> Result<Looked, Error> {
         }
         return Ok(looked);
     };
-    c_library::look(&mut image, name, &mut looked)?;
+    c_library::look(&mut image, &mut looked)?;
     golang::look(&mut image, &mut looked)?;
     rustls::look(&mut image, &mut looked)?;
     Ok(looked)

@@ -44,9 +44,12 @@ pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, looked: &mut Looked) ->
             other: Some(names::is_wanted),
         },
     )?;
-    let version = version::of(image)?;
-    if symbols.is_empty() && version.is_none() {
-        return Ok(());
+    let mut version = None;
+    if symbols.is_empty() {
+        version = version::of(image)?;
+        if version.is_none() {
+            return Ok(());
+        }
     }
     let stripped = !image
         .sections
@@ -59,12 +62,15 @@ pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, looked: &mut Looked) ->
     } else {
         match sites(image, &symbols)? {
             Ok(sites) => {
-                looked.found(Library::Rustls, version, sites);
+                looked.found(Library::Rustls, sites);
                 return Ok(());
             }
             Err(why) => why,
         }
     };
+    if version.is_none() {
+        version = version::of(image)?;
+    }
     let version = version.unwrap_or_else(|| String::from("of an unknown version"));
     looked.unsupported(NAME, format!("rustls {version}: {why}"));
     Ok(())

@@ -117,8 +117,6 @@ pub struct Site {
 pub struct Found {
     /// Which.
     pub library: Library,
-    /// Its version, where the file tells it.
-    pub version: Option<String>,
     /// Where its probes go.
     pub sites: Vec<Site>,
 }
@@ -143,12 +141,8 @@ pub struct Looked {
 }
 
 impl Looked {
-    pub(crate) fn found(&mut self, library: Library, version: Option<String>, sites: Vec<Site>) {
-        self.found.push(Found {
-            library,
-            version,
-            sites,
-        });
+    pub(crate) fn found(&mut self, library: Library, sites: Vec<Site>) {
+        self.found.push(Found { library, sites });
     }
 
     pub(crate) fn unsupported(&mut self, library: &'static str, why: impl Into<String>) {

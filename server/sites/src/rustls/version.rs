@@ -30,7 +30,7 @@ fn text(bytes: &[u8]) -> Option<String> {
     let end = bytes
         .iter()
         .take(LONGEST)
-        .position(|byte| !matches!(byte, b'0'..=b'9' | b'.' | b'a'..=b'z' | b'-'))?;
+        .position(|byte| !matches!(byte, b'0'..=b'9' | b'.' | b'a'..=b'z' | b'-' | b'+'))?;
     let version = bytes.get(..end)?;
     (version.first()?.is_ascii_digit()
         && version.contains(&b'.')

