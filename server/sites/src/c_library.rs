@@ -16,6 +16,7 @@ use crate::symbols::{self, Symbol, Wanted};
 use crate::{Error, Hook, Library, Looked, Site};
 
 use places::Function;
+use source::Maker;
 
 /// What a function does, and with which arguments.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -150,20 +151,27 @@ pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, looked: &mut Looked) ->
     if has_openssl {
         return Ok(());
     }
-    // What its makers' own source is named in the errors that it puts, which a stripped program has too.
-    let Some(library) = source::find(image)? else {
-        return Ok(());
-    };
-    let sites = if library == Library::BoringSsl {
-        boringssl::sites(image)?
-    } else {
-        Vec::new()
-    };
-    if sites.is_empty() {
-        let why = "the names of its functions are not in the file";
-        looked.unsupported(library.name(), why);
-    } else {
-        looked.found(library, sites);
+    // A stripped program has the names of the sources too.
+    let sources = source::find(image)?;
+    for (maker, library) in [
+        (Maker::OpenSsl, Library::OpenSsl.name()),
+        (Maker::BoringSsl, Library::BoringSsl.name()),
+        (Maker::Relative, "a relative of BoringSSL"),
+    ] {
+        if !sources.iter().any(|source| source.maker == maker) {
+            continue;
+        }
+        let sites = if maker == Maker::BoringSsl {
+            boringssl::sites(image, &sources)?
+        } else {
+            Vec::new()
+        };
+        if sites.is_empty() {
+            let why = "the names of its functions are not in the file";
+            looked.unsupported(library, why);
+        } else {
+            looked.found(Library::BoringSsl, sites);
+        }
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use headwater_sites::fuzzing::{check, file_of, run};
-use headwater_sites::{Error, look};
+use headwater_sites::{Error, Looked, look};
 
 const LIBRARY: &str = "/usr/lib/x86_64-linux-gnu/libssl.so.3";
 
@@ -49,6 +49,14 @@ fn the_corpus_has_what_is_found() {
         let looked = look(Cursor::new(file), "program").unwrap();
         assert!(!looked.found.is_empty(), "{name}: {looked:?}");
     }
+}
+
+/// A program that has this crate in itself has its constants, and nothing of what they name.
+#[test]
+fn this_program_is_not_taken_for_what_it_looks_for() {
+    let program = std::env::current_exe().unwrap();
+    let looked = look(fs::File::open(&program).unwrap(), "damaged").unwrap();
+    assert_eq!(looked, Looked::default(), "{}", program.display());
 }
 
 #[test]

@@ -11,15 +11,12 @@ use std::io::{Read, Seek};
 use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register};
 
 use super::places::{self, Function};
+use super::source::Source;
 use super::{Count, Role};
 use crate::image::{Image, Machine};
 use crate::x86;
 use crate::{Error, Site};
 
-/// The file that the functions are in.
-const SOURCE: &[u8] = b"boringssl/src/ssl/ssl_lib.cc\0";
-/// How much before that its path begins.
-const LONGEST_PATH: usize = 200;
 /// The largest part of the program that is gone through.
 const LARGEST: u64 = 1 << 30;
 /// The most places with an error that are looked at; there are some forty.
@@ -45,11 +42,14 @@ struct Candidate {
 }
 
 /// The sites of `SSL_read`, `SSL_write` and `SSL_do_handshake`, if they are told for sure.
-pub(super) fn sites<R: Read + Seek>(image: &mut Image<R>) -> Result<Vec<Site>, Error> {
+pub(super) fn sites<R: Read + Seek>(
+    image: &mut Image<R>,
+    sources: &[Source],
+) -> Result<Vec<Site>, Error> {
     if image.machine != Machine::X86 {
         return Ok(Vec::new());
     }
-    let Some(source) = source(image)? else {
+    let Some(source) = only(sources) else {
         return Ok(Vec::new());
     };
     let mut candidates: Vec<Candidate> = Vec::new();
@@ -145,31 +145,10 @@ fn is_store(instruction: &Instruction) -> bool {
 }
 
 /// Where the file's path is loaded, if it is there once.
-fn source<R: Read + Seek>(image: &mut Image<R>) -> Result<Option<u64>, Error> {
-    let Some((offset, size, address)) = image
-        .section(".rodata")
-        .map(|section| (section.offset, section.size.min(LARGEST), section.address))
-    else {
-        return Ok(None);
-    };
-    let mut places = BTreeSet::new();
-    image.pieces(offset, size, LONGEST_PATH + SOURCE.len(), |place, bytes| {
-        for found in memchr::memmem::find_iter(bytes, SOURCE) {
-            let before = bytes.get(..found).unwrap_or_default();
-            if let Some(end) = memchr::memrchr(0, before)
-                && found - end < LONGEST_PATH
-                && let Ok(start) = u64::try_from(end + 1)
-            {
-                places.insert(place.saturating_add(start));
-            }
-        }
-        places.len() < 2
-    })?;
-    let mut places = places.into_iter();
-    let first = places.next();
-    Ok(first
-        .filter(|_| places.next().is_none())
-        .and_then(|place| address.checked_add(place)))
+fn only(sources: &[Source]) -> Option<u64> {
+    let mut fitting = sources.iter().filter(|source| source.is_in_chromium);
+    let address = fitting.next()?.address;
+    address.filter(|_| fitting.next().is_none())
 }
 
 /// Where `lea` takes this address.

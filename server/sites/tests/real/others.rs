@@ -57,6 +57,48 @@ fn several_in_one_file() {
     assert_eq!(unsupported, ["Mbed TLS", "s2n-tls", "rustls"]);
 }
 
+/// A program without names is known by the source that its errors name, and not by what looks like it.
+#[test]
+fn known_by_their_source() {
+    let folder = folder("sources");
+    let long = format!("/{}/ssl/ssl_lib.c", "x".repeat(200));
+    for (index, (constant, expected)) in [
+        ("ssl/ssl_lib.c", &["OpenSSL"][..]),
+        ("../deps/openssl/openssl/ssl/ssl_lib.c", &["OpenSSL"]),
+        ("ssl_lib.c", &["OpenSSL"]),
+        // Behind other words.
+        ("made of: ssl/ssl_lib.c", &["OpenSSL"]),
+        ("third_party/boringssl/ssl/ssl_lib.cc", &["BoringSSL"]),
+        ("/aws-lc/ssl/ssl_lib.cc", &["a relative of BoringSSL"]),
+        // The other library's name is in another text.
+        (
+            "boringssl\\0/aws-lc/ssl/ssl_lib.cc",
+            &["a relative of BoringSSL"],
+        ),
+        ("boringssl, /x/ssl/ssl_lib.cc", &["a relative of BoringSSL"]),
+        (
+            "ssl/ssl_lib.c\\0boringssl/ssl/ssl_lib.cc",
+            &["OpenSSL", "BoringSSL"],
+        ),
+        ("ssl/ssl_lib.cpp", &[]),
+        ("ssl/ssl_lib.c:12", &[]),
+        ("ssl/ssl_lib.cc, and more", &[]),
+        ("my_ssl_lib.c", &[]),
+        (&long, &[]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let source = format!("const char text[] = \"{constant}\";");
+        let options = ["-shared", "-fPIC"];
+        let library = compile(&folder, &format!("source-{index}"), &source, &options);
+        let looked = looked(&library);
+        let libraries: Vec<_> = looked.unsupported.iter().map(|one| one.library).collect();
+        assert_eq!(libraries, expected, "{constant}: {looked:?}");
+        assert_eq!(looked.found, [], "{constant}");
+    }
+}
+
 #[test]
 fn java_is_known_by_its_machine() {
     let looked = look(Cursor::new(b"\x7fELF"), "libjvm.so").unwrap();
