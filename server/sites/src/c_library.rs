@@ -101,6 +101,10 @@ const OTHERS: &[(&str, &str)] = &[
 const LONGEST_FUNCTION: u64 = 1 << 16;
 /// How much is looked at of a function whose size is not told.
 const UNSIZED_FUNCTION: u64 = 1 << 12;
+/// The most functions of a library: each is there once, twice where one linker's work is in another's.
+const MOST_FUNCTIONS: usize = 64;
+/// How long they may be together.
+const LONGEST_TOGETHER: u64 = 1 << 20;
 
 /// What of these libraries is in the file.
 pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, looked: &mut Looked) -> Result<(), Error> {
@@ -126,18 +130,22 @@ pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, looked: &mut Looked) ->
     } else {
         Library::OpenSsl
     };
-    let mut has_openssl = false;
+    let mut is_told = false;
     for (library, functions, others) in [
         (openssl, OPENSSL, GNUTLS),
         (Library::GnuTls, GNUTLS, OPENSSL),
     ] {
         // What is made of another library's functions is told there.
         let others: Vec<&str> = others.iter().map(|(name, _)| *name).collect();
-        let sites = sites(image, &symbols, functions, &others)?;
+        let Some(sites) = sites(image, &symbols, functions, &others)? else {
+            looked.unsupported(library.name(), "it has more code than is looked at");
+            is_told |= library == openssl;
+            continue;
+        };
         // A program that has the names and none of the bytes has a part of the library for another end.
         if sites.iter().any(|site| is_bytes(site.hook)) {
             looked.found(library, sites);
-            has_openssl |= library == openssl;
+            is_told |= library == openssl;
         }
     }
     for (function, library) in OTHERS {
@@ -148,7 +156,7 @@ pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, looked: &mut Looked) ->
             looked.unsupported(library, "its functions are not known to Headwater");
         }
     }
-    if has_openssl {
+    if is_told {
         return Ok(());
     }
     // A stripped program has the names of the sources too.
@@ -187,14 +195,15 @@ fn is_bytes(hook: Hook) -> bool {
     )
 }
 
-/// The sites in those of `functions` that the file has.
+/// The sites in those of `functions` that the file has; nothing when there is more code than is looked at.
 fn sites<R: Read + Seek>(
     image: &mut Image<R>,
     symbols: &[Symbol],
     functions: &[(&str, Role)],
     others: &[&str],
-) -> Result<Vec<Site>, Error> {
+) -> Result<Option<Vec<Site>>, Error> {
     let mut known: Vec<(Role, Function)> = Vec::new();
+    let mut left = LONGEST_TOGETHER;
     for (name, role) in functions {
         for symbol in symbols
             .iter()
@@ -206,7 +215,18 @@ fn sites<R: Read + Seek>(
             {
                 continue;
             }
-            if let Some(function) = function(image, symbol)? {
+            let Some((offset, size)) = place_of(image, symbol) else {
+                continue;
+            };
+            let Some(fewer) = left
+                .checked_sub(size)
+                .filter(|_| known.len() < MOST_FUNCTIONS)
+            else {
+                return Ok(None);
+            };
+            left = fewer;
+            if let Some(bytes) = image.at(offset, usize::try_from(size).unwrap_or(0))? {
+                let function = Function::new(image.machine, &bytes, symbol.address, offset);
                 known.push((*role, function));
             }
         }
@@ -219,29 +239,15 @@ fn sites<R: Read + Seek>(
         }
     }
     sites.sort_by_key(|site: &Site| site.offset);
-    Ok(sites)
+    Ok(Some(sites))
 }
 
-/// The function of `symbol`: nothing when it is not where code is.
-fn function<R: Read + Seek>(
-    image: &mut Image<R>,
-    symbol: &Symbol,
-) -> Result<Option<Function>, Error> {
-    let Some((offset, left)) = image.code(symbol.address) else {
-        return Ok(None);
-    };
+/// Where the function of `symbol` is in the file, and how much of it is looked at; nothing when it is not where code is.
+fn place_of<R: Read + Seek>(image: &Image<R>, symbol: &Symbol) -> Option<(u64, u64)> {
+    let (offset, left) = image.code(symbol.address)?;
     let size = match symbol.size {
         0 => UNSIZED_FUNCTION,
         size => size.min(LONGEST_FUNCTION),
     };
-    let length = usize::try_from(size.min(left)).unwrap_or(0);
-    let Some(bytes) = image.at(offset, length)? else {
-        return Ok(None);
-    };
-    Ok(Some(Function::new(
-        image.machine,
-        &bytes,
-        symbol.address,
-        offset,
-    )))
+    Some((offset, size.min(left)))
 }

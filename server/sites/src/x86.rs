@@ -22,6 +22,26 @@ pub(crate) fn decode(bytes: &[u8], address: u64) -> Vec<Instruction> {
     code
 }
 
+/// How long the function is that `bytes` begins with: up to the first breakpoint, as there are between functions. Nothing
+/// when there is none, or what is no instruction before it.
+pub(crate) fn until_break(bytes: &[u8], address: u64) -> Option<usize> {
+    let mut decoder = Decoder::with_ip(64, bytes, address, DecoderOptions::NONE);
+    let mut instruction = Instruction::default();
+    loop {
+        let end = decoder.position();
+        if !decoder.can_decode() {
+            return None;
+        }
+        decoder.decode_out(&mut instruction);
+        if instruction.code() == Code::Int3 {
+            return Some(end);
+        }
+        if instruction.is_invalid() {
+            return None;
+        }
+    }
+}
+
 /// Whether the kernel does by itself what this instruction does, instead of stepping over a copy of it
 /// (`arch/x86/kernel/uprobes.c`, `branch_setup_xol_ops` and `push_setup_xol_ops`).
 pub(crate) fn is_emulated(instruction: &Instruction) -> bool {

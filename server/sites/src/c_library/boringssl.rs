@@ -19,8 +19,10 @@ use crate::{Error, Site};
 
 /// The largest part of the program that is gone through.
 const LARGEST: u64 = 1 << 30;
-/// The most places with an error that are looked at; there are some forty.
+/// The most places with an error that are told; there are some forty.
 const MOST: usize = 1024;
+/// The most of them for which a function is looked for: one in each function.
+const MOST_LOOKS: usize = 128;
 /// The longest function that is looked at.
 const LONGEST_FUNCTION: usize = 1 << 12;
 
@@ -38,6 +40,8 @@ const HANDSHAKE_FAILURE: u64 = 215;
 /// A function that puts errors.
 struct Candidate {
     function: Function,
+    /// The address behind it.
+    end: u64,
     reasons: BTreeSet<u64>,
 }
 
@@ -53,14 +57,17 @@ pub(super) fn sites<R: Read + Seek>(
         return Ok(Vec::new());
     };
     let mut candidates: Vec<Candidate> = Vec::new();
+    let mut looks = MOST_LOOKS;
+    // Of one function they are one after the other.
     for place in references(image, source)? {
-        let known = candidates.iter().any(|candidate| {
-            let code = &candidate.function.code;
-            code.iter().any(|instruction| instruction.ip() == place)
-        });
-        if !known && let Some(candidate) = candidate(image, place, source)? {
-            candidates.push(candidate);
+        if candidates.last().is_some_and(|last| place < last.end) {
+            continue;
         }
+        let Some(fewer) = looks.checked_sub(1) else {
+            return Ok(Vec::new());
+        };
+        looks = fewer;
+        candidates.extend(candidate(image, place, source)?);
     }
     let Some((read, write, handshake)) = tell(&candidates) else {
         return Ok(Vec::new());
@@ -229,18 +236,22 @@ fn candidate<R: Read + Seek>(
     let address = first.saturating_add(into);
     let offset = offset.saturating_add(into);
     let bytes = bytes.get(start..).unwrap_or_default();
-    let mut function = Function::new(image.machine, bytes, address, offset);
-    let code = &mut function.code;
-    let end = code
-        .iter()
-        .position(|instruction| instruction.code() == Code::Int3)
-        .unwrap_or(0);
-    code.truncate(end);
+    let Some(bytes) = x86::until_break(bytes, address).and_then(|length| bytes.get(..length))
+    else {
+        return Ok(None);
+    };
+    let function = Function::new(image.machine, bytes, address, offset);
+    let code = &function.code;
     if !code.iter().any(|instruction| instruction.ip() == place) {
         return Ok(None);
     }
     let reasons = reasons(code, source);
-    Ok(Some(Candidate { function, reasons }))
+    let end = address.saturating_add(u64::try_from(bytes.len()).unwrap_or(0));
+    Ok(Some(Candidate {
+        function,
+        end,
+        reasons,
+    }))
 }
 
 /// The reasons that are given with this source.

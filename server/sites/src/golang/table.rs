@@ -22,6 +22,8 @@ const LARGEST: u64 = 1 << 28;
 const LONGEST_NAME: usize = 256;
 /// How much of the table is read at once.
 const WINDOW: usize = 1 << 16;
+/// How often, for what is in the order of the functions: twice what the largest table needs.
+const MOST_WINDOWS: u32 = 1 << 13;
 /// How far behind the beginning of the program's code Go's may begin: there is only what a C program starts with.
 const BEFORE_GO: u64 = 1 << 16;
 
@@ -306,6 +308,7 @@ fn begins_there<R: Read + Seek>(
 struct Window {
     start: u64,
     bytes: Vec<u8>,
+    moves: u32,
 }
 
 impl Window {
@@ -320,6 +323,10 @@ impl Window {
         if let Some(number) = self.held(offset, width) {
             return Ok(Some(number));
         }
+        if self.moves >= MOST_WINDOWS {
+            return Ok(None);
+        }
+        self.moves += 1;
         self.start = offset;
         self.bytes = image.some(offset, WINDOW)?;
         Ok(self.held(offset, width))
