@@ -26,6 +26,17 @@ func main() {
 }
 "#;
 
+/// Constants of C that begin as Go's table does not, and only nearly.
+const CONSTANTS: &str = r#"
+package main
+
+// static const struct { const char *name; long long number; } constants[4096] = { [0 ... 4095] = { "", 0xffffffffLL } };
+// static long long at(int place) { return constants[place].number; }
+import "C"
+
+var constant = C.at(C.int(12))
+"#;
+
 /// The distribution's, and a newer one from the tests' Python environment.
 fn compilers() -> [(&'static str, PathBuf); 2] {
     let newer = environment().join("bin/go");
@@ -129,6 +140,7 @@ fn wherever_it_is_loaded() {
             &[],
         ));
         // A C linker puts its own start before Go's code, and the table among other constants.
+        fs::write(folder.join("constants.go"), CONSTANTS).unwrap();
         check(&build(
             &go,
             &folder,
