@@ -110,8 +110,7 @@ pub(crate) fn shown(path: &Path, found: &Found) -> Vec<String> {
         .collect()
 }
 
-/// As [`shown`], sorted: for what has no order that the source says.
-/// The sites at which bytes are told and sessions end.
+/// As [`shown`], of the sites at which bytes are told and sessions end, sorted: linkers choose the order of functions.
 pub(crate) fn sorted(path: &Path, found: &Found) -> Vec<String> {
     let mut lines = shown(path, found);
     lines.retain(|line| !line.starts_with("Touch"));
