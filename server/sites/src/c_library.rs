@@ -6,17 +6,16 @@
 mod boringssl;
 mod calls;
 pub(crate) mod places;
-mod source;
 mod ways;
 
 use std::io::{Read, Seek};
 
+use crate::constants::{Constants, Maker};
 use crate::image::Image;
 use crate::symbols::{self, Symbol, Wanted};
 use crate::{Error, Hook, Library, Looked, Site};
 
 use places::Function;
-use source::Maker;
 
 /// What a function does, and with which arguments.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -107,7 +106,11 @@ const MOST_FUNCTIONS: usize = 64;
 const LONGEST_TOGETHER: u64 = 1 << 20;
 
 /// What of these libraries is in the file.
-pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, looked: &mut Looked) -> Result<(), Error> {
+pub(crate) fn look<R: Read + Seek>(
+    image: &mut Image<R>,
+    constants: &mut Constants,
+    looked: &mut Looked,
+) -> Result<(), Error> {
     let names: Vec<&str> = OPENSSL
         .iter()
         .chain(GNUTLS)
@@ -160,7 +163,7 @@ pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, looked: &mut Looked) ->
         return Ok(());
     }
     // A stripped program has the names of the sources too.
-    let sources = source::find(image)?;
+    let sources = &constants.told(image)?.sources;
     for (maker, library) in [
         (Maker::OpenSsl, Library::OpenSsl.name()),
         (Maker::BoringSsl, Library::BoringSsl.name()),
@@ -170,7 +173,7 @@ pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, looked: &mut Looked) ->
             continue;
         }
         let sites = if maker == Maker::BoringSsl {
-            boringssl::sites(image, &sources)?
+            boringssl::sites(image, sources)?
         } else {
             Vec::new()
         };

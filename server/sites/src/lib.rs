@@ -16,6 +16,7 @@
 
 mod arm;
 mod c_library;
+mod constants;
 mod error;
 mod foreign;
 #[doc(hidden)]
@@ -34,6 +35,7 @@ use std::io::{Read, Seek};
 pub use error::Error;
 pub use verdict::{Found, Hook, Library, Looked, Site, Unsupported};
 
+use constants::Constants;
 use image::Image;
 
 /// What TLS there is in `file`, whose name (not its path) is `name`.
@@ -56,9 +58,10 @@ pub fn look(file: impl Read + Seek, name: &str) -> Result<Looked, Error> {
         }
         return Ok(looked);
     };
-    c_library::look(&mut image, &mut looked)?;
+    let mut constants = Constants::default();
+    c_library::look(&mut image, &mut constants, &mut looked)?;
     golang::look(&mut image, &mut looked)?;
-    rustls::look(&mut image, &mut looked)?;
+    rustls::look(&mut image, &mut constants, &mut looked)?;
     Ok(looked)
 }
 

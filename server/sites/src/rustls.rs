@@ -12,13 +12,13 @@
 
 mod names;
 mod proof;
-mod version;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Seek};
 
 use object::elf;
 
+use crate::constants::Constants;
 use crate::image::{Image, Machine};
 use crate::slots::{self, Leads};
 use crate::symbols::{self, Symbol, Wanted};
@@ -36,7 +36,11 @@ const MOST_FUNCTIONS: usize = 512;
 const LONGEST_TOGETHER: u64 = 1 << 22;
 
 /// What rustls is in the file.
-pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, looked: &mut Looked) -> Result<(), Error> {
+pub(crate) fn look<R: Read + Seek>(
+    image: &mut Image<R>,
+    constants: &mut Constants,
+    looked: &mut Looked,
+) -> Result<(), Error> {
     let symbols = symbols::find_in(
         image,
         elf::SHT_SYMTAB,
@@ -45,12 +49,8 @@ pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, looked: &mut Looked) ->
             other: Some(names::is_wanted),
         },
     )?;
-    let mut version = None;
-    if symbols.is_empty() {
-        version = version::of(image)?;
-        if version.is_none() {
-            return Ok(());
-        }
+    if symbols.is_empty() && constants.told(image)?.rustls.is_none() {
+        return Ok(());
     }
     let stripped = !image
         .sections
@@ -69,10 +69,8 @@ pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, looked: &mut Looked) ->
             Err(why) => why,
         }
     };
-    if version.is_none() {
-        version = version::of(image)?;
-    }
-    let version = version.unwrap_or_else(|| String::from("of an unknown version"));
+    let version = &constants.told(image)?.rustls;
+    let version = version.as_deref().unwrap_or("of an unknown version");
     looked.unsupported(NAME, format!("rustls {version}: {why}"));
     Ok(())
 }

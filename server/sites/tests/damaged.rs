@@ -330,3 +330,22 @@ fn descriptions_without_order_are_not_all_looked_at() {
     assert!(read > length(&bytes) * 8, "no functions: {read} bytes read");
     assert!(read < 600 << 20, "{read} bytes read");
 }
+
+/// What is looked for among the constants is looked for at once, and found wherever pieces of them end.
+#[test]
+fn constants_are_gone_through_once() {
+    let source = [b"\0x/ssl/".as_slice(), b"ssl_lib", b".c\0"].concat();
+    let version = [b"x/rustls".as_slice(), b"-0.23.46/src/conn.rs"].concat();
+    let piece = 1 << 18;
+    for place in (piece - 300)..(piece + 30) {
+        let mut constants = vec![b'x'; 1 << 20];
+        constants[place..place + source.len()].copy_from_slice(&source);
+        let place = place + 40;
+        constants[place..place + version.len()].copy_from_slice(&version);
+        let bytes = file(&[0x90; 16], &[(".rodata", 1, constants, 0)], &[]);
+        let looked = look(Cursor::new(&bytes), "program").unwrap();
+        let libraries: Vec<_> = looked.unsupported.iter().map(|one| one.library).collect();
+        assert_eq!(libraries, ["OpenSSL", "rustls"], "{place}");
+        assert!(read_of(&bytes) < length(&bytes) * 5 / 4);
+    }
+}

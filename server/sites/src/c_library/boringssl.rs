@@ -11,8 +11,8 @@ use std::io::{Read, Seek};
 use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register};
 
 use super::places::{self, Function};
-use super::source::Source;
 use super::{Count, Role};
+use crate::constants::Source;
 use crate::image::{Image, Machine};
 use crate::x86;
 use crate::{Error, Site};
