@@ -1,18 +1,19 @@
 //! OpenSSL, BoringSSL and GnuTLS: libraries that are called as C is, by the names of their functions.
 //!
-//! Owns: which functions bytes pass through, which of them call each other (so that no byte is told twice), and the
-//! versions that the files tell. `places` chooses the instructions.
+//! Owns: which functions bytes pass through. `calls` tells which of them call each other (so that no byte is told twice),
+//! `places` chooses the instructions.
 
 mod boringssl;
 mod calls;
 pub(crate) mod places;
-mod version;
+mod ways;
 
 use std::io::{Read, Seek};
 
+use crate::constants::{Constants, Maker};
 use crate::image::Image;
 use crate::symbols::{self, Symbol, Wanted};
-use crate::{Error, Found, Hook, Library, Site, Verdict};
+use crate::{Error, Hook, Library, Looked, Site};
 
 use places::Function;
 
@@ -99,9 +100,17 @@ const OTHERS: &[(&str, &str)] = &[
 const LONGEST_FUNCTION: u64 = 1 << 16;
 /// How much is looked at of a function whose size is not told.
 const UNSIZED_FUNCTION: u64 = 1 << 12;
+/// The most functions of a library: each is there once, twice where one linker's work is in another's.
+const MOST_FUNCTIONS: usize = 64;
+/// How long they may be together.
+const LONGEST_TOGETHER: u64 = 1 << 20;
 
 /// What of these libraries is in the file.
-pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, name: &str) -> Result<Verdict, Error> {
+pub(crate) fn look<R: Read + Seek>(
+    image: &mut Image<R>,
+    constants: &mut Constants,
+    looked: &mut Looked,
+) -> Result<(), Error> {
     let names: Vec<&str> = OPENSSL
         .iter()
         .chain(GNUTLS)
@@ -124,69 +133,58 @@ pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, name: &str) -> Result<V
     } else {
         Library::OpenSsl
     };
-    let mut found = Vec::new();
+    let mut is_told = false;
     for (library, functions, others) in [
         (openssl, OPENSSL, GNUTLS),
         (Library::GnuTls, GNUTLS, OPENSSL),
     ] {
-        // One library's functions made of another's: that one tells the bytes.
-        let is_made_of_another = symbols.iter().any(|symbol| {
-            !symbol.defined
-                && others
-                    .iter()
-                    .any(|(name, role)| matches!(role, Role::Bytes { .. }) && symbol.name == *name)
-        });
-        if is_made_of_another {
+        // What is made of another library's functions is told there.
+        let others: Vec<&str> = others.iter().map(|(name, _)| *name).collect();
+        let Some(sites) = sites(image, &symbols, functions, &others)? else {
+            looked.unsupported(library.name(), "it has more code than is looked at");
+            is_told |= library == openssl;
             continue;
-        }
-        let sites = sites(image, &symbols, functions)?;
+        };
         // A program that has the names and none of the bytes has a part of the library for another end.
         if sites.iter().any(|site| is_bytes(site.hook)) {
-            let version = version::of(image, library, name)?;
-            found.push(Found {
-                library,
-                version,
-                sites,
-            });
+            looked.found(library, sites);
+            is_told |= library == openssl;
         }
     }
-    if !found.is_empty() {
-        return Ok(Verdict::Found(found));
-    }
-    let other = OTHERS.iter().find(|(name, _)| {
-        symbols
+    for (function, library) in OTHERS {
+        if symbols
             .iter()
-            .any(|symbol| symbol.defined && symbol.name == *name)
-    });
-    if let Some((_, library)) = other {
-        return Ok(Verdict::Unsupported {
-            library,
-            why: String::from("its functions are not known to Headwater"),
-        });
-    }
-    // What its makers' own source is named in the errors that it puts, which a stripped program has too.
-    Ok(match version::source(image)? {
-        Some(library) => {
-            let sites = if library == Library::BoringSsl {
-                boringssl::sites(image)?
-            } else {
-                Vec::new()
-            };
-            if sites.is_empty() {
-                Verdict::Unsupported {
-                    library: library.name(),
-                    why: String::from("the names of its functions are not in the file"),
-                }
-            } else {
-                Verdict::Found(vec![Found {
-                    library,
-                    version: None,
-                    sites,
-                }])
-            }
+            .any(|symbol| symbol.defined && symbol.name == *function)
+        {
+            looked.unsupported(library, "its functions are not known to Headwater");
         }
-        None => Verdict::None,
-    })
+    }
+    if is_told {
+        return Ok(());
+    }
+    // A stripped program has the names of the sources too.
+    let sources = &constants.told(image)?.sources;
+    for (maker, library) in [
+        (Maker::OpenSsl, Library::OpenSsl.name()),
+        (Maker::BoringSsl, Library::BoringSsl.name()),
+        (Maker::Relative, "a relative of BoringSSL"),
+    ] {
+        if !sources.iter().any(|source| source.maker == maker) {
+            continue;
+        }
+        let sites = if maker == Maker::BoringSsl {
+            boringssl::sites(image, sources)?
+        } else {
+            Vec::new()
+        };
+        if sites.is_empty() {
+            let why = "the names of its functions are not in the file";
+            looked.unsupported(library, why);
+        } else {
+            looked.found(Library::BoringSsl, sites);
+        }
+    }
+    Ok(())
 }
 
 fn is_bytes(hook: Hook) -> bool {
@@ -200,13 +198,15 @@ fn is_bytes(hook: Hook) -> bool {
     )
 }
 
-/// The sites in those of `functions` that the file has.
+/// The sites in those of `functions` that the file has; nothing when there is more code than is looked at.
 fn sites<R: Read + Seek>(
     image: &mut Image<R>,
     symbols: &[Symbol],
     functions: &[(&str, Role)],
-) -> Result<Vec<Site>, Error> {
+    others: &[&str],
+) -> Result<Option<Vec<Site>>, Error> {
     let mut known: Vec<(Role, Function)> = Vec::new();
+    let mut left = LONGEST_TOGETHER;
     for (name, role) in functions {
         for symbol in symbols
             .iter()
@@ -218,12 +218,23 @@ fn sites<R: Read + Seek>(
             {
                 continue;
             }
-            if let Some(function) = function(image, symbol)? {
+            let Some((offset, size)) = place_of(image, symbol) else {
+                continue;
+            };
+            let Some(fewer) = left
+                .checked_sub(size)
+                .filter(|_| known.len() < MOST_FUNCTIONS)
+            else {
+                return Ok(None);
+            };
+            left = fewer;
+            if let Some(bytes) = image.at(offset, usize::try_from(size).unwrap_or(0))? {
+                let function = Function::new(image.machine, &bytes, symbol.address, offset);
                 known.push((*role, function));
             }
         }
     }
-    let told_by_another = calls::duplicates(image, &known)?;
+    let told_by_another = calls::duplicates(image, &known, others)?;
     let mut sites = Vec::new();
     for ((role, function), told) in known.iter().zip(told_by_another) {
         if !told {
@@ -231,29 +242,15 @@ fn sites<R: Read + Seek>(
         }
     }
     sites.sort_by_key(|site: &Site| site.offset);
-    Ok(sites)
+    Ok(Some(sites))
 }
 
-/// The function of `symbol`: nothing when it is not where code is.
-fn function<R: Read + Seek>(
-    image: &mut Image<R>,
-    symbol: &Symbol,
-) -> Result<Option<Function>, Error> {
-    let Some((offset, left)) = image.code(symbol.address) else {
-        return Ok(None);
-    };
+/// Where the function of `symbol` is in the file, and how much of it is looked at; nothing when it is not where code is.
+fn place_of<R: Read + Seek>(image: &Image<R>, symbol: &Symbol) -> Option<(u64, u64)> {
+    let (offset, left) = image.code(symbol.address)?;
     let size = match symbol.size {
         0 => UNSIZED_FUNCTION,
         size => size.min(LONGEST_FUNCTION),
     };
-    let length = usize::try_from(size.min(left)).unwrap_or(0);
-    let Some(bytes) = image.at(offset, length)? else {
-        return Ok(None);
-    };
-    Ok(Some(Function::new(
-        image.machine,
-        &bytes,
-        symbol.address,
-        offset,
-    )))
+    Some((offset, size.min(left)))
 }

@@ -3,7 +3,7 @@
 use std::io::{Read, Seek};
 
 use crate::image::Image;
-use crate::{Error, Library, Verdict};
+use crate::{Error, Library, Looked};
 
 /// How much of a file is gone through.
 const LARGEST: u64 = 1 << 28;
@@ -11,7 +11,7 @@ const LARGEST: u64 = 1 << 28;
 const GO: &[u8] = b"\0crypto/tls.(*Conn).Read\0";
 
 /// What is in `file`, by its name and by the one thing that is told by no other file.
-pub(crate) fn look(file: impl Read + Seek, name: &str) -> Result<Verdict, Error> {
+pub(crate) fn look(file: impl Read + Seek, name: &str, looked: &mut Looked) -> Result<(), Error> {
     let mut image = Image::bare(file)?;
     let mut library = [
         ("libssl.so", Library::OpenSsl),
@@ -28,11 +28,9 @@ pub(crate) fn look(file: impl Read + Seek, name: &str) -> Result<Verdict, Error>
             library.is_none()
         })?;
     }
-    Ok(match library {
-        Some(library) => Verdict::Unsupported {
-            library: library.name(),
-            why: String::from("only code with 64 bits for x86_64 and aarch64 is known"),
-        },
-        None => Verdict::None,
-    })
+    if let Some(library) = library {
+        let why = "only code with 64 bits for x86_64 and aarch64 is known";
+        looked.unsupported(library.name(), why);
+    }
+    Ok(())
 }

@@ -6,7 +6,7 @@
 
 use std::io::Cursor;
 
-use crate::{Hook, Verdict, build_id, look};
+use crate::{Hook, build_id, look};
 
 const C_NAMES: &[&str] = &[
     "SSL_read",
@@ -20,7 +20,8 @@ const C_NAMES: &[&str] = &[
     "gnutls_record_send",
     "gnutls_record_send2",
 ];
-const RUST_NAMES: &[&str] = &[
+/// Names of functions of rustls.
+pub const RUST_NAMES: &[&str] = &[
     "_ZN6rustls12common_state11CommonState16buffer_plaintext17h0123456789abcdefE",
     "_ZN6rustls12common_state11CommonState20send_appdata_encrypt17h0123456789abcdefE",
     "_ZN6rustls12common_state11CommonState23take_received_plaintext17h0123456789abcdefE",
@@ -71,16 +72,16 @@ pub fn check(file: &[u8]) {
     assert_eq!(
         first.as_ref().ok(),
         again.as_ref().ok(),
-        "one file, two verdicts"
+        "one file, told in two ways"
     );
     if let Ok(Some(id)) = build_id(Cursor::new(file)) {
         assert!(id.len() <= 256, "a build id without end");
     }
-    let Ok(Verdict::Found(found)) = first else {
+    let Ok(looked) = first else {
         return;
     };
-    assert!(!found.is_empty(), "found, and nothing");
-    for found in found {
+    for found in looked.found {
+        assert!(!found.sites.is_empty(), "found, and nothing");
         let length = u64::try_from(file.len()).unwrap_or(u64::MAX);
         assert!(
             found.sites.iter().all(|site| site.offset < length),
@@ -112,22 +113,29 @@ pub fn check(file: &[u8]) {
 /// A file with functions of these names, of the size that the bytes have together, in a symbol table of this kind.
 fn with_symbols(names: &[&str], kind: u32, data: &[u8]) -> Vec<u8> {
     let (damage, code) = data.split_at(data.len().min(8));
+    let each = code.len() / names.len().max(1);
+    let functions: Vec<(&str, usize, usize)> = names
+        .iter()
+        .enumerate()
+        .map(|(index, name)| (*name, index * each, each))
+        .collect();
+    file(code, &symbols(&functions, kind), damage)
+}
+
+/// The first two sections of a file, with functions: their names, how far behind the beginning of the code they are, and
+/// how long.
+pub fn symbols(functions: &[(&str, usize, usize)], kind: u32) -> [Section<'static>; 2] {
     let mut strings = vec![0];
     let mut symbols = vec![0; 24];
-    let each = code.len() / names.len().max(1);
-    for (index, name) in names.iter().enumerate() {
+    for (name, place, size) in functions {
         symbols.extend(low(strings.len()).to_le_bytes());
         symbols.extend([2, 0, 1, 0]);
-        symbols.extend((CODE + u64::from(low(index * each))).to_le_bytes());
-        symbols.extend(u64::from(low(each)).to_le_bytes());
+        symbols.extend((CODE + u64::from(low(*place))).to_le_bytes());
+        symbols.extend(u64::from(low(*size)).to_le_bytes());
         strings.extend(name.as_bytes());
         strings.push(0);
     }
-    file(
-        code,
-        &[(".symbols", kind, symbols, 3), (".strings", 3, strings, 0)],
-        damage,
-    )
+    [(".symbols", kind, symbols, 3), (".strings", 3, strings, 0)]
 }
 
 /// A file with Go's table of functions.
@@ -179,10 +187,10 @@ fn with_go_table(data: &[u8]) -> Vec<u8> {
 }
 
 /// A section: its name, its type, what is in it, and the section that it belongs to.
-type Section<'a> = (&'a str, u32, Vec<u8>, u32);
+pub type Section<'a> = (&'a str, u32, Vec<u8>, u32);
 
 /// An ELF file with this code and these sections behind it, and a byte changed here and there in what is not code.
-fn file(code: &[u8], sections: &[Section<'_>], damage: &[u8]) -> Vec<u8> {
+pub fn file(code: &[u8], sections: &[Section<'_>], damage: &[u8]) -> Vec<u8> {
     let mut names = vec![0];
     let mut headers = vec![0; 64];
     let mut bytes = vec![0; 0x1000];

@@ -11,7 +11,7 @@ mod table;
 use std::io::{Read, Seek};
 
 use crate::image::{Image, Machine};
-use crate::{Error, Found, Hook, Library, Site, Verdict};
+use crate::{Error, Hook, Library, Looked, Site};
 
 use places::Role;
 use table::Table;
@@ -50,12 +50,21 @@ pub(crate) struct Function {
 }
 
 /// What Go's TLS is in the file.
-pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>) -> Result<Verdict, Error> {
+pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, looked: &mut Looked) -> Result<(), Error> {
     if !info::is_go(image)? {
-        return Ok(Verdict::None);
+        return Ok(());
     }
-    let version = info::version(image)?;
-    let unsupported = |why: String| Ok(Verdict::Unsupported { library: NAME, why });
+    match sites(image)? {
+        Ok(sites) if sites.is_empty() => {}
+        Ok(sites) => looked.found(Library::Go, sites),
+        Err(why) => looked.unsupported(NAME, why),
+    }
+    Ok(())
+}
+
+/// The sites in a program of Go's, none where it has not its TLS, or why there are none.
+fn sites<R: Read + Seek>(image: &mut Image<R>) -> Result<Result<Vec<Site>, String>, Error> {
+    let unsupported = |why: String| Ok(Err(why));
     let names: Vec<&str> = FUNCTIONS.iter().map(|(name, _)| *name).collect();
     let Some(table) = Table::find(image)? else {
         return unsupported(String::from("Go's table of functions was not found"));
@@ -65,20 +74,20 @@ pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>) -> Result<Verdict, Erro
         .iter()
         .any(|entry| entry.name == READ || entry.name == WRITE)
     {
-        return Ok(Verdict::None);
+        return Ok(Ok(Vec::new()));
     }
     let first = match image.machine {
         Machine::X86 => 17,
         Machine::Arm => 18,
     };
-    match version.as_deref().map(info::minor) {
-        Some(Some(minor)) if minor < first => {
+    match info::minor(image)? {
+        Some(minor) if minor < first => {
             return unsupported(format!(
                 "Go 1.{minor} gives arguments on the stack; from 1.{first} on they are in registers"
             ));
         }
         // A version between releases, or none told: the table says that it is no older than 1.18.
-        Some(Some(_)) => {}
+        Some(_) => {}
         _ if table.is_since_1_18() => {}
         _ => return unsupported(String::from("the version of Go is not told")),
     }
@@ -97,11 +106,7 @@ pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>) -> Result<Verdict, Erro
         }
     }
     sites.sort_by_key(|site: &Site| site.offset);
-    Ok(Verdict::Found(vec![Found {
-        library: Library::Go,
-        version,
-        sites,
-    }]))
+    Ok(Ok(sites))
 }
 
 fn read<R: Read + Seek>(

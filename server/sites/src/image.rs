@@ -7,7 +7,7 @@ mod dynamic;
 use std::io::{self, Read, Seek, SeekFrom};
 
 use object::LittleEndian;
-use object::elf::{self, FileHeader64, ProgramHeader64, Rela64, SectionHeader64};
+use object::elf::{self, FileHeader64, ProgramHeader64, SectionHeader64};
 use object::pod::{self, Pod};
 
 use crate::Error;
@@ -21,8 +21,6 @@ const MOST_SECTIONS: u64 = 0x1_0000;
 const MOST_SEGMENTS: usize = 256;
 /// The names of sections.
 const LONGEST_NAMES: usize = 1 << 20;
-/// The relocations that are gone through for one address.
-const LARGEST_RELOCATIONS: u64 = 1 << 26;
 /// How much is read at once of what is gone through from end to end.
 const PIECE: usize = 1 << 18;
 
@@ -213,40 +211,6 @@ impl<R: Read + Seek> Image<R> {
         }
     }
 
-    /// The address that a loader puts at `slot`: as the file has it, or as the relocation of that place says.
-    pub(crate) fn pointer(&mut self, slot: u64) -> Result<Option<u64>, Error> {
-        let in_place = self
-            .loaded(slot, 8)?
-            .and_then(|bytes| bytes.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)));
-        if in_place.is_none_or(|address| address != 0) {
-            return Ok(in_place);
-        }
-        let Some((offset, size)) = self
-            .section(".rela.dyn")
-            .map(|section| (section.offset, section.size.min(LARGEST_RELOCATIONS)))
-        else {
-            return Ok(None);
-        };
-        let step = size_of::<Rela64<LittleEndian>>();
-        let mut addend = None;
-        let mut carry = Vec::new();
-        self.pieces(offset, size, 0, |_, bytes| {
-            carry.extend_from_slice(bytes);
-            let count = carry.len() / step;
-            let Ok((table, rest)) = pod::slice_from_bytes::<Rela64<LittleEndian>>(&carry, count)
-            else {
-                return false;
-            };
-            addend = table
-                .iter()
-                .find(|relocation| relocation.r_offset.get(ENDIAN) == slot)
-                .map(|relocation| relocation.r_addend.get(ENDIAN));
-            carry = rest.to_vec();
-            addend.is_none()
-        })?;
-        Ok(addend.and_then(|addend| u64::try_from(addend).ok()))
-    }
-
     /// The `count` structures at `offset` of the file; nothing when the file ends before. The caller bounds `count`.
     pub(crate) fn table<T: Pod>(
         &mut self,
@@ -266,8 +230,9 @@ impl<R: Read + Seek> Image<R> {
             .map(|(table, _)| table.to_vec()))
     }
 
-    /// Goes through the `size` bytes at `offset` in pieces that begin at multiples of `step`: `take` is given where a piece
-    /// begins, counted from `offset`, and says whether to go on. What the file does not have is not gone through.
+    /// Goes through the `size` bytes at `offset` in pieces, of which each has `overlap` bytes of the one before: `take` is
+    /// given where a piece begins, counted from `offset`, and says whether to go on. What the file does not have is not
+    /// gone through.
     pub(crate) fn pieces(
         &mut self,
         offset: u64,

@@ -16,6 +16,7 @@
 
 mod arm;
 mod c_library;
+mod constants;
 mod error;
 mod foreign;
 #[doc(hidden)]
@@ -24,6 +25,7 @@ mod golang;
 mod image;
 mod notes;
 mod rustls;
+mod slots;
 mod symbols;
 mod verdict;
 mod x86;
@@ -31,8 +33,9 @@ mod x86;
 use std::io::{Read, Seek};
 
 pub use error::Error;
-pub use verdict::{Found, Hook, Library, Site, Verdict};
+pub use verdict::{Found, Hook, Library, Looked, Site, Unsupported};
 
+use constants::Constants;
 use image::Image;
 
 /// What TLS there is in `file`, whose name (not its path) is `name`.
@@ -40,42 +43,26 @@ use image::Image;
 /// # Errors
 ///
 /// When the file cannot be read, or is an ELF file whose structures do not hold together.
-pub fn look(file: impl Read + Seek, name: &str) -> Result<Verdict, Error> {
+pub fn look(file: impl Read + Seek, name: &str) -> Result<Looked, Error> {
+    let mut looked = Looked::default();
     // Java's TLS is compiled in the memory of the process; its virtual machine is how such a process is known.
     if name == "libjvm.so" {
-        return Ok(Verdict::Unsupported {
-            library: "Java JSSE",
-            why: String::from("its code is in no file: the virtual machine makes it as it runs"),
-        });
+        let why = "its code is in no file: the virtual machine makes it as it runs";
+        looked.unsupported("Java JSSE", why);
+        return Ok(looked);
     }
     let mut file = file;
     let Some(mut image) = Image::read(&mut file)? else {
-        return if image::is_elf(&mut file)? {
-            foreign::look(file, name)
-        } else {
-            Ok(Verdict::None)
-        };
-    };
-    let verdicts = [
-        c_library::look(&mut image, name)?,
-        golang::look(&mut image)?,
-        rustls::look(&mut image)?,
-    ];
-    // A program may have several. What can be seen is told before what cannot.
-    let mut all = Vec::new();
-    let mut other = Verdict::None;
-    for verdict in verdicts {
-        match verdict {
-            Verdict::Found(found) => all.extend(found),
-            Verdict::None => {}
-            unsupported @ Verdict::Unsupported { .. } => other = unsupported,
+        if image::is_elf(&mut file)? {
+            foreign::look(file, name, &mut looked)?;
         }
-    }
-    Ok(if all.is_empty() {
-        other
-    } else {
-        Verdict::Found(all)
-    })
+        return Ok(looked);
+    };
+    let mut constants = Constants::default();
+    c_library::look(&mut image, &mut constants, &mut looked)?;
+    golang::look(&mut image, &mut looked)?;
+    rustls::look(&mut image, &mut constants, &mut looked)?;
+    Ok(looked)
 }
 
 /// The build id of `file` (GNU's, else Go's), as lower-case hexadecimal digits; none when it has none, or is not ELF.

@@ -12,28 +12,35 @@
 
 mod names;
 mod proof;
-mod version;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Seek};
 
 use object::elf;
 
-use crate::c_library::places;
+use crate::constants::Constants;
 use crate::image::{Image, Machine};
+use crate::slots::{self, Leads};
 use crate::symbols::{self, Symbol, Wanted};
-use crate::{Error, Found, Hook, Library, Site, Verdict};
+use crate::{Error, Hook, Library, Looked, Site};
 
 use names::Kind;
-use proof::Code;
+use proof::{Code, Target};
 
 const NAME: &str = "rustls";
 /// The longest function that is looked at.
 const LONGEST_FUNCTION: u64 = 1 << 16;
 /// The most functions that are looked at; a program has each kind once for every unit that its compiler made of it.
 const MOST_FUNCTIONS: usize = 512;
+/// How long they may be together.
+const LONGEST_TOGETHER: u64 = 1 << 22;
 
 /// What rustls is in the file.
-pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>) -> Result<Verdict, Error> {
+pub(crate) fn look<R: Read + Seek>(
+    image: &mut Image<R>,
+    constants: &mut Constants,
+    looked: &mut Looked,
+) -> Result<(), Error> {
     let symbols = symbols::find_in(
         image,
         elf::SHT_SYMTAB,
@@ -42,9 +49,8 @@ pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>) -> Result<Verdict, Erro
             other: Some(names::is_wanted),
         },
     )?;
-    let version = version::of(image)?;
-    if symbols.is_empty() && version.is_none() {
-        return Ok(Verdict::None);
+    if symbols.is_empty() && constants.told(image)?.rustls.is_none() {
+        return Ok(());
     }
     let stripped = !image
         .sections
@@ -57,20 +63,16 @@ pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>) -> Result<Verdict, Erro
     } else {
         match sites(image, &symbols)? {
             Ok(sites) => {
-                return Ok(Verdict::Found(vec![Found {
-                    library: Library::Rustls,
-                    version,
-                    sites,
-                }]));
+                looked.found(Library::Rustls, sites);
+                return Ok(());
             }
             Err(why) => why,
         }
     };
-    let version = version.unwrap_or_else(|| String::from("of an unknown version"));
-    Ok(Verdict::Unsupported {
-        library: NAME,
-        why: format!("rustls {version}: {why}"),
-    })
+    let version = &constants.told(image)?.rustls;
+    let version = version.as_deref().unwrap_or("of an unknown version");
+    looked.unsupported(NAME, format!("rustls {version}: {why}"));
+    Ok(())
 }
 
 /// A function with its code.
@@ -86,6 +88,7 @@ fn sites<R: Read + Seek>(
     symbols: &[Symbol],
 ) -> Result<Result<Vec<Site>, &'static str>, Error> {
     let mut functions: Vec<Function> = Vec::new();
+    let mut left = LONGEST_TOGETHER;
     for symbol in symbols
         .iter()
         .filter(|symbol| symbol.function && symbol.defined)
@@ -93,14 +96,23 @@ fn sites<R: Read + Seek>(
         let Some(kind) = names::kind(symbol.name.as_bytes()) else {
             continue;
         };
-        if functions.len() < MOST_FUNCTIONS
-            && functions
-                .iter()
-                .all(|function| function.code.start != symbol.address)
-            && let Some(function) = read(image, symbol, kind)?
+        if functions
+            .iter()
+            .any(|function| function.code.start == symbol.address)
         {
-            functions.push(function);
+            continue;
         }
+        let Some((offset, size)) = place_of(image, symbol) else {
+            continue;
+        };
+        let Some(fewer) = left
+            .checked_sub(size)
+            .filter(|_| functions.len() < MOST_FUNCTIONS)
+        else {
+            return Ok(Err("it has more code than is looked at"));
+        };
+        left = fewer;
+        functions.extend(read(image, symbol, kind, offset, size)?);
     }
     if let Some(why) = joined(image, &functions)? {
         return Ok(Err(why));
@@ -135,24 +147,34 @@ fn joined<R: Read + Seek>(
             return Ok(Some(why));
         }
     }
-    for (kind, callers) in [(Kind::Read, Kind::Reader), (Kind::Write, Kind::Writer)] {
-        for caller in of(functions, callers) {
-            let mut reached = false;
-            for target in caller.code.calls() {
-                let address = match target {
-                    proof::Target::Address(address) => Some(address),
-                    proof::Target::Slot(slot) => image.pointer(slot)?,
-                };
-                reached |= of(functions, kind).any(|function| Some(function.code.start) == address);
-                if reached {
-                    break;
-                }
+    let callers = || of(functions, Kind::Reader).chain(of(functions, Kind::Writer));
+    let slots: BTreeSet<u64> = callers()
+        .flat_map(|caller| &caller.code.calls)
+        .filter_map(|target| match target {
+            Target::Slot(slot) => Some(*slot),
+            Target::Address(_) => None,
+        })
+        .collect();
+    let leads = slots::resolve(image, &slots)?;
+    for caller in callers() {
+        let kind = if caller.kind == Kind::Reader {
+            Kind::Read
+        } else {
+            Kind::Write
+        };
+        let wanted: BTreeSet<u64> = of(functions, kind)
+            .map(|function| function.code.start)
+            .collect();
+        let is_reached = caller.code.calls.iter().any(|target| match target {
+            Target::Address(address) => wanted.contains(address),
+            Target::Slot(slot) => {
+                matches!(leads.get(slot), Some(Leads::Here(address)) if wanted.contains(address))
             }
-            if !reached {
-                return Ok(Some(
-                    "some of its functions are joined with those that call them",
-                ));
-            }
+        });
+        if !is_reached {
+            return Ok(Some(
+                "some of its functions are joined with those that call them",
+            ));
         }
     }
     Ok(None)
@@ -168,21 +190,20 @@ fn key(functions: &[Function]) -> Result<u32, &'static str> {
     if !of(functions, Kind::Read).all(|function| function.code.shows_bytes()) {
         return Err("how bytes come from it is not as in the builds that are known");
     }
-    let mut keys: Vec<u32> = senders()
-        .flat_map(|function| function.code.ciphers())
+    let layers: BTreeMap<u64, &Code> = of(functions, Kind::Layer)
+        .map(|layer| (layer.code.start, &layer.code))
         .collect();
-    for (target, into) in senders().flat_map(|function| function.code.given()) {
-        keys.extend(
-            of(functions, Kind::Layer)
-                .filter(|layer| layer.code.start == target)
-                .flat_map(|layer| layer.code.ciphers())
-                .filter_map(|place| into.checked_add(place)),
-        );
-    }
-    keys.sort_unstable();
-    keys.dedup();
-    match keys.as_slice() {
-        [key] => Ok(*key),
+    let in_layers = senders()
+        .flat_map(|function| function.code.given())
+        .filter_map(|(target, into)| Some((layers.get(&target)?, into)))
+        .flat_map(|(layer, into)| layer.ciphers().map(move |place| into.checked_add(place)));
+    let mut keys = senders()
+        .flat_map(|function| function.code.ciphers())
+        .map(Some)
+        .chain(in_layers);
+    // The first that is another one ends it: there may be very many.
+    match keys.next().flatten() {
+        Some(key) if keys.all(|other| other == Some(key)) => Ok(key),
         _ => Err("where a session has its cipher is not as in the builds that are known"),
     }
 }
@@ -197,9 +218,9 @@ fn place(functions: &[Function], key: u32) -> Vec<Site> {
             Kind::Drop => Hook::RustlsFree { key },
             Kind::Encrypt | Kind::Layer | Kind::Reader | Kind::Writer => continue,
         };
-        let place =
-            places::entry(&function.code.instructions, places::RUST).unwrap_or(function.code.start);
-        let Some(offset) = place
+        let Some(offset) = function
+            .code
+            .place
             .checked_sub(function.code.start)
             .and_then(|into| function.offset.checked_add(into))
         else {
@@ -217,18 +238,21 @@ fn place(functions: &[Function], key: u32) -> Vec<Site> {
     sites
 }
 
+/// Where the function of `symbol` is in the file, and how long it is.
+fn place_of<R: Read + Seek>(image: &Image<R>, symbol: &Symbol) -> Option<(u64, u64)> {
+    let (offset, left) = image.code(symbol.address)?;
+    let is_sound = symbol.size > 0 && symbol.size <= left.min(LONGEST_FUNCTION);
+    is_sound.then_some((offset, symbol.size))
+}
+
 fn read<R: Read + Seek>(
     image: &mut Image<R>,
     symbol: &Symbol,
     kind: Kind,
+    offset: u64,
+    size: u64,
 ) -> Result<Option<Function>, Error> {
-    let Some((offset, left)) = image.code(symbol.address) else {
-        return Ok(None);
-    };
-    if symbol.size == 0 || symbol.size > left.min(LONGEST_FUNCTION) {
-        return Ok(None);
-    }
-    let length = usize::try_from(symbol.size).unwrap_or(0);
+    let length = usize::try_from(size).unwrap_or(0);
     Ok(image.at(offset, length)?.map(|bytes| Function {
         kind,
         code: if kind == Kind::Layer {

@@ -14,7 +14,7 @@ use crate::image::{ENDIAN, Image};
 
 /// The largest table or strings that are gone through.
 const LARGEST: u64 = 1 << 28;
-/// The longest name that is found for sure.
+/// The longest name that is found.
 const LONGEST_NAME: usize = 1024;
 /// The most names and the most symbols that are kept.
 const MOST: usize = 4096;
@@ -121,7 +121,8 @@ fn find_names<R: Read + Seek>(
         }
     }
     let mut found = BTreeMap::new();
-    image.pieces(offset, size, LONGEST_NAME, |place, bytes| {
+    // With the zero before a name.
+    image.pieces(offset, size, LONGEST_NAME + 1, |place, bytes| {
         let mut keep = |start: usize, name: &[u8]| {
             let start = u64::try_from(start)
                 .ok()
@@ -142,7 +143,10 @@ fn find_names<R: Read + Seek>(
                     }
                 }
                 // The first of a piece may have its beginning in the one before.
-                if (start > 0 || place == 0) && wanted.other.is_some_and(|other| other(text)) {
+                if (start > 0 || place == 0)
+                    && text.len() <= LONGEST_NAME
+                    && wanted.other.is_some_and(|other| other(text))
+                {
                     keep(start, text);
                 }
             }
@@ -151,4 +155,28 @@ fn find_names<R: Read + Seek>(
         true
     })?;
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+    use crate::fuzzing::{file, symbols};
+
+    #[test]
+    fn a_name_without_end_is_not_kept() {
+        let longest = "x".repeat(LONGEST_NAME);
+        let longer = "x".repeat(LONGEST_NAME + 1);
+        let functions = [(longest.as_str(), 0, 1), (longer.as_str(), 1, 1)];
+        let bytes = file(&[0x90; 16], &symbols(&functions, elf::SHT_DYNSYM), &[]);
+        let mut image = Image::read(Cursor::new(bytes)).unwrap().unwrap();
+        let wanted = Wanted {
+            names: &[],
+            other: Some(|name| name.starts_with(b"x")),
+        };
+        let found = find(&mut image, &wanted).unwrap();
+        let names: Vec<_> = found.into_iter().map(|symbol| symbol.name).collect();
+        assert_eq!(names, [longest]);
+    }
 }

@@ -117,24 +117,36 @@ pub struct Site {
 pub struct Found {
     /// Which.
     pub library: Library,
-    /// Its version, where the file tells it.
-    pub version: Option<String>,
     /// Where its probes go.
     pub sites: Vec<Site>,
 }
 
-/// What is told about a file.
+/// What speaks TLS in a file, and whose clear bytes cannot be seen.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Verdict {
-    /// Nothing in it is known to speak TLS.
-    None,
+pub struct Unsupported {
+    /// What speaks TLS.
+    pub library: &'static str,
+    /// Why it cannot be seen.
+    pub why: String,
+}
+
+/// What is told about a file. A program may have several libraries, some that can be seen and some that cannot; with
+/// nothing in either, nothing in the file is known to speak TLS.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Looked {
     /// What was found.
-    Found(Vec<Found>),
-    /// It speaks TLS, and its clear bytes cannot be seen.
-    Unsupported {
-        /// What speaks TLS.
-        library: &'static str,
-        /// Why it cannot be seen.
-        why: String,
-    },
+    pub found: Vec<Found>,
+    /// What cannot be seen.
+    pub unsupported: Vec<Unsupported>,
+}
+
+impl Looked {
+    pub(crate) fn found(&mut self, library: Library, sites: Vec<Site>) {
+        self.found.push(Found { library, sites });
+    }
+
+    pub(crate) fn unsupported(&mut self, library: &'static str, why: impl Into<String>) {
+        let why = why.into();
+        self.unsupported.push(Unsupported { library, why });
+    }
 }

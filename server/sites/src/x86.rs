@@ -22,16 +22,36 @@ pub(crate) fn decode(bytes: &[u8], address: u64) -> Vec<Instruction> {
     code
 }
 
+/// How long the function is that `bytes` begins with: up to the first breakpoint, as there are between functions. Nothing
+/// when there is none, or what is no instruction before it.
+pub(crate) fn until_break(bytes: &[u8], address: u64) -> Option<usize> {
+    let mut decoder = Decoder::with_ip(64, bytes, address, DecoderOptions::NONE);
+    let mut instruction = Instruction::default();
+    loop {
+        let end = decoder.position();
+        if !decoder.can_decode() {
+            return None;
+        }
+        decoder.decode_out(&mut instruction);
+        if instruction.code() == Code::Int3 {
+            return Some(end);
+        }
+        if instruction.is_invalid() {
+            return None;
+        }
+    }
+}
+
 /// Whether the kernel does by itself what this instruction does, instead of stepping over a copy of it
-/// (`arch/x86/kernel/uprobes.c`, `branch_setup_xol_ops` and `push_setup_xol_ops`).
+/// (`arch/x86/kernel/uprobes.c`, `branch_setup_xol_ops` and `push_setup_xol_ops`). Of the ways to do nothing it is the one
+/// byte 90 alone: longer ones only the newest kernels run themselves, and a 90 behind a 66 some before 6.2 refuse.
 pub(crate) fn is_emulated(instruction: &Instruction) -> bool {
     let length = instruction.len();
     match instruction.code() {
         Code::Push_r64 => length <= 2,
         Code::Call_rel32_64 | Code::Jmp_rel32_64 => length == 5,
-        Code::Jmp_rel8_64 | Code::Nopw => length == 2,
+        Code::Jmp_rel8_64 => length == 2,
         Code::Nopd => length == 1,
-        Code::Nop_rm16 | Code::Nop_rm32 => true,
         code if code.is_jcc_short() => length == 2,
         code if code.is_jcc_near() => length == 6,
         _ => false,
@@ -62,6 +82,13 @@ pub(crate) fn target(instruction: &Instruction) -> Option<u64> {
         || instruction.is_jmp_short_or_near()
         || instruction.is_jcc_short_or_near())
     .then(|| instruction.near_branch_target())
+}
+
+/// The word whose address a call or jump goes to.
+pub(crate) fn slot(instruction: &Instruction) -> Option<u64> {
+    (matches!(instruction.code(), Code::Call_rm64 | Code::Jmp_rm64)
+        && instruction.memory_base() == Register::RIP)
+        .then(|| instruction.ip_rel_memory_address())
 }
 
 /// Says which registers an instruction writes.
@@ -98,4 +125,40 @@ pub(crate) fn is_entered_once(code: &[Instruction], first: u64, last: u64) -> bo
     code.iter()
         .filter_map(target)
         .all(|target| target <= first || target > last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_kernels_run_themselves() {
+        let is_emulated = |bytes: &[u8]| match decode(bytes, 0x1000).as_slice() {
+            [instruction] => is_emulated(instruction),
+            _ => panic!("{bytes:x?}"),
+        };
+        for bytes in [
+            [0x90].as_slice(),
+            &[0x55],
+            &[0x41, 0x54],
+            &[0xeb, 2],
+            &[0xe9, 0, 0, 0, 0],
+            &[0xe8, 0, 0, 0, 0],
+            &[0x74, 2],
+            &[0x0f, 0x84, 0, 0, 0, 0],
+        ] {
+            assert!(is_emulated(bytes), "{bytes:x?}");
+        }
+        for bytes in [
+            [0x66, 0x90].as_slice(),
+            &[0x0f, 0x1f, 0],
+            &[0x66, 0x0f, 0x1f, 0x44, 0, 0],
+            &[0xc3],
+            &[0x6a, 1],
+            &[0xff, 0xd0],
+            &[0x48, 0x89, 0xe5],
+        ] {
+            assert!(!is_emulated(bytes), "{bytes:x?}");
+        }
+    }
 }

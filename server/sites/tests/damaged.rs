@@ -9,8 +9,8 @@ use std::fs;
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use headwater_sites::fuzzing::{check, file_of, run};
-use headwater_sites::{Error, Verdict, look};
+use headwater_sites::fuzzing::{RUST_NAMES, check, file, file_of, run, symbols};
+use headwater_sites::{Error, Looked, look};
 
 const LIBRARY: &str = "/usr/lib/x86_64-linux-gnu/libssl.so.3";
 
@@ -46,9 +46,17 @@ fn the_corpus_has_what_is_found() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/sites");
     for name in ["c_functions", "go", "rust"] {
         let file = file_of(&fs::read(folder.join(name)).unwrap());
-        let verdict = look(Cursor::new(file), "program").unwrap();
-        assert!(matches!(verdict, Verdict::Found(_)), "{name}: {verdict:?}");
+        let looked = look(Cursor::new(file), "program").unwrap();
+        assert!(!looked.found.is_empty(), "{name}: {looked:?}");
     }
+}
+
+/// A program that has this crate in itself has its constants, and nothing of what they name.
+#[test]
+fn this_program_is_not_taken_for_what_it_looks_for() {
+    let program = std::env::current_exe().unwrap();
+    let looked = look(fs::File::open(&program).unwrap(), "damaged").unwrap();
+    assert_eq!(looked, Looked::default(), "{}", program.display());
 }
 
 #[test]
@@ -106,15 +114,16 @@ fn headers_that_lie() {
     }
 }
 
-/// A file that says that it is large, and counts what is read of it.
-struct Endless<'a> {
+/// A file that says how large it is, beyond what is given zeros, and counts what is read of it.
+struct Counted<'a> {
     start: &'a [u8],
+    length: u64,
     place: u64,
     read: &'a Cell<u64>,
     largest: &'a Cell<usize>,
 }
 
-impl Read for Endless<'_> {
+impl Read for Counted<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         self.largest.set(self.largest.get().max(buffer.len()));
         let rest = usize::try_from(self.place)
@@ -131,11 +140,11 @@ impl Read for Endless<'_> {
     }
 }
 
-impl Seek for Endless<'_> {
+impl Seek for Counted<'_> {
     fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
         self.place = match to {
             SeekFrom::Start(place) => place,
-            _ => 1 << 50,
+            _ => self.length,
         };
         Ok(self.place)
     }
@@ -152,8 +161,9 @@ fn sizes_without_end_are_not_believed() {
         let size = headers + section * 64 + 0x20;
         bytes[size..size + 8].copy_from_slice(&(1_u64 << 49).to_le_bytes());
         let (read, largest) = (Cell::new(0), Cell::new(0));
-        let file = Endless {
+        let file = Counted {
             start: &bytes,
+            length: 1 << 50,
             place: 0,
             read: &read,
             largest: &largest,
@@ -185,4 +195,157 @@ fn what_is_wrong_is_said() {
     let mut bytes = whole.clone();
     bytes[0x20..0x28].copy_from_slice(&(1_u64 << 40).to_le_bytes());
     assert_eq!(said(&bytes), "the program headers are not in the file");
+}
+
+/// How much is read to look into a file.
+fn read_of(bytes: &[u8]) -> u64 {
+    let (read, largest) = (Cell::new(0), Cell::new(0));
+    let file = Counted {
+        start: bytes,
+        length: u64::try_from(bytes.len()).unwrap(),
+        place: 0,
+        read: &read,
+        largest: &largest,
+    };
+    look(file, "program").unwrap();
+    read.get()
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap()
+}
+
+/// Functions that call through ten thousand words are looked at with one pass through the relocations.
+#[test]
+fn many_words_are_looked_up_together() {
+    let each = 60_000;
+    let functions: Vec<_> = (0..)
+        .zip(RUST_NAMES)
+        .map(|(index, name)| (*name, index * each, each))
+        .collect();
+    // call *offset(%rip), each another word
+    let code: Vec<u8> = (0..RUST_NAMES.len() * each / 6)
+        .flat_map(|index| {
+            let offset = u32::try_from(index).unwrap() * 2;
+            [[0xff, 0x15].as_slice(), &offset.to_le_bytes()].concat()
+        })
+        .collect();
+    let [first, second] = symbols(&functions, 2);
+    let relocations = (".rela.plt", 4, vec![0; 24 << 18], 2);
+    let bytes = file(&code, &[first, second, relocations], &[]);
+    assert!(
+        read_of(&bytes) < length(&bytes) * 3,
+        "{} bytes read",
+        read_of(&bytes)
+    );
+}
+
+/// Functions that are all of the code, from another byte on each.
+#[test]
+fn functions_that_overlap_are_not_all_looked_at() {
+    // mov %rdi, offset(%rsp), each to another place
+    let code: Vec<u8> = (0..16_000_u32)
+        .flat_map(|index| {
+            [
+                [0x48, 0x89, 0xbc, 0x24].as_slice(),
+                &(index * 8).to_le_bytes(),
+            ]
+            .concat()
+        })
+        .collect();
+    for (name, kind, most) in [(RUST_NAMES[0], 2, 4 << 20), ("SSL_read", 11, 1 << 20)] {
+        let functions: Vec<_> = (0..4000).map(|place| (name, place * 8, 0xfff8)).collect();
+        let bytes = file(&code, &symbols(&functions, kind), &[]);
+        let read = read_of(&bytes);
+        assert!(
+            read < length(&bytes) * 6 + most,
+            "{name}: {read} bytes read"
+        );
+    }
+}
+
+/// A thousand places that seem to put an error of BoringSSL.
+#[test]
+fn places_without_a_function_are_not_all_looked_at() {
+    let code: Vec<u8> = (0..1024)
+        .flat_map(|index| {
+            // lea offset(%rip), %rcx: the path is behind the first zero of a section that is not said to be loaded.
+            let offset: i32 = 1 - (0x1000 + index * 16 + 7);
+            let mut block = vec![0x48, 0x8d, 0x0d];
+            block.extend(offset.to_le_bytes());
+            block.resize(16, 0x90);
+            block
+        })
+        .collect();
+    // Not in one piece, or this program would seem to have BoringSSL.
+    let path = [
+        b"\0../../third_party/boringssl/src/ssl/".as_slice(),
+        b"ssl_lib",
+        b".cc\0",
+    ]
+    .concat();
+    let bytes = file(&code, &[(".rodata", 1, path, 0)], &[]);
+    let read = read_of(&bytes);
+    let library = look(Cursor::new(&bytes), "program").unwrap().unsupported;
+    assert_eq!(library[0].library, "BoringSSL");
+    assert!(
+        read > length(&bytes) + (1 << 19),
+        "no places: {read} bytes read"
+    );
+    assert!(read < length(&bytes) * 8 + (1 << 20), "{read} bytes read");
+}
+
+/// Descriptions of Go's functions that are far from each other.
+#[test]
+fn descriptions_without_order_are_not_all_looked_at() {
+    let count = 50_000_u32;
+    let names = b"\0crypto/tls.(*Conn).Read\0";
+    let mut table = vec![0xf1, 0xff, 0xff, 0xff, 0, 0, 1, 8];
+    let at_entries = 72 + length(names);
+    for word in [
+        u64::from(count),
+        0,
+        0x1000,
+        72,
+        at_entries,
+        0,
+        0,
+        at_entries,
+    ] {
+        table.extend(word.to_le_bytes());
+    }
+    table.extend(names);
+    for index in 0..count {
+        table.extend(0_u32.to_le_bytes());
+        table.extend(((index % 2) * (4 << 20)).to_le_bytes());
+    }
+    table.resize(9 << 20, 0);
+    let info = b"\xff Go buildinf:\x08\x02".to_vec();
+    let bytes = file(
+        &[0x90; 64],
+        &[(".gopclntab", 1, table, 0), (".go.buildinfo", 1, info, 0)],
+        &[],
+    );
+    let read = read_of(&bytes);
+    assert!(read > length(&bytes) * 8, "no functions: {read} bytes read");
+    assert!(read < 600 << 20, "{read} bytes read");
+}
+
+/// What is looked for among the constants is looked for at once, and found wherever pieces of them end.
+#[test]
+fn constants_are_gone_through_once() {
+    let source = [b"\0x/ssl/".as_slice(), b"ssl_lib", b".c\0"].concat();
+    let version = [b"x/rustls".as_slice(), b"-0.23.46/src/conn.rs"].concat();
+    let piece = 1 << 18;
+    for place in (piece - 300)..(piece + 30) {
+        let mut constants = vec![b'x'; 1 << 20];
+        constants[place..place + source.len()].copy_from_slice(&source);
+        let place = place + 40;
+        constants[place..place + version.len()].copy_from_slice(&version);
+        let bytes = file(&[0x90; 16], &[(".rodata", 1, constants, 0)], &[]);
+        let looked = look(Cursor::new(&bytes), "program").unwrap();
+        let libraries: Vec<_> = looked.unsupported.iter().map(|one| one.library).collect();
+        assert_eq!(libraries, ["OpenSSL", "rustls"], "{place}");
+        assert!(read_of(&bytes) < length(&bytes) * 5 / 4);
+    }
 }

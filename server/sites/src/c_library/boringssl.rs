@@ -12,18 +12,17 @@ use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register};
 
 use super::places::{self, Function};
 use super::{Count, Role};
+use crate::constants::Source;
 use crate::image::{Image, Machine};
 use crate::x86;
 use crate::{Error, Site};
 
-/// The file that the functions are in.
-const SOURCE: &[u8] = b"boringssl/src/ssl/ssl_lib.cc\0";
-/// How much before that its path begins.
-const LONGEST_PATH: usize = 200;
 /// The largest part of the program that is gone through.
 const LARGEST: u64 = 1 << 30;
-/// The most places with an error that are looked at; there are some forty.
+/// The most places with an error that are told; there are some forty.
 const MOST: usize = 1024;
+/// The most of them for which a function is looked for: one in each function.
+const MOST_LOOKS: usize = 128;
 /// The longest function that is looked at.
 const LONGEST_FUNCTION: usize = 1 << 12;
 
@@ -41,26 +40,34 @@ const HANDSHAKE_FAILURE: u64 = 215;
 /// A function that puts errors.
 struct Candidate {
     function: Function,
+    /// The address behind it.
+    end: u64,
     reasons: BTreeSet<u64>,
 }
 
 /// The sites of `SSL_read`, `SSL_write` and `SSL_do_handshake`, if they are told for sure.
-pub(super) fn sites<R: Read + Seek>(image: &mut Image<R>) -> Result<Vec<Site>, Error> {
+pub(super) fn sites<R: Read + Seek>(
+    image: &mut Image<R>,
+    sources: &[Source],
+) -> Result<Vec<Site>, Error> {
     if image.machine != Machine::X86 {
         return Ok(Vec::new());
     }
-    let Some(source) = source(image)? else {
+    let Some(source) = only(sources) else {
         return Ok(Vec::new());
     };
     let mut candidates: Vec<Candidate> = Vec::new();
+    let mut looks = MOST_LOOKS;
+    // Of one function they are one after the other.
     for place in references(image, source)? {
-        let known = candidates.iter().any(|candidate| {
-            let code = &candidate.function.code;
-            code.iter().any(|instruction| instruction.ip() == place)
-        });
-        if !known && let Some(candidate) = candidate(image, place, source)? {
-            candidates.push(candidate);
+        if candidates.last().is_some_and(|last| place < last.end) {
+            continue;
         }
+        let Some(fewer) = looks.checked_sub(1) else {
+            return Ok(Vec::new());
+        };
+        looks = fewer;
+        candidates.extend(candidate(image, place, source)?);
     }
     let Some((read, write, handshake)) = tell(&candidates) else {
         return Ok(Vec::new());
@@ -145,31 +152,10 @@ fn is_store(instruction: &Instruction) -> bool {
 }
 
 /// Where the file's path is loaded, if it is there once.
-fn source<R: Read + Seek>(image: &mut Image<R>) -> Result<Option<u64>, Error> {
-    let Some((offset, size, address)) = image
-        .section(".rodata")
-        .map(|section| (section.offset, section.size.min(LARGEST), section.address))
-    else {
-        return Ok(None);
-    };
-    let mut places = BTreeSet::new();
-    image.pieces(offset, size, LONGEST_PATH + SOURCE.len(), |place, bytes| {
-        for found in memchr::memmem::find_iter(bytes, SOURCE) {
-            let before = bytes.get(..found).unwrap_or_default();
-            if let Some(end) = memchr::memrchr(0, before)
-                && found - end < LONGEST_PATH
-                && let Ok(start) = u64::try_from(end + 1)
-            {
-                places.insert(place.saturating_add(start));
-            }
-        }
-        places.len() < 2
-    })?;
-    let mut places = places.into_iter();
-    let first = places.next();
-    Ok(first
-        .filter(|_| places.next().is_none())
-        .and_then(|place| address.checked_add(place)))
+fn only(sources: &[Source]) -> Option<u64> {
+    let mut fitting = sources.iter().filter(|source| source.is_in_chromium);
+    let address = fitting.next()?.address;
+    address.filter(|_| fitting.next().is_none())
 }
 
 /// Where `lea` takes this address.
@@ -250,18 +236,22 @@ fn candidate<R: Read + Seek>(
     let address = first.saturating_add(into);
     let offset = offset.saturating_add(into);
     let bytes = bytes.get(start..).unwrap_or_default();
-    let mut function = Function::new(image.machine, bytes, address, offset);
-    let code = &mut function.code;
-    let end = code
-        .iter()
-        .position(|instruction| instruction.code() == Code::Int3)
-        .unwrap_or(0);
-    code.truncate(end);
+    let Some(bytes) = x86::until_break(bytes, address).and_then(|length| bytes.get(..length))
+    else {
+        return Ok(None);
+    };
+    let function = Function::new(image.machine, bytes, address, offset);
+    let code = &function.code;
     if !code.iter().any(|instruction| instruction.ip() == place) {
         return Ok(None);
     }
     let reasons = reasons(code, source);
-    Ok(Some(Candidate { function, reasons }))
+    let end = address.saturating_add(u64::try_from(bytes.len()).unwrap_or(0));
+    Ok(Some(Candidate {
+        function,
+        end,
+        reasons,
+    }))
 }
 
 /// The reasons that are given with this source.

@@ -1,68 +1,109 @@
-//! Which functions of a library only hand on to each other.
+//! Which functions of a library only hand on to each other, or to those of another.
 //!
-//! Owns: to see direct calls and jumps, those through the procedure linkage table too.
+//! Owns: to see direct calls and jumps, those through the procedure linkage table too, and on `x86_64` those through the
+//! words of the table of offsets, as compilers make them that are told to do without linkage tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Seek};
 
-use iced_x86::{Code, Instruction, Register};
-use object::LittleEndian;
-use object::elf::{self, Rela64, Sym64};
+use iced_x86::Code;
 
 use super::Role;
 use super::places::Function;
 use crate::Error;
 use crate::arm;
-use crate::image::{ENDIAN, Image, Machine};
+use crate::image::{Image, Machine};
+use crate::slots::{self, Leads};
 use crate::x86;
 
-/// The most entries of a procedure linkage table; Chromium has 2,000.
-const MOST_ENTRIES: u64 = 1 << 15;
-/// The longest entry, with a mark for indirect jumps before the jump.
+/// The longest entry of a procedure linkage table, with a mark for indirect jumps before the jump.
 const LONGEST_ENTRY: usize = 16;
 
-/// For each function, whether another tells what it would tell: its bytes pass through another that it calls.
+/// For each function, whether another tells what it would tell: its bytes pass through another that it calls, or it calls
+/// one of those that `others` names and other files have.
 pub(super) fn duplicates<R: Read + Seek>(
     image: &mut Image<R>,
     known: &[(Role, Function)],
+    others: &[&str],
 ) -> Result<Vec<bool>, Error> {
-    let mut slots = None;
-    let mut told = vec![false; known.len()];
-    for (index, (role, function)) in known.iter().enumerate() {
-        let Role::Bytes { write, .. } = *role else {
-            continue;
-        };
+    // Where each goes by way of a word, beside where it goes directly.
+    let mut by_way = Vec::with_capacity(known.len());
+    for (_, function) in known {
+        let mut words: BTreeSet<u64> = function.slots.iter().copied().collect();
         for &address in &function.targets {
-            let goes_to = |address: u64| {
-                known.iter().enumerate().any(|(other, (role, function))| {
-                    other != index
-                        && function.address == address
-                        && matches!(role, Role::Bytes { write: same, .. } if *same == write)
-                        && !told.get(other).copied().unwrap_or(false)
-                })
-            };
-            let reached = if goes_to(address) {
-                true
-            } else if let Some(slot) = slot(image, address)? {
-                if slots.is_none() {
-                    slots = Some(read_slots(image)?);
-                }
-                slots
-                    .as_ref()
-                    .and_then(|slots| slots.get(&slot))
-                    .is_some_and(|address| goes_to(*address))
-            } else {
-                false
-            };
-            if reached {
-                if let Some(told) = told.get_mut(index) {
-                    *told = true;
-                }
-                break;
+            if known.iter().all(|(_, other)| other.address != address)
+                && let Some(slot) = slot(image, address)?
+            {
+                words.insert(slot);
+            }
+        }
+        by_way.push(words);
+    }
+    let leads = slots::resolve(image, &by_way.iter().flatten().copied().collect())?;
+    let goes_to: Vec<Vec<usize>> = known
+        .iter()
+        .zip(&by_way)
+        .map(|((role, function), words)| next(known, *role, function, words, &leads))
+        .collect();
+    Ok(known
+        .iter()
+        .zip(&by_way)
+        .enumerate()
+        .map(|(index, (_, words))| {
+            let is_of_another = words.iter().any(|word| {
+                matches!(leads.get(word), Some(Leads::Elsewhere(name))
+                    if others.iter().any(|other| other.as_bytes() == name))
+            });
+            // Of those that go around in a circle one tells.
+            let after = reached(&goes_to, index);
+            is_of_another
+                || after
+                    .iter()
+                    .any(|other| *other < index || !reached(&goes_to, *other).contains(&index))
+        })
+        .collect())
+}
+
+/// The functions that `function` goes to and that tell bytes of the same direction.
+fn next(
+    known: &[(Role, Function)],
+    role: Role,
+    function: &Function,
+    words: &BTreeSet<u64>,
+    leads: &BTreeMap<u64, Leads>,
+) -> Vec<usize> {
+    let Role::Bytes { write, .. } = role else {
+        return Vec::new();
+    };
+    let here = words.iter().filter_map(|word| match leads.get(word) {
+        Some(Leads::Here(address)) => Some(*address),
+        _ => None,
+    });
+    let addresses: BTreeSet<u64> = function.targets.iter().copied().chain(here).collect();
+    known
+        .iter()
+        .enumerate()
+        .filter(|(_, (role, other))| {
+            matches!(role, Role::Bytes { write: same, .. } if *same == write)
+                && other.address != function.address
+                && addresses.contains(&other.address)
+        })
+        .map(|(index, _)| index)
+        .collect()
+}
+
+/// All that are reached from `index`.
+fn reached(goes_to: &[Vec<usize>], index: usize) -> BTreeSet<usize> {
+    let mut all = BTreeSet::new();
+    let mut open = vec![index];
+    while let Some(index) = open.pop() {
+        for other in goes_to.get(index).into_iter().flatten() {
+            if all.insert(*other) {
+                open.push(*other);
             }
         }
     }
-    Ok(told)
+    all
 }
 
 /// The slot that the entry of a procedure linkage table at `address` jumps through.
@@ -79,41 +120,6 @@ fn slot<R: Read + Seek>(image: &mut Image<R>, address: u64) -> Result<Option<u64
     let code = x86::decode(&bytes, address);
     let jump = code.iter().find(|instruction| !x86::is_mark(instruction));
     Ok(jump
-        .filter(|jump| jump.code() == Code::Jmp_rm64 && jump.memory_base() == Register::RIP)
-        .map(Instruction::ip_rel_memory_address))
-}
-
-/// The functions of this file that the slots of its procedure linkage table lead to, unless another file has the name
-/// too.
-fn read_slots<R: Read + Seek>(image: &mut Image<R>) -> Result<BTreeMap<u64, u64>, Error> {
-    let mut slots = BTreeMap::new();
-    let Some((offset, size, link)) = image
-        .section(".rela.plt")
-        .map(|section| (section.offset, section.size, section.link))
-    else {
-        return Ok(slots);
-    };
-    let Some(symbols) = usize::try_from(link)
-        .ok()
-        .and_then(|link| image.sections.get(link))
-        .map(|section| section.offset)
-    else {
-        return Ok(slots);
-    };
-    let count = usize::try_from(MOST_ENTRIES.min(size / 24)).unwrap_or(0);
-    let entries: Vec<Rela64<LittleEndian>> = image.table(offset, count)?.unwrap_or_default();
-    for entry in entries {
-        let index = u64::from(entry.r_sym(ENDIAN, false));
-        let place = index
-            .checked_mul(24)
-            .and_then(|place| symbols.checked_add(place));
-        let Some(place) = place else { continue };
-        let symbol: Vec<Sym64<LittleEndian>> = image.table(place, 1)?.unwrap_or_default();
-        if let Some(symbol) = symbol.first()
-            && symbol.st_shndx.get(ENDIAN) != elf::SHN_UNDEF
-        {
-            slots.insert(entry.r_offset.get(ENDIAN), symbol.st_value.get(ENDIAN));
-        }
-    }
-    Ok(slots)
+        .filter(|jump| jump.code() == Code::Jmp_rm64)
+        .and_then(x86::slot))
 }

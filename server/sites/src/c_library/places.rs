@@ -2,7 +2,7 @@
 
 use iced_x86::{Code, ConditionCode, Instruction, Mnemonic, Register};
 
-use super::{Count, Role};
+use super::{Count, Role, ways};
 use crate::arm;
 use crate::image::Machine;
 use crate::x86::{self, Writes};
@@ -19,6 +19,8 @@ pub(super) struct Function {
     pub(super) code: Vec<Instruction>,
     /// Where it jumps or calls, outside of itself.
     pub(super) targets: Vec<u64>,
+    /// The words whose addresses it jumps to or calls.
+    pub(super) slots: Vec<u64>,
 }
 
 impl Function {
@@ -49,11 +51,15 @@ impl Function {
         });
         targets.sort_unstable();
         targets.dedup();
+        let mut slots: Vec<u64> = code.iter().filter_map(x86::slot).collect();
+        slots.sort_unstable();
+        slots.dedup();
         Self {
             address,
             offset,
             code,
             targets,
+            slots,
         }
     }
 }
@@ -149,7 +155,8 @@ pub(crate) fn entry(code: &[Instruction], registers: &[Register]) -> Option<u64>
 ///
 /// What is proven: the way from the start to the instruction behind the call is straight; at the call rdi and rsi are as
 /// they were given, and rdx too or with its lower half widened; where the count is put is as it was given, or else is a
-/// place on the stack, and what is there then is what the function returns.
+/// place on the stack, and what is there then is what the function returns; and no other call has to do with what is
+/// returned (`ways`).
 fn around_inner_call(code: &[Instruction], count: Count) -> Option<(u64, u64, Count)> {
     let start = code.first()?.ip();
     let mut writes = Writes::new();
@@ -157,21 +164,16 @@ fn around_inner_call(code: &[Instruction], count: Count) -> Option<(u64, u64, Co
     for (index, instruction) in code.iter().enumerate() {
         if instruction.code() == Code::Call_rel32_64 && x86::is_emulated(instruction) {
             let behind = code.get(index + 1..)?;
-            let count = match count {
-                Count::Result => {
-                    places
-                        .iter()
-                        .find(|(_, place)| place.is_some_and(|place| is_returned(behind, place)))?
-                        .0
-                }
-                given => given,
+            let (count, on_stack) = match count {
+                Count::Result => *places
+                    .iter()
+                    .find(|(_, place)| place.is_some_and(|place| is_returned(behind, place)))?,
+                given => (given, None),
             };
             let leave = jump_on_result(behind).or(behind.first())?.ip();
-            return x86::is_entered_once(code, start, leave).then_some((
-                instruction.ip(),
-                leave,
-                count,
-            ));
+            let proven = x86::is_entered_once(code, start, leave)
+                && ways::is_decided_by(code, index, on_stack);
+            return proven.then_some((instruction.ip(), leave, count));
         }
         if x86::ends_line(instruction) {
             return None;
@@ -213,7 +215,7 @@ fn is_widening(instruction: &Instruction) -> bool {
 }
 
 /// A place on the stack: the register it is counted from, and how far it is from there.
-type Place = (Register, u64);
+pub(super) type Place = (Register, u64);
 
 /// What `mov %rsp, %rcx` or `lea 8(%rsp), %rcx` point to.
 fn stack_place(instruction: &Instruction) -> Option<Place> {

@@ -1,4 +1,4 @@
-//! Whether a program is Go's, and by which version.
+//! Whether a program is Go's, and by which minor version.
 
 use std::io::{Read, Seek};
 
@@ -34,8 +34,8 @@ fn header<R: Read + Seek>(image: &mut Image<R>) -> Result<Option<Vec<u8>>, Error
     Ok(bytes.filter(|bytes| bytes.starts_with(MARK)))
 }
 
-/// The version, such as `go1.19.8`.
-pub(super) fn version<R: Read + Seek>(image: &mut Image<R>) -> Result<Option<String>, Error> {
+/// The 19 of the version `go1.19.8`, where the program tells a version of this form.
+pub(super) fn minor<R: Read + Seek>(image: &mut Image<R>) -> Result<Option<u32>, Error> {
     let Some(header) = header(image)? else {
         return Ok(None);
     };
@@ -68,18 +68,15 @@ pub(super) fn version<R: Read + Seek>(image: &mut Image<R>) -> Result<Option<Str
             _ => None,
         }
     };
-    Ok(text
-        .and_then(|text| String::from_utf8(text).ok())
-        .filter(|text| !text.is_empty()))
+    Ok(text.and_then(|text| minor_of(&text)))
 }
 
 fn number(bytes: &[u8]) -> Option<u64> {
     bytes.try_into().ok().map(u64::from_le_bytes)
 }
 
-/// The 19 of `go1.19.8`.
-pub(super) fn minor(version: &str) -> Option<u32> {
-    let rest = version.strip_prefix("go1.")?;
+fn minor_of(version: &[u8]) -> Option<u32> {
+    let rest = std::str::from_utf8(version).ok()?.strip_prefix("go1.")?;
     let end = rest
         .find(|figure: char| !figure.is_ascii_digit())
         .unwrap_or(rest.len());

@@ -22,8 +22,12 @@ const LARGEST: u64 = 1 << 28;
 const LONGEST_NAME: usize = 256;
 /// How much of the table is read at once.
 const WINDOW: usize = 1 << 16;
+/// How often, for what is in the order of the functions: twice what the largest table needs.
+const MOST_WINDOWS: u32 = 1 << 13;
 /// How far behind the beginning of the program's code Go's may begin: there is only what a C program starts with.
 const BEFORE_GO: u64 = 1 << 16;
+/// The most places of a section that a table may begin at and does not.
+const MOST_STARTS: usize = 1024;
 
 /// The table.
 pub(super) struct Table {
@@ -76,10 +80,12 @@ impl Table {
                 let marks = memchr::memmem::find_iter(bytes, b"\xff\xff\xff\x00\x00");
                 places.extend(
                     marks
-                        .filter_map(|mark| u64::try_from(mark.checked_sub(1)?).ok())
-                        .filter_map(|mark| offset.checked_add(place)?.checked_add(mark)),
+                        .filter_map(|mark| mark.checked_sub(1))
+                        .filter(|start| bytes.get(*start..).is_some_and(is_start))
+                        .filter_map(|start| u64::try_from(start).ok())
+                        .filter_map(|start| offset.checked_add(place)?.checked_add(start)),
                 );
-                places.len() < 1024
+                places.len() < MOST_STARTS
             })?;
             for place in places {
                 if let Some(table) = Self::at(image, place)? {
@@ -102,19 +108,14 @@ impl Table {
                 .and_then(|bytes| bytes.try_into().ok())
                 .map_or(0, u64::from_le_bytes)
         };
-        let Some((magic, rest)) = header.split_first_chunk::<4>() else {
+        let Some(magic) = header.first_chunk().filter(|_| is_start(&header)) else {
             return Ok(None);
         };
         let magic = u32::from_le_bytes(*magic);
-        // Two zeros, how far instructions are apart, and the size of an address.
-        let [0, 0, 1 | 4, 8, ..] = rest else {
-            return Ok(None);
-        };
         // 1.18 put the beginning of the code before the places of the parts.
         let (text, parts) = match magic {
             MAGIC_1_16 => (0, 2),
-            MAGIC_1_18 | MAGIC_1_20 => (word(2), 3),
-            _ => return Ok(None),
+            _ => (word(2), 3),
         };
         let table = Self {
             offset,
@@ -265,6 +266,14 @@ impl Table {
     }
 }
 
+/// Whether a table may begin so: one of the layouts, two zeros, how far instructions are apart, and the size of an address.
+fn is_start(bytes: &[u8]) -> bool {
+    let Some((magic, [0, 0, 1 | 4, 8, ..])) = bytes.split_first_chunk() else {
+        return false;
+    };
+    [MAGIC_1_16, MAGIC_1_18, MAGIC_1_20].contains(&u32::from_le_bytes(*magic))
+}
+
 /// Whether each of the functions begins as Go's do that need room on the stack: with a look at how much there is.
 fn begins_there<R: Read + Seek>(
     image: &mut Image<R>,
@@ -306,6 +315,7 @@ fn begins_there<R: Read + Seek>(
 struct Window {
     start: u64,
     bytes: Vec<u8>,
+    moves: u32,
 }
 
 impl Window {
@@ -320,6 +330,10 @@ impl Window {
         if let Some(number) = self.held(offset, width) {
             return Ok(Some(number));
         }
+        if self.moves >= MOST_WINDOWS {
+            return Ok(None);
+        }
+        self.moves += 1;
         self.start = offset;
         self.bytes = image.some(offset, WINDOW)?;
         Ok(self.held(offset, width))

@@ -11,7 +11,7 @@ use crate::Error;
 /// The most entries of the table; linkers make some thirty.
 const MOST: u64 = 1024;
 
-/// Sections with the dynamic symbols, their names and the relocations of the procedure linkage table.
+/// Sections with the dynamic symbols, their names and the relocations.
 pub(super) fn sections<R: Read + Seek>(image: &mut Image<R>) -> Result<Vec<Section>, Error> {
     let Some((offset, size)) = image
         .segments
@@ -57,8 +57,13 @@ pub(super) fn sections<R: Read + Seek>(image: &mut Image<R>) -> Result<Vec<Secti
         value(elf::DT_STRSZ).unwrap_or_default(),
         0,
     );
-    if let (Some(jumps), Some(size)) = (value(elf::DT_JMPREL), value(elf::DT_PLTRELSZ)) {
-        add(".rela.plt", elf::SHT_RELA, jumps, size, 0);
+    for (name, place, size) in [
+        (".rela.plt", elf::DT_JMPREL, elf::DT_PLTRELSZ),
+        (".rela.dyn", elf::DT_RELA, elf::DT_RELASZ),
+    ] {
+        if let (Some(place), Some(size)) = (value(place), value(size)) {
+            add(name, elf::SHT_RELA, place, size, 0);
+        }
     }
     // They refer to each other by their places.
     if sections.first().is_none_or(|first| first.name != ".dynsym") || sections.len() < 2 {

@@ -4,11 +4,15 @@
 //! order of the instructions. A compiler's code for one shape of source shows one of a few shapes; another way to lay
 //! values out, or another order of arguments, shows none of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use iced_x86::{Code as Op, Instruction, Mnemonic, OpKind, Register};
+use iced_x86::{Instruction, Mnemonic, OpKind, Register};
 
+use crate::c_library::places;
 use crate::x86::{self, Writes};
+
+/// The most places on the stack whose values are followed.
+const MOST_PLACES: usize = 1024;
 
 /// What a register or a place on the stack holds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -24,7 +28,7 @@ enum Value {
 }
 
 /// What is called.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Target {
     /// The function at this address.
     Address(u64),
@@ -32,14 +36,17 @@ pub(super) enum Target {
     Slot(u64),
 }
 
-/// A function's instructions, and what they show.
+/// What a function's instructions show. They are not kept themselves: there may be many.
 pub(super) struct Code {
     pub(super) start: u64,
-    pub(super) instructions: Vec<Instruction>,
-    facts: Vec<Fact>,
+    /// The instruction for a probe that sees the arguments.
+    pub(super) place: u64,
+    /// What is called or jumped to, outside of the function.
+    pub(super) calls: BTreeSet<Target>,
+    facts: BTreeSet<Fact>,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Fact {
     /// The word so far in the payload is compared with zero.
     Zero(u64),
@@ -90,15 +97,21 @@ impl Code {
         let mut state = State {
             registers,
             stack: BTreeMap::new(),
-            facts: Vec::new(),
+            facts: BTreeSet::new(),
             writes: Writes::new(),
         };
         for instruction in &instructions {
             state.step(instruction);
         }
+        let calls = instructions.iter().filter_map(|instruction| {
+            x86::slot(instruction)
+                .map(Target::Slot)
+                .or_else(|| x86::target(instruction).map(Target::Address))
+        });
         Self {
             start: address,
-            instructions,
+            place: places::entry(&instructions, places::RUST).unwrap_or(address),
+            calls: calls.collect(),
             facts: state.facts,
         }
     }
@@ -131,25 +144,13 @@ impl Code {
             _ => None,
         })
     }
-
-    /// What is called or jumped to, outside of the function.
-    pub(super) fn calls(&self) -> impl Iterator<Item = Target> {
-        self.instructions.iter().filter_map(|instruction| {
-            if matches!(instruction.code(), Op::Call_rm64 | Op::Jmp_rm64)
-                && instruction.memory_base() == Register::RIP
-            {
-                return Some(Target::Slot(instruction.ip_rel_memory_address()));
-            }
-            x86::target(instruction).map(Target::Address)
-        })
-    }
 }
 
 struct State {
     registers: BTreeMap<Register, Value>,
     /// By how far it is from the stack pointer, which does not move between the function's first and last instructions.
     stack: BTreeMap<u64, Value>,
-    facts: Vec<Fact>,
+    facts: BTreeSet<Fact>,
     writes: Writes,
 }
 
@@ -228,13 +229,20 @@ impl State {
     fn store(&mut self, instruction: &Instruction) {
         let place = instruction.memory_displacement64();
         let size = u64::try_from(instruction.memory_size().size()).unwrap_or(64);
-        self.stack
-            .retain(|at, _| at.saturating_add(8) <= place || *at >= place.saturating_add(size));
+        let covered: Vec<u64> = self
+            .stack
+            .range(place.saturating_sub(7)..place.saturating_add(size))
+            .map(|(at, _)| *at)
+            .collect();
+        for at in covered {
+            self.stack.remove(&at);
+        }
         if instruction.mnemonic() == Mnemonic::Mov
             && instruction.op1_kind() == OpKind::Register
             && instruction.op1_register().size() == 8
             && instruction.memory_index() == Register::None
             && let Some(value) = self.register(instruction.op1_register())
+            && self.stack.len() < MOST_PLACES
         {
             self.stack.insert(place, value);
         }
@@ -301,6 +309,44 @@ impl State {
             }
             _ => {}
         }
-        self.facts.append(&mut shown);
+        self.facts.extend(shown);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// mov %rdi, place(%rsp)
+    fn store(place: u32) -> Vec<u8> {
+        [[0x48, 0x89, 0xbc, 0x24].as_slice(), &place.to_le_bytes()].concat()
+    }
+
+    fn places(code: &[u8]) -> Vec<u64> {
+        let mut state = State {
+            registers: BTreeMap::from([(Register::RDI, Value::Session(0))]),
+            stack: BTreeMap::new(),
+            facts: BTreeSet::new(),
+            writes: Writes::new(),
+        };
+        for instruction in x86::decode(code, 0x1000) {
+            state.step(&instruction);
+        }
+        state.stack.into_keys().collect()
+    }
+
+    #[test]
+    fn a_store_covers_what_it_overlaps() {
+        let code = [8, 16, 24, 32].map(store).concat();
+        assert_eq!(places(&code), [8, 16, 24, 32]);
+        // movups %xmm0, 20(%rsp)
+        let covering = [code, vec![0x0f, 0x11, 0x44, 0x24, 20]].concat();
+        assert_eq!(places(&covering), [8]);
+    }
+
+    #[test]
+    fn so_many_places_are_followed() {
+        let code = (0..8000).map(|place| store(place * 8)).collect::<Vec<_>>();
+        assert_eq!(places(&code.concat()).len(), MOST_PLACES);
     }
 }

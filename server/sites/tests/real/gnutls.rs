@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use headwater_sites::{Library, Verdict};
+use headwater_sites::{Library, Looked};
 
-use crate::tools::{compile, folder, found, sorted, touches, verdict};
+use crate::tools::{compile, folder, found, looked, sorted, touches};
 
 #[test]
 fn debians_library() {
@@ -29,14 +29,36 @@ fn debians_library() {
 #[test]
 fn functions_of_openssl_that_are_made_of_its_are_not_told_again() {
     let folder = folder("over-gnutls");
+    for (name, option) in [("over.so", "-fplt"), ("over-no-table.so", "-fno-plt")] {
+        let library = compile(
+            &folder,
+            name,
+            "long gnutls_record_recv(void *, void *, unsigned long);
+            int SSL_read(void *session, void *bytes, int length) {
+                return gnutls_record_recv(session, bytes, length);
+            }",
+            &["-shared", "-fPIC", option],
+        );
+        assert_eq!(looked(&library), Looked::default(), "{name}");
+    }
+}
+
+/// What a file calls of the other library by itself says nothing of its functions.
+#[test]
+fn functions_of_openssl_beside_calls_of_its_are_told() {
     let library = compile(
-        &folder,
-        "over.so",
+        &folder("beside-gnutls"),
+        "beside.so",
         "long gnutls_record_recv(void *, void *, unsigned long);
-        int SSL_read(void *session, void *bytes, int length) {
+        __attribute__((noipa)) int SSL_read(void *session, void *bytes, int length) { return length - 1; }
+        __attribute__((noipa)) int SSL_write(void *session, void *bytes, int length) {
             return gnutls_record_recv(session, bytes, length);
-        }",
+        }
+        long other(void *session, void *bytes) { return gnutls_record_recv(session, bytes, 3); }",
         &["-shared", "-fPIC"],
     );
-    assert_eq!(verdict(&library), Verdict::None);
+    assert_eq!(
+        sorted(&library, &found(&library, Library::OpenSsl)),
+        ["LeaveReturn lea", "ReadEnter lea"]
+    );
 }

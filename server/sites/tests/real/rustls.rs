@@ -32,7 +32,6 @@ fn build(name: &str, settings: &[(&str, &str)]) -> PathBuf {
 fn in_release_mode_until_it_is_stripped() {
     let program = build("release", &[]);
     let found = found(&program, Library::Rustls);
-    assert!(found.version.clone().unwrap().starts_with("0.23."));
     // A session has one place for its cipher.
     let mut keys: Vec<u32> = found
         .sites

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use headwater_sites::{Found, Hook, Library, Verdict, look};
+use headwater_sites::{Found, Hook, Library, Looked, Unsupported, look};
 use iced_x86::{Decoder, DecoderOptions};
 
 /// A folder for what a test makes, empty.
@@ -77,7 +77,7 @@ pub(crate) fn packaged(folder: &str, start: &str, end: &str) -> PathBuf {
         })
 }
 
-pub(crate) fn verdict(path: &Path) -> Verdict {
+pub(crate) fn looked(path: &Path) -> Looked {
     let name = path.file_name().unwrap().to_string_lossy();
     let file = File::open(path)
         .unwrap_or_else(|error| panic!("{}: {error}; ./test installs it", path.display()));
@@ -86,14 +86,12 @@ pub(crate) fn verdict(path: &Path) -> Verdict {
 
 /// The one library that is in the file.
 pub(crate) fn found(path: &Path, library: Library) -> Found {
-    match verdict(path) {
-        Verdict::Found(mut found) if found.len() == 1 => {
-            let found = found.remove(0);
-            assert_eq!(found.library, library, "{}", path.display());
-            found
-        }
-        other => panic!("{}: {other:?}", path.display()),
-    }
+    let mut looked = looked(path);
+    assert_eq!(looked.unsupported, [], "{}", path.display());
+    assert_eq!(looked.found.len(), 1, "{}: {looked:?}", path.display());
+    let found = looked.found.remove(0);
+    assert_eq!(found.library, library, "{}", path.display());
+    found
 }
 
 /// Each site as its hook and the mnemonic of the instruction that is there, in the order of the file.
@@ -112,8 +110,7 @@ pub(crate) fn shown(path: &Path, found: &Found) -> Vec<String> {
         .collect()
 }
 
-/// As [`shown`], sorted: for what has no order that the source says.
-/// The sites at which bytes are told and sessions end.
+/// As [`shown`], of the sites at which bytes are told and sessions end, sorted: linkers choose the order of functions.
 pub(crate) fn sorted(path: &Path, found: &Found) -> Vec<String> {
     let mut lines = shown(path, found);
     lines.retain(|line| !line.starts_with("Touch"));
@@ -130,9 +127,12 @@ pub(crate) fn touches(found: &Found) -> usize {
         .count()
 }
 
+/// The one library that is in the file and cannot be seen, and why.
 pub(crate) fn why(path: &Path) -> (&'static str, String) {
-    match verdict(path) {
-        Verdict::Unsupported { library, why } => (library, why),
-        other => panic!("{}: {other:?}", path.display()),
+    let looked = looked(path);
+    assert_eq!(looked.found, [], "{}", path.display());
+    match looked.unsupported.as_slice() {
+        [Unsupported { library, why }] => (library, why.clone()),
+        _ => panic!("{}: {looked:?}", path.display()),
     }
 }

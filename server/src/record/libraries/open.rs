@@ -7,6 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Descriptors that this process may need in all.
+const DESCRIPTORS: u64 = 16_384;
+
 /// Names a file while it exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct FileId {
@@ -120,4 +123,32 @@ pub(super) fn program_of(pid: u32) -> Option<String> {
     let path = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
     let name = path.file_name()?.to_string_lossy().into_owned();
     Some(name.strip_suffix(" (deleted)").unwrap_or(&name).to_owned())
+}
+
+/// What a process has mapped of a file, with its name there.
+pub(super) fn find_mapped(pid: u32, id: FileId) -> Option<(Opened, PathBuf)> {
+    let process = procfs::process::Process::new(pid.cast_signed()).ok()?;
+    for map in process.maps().ok()? {
+        let procfs::process::MMapPath::Path(path) = &map.pathname else {
+            continue;
+        };
+        if map.inode == id.inode
+            && let Ok(opened) = mapped(pid, map.address, id, path)
+            && opened.id == id
+        {
+            return Some((opened, path.clone()));
+        }
+    }
+    None
+}
+
+/// Lets this process have as many descriptors as it may need, where it is allowed them.
+pub(super) fn allow_descriptors() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((now, most)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && now < DESCRIPTORS.min(most)
+    {
+        // What cannot be had is missed when it is asked for, and told then.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, DESCRIPTORS.min(most), most);
+    }
 }

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use headwater_sites::{Found, Verdict};
+use headwater_sites::{Found, Looked, Unsupported};
 use nix::sys::inotify::{AddWatchFlags, Inotify, WatchDescriptor};
 
 use super::{
@@ -30,8 +30,6 @@ const MOST_FILES: usize = 256;
 const MOST_OF_ONE_OWNER: usize = 64;
 /// Descriptors of attachments: one for each sort of place in a file or, on older kernels, for each place.
 const MOST_LINKS: usize = 8_192;
-/// Descriptors that this process may need in all.
-const DESCRIPTORS: u64 = 16_384;
 /// Files and programs told of as not being read; what is beyond is counted.
 const MOST_TOLD: usize = 256;
 /// Files remembered as being of no interest; beyond, all are looked into again.
@@ -51,13 +49,16 @@ const FOLDERS: [&str; 8] = [
 /// What their names begin with.
 const NAMES: [&str; 2] = ["libssl.so.", "libgnutls.so."];
 
+/// What may be in a file that nobody could look into.
+const PERHAPS: &str = "perhaps TLS";
+
 /// What was found in a file.
 struct File {
     stamp: Stamp,
     /// Who could be read of it.
     found: Vec<Found>,
     /// What cannot, and why.
-    unsupported: Vec<(String, String)>,
+    unsupported: Vec<Unsupported>,
     build_id: Option<String>,
     owner: u32,
     /// Stays attached to while nobody uses it.
@@ -86,7 +87,7 @@ pub(super) struct Table<'u> {
     plain: HashMap<FileId, Stamp>,
     files: HashMap<FileId, File>,
     by_process: HashMap<u32, HashSet<FileId>>,
-    told: HashSet<(FileId, String)>,
+    told: HashSet<(FileId, String, String)>,
     /// Tells when a file is written to.
     pub(super) changes: Inotify,
     tell: Sender<News>,
@@ -179,7 +180,7 @@ impl<'u> Table<'u> {
         if let Err(error) = &opened
             && error.raw_os_error() == Some(libc::EMFILE)
         {
-            allow_descriptors();
+            open::allow_descriptors();
             opened = open::mapped(pid, range, told, path);
         }
         let opened = match opened {
@@ -188,7 +189,7 @@ impl<'u> Table<'u> {
             Err(error) if is_gone(&error) => return,
             Err(error) => {
                 let why = format!("it cannot be opened: {error}");
-                return self.cannot(told, path, Some(pid), None, "perhaps TLS", &why);
+                return self.cannot(told, path, Some(pid), None, PERHAPS, &why);
             }
         };
         if !self.look(&opened, path, Some(pid)) {
@@ -219,7 +220,7 @@ impl<'u> Table<'u> {
                 .files
                 .get(&id)
                 .is_some_and(|file| file.for_each.contains_key(&parent));
-            if is_of_parent && let Some((opened, path)) = find_mapped(pid, id) {
+            if is_of_parent && let Some((opened, path)) = open::find_mapped(pid, id) {
                 self.attach_for(pid, &opened, &path);
             }
         }
@@ -302,17 +303,14 @@ impl<'u> Table<'u> {
             .changes
             .add_watch(by_descriptor.as_str(), AddWatchFlags::IN_MODIFY)
             .ok();
-        let (found, unsupported) = match headwater_sites::look(&opened.file, &name) {
-            Ok(Verdict::Found(found)) => (found, Vec::new()),
-            Ok(Verdict::None) => (Vec::new(), Vec::new()),
-            Ok(Verdict::Unsupported { library, why }) => {
-                (Vec::new(), vec![(library.to_owned(), why)])
-            }
-            Err(error) => {
-                let why = format!("it cannot be looked into: {error}");
-                (Vec::new(), vec![("perhaps TLS".to_owned(), why)])
-            }
-        };
+        let Looked { found, unsupported } = headwater_sites::look(&opened.file, &name)
+            .unwrap_or_else(|error| Looked {
+                found: Vec::new(),
+                unsupported: vec![Unsupported {
+                    library: PERHAPS,
+                    why: format!("it cannot be looked into: {error}"),
+                }],
+            });
         let old = self.files.remove(&opened.id);
         if found.is_empty() && unsupported.is_empty() {
             if let Some(watch) = watch {
@@ -373,8 +371,8 @@ impl<'u> Table<'u> {
             return;
         }
         let build_id = file.build_id.clone();
-        for (library, why) in file.unsupported.clone() {
-            self.cannot(id, path, pid, build_id.as_deref(), &library, &why);
+        for Unsupported { library, why } in file.unsupported.clone() {
+            self.cannot(id, path, pid, build_id.as_deref(), library, &why);
         }
     }
 
@@ -459,14 +457,14 @@ impl<'u> Table<'u> {
         match self.uprobes.attach(&path, &found.sites, only) {
             // Only then: a command that is run under this program inherits the limit.
             Err(error) if error.raw_os_error() == Some(libc::EMFILE) => {
-                allow_descriptors();
+                open::allow_descriptors();
                 self.uprobes.attach(&path, &found.sites, only)
             }
             attached => attached,
         }
     }
 
-    /// Tells once for each file and program that its TLS is not seen.
+    /// Tells once for each file, program and library that its TLS is not seen.
     fn cannot(
         &mut self,
         id: FileId,
@@ -477,12 +475,14 @@ impl<'u> Table<'u> {
         why: &str,
     ) {
         let program = pid.and_then(program_of).unwrap_or_default();
-        if self.told.contains(&(id, program.clone())) {
+        let key = (id, program, library.to_owned());
+        if self.told.contains(&key) {
             return;
         }
+        let program = key.1.clone();
         // The recorder may be ending.
         let _ = if self.told.len() < MOST_TOLD {
-            self.told.insert((id, program.clone()));
+            self.told.insert(key);
             self.tell.send(News::NotRead(Box::new(NotRead {
                 program,
                 pid,
@@ -494,33 +494,5 @@ impl<'u> Table<'u> {
         } else {
             self.tell.send(News::Untold)
         };
-    }
-}
-
-/// What a process has mapped of a file, with its name there.
-fn find_mapped(pid: u32, id: FileId) -> Option<(Opened, std::path::PathBuf)> {
-    let process = procfs::process::Process::new(pid.cast_signed()).ok()?;
-    for map in process.maps().ok()? {
-        let procfs::process::MMapPath::Path(path) = &map.pathname else {
-            continue;
-        };
-        if map.inode == id.inode
-            && let Ok(opened) = open::mapped(pid, map.address, id, path)
-            && opened.id == id
-        {
-            return Some((opened, path.clone()));
-        }
-    }
-    None
-}
-
-/// Lets this process have as many descriptors as it may need, where it is allowed them.
-fn allow_descriptors() {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    if let Ok((now, most)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && now < DESCRIPTORS.min(most)
-    {
-        // What cannot be had is missed when it is asked for, and told then.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, DESCRIPTORS.min(most), most);
     }
 }
