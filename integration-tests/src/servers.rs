@@ -52,14 +52,19 @@ pub fn node_folder() -> PathBuf {
 
 /// A certificate for `localhost` that nobody knows, and its key.
 pub fn certificate(scratch: &Scratch) -> (PathBuf, PathBuf) {
+    certificate_of(scratch, "/CN=localhost", "DNS:localhost,IP:127.0.0.1")
+}
+
+/// The same for another subject, with these names.
+pub fn certificate_of(scratch: &Scratch, subject: &str, names: &str) -> (PathBuf, PathBuf) {
     let (certificate, key) = (scratch.file("certificate.pem"), scratch.file("key.pem"));
     said(
         Command::new("openssl")
             .args([
                 "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30",
             ])
-            .args(["-subj", "/CN=localhost"])
-            .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
+            .args(["-subj", subject])
+            .args(["-addext", &format!("subjectAltName={names}")])
             .arg("-keyout")
             .arg(&key)
             .arg("-out")
@@ -144,6 +149,10 @@ impl Nginx {
     /// The start of its addresses.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+    /// The same, where it was started over TLS.
+    pub fn url_tls(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
     }
     /// Puts a file into its folder.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) {

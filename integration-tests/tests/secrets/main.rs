@@ -4,6 +4,7 @@
 
 mod canary;
 mod carriers;
+mod encrypted;
 mod freed;
 
 use std::{os::unix::fs::PermissionsExt, process::Command};
@@ -12,9 +13,9 @@ use headwater_integration_tests::{Nginx, Store, run, said};
 
 use crate::canary::{all_answers, assert_absent, assert_nowhere, canary};
 
-/// One request for every carrier; curl's command line is a carrier of its own.
-fn plant(url: &str) {
-    let with_user = url.replace("http://", &format!("http://user:{}@", canary("Ui")));
+/// One request for every carrier; curl's command line is a carrier of its own. `options` go with each of them.
+fn plant(url: &str, options: &[&str]) {
+    let with_user = url.replace("://", &format!("://user:{}@", canary("Ui")));
     for arguments in [
         &[
             "-H",
@@ -46,22 +47,16 @@ fn plant(url: &str) {
             &format!("secret={}", canary("Bo")),
             &format!("{url}/words/body"),
         ],
-        &[
-            "-x",
-            url,
-            &format!(
-                "http://u:{}@proxied.example/words/absolute?k={}",
-                canary("Au"),
-                canary("Aq")
-            ),
-        ],
     ] {
-        said(
-            Command::new("curl")
-                .args(["-s", "-o", "/dev/null", "-A", "harmless-agent/1.0"])
-                .args(arguments),
-        );
+        said(curl(options).args(arguments));
     }
+}
+
+fn curl(options: &[&str]) -> Command {
+    let mut command = Command::new("curl");
+    command.args(["-s", "-o", "/dev/null", "-A", "harmless-agent/1.0"]);
+    command.args(options);
+    command
 }
 
 #[test]
@@ -71,7 +66,13 @@ fn canaries_are_nowhere() {
         Nginx::start("location / { return 200 fine; }"),
     );
     let recorder = store.record(&["-vv"]);
-    plant(&nginx.url());
+    plant(&nginx.url(), &[]);
+    let absolute = format!(
+        "http://u:{}@proxied.example/words/absolute?k={}",
+        canary("Au"),
+        canary("Aq")
+    );
+    said(curl(&["-x", &nginx.url()]).arg(absolute));
     let rows = store.await_rows(
         &[
             "search-exchanges",
