@@ -526,3 +526,64 @@ fn tls_of_other_programs_is_left_alone() {
         "{rows:#?}"
     );
 }
+
+/// A folder that holds curl with all its libraries, as an image of containers does.
+fn image(scratch: &Scratch) -> std::path::PathBuf {
+    let image = scratch.file("image");
+    let mut copy = script(
+        "sh",
+        "-ec",
+        r#"curl=$(readlink -f "$(command -v curl)")
+        for file in "$curl" $(ldd "$curl" | grep -o '/[^ ]*'); do
+            mkdir -p "$IMAGE$(dirname "$file")" && cp -L "$file" "$IMAGE$file"
+        done
+        echo "$curl""#,
+    );
+    let said = said(copy.env("IMAGE", &image));
+    scratch.write("curl", said.trim());
+    image
+}
+
+/// Two containers of one image, each with an overlayfs of its own: probes stand once in the one file that both run, and the
+/// file systems can be unmounted when they end.
+#[test]
+fn containers_of_one_image_are_each_seen_once() {
+    let (store, nginx, scratch) = (Store::new(), nginx(), Scratch::new());
+    let image = image(&scratch);
+    let curl = std::fs::read_to_string(scratch.file("curl")).expect("its path");
+    let recorder = store.record(&[]);
+    let containers = ["one", "other"].map(|name| {
+        let folder = scratch.file(name);
+        Program::start(
+            script(
+                "unshare",
+                "--mount",
+                "sh",
+            )
+            .args(["-ec", r#"mkdir -p "$FOLDER/upper" "$FOLDER/work" "$FOLDER/root"
+                mount -t overlay overlay -o "lowerdir=$IMAGE,upperdir=$FOLDER/upper,workdir=$FOLDER/work" "$FOLDER/root"
+                chroot "$FOLDER/root" "$0" -sk --fail-early -o /out --rate 100/s "$1"
+                echo asked
+                for try in 1 2 3 4 5 6 7 8 9 10; do umount "$FOLDER/root" && echo unmounted && break || sleep 0.2; done"#])
+            .arg(&curl)
+            .arg(format!("https://127.0.0.1:{}/small/{name}-[1-200]", nginx.port))
+            .env("FOLDER", folder)
+            .env("IMAGE", &image),
+        )
+    });
+    for container in &containers {
+        container.await_line("unmounted");
+    }
+    for container in containers {
+        let (status, told) = container.wait();
+        assert!(status.success(), "{told}");
+    }
+    store.settle();
+    let logged = logged(&nginx);
+    assert_eq!(logged.values().sum::<usize>(), 400);
+    assert_eq!(recorded(&store, nginx.port), logged);
+    let coverage = store.ask(&["status"])["coverage"].to_string();
+    // Where each call is told twice, every second one has no end.
+    assert!(!coverage.contains("plaintext_unread"), "{coverage}");
+    recorder.end("INT");
+}

@@ -10,12 +10,17 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     ptr::NonNull,
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
+
+use rustix::time::ClockId;
 
 use super::uprobes::{PerfEventAttr, perf_event_open};
 
 /// Pages of records for each processor, a power of two: about a thousand mappings.
 const PAGES: usize = 32;
+/// The least time asleep that is taken for it.
+const SLEEP: Duration = Duration::from_millis(50);
 /// PROT_EXEC of mmap(2).
 const PROT_EXEC: u32 = 4;
 
@@ -67,6 +72,29 @@ pub(crate) enum Heard {
 /// The events of all processors.
 pub(crate) struct Mappings {
     rings: Vec<Ring>,
+    machine: Machine,
+}
+
+/// What events do not outlive: those of a processor are off once it has been, as all but one are while the machine sleeps.
+struct Machine {
+    online: String,
+    slept: Duration,
+}
+
+impl Machine {
+    fn now() -> io::Result<Self> {
+        let clock = |id| Duration::try_from(rustix::time::clock_gettime(id)).unwrap_or_default();
+        let slept = clock(ClockId::Boottime).saturating_sub(clock(ClockId::Monotonic));
+        Ok(Self {
+            online: std::fs::read_to_string("/sys/devices/system/cpu/online")?,
+            slept,
+        })
+    }
+
+    fn is_as(&self, before: &Self) -> bool {
+        // The two clocks are asked one after the other.
+        self.online == before.online && self.slept.abs_diff(before.slept) < SLEEP
+    }
 }
 
 struct Ring {
@@ -85,11 +113,23 @@ impl Mappings {
     /// # Errors
     /// The kernel's.
     pub(crate) fn listen() -> io::Result<Self> {
-        let online = std::fs::read_to_string("/sys/devices/system/cpu/online")?;
-        let rings = processors(online.trim())
+        let machine = Machine::now()?;
+        let rings = processors(machine.online.trim())
             .map(Ring::open)
             .collect::<io::Result<_>>()?;
-        Ok(Self { rings })
+        Ok(Self { rings, machine })
+    }
+
+    /// Begins anew where the machine slept or has other processors now, and says whether it did: something may have been missed.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(crate) fn refresh(&mut self) -> io::Result<bool> {
+        if Machine::now()?.is_as(&self.machine) {
+            return Ok(false);
+        }
+        *self = Self::listen()?;
+        Ok(true)
     }
 
     /// What becomes readable when there is news.
@@ -226,10 +266,12 @@ fn decode(record: &[u8]) -> Option<Heard> {
             let path = path.split(|byte| *byte == 0).next()?;
             let device = rustix::fs::makedev(u32_at(record, 40)?, u32_at(record, 44)?);
             let (from, length) = (u64_at(record, 16)?, u64_at(record, 24)?);
-            path.starts_with(b"/").then(|| Heard::Mapped {
+            let inode = u64_at(record, 48)?;
+            // Memory of no file, as that of compilers that run what they make, has no inode.
+            (inode != 0 && path.starts_with(b"/")).then(|| Heard::Mapped {
                 pid: u32_at(record, 8).unwrap_or(0),
                 range: (from, from.saturating_add(length)),
-                file: (device, u64_at(record, 48).unwrap_or(0)),
+                file: (device, inode),
                 path: path.to_vec(),
             })
         }
@@ -267,6 +309,8 @@ mod tests {
         record[..4].copy_from_slice(&perf::RECORD_MMAP2.to_ne_bytes());
         record[64..68].copy_from_slice(&PROT_EXEC.to_ne_bytes());
         record[72..80].copy_from_slice(b"/a/b.so\0");
+        assert_eq!(decode(&record), None, "no file has no inode");
+        record[48] = 7;
         assert!(matches!(decode(&record), Some(Heard::Mapped { path, .. }) if path == b"/a/b.so"));
         for cut in 0..72 {
             assert_eq!(decode(&record[..cut]), None, "{cut}");

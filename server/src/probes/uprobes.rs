@@ -252,17 +252,21 @@ impl Uprobes {
                 .or_default()
                 .push((site.offset, cookie));
         }
+        let refused = || io::Error::new(io::ErrorKind::Unsupported, "this kernel is too old");
+        // Nothing is put into a running program only to be taken out again.
+        for ((_, _, name), places) in &sorts {
+            let has_cookie = places.iter().any(|(_, cookie)| *cookie != 0);
+            if !self.programs.contains_key(name) || has_cookie && self.way != Way::Multi {
+                return Err(refused());
+            }
+        }
         let mut links = Vec::new();
         for ((_, is_return, name), places) in sorts {
-            let refused = || io::Error::new(io::ErrorKind::Unsupported, "this kernel is too old");
             let program = self.programs.get(name).ok_or_else(refused)?.as_raw_fd();
             match self.way {
                 Way::Multi => links.push(link_multi(program, path, &places, is_return, pid)?),
                 Way::Perf { kind } => {
-                    for (offset, cookie) in places {
-                        if cookie != 0 {
-                            return Err(refused());
-                        }
+                    for (offset, _) in places {
                         links.push(link_perf(kind, program, path, offset, is_return, pid)?);
                     }
                 }

@@ -130,6 +130,10 @@ impl Accounts {
                 News::NotRead(one) => lines.push(self.not_read(now_ns, &one)),
                 News::Untold => self.untold += 1,
                 News::Unheard(count) => self.unheard += count,
+                News::Unlooked => {
+                    let words = "TLS of programs that run already: /proc could not be read";
+                    lines.push(self.unsupported(now_ns, words));
+                }
             }
         }
         lines

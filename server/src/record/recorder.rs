@@ -67,6 +67,8 @@ pub(crate) struct Recorder {
     pub(crate) accounts: Accounts,
     pub(crate) icmp: IcmpListener,
     pub(crate) libraries: Option<Libraries>,
+    /// Whether it was said that these are not followed.
+    pub(crate) is_stuck: bool,
     pub(crate) committer: Committer,
     /// What the store takes next.
     pub(crate) events: Vec<Event>,
@@ -343,8 +345,15 @@ impl Recorder {
         };
         let lines = self.accounts.libraries(now_ns(), libraries.news());
         self.events.extend(lines);
+        // Said once: what is missed from then on is not known.
+        let is_stuck = libraries.is_stuck();
+        if is_stuck && !self.is_stuck {
+            let words = "TLS of programs that have started lately: it takes long to look into one of their files";
+            self.events.push(self.accounts.unsupported(now_ns(), words));
+        }
+        self.is_stuck |= is_stuck;
         if libraries.is_broken() {
-            let words = "TLS libraries of programs that start from here on: the thread that looks for them has ended";
+            let words = "TLS libraries from here on: the thread that looks for them has ended";
             self.events.push(self.accounts.unsupported(now_ns(), words));
             self.libraries = None;
         }

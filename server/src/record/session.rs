@@ -145,6 +145,7 @@ impl Session {
             accounts,
             icmp,
             libraries,
+            is_stuck: false,
             committer,
             events,
             rows: 0,

@@ -1,16 +1,33 @@
-//! Opening what a process has mapped: the very file, not whatever has its name by now.
+//! Opening what a process has mapped: the very file, not whatever has its name by now, and nothing but a regular file: to open a
+//! device does something to it already.
 
 use std::{
     fs::File,
+    hash::{DefaultHasher, Hash, Hasher},
     io,
-    os::{fd::OwnedFd, unix::fs::MetadataExt},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::fs::MetadataExt,
+    },
     path::{Path, PathBuf},
 };
+
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+
+/// `OVERLAYFS_SUPER_MAGIC` of linux/magic.h.
+const OVERLAYFS: i64 = 0x794c_7630;
 
 /// Descriptors that this process may need in all.
 const DESCRIPTORS: u64 = 16_384;
 
+/// Stands for the device of what overlayfs shows.
+const OVERLAY: u64 = u64::MAX;
+
 /// Names a file while it exists.
+///
+/// Files that overlayfs shows have another device in each of its mounts, and probes stand in the one file below, so that a file
+/// of an image which many containers run is to be attached to once. It is told by what overlayfs shows of the file below: its
+/// inode's number, size and times. A copy that is made of it (copy-up) has times of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct FileId {
     pub(super) device: u64,
@@ -32,19 +49,41 @@ pub(super) struct Opened {
     pub(super) stamp: Stamp,
     /// User id of its owner.
     pub(super) owner: u32,
+    /// Inode number, as stat(2) gives it.
+    inode: u64,
 }
 
 impl Opened {
-    fn new(file: File) -> io::Result<Self> {
-        let meta = file.metadata()?;
-        if !meta.is_file() {
+    /// Of a descriptor that only names it (O_PATH).
+    fn new(named: &OwnedFd) -> io::Result<Self> {
+        let meta = rustix::fs::fstat(named)?;
+        if !FileType::from_raw_mode(meta.st_mode).is_file() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        Ok(Self {
-            id: FileId {
+        let file = File::open(format!("/proc/self/fd/{}", named.as_raw_fd()))?;
+        let meta = file.metadata()?;
+        let id = if rustix::fs::fstatfs(&file)?.f_type == OVERLAYFS {
+            let mut hasher = DefaultHasher::new();
+            let times = (
+                meta.mtime(),
+                meta.mtime_nsec(),
+                meta.ctime(),
+                meta.ctime_nsec(),
+            );
+            (meta.ino(), meta.size(), times).hash(&mut hasher);
+            FileId {
+                device: OVERLAY,
+                inode: hasher.finish(),
+            }
+        } else {
+            FileId {
                 device: meta.dev(),
                 inode: meta.ino(),
-            },
+            }
+        };
+        Ok(Self {
+            id,
+            inode: meta.ino(),
             stamp: Stamp {
                 size: meta.size(),
                 modified: (meta.mtime(), meta.mtime_nsec()),
@@ -66,15 +105,30 @@ impl Opened {
     }
 }
 
-/// Opens a file by its name. Not a FIFO or a device, which whoever made it could let wait.
+/// Opens a file by its name.
 pub(super) fn by_name(path: &Path) -> io::Result<Opened> {
-    use rustix::fs::{Mode, OFlags};
-    let fd: OwnedFd = rustix::fs::open(
-        path,
-        OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY,
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    Opened::new(&rustix::fs::open(path, flags, Mode::empty())?)
+}
+
+/// Opens a file by its name in a process's root folder. The kernel's names have no symbolic links in them: where there is one now, it
+/// was put there since, by whom is not known.
+fn by_root(pid: u32, path: &Path) -> io::Result<Opened> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let root = rustix::fs::open(
+        format!("/proc/{pid}/root"),
+        flags | OFlags::DIRECTORY,
         Mode::empty(),
     )?;
-    Opened::new(File::from(fd))
+    let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let inner = path.strip_prefix("/").unwrap_or(path);
+    Opened::new(&rustix::fs::openat2(
+        &root,
+        inner,
+        flags,
+        Mode::empty(),
+        how,
+    )?)
 }
 
 /// Opens what a process has mapped at a place of its memory (`map_files` of proc(5)), or else what has its name in that
@@ -90,11 +144,9 @@ pub(super) fn mapped(
         Ok(opened) => return Ok(opened),
         Err(error) => error,
     };
-    let inner = path.strip_prefix("/").unwrap_or(path);
-    let by_root = PathBuf::from(format!("/proc/{pid}/root")).join(inner);
-    match by_name(&by_root) {
-        // The same, or of a file system made of others (overlay, a subvolume), which has a device of its own.
-        Ok(opened) if opened.id == told || opened.id.device != told.device => Ok(opened),
+    match by_root(pid, path) {
+        // The device is another one's in file systems made of others (overlayfs, a subvolume).
+        Ok(opened) if opened.inode == told.inode => Ok(opened),
         Ok(_) => Err(refused),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(refused),
         Err(error) => Err(error),
@@ -132,7 +184,7 @@ pub(super) fn find_mapped(pid: u32, id: FileId) -> Option<(Opened, PathBuf)> {
         let procfs::process::MMapPath::Path(path) = &map.pathname else {
             continue;
         };
-        if map.inode == id.inode
+        if (map.inode == id.inode || id.device == OVERLAY)
             && let Ok(opened) = mapped(pid, map.address, id, path)
             && opened.id == id
         {

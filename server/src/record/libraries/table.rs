@@ -5,10 +5,8 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    ffi::CString,
-    io,
-    os::fd::AsRawFd,
-    path::Path,
+    os::{fd::AsRawFd, unix::fs::MetadataExt},
+    path::{Path, PathBuf},
     sync::mpsc::Sender,
     time::{Duration, Instant},
 };
@@ -16,22 +14,26 @@ use std::{
 use headwater_sites::{Found, Looked, Unsupported};
 use nix::sys::inotify::{AddWatchFlags, Inotify, WatchDescriptor};
 
+mod attaching;
+
 use super::{
     News, NotRead, TlsFilter,
-    open::{self, FileId, Opened, Stamp, is_gone, program_of},
+    open::{self, FileId, Opened, Stamp, is_gone, is_over, program_of},
 };
 use crate::probes::{Attached, Uprobes};
 
-/// How long a file that nobody runs any more stays attached to: whoever runs it again is seen from the beginning.
+/// How long a file that nobody runs any more stays attached to: whoever runs it again is seen from the beginning. On other
+/// file systems than that of the root folder it is let go of at once: as long as probes stand in a file, its file system
+/// cannot be unmounted.
 pub(super) const GRACE: Duration = Duration::from_secs(20);
 /// Files attached to at once. Whoever may run programs may make as many files with a TLS library in them as they like.
 const MOST_FILES: usize = 256;
 /// Of these, those of one user other than root.
 const MOST_OF_ONE_OWNER: usize = 64;
-/// Descriptors of attachments: one for each sort of place in a file or, on older kernels, for each place.
-const MOST_LINKS: usize = 8_192;
-/// Files and programs told of as not being read; what is beyond is counted.
+/// Files and programs told of as not being read; what is beyond is counted, each once up to as many more.
 const MOST_TOLD: usize = 256;
+/// As above.
+const MOST_COUNTED: usize = 16_384;
 /// Files remembered as being of no interest; beyond, all are looked into again.
 const MOST_PLAIN: usize = 65_536;
 /// Folders in which libraries are looked for before anybody uses them, so that the first connection of a program that
@@ -49,6 +51,15 @@ const FOLDERS: [&str; 8] = [
 /// What their names begin with.
 const NAMES: [&str; 2] = ["libssl.so.", "libgnutls.so."];
 
+/// What a mapping was of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Met {
+    /// A file without TLS.
+    Plain,
+    /// Anything else.
+    Other,
+}
+
 /// What may be in a file that nobody could look into.
 const PERHAPS: &str = "perhaps TLS";
 
@@ -61,6 +72,8 @@ struct File {
     unsupported: Vec<Unsupported>,
     build_id: Option<String>,
     owner: u32,
+    /// As it was met first.
+    path: PathBuf,
     /// Stays attached to while nobody uses it.
     is_standing: bool,
     /// Attached for all processes.
@@ -70,6 +83,8 @@ struct File {
     users: HashSet<u32>,
     /// Since when it has had no users.
     idle: Option<Instant>,
+    /// When an attachment for all was refused last.
+    refused: Option<Instant>,
     watch: Option<WatchDescriptor>,
 }
 
@@ -88,6 +103,8 @@ pub(super) struct Table<'u> {
     files: HashMap<FileId, File>,
     by_process: HashMap<u32, HashSet<FileId>>,
     told: HashSet<(FileId, String, String)>,
+    /// Device of the root folder.
+    root: Option<u64>,
     /// Tells when a file is written to.
     pub(super) changes: Inotify,
     tell: Sender<News>,
@@ -107,6 +124,7 @@ impl<'u> Table<'u> {
             files: HashMap::new(),
             by_process: HashMap::new(),
             told: HashSet::new(),
+            root: std::fs::metadata("/").ok().map(|meta| meta.dev()),
             changes,
             tell,
         }
@@ -139,20 +157,23 @@ impl<'u> Table<'u> {
         }
     }
 
-    /// All that is mapped now.
-    pub(super) fn look_through_proc(&mut self) {
+    /// All that is mapped now. Says whether it could be looked for.
+    pub(super) fn look_through_proc(&mut self) -> bool {
         let Ok(processes) = procfs::process::all_processes() else {
-            return;
+            return false;
         };
-        let mut alive = HashSet::new();
+        let (mut alive, mut plain) = (HashSet::new(), HashSet::new());
         for process in processes.filter_map(Result::ok) {
             let Ok(pid) = u32::try_from(process.pid) else {
                 continue;
             };
             alive.insert(pid);
+            // It may take a while, in which files change.
+            self.let_go_of_changed();
             let Ok(maps) = process.maps() else {
                 continue;
             };
+            let mut seen = HashSet::new();
             for map in maps {
                 let procfs::process::MMapPath::Path(path) = &map.pathname else {
                     continue;
@@ -165,17 +186,29 @@ impl<'u> Table<'u> {
                     device: rustix::fs::makedev(number(map.dev.0), number(map.dev.1)),
                     inode: map.inode,
                 };
-                self.mapped(pid, map.address, told, path);
+                // Each file once for each process, and one without TLS once for all of them.
+                if seen.insert(told)
+                    && !plain.contains(&told)
+                    && self.mapped(pid, map.address, told, path) == Met::Plain
+                {
+                    plain.insert(told);
+                }
             }
         }
         let gone = self.by_process.keys().filter(|pid| !alive.contains(pid));
         for pid in gone.copied().collect::<Vec<_>>() {
-            self.ended(pid);
+            if is_over(pid) {
+                self.ended(pid);
+            }
         }
+        true
     }
 
     /// A process has mapped a file to run it.
-    pub(super) fn mapped(&mut self, pid: u32, range: (u64, u64), told: FileId, path: &Path) {
+    pub(super) fn mapped(&mut self, pid: u32, range: (u64, u64), told: FileId, path: &Path) -> Met {
+        if !self.is_wanted(pid) {
+            return Met::Other;
+        }
         let mut opened = open::mapped(pid, range, told, path);
         if let Err(error) = &opened
             && error.raw_os_error() == Some(libc::EMFILE)
@@ -186,19 +219,26 @@ impl<'u> Table<'u> {
         let opened = match opened {
             Ok(opened) => opened,
             // Nothing of it can be seen any more.
-            Err(error) if is_gone(&error) => return,
+            Err(error) if is_gone(&error) => return Met::Other,
             Err(error) => {
                 let why = format!("it cannot be opened: {error}");
-                return self.cannot(told, path, Some(pid), None, PERHAPS, &why);
+                self.cannot(told, path, Some(pid), None, PERHAPS, &why);
+                return Met::Other;
             }
         };
         if !self.look(&opened, path, Some(pid)) {
-            return;
+            return Met::Plain;
         }
         self.uses(pid, opened.id);
         if !self.is_for_all() {
             self.attach_for(pid, &opened, path);
         }
+        Met::Other
+    }
+
+    /// Whether a process is one that is asked for.
+    fn is_wanted(&self, pid: u32) -> bool {
+        self.is_for_all() || program_of(pid).is_some_and(|name| self.filter.only.contains(&name))
     }
 
     fn uses(&mut self, pid: u32, id: FileId) {
@@ -209,10 +249,10 @@ impl<'u> Table<'u> {
         }
     }
 
-    /// A process has been forked: it runs what its parent does.
-    pub(super) fn forked(&mut self, pid: u32, parent: u32) {
+    /// A process has been forked: it runs what its parent does. Says whether that one runs anything of interest.
+    pub(super) fn forked(&mut self, pid: u32, parent: u32) -> bool {
         let Some(files) = self.by_process.get(&parent).cloned() else {
-            return;
+            return false;
         };
         for id in files {
             self.uses(pid, id);
@@ -224,6 +264,7 @@ impl<'u> Table<'u> {
                 self.attach_for(pid, &opened, &path);
             }
         }
+        true
     }
 
     /// A process is over.
@@ -242,32 +283,59 @@ impl<'u> Table<'u> {
 
     /// Detaches from files that are written to.
     pub(super) fn let_go_of_changed(&mut self) {
-        for change in self.changes.read_events().unwrap_or_default() {
-            // Whoever runs it still uses it: it is looked into anew when it is mapped next.
-            for file in self.files.values_mut() {
-                if file.watch == Some(change.wd) {
-                    file.for_all.clear();
-                    file.for_each.clear();
-                    file.found.clear();
-                    file.stamp = Stamp::default();
+        loop {
+            let changes = match self.changes.read_events() {
+                Ok(changes) => changes,
+                Err(nix::Error::EINTR) => continue,
+                Err(nix::Error::EAGAIN) => return,
+                Err(_) => {
+                    return self.let_go_of(|_| true);
                 }
+            };
+            for change in changes {
+                // Which others were written to is not known any more.
+                let is_lost = change.mask.contains(AddWatchFlags::IN_Q_OVERFLOW);
+                self.let_go_of(|file| is_lost || file.watch == Some(change.wd));
             }
         }
     }
 
-    /// Whether anything will have to be let go of when nothing else happens.
-    pub(super) fn has_idle(&self) -> bool {
-        self.files
-            .values()
-            .any(|file| file.idle.is_some() && !file.is_standing)
+    /// Detaches from files that may have changed. Whoever runs them still does: they are looked into anew when they are mapped next.
+    fn let_go_of(&mut self, which: impl Fn(&File) -> bool) {
+        let mut unread = Vec::new();
+        for (id, file) in &mut self.files {
+            if !which(file) {
+                continue;
+            }
+            if file.is_attached() {
+                unread.push((*id, file.path.clone(), file.users.clone()));
+            }
+            file.for_all.clear();
+            file.for_each.clear();
+            file.found.clear();
+            file.stamp = Stamp::default();
+        }
+        let why =
+            "it was written to, and is looked into again when a program that runs it is started";
+        for (id, path, users) in unread {
+            for pid in users {
+                self.cannot(id, &path, Some(pid), None, "TLS", why);
+            }
+        }
     }
 
     /// Detaches from files that nobody has run for as long.
     pub(super) fn let_go_of_idle(&mut self, after: Duration) {
-        let is_over = |file: &File| {
+        let root = self.root;
+        let is_over = |id: &FileId, file: &File| {
+            let after = if Some(id.device) == root {
+                after
+            } else {
+                Duration::ZERO
+            };
             !file.is_standing && file.idle.is_some_and(|since| since.elapsed() >= after)
         };
-        for (_, file) in self.files.extract_if(|_, file| is_over(file)) {
+        for (_, file) in self.files.extract_if(|id, file| is_over(id, file)) {
             if let Some(watch) = file.watch {
                 // Gone already when the file was removed.
                 let _ = self.changes.rm_watch(watch);
@@ -297,6 +365,11 @@ impl<'u> Table<'u> {
 
     fn look_anew(&mut self, opened: &Opened, path: &Path, pid: Option<u32>) -> bool {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
+        // What stands in it stands in the middle of something else now.
+        if let Some(file) = self.files.get_mut(&opened.id) {
+            file.for_all.clear();
+            file.for_each.clear();
+        }
         // Before it is read: what is written from here on is told.
         let by_descriptor = format!("/proc/self/fd/{}", opened.file.as_raw_fd());
         let watch = self
@@ -340,10 +413,12 @@ impl<'u> Table<'u> {
             unsupported,
             build_id,
             owner: opened.owner,
+            path: path.to_owned(),
             is_standing,
             for_all: Vec::new(),
             for_each: HashMap::new(),
             idle: users.is_empty().then(Instant::now),
+            refused: None,
             users,
             watch,
         };
@@ -376,94 +451,6 @@ impl<'u> Table<'u> {
         }
     }
 
-    fn attach_for_all(&mut self, opened: &Opened, path: &Path, pid: Option<u32>) {
-        let Some(file) = self.files.get(&opened.id) else {
-            return;
-        };
-        if file.found.is_empty() || file.is_attached() {
-            return;
-        }
-        let attached = self.attach(opened, path, pid, None);
-        if let Some(file) = self.files.get_mut(&opened.id) {
-            file.for_all = attached;
-        }
-    }
-
-    /// Attaches for one process, if it is one that is asked for.
-    fn attach_for(&mut self, pid: u32, opened: &Opened, path: &Path) {
-        let is_wanted = program_of(pid).is_some_and(|name| self.filter.only.contains(&name));
-        let Some(file) = self.files.get(&opened.id) else {
-            return;
-        };
-        // The sites are those of what was looked into.
-        if !is_wanted || file.stamp != opened.stamp || file.for_each.contains_key(&pid) {
-            return;
-        }
-        let attached = self.attach(opened, path, Some(pid), Some(pid));
-        if let Some(file) = self.files.get_mut(&opened.id)
-            && !attached.is_empty()
-        {
-            file.for_each.insert(pid, attached);
-        }
-    }
-
-    /// Attaches each library of a file by itself, and tells of what is refused. `by`: who runs it; `only`: for whom.
-    fn attach(
-        &mut self,
-        opened: &Opened,
-        path: &Path,
-        by: Option<u32>,
-        only: Option<u32>,
-    ) -> Vec<Attached> {
-        let Some(file) = self.files.get(&opened.id) else {
-            return Vec::new();
-        };
-        let (found, build_id) = (file.found.clone(), file.build_id.clone());
-        let is_watched = file.watch.is_some();
-        let mut attached = Vec::new();
-        for one in found {
-            let result = if is_watched {
-                self.attach_one(opened, &one, only)
-            } else {
-                Err(io::Error::other(
-                    "nothing would tell when it is written to (inotify)",
-                ))
-            };
-            match result {
-                Ok(link) => attached.push(link),
-                Err(error) => {
-                    let why = format!("no probes can be put into it: {error}");
-                    let library = one.library.name();
-                    self.cannot(opened.id, path, by, build_id.as_deref(), library, &why);
-                }
-            }
-        }
-        if !opened.is_unchanged() {
-            attached.clear();
-        }
-        attached
-    }
-
-    fn attach_one(
-        &self,
-        opened: &Opened,
-        found: &Found,
-        only: Option<u32>,
-    ) -> io::Result<Attached> {
-        if self.uprobes.links() >= MOST_LINKS {
-            return Err(io::Error::other("there are as many as may be"));
-        }
-        let path = CString::new(format!("/proc/self/fd/{}", opened.file.as_raw_fd()))?;
-        match self.uprobes.attach(&path, &found.sites, only) {
-            // Only then: a command that is run under this program inherits the limit.
-            Err(error) if error.raw_os_error() == Some(libc::EMFILE) => {
-                open::allow_descriptors();
-                self.uprobes.attach(&path, &found.sites, only)
-            }
-            attached => attached,
-        }
-    }
-
     /// Tells once for each file, program and library that its TLS is not seen.
     fn cannot(
         &mut self,
@@ -480,9 +467,12 @@ impl<'u> Table<'u> {
             return;
         }
         let program = key.1.clone();
-        // The recorder may be ending.
-        let _ = if self.told.len() < MOST_TOLD {
+        let is_told = self.told.len() < MOST_TOLD;
+        if self.told.len() < MOST_COUNTED {
             self.told.insert(key);
+        }
+        // The recorder may be ending.
+        let _ = if is_told {
             self.tell.send(News::NotRead(Box::new(NotRead {
                 program,
                 pid,
