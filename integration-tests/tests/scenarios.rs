@@ -6,7 +6,7 @@
 //!
 //! `scenarios/run.py --help` runs one of them by hand.
 
-#![allow(clippy::expect_used, reason = "tests")]
+#![allow(clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
 use std::path::PathBuf;
 

@@ -43,7 +43,7 @@ fn canaries_inside_tls() {
 }
 
 /// Answers one connection after the other, with a certificate and an application protocol that hold secrets.
-const TELLING: &str = r#"
+const TELLING: &str = r"
 import ssl, socket, sys
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(sys.argv[1], sys.argv[2])
@@ -57,15 +57,15 @@ while True:
     while b'\r\n\r\n' not in head: head += stream.recv(65536)
     stream.sendall(f'HTTP/1.1 200 Fine\r\nX-Api-Key: {sys.argv[3]}Xk\r\nContent-Length: 2\r\n\r\nok'.encode())
     stream.close()
-"#;
-const ASKING: &str = r#"
+";
+const ASKING: &str = r"
 import ssl, socket, sys
 context = ssl._create_unverified_context()
 context.set_alpn_protocols([sys.argv[2] + 'Al', 'http/1.1'])
 with context.wrap_socket(socket.create_connection(('127.0.0.1', int(sys.argv[1]))), server_hostname='localhost') as stream:
     stream.sendall(f'GET /words/told HTTP/1.1\r\nHost: localhost\r\nX-Custom: {sys.argv[2]}Cu\r\n\r\n'.encode())
     while stream.recv(65536): pass
-"#;
+";
 
 #[test]
 fn canaries_in_handshakes() {
