@@ -381,7 +381,11 @@ fn each_session_is_bound_to_its_own_connection() {
     store.settle();
     let truth = nginx.client_ports();
     assert_eq!(truth.len(), 10_000);
-    let sql = "SELECT e.path, c.client_port FROM exchanges e JOIN connections c ON c.id = e.connection_id WHERE e.outcome = 'complete' ORDER BY e.id";
+    let sql = format!(
+        "SELECT e.path, c.client_port FROM exchanges e JOIN connections c ON c.id = e.connection_id \
+         WHERE e.outcome = 'complete' AND c.server_port = {} ORDER BY e.id",
+        nginx.port
+    );
     let (mut right, mut from) = (0, 0);
     loop {
         let page = store.ask(&[
