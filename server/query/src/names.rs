@@ -119,6 +119,8 @@ pub(crate) fn method_and_route(method: &str, template: Option<&str>) -> String {
 /// Name or address with a port; IPv6 addresses in brackets.
 pub(crate) fn with_port(name: &str, port: u16) -> String {
     match port {
+        // What a session has that no socket was seen to carry.
+        0 if name == "0.0.0.0" => "unknown".to_owned(),
         0 => name.to_owned(),
         port if name.contains(':') => format!("[{name}]:{port}"),
         port => format!("{name}:{port}"),

@@ -85,6 +85,12 @@ impl Conversation {
                     name: host.clone(),
                     port,
                 },
+                // The other end of a session that no socket was seen to carry.
+                None if address.ip().is_unspecified() => Service {
+                    kind: ServiceKind::Address,
+                    name: redactor.phrase(b"(unknown)"),
+                    port: None,
+                },
                 None => Service {
                     kind: ServiceKind::Address,
                     name: redactor.host(address.ip().to_string().as_bytes()),
@@ -97,7 +103,7 @@ impl Conversation {
             port: address.port(),
             peer_address: peer.ip(),
             peer_port: peer.port(),
-            local: self.live && party.cookie.is_some(),
+            local: self.live && (party.cookie.is_some() || party.identity.is_some()),
             netns: party.netns,
             cookie: party.cookie.filter(|_| self.live).unwrap_or(0),
             process: party.identity.as_ref().map(|identity| identity.key),
