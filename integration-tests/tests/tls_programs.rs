@@ -1,0 +1,250 @@
+//! TLS libraries and programs that take care to be met: several versions of OpenSSL by all of its calls, new keys in the
+//! middle of a connection, servers of other makes. What is recorded is what the server logged, each on its connection.
+
+#![allow(clippy::expect_used, reason = "tests")]
+
+use std::process::Command;
+
+use headwater_integration_tests::{Nginx, Program, Store, python, until};
+
+/// Requests over OpenSSL's own calls, of the version that the first argument names. The others: port, what is
+/// in all paths, and a file: until that is there, what the library does is not yet looked at.
+const OPENSSL: &str = r#"
+import ctypes, glob, os, select, socket, sys, sysconfig, threading, time
+from ctypes import byref, c_char_p, c_int, c_long, c_size_t, c_void_p
+version, port, name = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+def load(library):
+    if version == "system": return ctypes.CDLL(library + ".so.3", mode=ctypes.RTLD_GLOBAL)
+    # What these packages bring for themselves.
+    package = {"1.1": "psycopg2_binary", "3.5": "psycopg_binary"}[version]
+    found = glob.glob(f"{sysconfig.get_path('purelib')}/{package}.libs/{library}-*")
+    assert len(found) == 1, f"{library} of {package}: {found}; ./test installs it"
+    return ctypes.CDLL(found[0], mode=ctypes.RTLD_GLOBAL)
+crypto, ssl = load("libcrypto"), load("libssl")
+crypto.OpenSSL_version.restype = c_char_p
+for function, result, arguments in [
+    ("TLS_client_method", c_void_p, []), ("SSL_CTX_new", c_void_p, [c_void_p]), ("SSL_CTX_ctrl", c_long, [c_void_p, c_int, c_long, c_void_p]),
+    ("SSL_new", c_void_p, [c_void_p]), ("SSL_set_fd", c_int, [c_void_p, c_int]), ("SSL_connect", c_int, [c_void_p]),
+    ("SSL_write", c_int, [c_void_p, c_void_p, c_int]), ("SSL_read", c_int, [c_void_p, c_void_p, c_int]),
+    ("SSL_write_ex", c_int, [c_void_p, c_void_p, c_size_t, c_void_p]), ("SSL_read_ex", c_int, [c_void_p, c_void_p, c_size_t, c_void_p]),
+    ("SSL_get_error", c_int, [c_void_p, c_int]), ("SSL_shutdown", c_int, [c_void_p]), ("SSL_free", None, [c_void_p]),
+    ("SSL_key_update", c_int, [c_void_p, c_int]), ("SSL_renegotiate", c_int, [c_void_p]), ("SSL_do_handshake", c_int, [c_void_p]),
+]:
+    getattr(ssl, function).restype, getattr(ssl, function).argtypes = result, arguments
+LARGE = 1 << 20
+class Connection:
+    def __init__(self, tls, ex=False, modes=None):
+        # With modes the socket does not block, and calls take less than they are given.
+        self.ex, self.tls, self.rest = ex, tls, b""
+        self.sizes = [1, 7, 200, 16384, 70000]
+        context = ssl.SSL_CTX_new(ssl.TLS_client_method())
+        ssl.SSL_CTX_ctrl(context, 124, {"1.2": 0x0303, "1.3": 0x0304}[tls], None)
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        if modes is not None:
+            ssl.SSL_CTX_ctrl(context, 33, modes, None)
+            self.socket.setblocking(False)
+        self.session = ssl.SSL_new(context)
+        ssl.SSL_set_fd(self.session, self.socket.fileno())
+        self.call(ssl.SSL_connect)
+    def call(self, function, *arguments):
+        while (result := function(self.session, *arguments)) <= 0:
+            error = ssl.SSL_get_error(self.session, result)
+            if error == 2: select.select([self.socket], [], [])
+            elif error == 3: select.select([], [self.socket], [])
+            else: raise AssertionError(f"{function.__name__} gave {result}, error {error}")
+        return result
+    def write(self, data):
+        buffer, at, count = ctypes.create_string_buffer(data, len(data)), 0, c_size_t()
+        while at < len(data):
+            place, left = ctypes.addressof(buffer) + at, len(data) - at
+            if self.ex:
+                self.call(ssl.SSL_write_ex, place, left, byref(count))
+                at += count.value
+            else: at += self.call(ssl.SSL_write, place, left)
+    def read(self):
+        size, count = self.sizes[0], c_size_t()
+        self.sizes = self.sizes[1:] + self.sizes[:1]
+        buffer = ctypes.create_string_buffer(size)
+        if self.ex: self.call(ssl.SSL_read_ex, buffer, size, byref(count))
+        else: count.value = self.call(ssl.SSL_read, buffer, size)
+        return buffer.raw[:count.value]
+    def ask(self, method, path, body=b"", between=lambda: None):
+        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        for part in (head[:9], head[9:]): self.write(part)
+        if body:
+            self.write(body[:len(body) // 2])
+            between()
+            self.write(body[len(body) // 2:])
+        got = self.rest
+        while b"\r\n\r\n" not in got: got += self.read()
+        head, got = got.split(b"\r\n\r\n", 1)
+        length = next(int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        while len(got) < length: got += self.read()
+        assert length == (LARGE if "/large/" in path else 0 if method == "PUT" else 6), (path, head)
+        self.rest = got[length:]
+    def close(self):
+        ssl.SSL_shutdown(self.session)
+        ssl.SSL_free(self.session)
+        self.socket.close()
+while not os.path.exists(sys.argv[4]):
+    connection = Connection("1.2")
+    connection.ask("GET", f"/small/before-{name}")
+    connection.close()
+    time.sleep(0.02)
+wrong = []
+def at_once(clients):
+    def guarded(number, client):
+        try: client(number)
+        except BaseException as error: wrong.append(repr(error))
+    threads = [threading.Thread(target=guarded, args=each) for each in enumerate(clients)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    assert not wrong, wrong
+    print(crypto.OpenSSL_version(0).decode())
+"#;
+
+/// Twelve connections at a time: both pairs of calls, sockets that block and that do not, TLS 1.2 and 1.3; requests and
+/// answers small and large, read and written in pieces.
+const MIX: &str = r#"
+def client(tls, ex, modes):
+    def run(number):
+        connection = Connection(tls, ex, modes)
+        for k in range(4):
+            connection.ask("GET", f"/small/{name}-{number}-{k}")
+            connection.ask("GET", f"/large/{name}-{number}-{k}")
+            connection.ask("PUT", f"/put/{name}-{number}-{k}", bytes(LARGE))
+        connection.close()
+    return run
+# SSL_MODE_ENABLE_PARTIAL_WRITE, or the same bytes again until they are taken.
+at_once([client(tls, ex, modes) for tls in ("1.2", "1.3") for ex in (False, True) for modes in (None, 0, 1)])
+"#;
+
+/// nginx with a small and a large answer for any path, that takes what is put.
+fn nginx() -> Nginx {
+    let nginx = Nginx::start_tls(
+        "location /small/ { return 200 'hello\n'; } location /large/ { try_files /large.bin =404; }
+         location /put/ { dav_methods PUT; create_full_put_path on; }",
+    );
+    nginx.file("large.bin", vec![b'x'; 1 << 20]);
+    nginx
+}
+
+/// The name of the file that Python runs from, by which `--tls-program` knows it.
+fn python_program() -> String {
+    let file = std::fs::canonicalize(python()).expect("Python; ./test installs it");
+    let name = file.file_name().expect("a name");
+    name.to_string_lossy().into_owned()
+}
+
+/// Runs a client over one version of OpenSSL, once that is read: of a file that was never met before it is a few milliseconds after a
+/// program mapped it. Gives what the library says of its version.
+fn openssl(store: &Store, version: &str, work: &str, port: u16, name: &str) -> String {
+    let script = format!("{OPENSSL}{work}");
+    let go = store.scratch().file(&format!("go-{name}"));
+    let client = Program::start(
+        Command::new(python())
+            .args(["-c", &script, version])
+            .args([&port.to_string(), name])
+            .arg(&go),
+    );
+    let path = format!("=/small/{BEFORE}{name}");
+    until("library that is read", || {
+        let rows = store.rows(&["search-exchanges", "--path", &path]);
+        if rows.is_empty() {
+            Err(client.said())
+        } else {
+            Ok(())
+        }
+    });
+    std::fs::write(go, "").expect("a file");
+    let (status, told) = client.wait();
+    assert!(status.success(), "{told}");
+    told
+}
+
+/// How names begin that count for nothing.
+const BEFORE: &str = "before-";
+
+/// Method, path, status and the client's port of all exchanges that ended well and are bound to a connection to a port, with the sizes of
+/// both bodies, in order.
+fn recorded(store: &Store, port: u16) -> Vec<String> {
+    let sql = format!(
+        "SELECT e.method, e.path, e.status, c.client_port, e.request_bytes, e.response_bytes
+         FROM exchanges e JOIN connections c ON c.id = e.connection_id WHERE c.server_port = {port} AND e.outcome = 'complete' AND e.path NOT LIKE '%{BEFORE}%' ORDER BY e.id"
+    );
+    let mut lines = Vec::new();
+    loop {
+        let page = format!("{sql} LIMIT 150 OFFSET {}", lines.len());
+        let page = store.ask(&["query-sql", &page, "--limit", "150", "--since", "-1h"]);
+        let rows = page["rows"].as_array().expect("rows");
+        if rows.is_empty() {
+            lines.sort();
+            return lines;
+        }
+        lines.extend(rows.iter().map(|row| {
+            let words: Vec<_> = row
+                .as_array()
+                .expect("a row")
+                .iter()
+                .map(|value| {
+                    value
+                        .as_str()
+                        .map_or_else(|| value.to_string(), str::to_owned)
+                })
+                .collect();
+            words.join(" ")
+        }));
+    }
+}
+
+/// A server's log, `METHOD PATH STATUS PORT` in each line, with the sizes that requests and answers have here.
+fn with_sizes(log: &str) -> Vec<String> {
+    let line = |line: &str| {
+        let sizes = if line.starts_with("PUT") {
+            "1048576 0"
+        } else if line.contains("/large/") {
+            "0 1048576"
+        } else {
+            "0 6"
+        };
+        format!("{line} {sizes}")
+    };
+    let counted = log.lines().filter(|line| !line.contains(BEFORE));
+    let mut lines: Vec<_> = counted.map(line).collect();
+    lines.sort();
+    lines
+}
+
+/// Waits until what is recorded at a port is what the log says, so many requests.
+fn as_logged(store: &Store, port: u16, count: usize, log: impl Fn() -> String) {
+    until("exchanges as logged", || {
+        let (logged, recorded) = (with_sizes(&log()), recorded(store, port));
+        if logged.len() == count && logged == recorded {
+            return Ok(());
+        }
+        let only_in = |these: &[String], those: &[String]| -> Vec<String> {
+            let only = these.iter().filter(|line| !those.contains(line));
+            only.take(5).cloned().collect()
+        };
+        let (lacking, wrong) = (only_in(&logged, &recorded), only_in(&recorded, &logged));
+        Err((logged.len(), recorded.len(), lacking, wrong))
+    });
+}
+
+fn nginx_log(nginx: &Nginx) -> String {
+    std::fs::read_to_string(nginx.folder().join("access.log")).unwrap_or_default()
+}
+
+/// nginx's TLS is not looked at: all is from what the client gave to its library and got from it.
+#[test]
+fn openssl_of_two_ages_by_all_of_its_calls() {
+    let (store, nginx) = (Store::new(), nginx());
+    let _recorder = store.record(&["--tls-program", &python_program(), "--ring-size", "32MiB"]);
+    let mut count = 0;
+    for (version, is) in [("1.1", "OpenSSL 1.1.1"), ("3.5", "OpenSSL 3.5.")] {
+        let told = openssl(&store, version, MIX, nginx.port, version);
+        assert!(told.starts_with(is), "{told}");
+        count += 12 * 4 * 3;
+        as_logged(&store, nginx.port, count, || nginx_log(&nginx));
+    }
+}
