@@ -5,7 +5,7 @@
 
 use std::process::Command;
 
-use headwater_integration_tests::{Nginx, Program, Store, python, until};
+use headwater_integration_tests::{Nginx, Program, Scratch, Store, certificate, python, until};
 
 /// Requests over OpenSSL's own calls, of the version that the first argument names. The others: port, what is
 /// in all paths, and a file: until that is there, what the library does is not yet looked at.
@@ -29,6 +29,7 @@ for function, result, arguments in [
     ("SSL_write_ex", c_int, [c_void_p, c_void_p, c_size_t, c_void_p]), ("SSL_read_ex", c_int, [c_void_p, c_void_p, c_size_t, c_void_p]),
     ("SSL_get_error", c_int, [c_void_p, c_int]), ("SSL_shutdown", c_int, [c_void_p]), ("SSL_free", None, [c_void_p]),
     ("SSL_key_update", c_int, [c_void_p, c_int]), ("SSL_renegotiate", c_int, [c_void_p]), ("SSL_do_handshake", c_int, [c_void_p]),
+    ("SSL_get_key_update_type", c_int, [c_void_p]), ("SSL_ctrl", c_long, [c_void_p, c_int, c_long, c_void_p]),
 ]:
     getattr(ssl, function).restype, getattr(ssl, function).argtypes = result, arguments
 LARGE = 1 << 20
@@ -110,13 +111,71 @@ def client(tls, ex, modes):
     def run(number):
         connection = Connection(tls, ex, modes)
         for k in range(4):
-            connection.ask("GET", f"/small/{name}-{number}-{k}")
-            connection.ask("GET", f"/large/{name}-{number}-{k}")
             connection.ask("PUT", f"/put/{name}-{number}-{k}", bytes(LARGE))
+            connection.ask("GET", f"/large/{name}-{number}-{k}")
+            connection.ask("GET", f"/small/{name}-{number}-{k}")
         connection.close()
     return run
 # SSL_MODE_ENABLE_PARTIAL_WRITE, or the same bytes again until they are taken.
 at_once([client(tls, ex, modes) for tls in ("1.2", "1.3") for ex in (False, True) for modes in (None, 0, 1)])
+"#;
+
+/// Eight connections at a time that get new keys between requests, and in TLS 1.3 in the middle of one too; the last argument is
+/// the version of TLS.
+const REKEY: &str = r#"
+tls = sys.argv[5]
+def rekey(connection, k):
+    if tls == "1.3":
+        # Of this side, or of the other one as well.
+        assert ssl.SSL_key_update(connection.session, k % 2) == 1
+    else:
+        assert ssl.SSL_renegotiate(connection.session) == 1
+        connection.call(ssl.SSL_do_handshake)
+def run(number):
+    connection = Connection(tls, number % 2 == 1)
+    for k in range(3):
+        connection.ask("PUT", f"/put/{name}-{number}-{k}", bytes(LARGE), lambda: rekey(connection, k) if tls == "1.3" else None)
+        rekey(connection, k)
+        connection.ask("GET", f"/large/{name}-{number}-{k}")
+        rekey(connection, k + 1)
+        connection.ask("GET", f"/small/{name}-{number}-{k}")
+    # None is waiting to be sent, and so often there was a new handshake.
+    assert ssl.SSL_get_key_update_type(connection.session) == -1 if tls == "1.3" else ssl.SSL_ctrl(connection.session, 10, 0, None) == 6
+    connection.close()
+at_once([run] * 8)
+"#;
+
+/// A server that lets its clients negotiate again, which nginx does not. Logs as nginx does here, to standard output.
+const SERVER: &str = r#"
+import http.server, ssl, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    def do_GET(self):
+        self.answer(200, bytes(1 << 20) if "/large/" in self.path else b"hello\n")
+    def do_PUT(self):
+        length = int(self.headers["content-length"])
+        assert len(self.rfile.read(length)) == length
+        self.answer(201, b"")
+    def answer(self, status, body):
+        # Before the client has the answer.
+        sys.stdout.write(f"{self.command} {self.path} {status} {self.client_address[1]}\n")
+        sys.stdout.flush()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *words): pass
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(*sys.argv[1:3])
+context.options |= 1 << 8  # SSL_OP_ALLOW_CLIENT_RENEGOTIATION
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 64
+server = Server(("127.0.0.1", 0), Handler)
+server.socket = context.wrap_socket(server.socket, server_side=True)
+sys.stderr.write(f"listening on port {server.server_address[1]}\n")
+sys.stderr.flush()
+server.serve_forever()
 "#;
 
 /// nginx with a small and a large answer for any path, that takes what is put.
@@ -138,14 +197,16 @@ fn python_program() -> String {
 
 /// Runs a client over one version of OpenSSL, once that is read: of a file that was never met before it is a few milliseconds after a
 /// program mapped it. Gives what the library says of its version.
-fn openssl(store: &Store, version: &str, work: &str, port: u16, name: &str) -> String {
+fn openssl(store: &Store, version: &str, work: (&str, &str), port: u16, name: &str) -> String {
+    let (work, argument) = work;
     let script = format!("{OPENSSL}{work}");
     let go = store.scratch().file(&format!("go-{name}"));
     let client = Program::start(
         Command::new(python())
             .args(["-c", &script, version])
             .args([&port.to_string(), name])
-            .arg(&go),
+            .arg(&go)
+            .arg(argument),
     );
     let path = format!("=/small/{BEFORE}{name}");
     until("library that is read", || {
@@ -242,9 +303,41 @@ fn openssl_of_two_ages_by_all_of_its_calls() {
     let _recorder = store.record(&["--tls-program", &python_program(), "--ring-size", "32MiB"]);
     let mut count = 0;
     for (version, is) in [("1.1", "OpenSSL 1.1.1"), ("3.5", "OpenSSL 3.5.")] {
-        let told = openssl(&store, version, MIX, nginx.port, version);
+        let told = openssl(&store, version, (MIX, ""), nginx.port, version);
         assert!(told.starts_with(is), "{told}");
         count += 12 * 4 * 3;
         as_logged(&store, nginx.port, count, || nginx_log(&nginx));
+    }
+}
+
+/// Keys of TLS 1.3 that are updated, and TLS 1.2 that is negotiated again: what comes before and after is one connection's.
+#[test]
+fn new_keys_in_the_middle_of_a_connection() {
+    let (store, nginx, scratch) = (Store::new(), nginx(), Scratch::new());
+    let (certificate, key) = certificate(&scratch);
+    let server = Program::start(
+        Command::new(python())
+            .args(["-c", SERVER])
+            .arg(certificate)
+            .arg(key),
+    );
+    let line = server.await_line("listening on port ");
+    let port: u16 = line
+        .rsplit(' ')
+        .next()
+        .and_then(|port| port.parse().ok())
+        .expect("a port");
+    let _recorder = store.record(&["--ring-size", "32MiB"]);
+    for (runs, version) in [(1, "system"), (2, "3.5"), (3, "1.1")] {
+        let name = format!("updated-{version}");
+        openssl(&store, version, (REKEY, "1.3"), nginx.port, &name);
+        as_logged(&store, nginx.port, runs * 8 * 3 * 3, || nginx_log(&nginx));
+        let name = format!("negotiated-{version}");
+        openssl(&store, version, (REKEY, "1.2"), port, &name);
+        as_logged(&store, port, runs * 8 * 3 * 3, || {
+            let said = server.said();
+            let requests = said.lines().filter(|line| line.contains(" /"));
+            requests.fold(String::new(), |log, line| log + line + "\n")
+        });
     }
 }
