@@ -1,0 +1,31 @@
+//! What nginx can be told to do with TLS besides.
+
+use std::process::Command;
+
+use headwater_integration_tests::{Nginx, Store, said};
+
+use crate::{as_logged, nginx_log};
+
+/// A server that is to send its files with sendfile. Without TLS in the kernel (`ssl_conf_command Options KTLS` asks for it) nginx
+/// reads them and gives them to OpenSSL, a part at a time.
+#[test]
+fn files_that_are_sent_with_sendfile() {
+    let store = Store::new();
+    let nginx = Nginx::start_tls(
+        "sendfile on; sendfile_max_chunk 512k;
+         location /small/ { try_files /small.txt =404; } location /large/ { try_files /large.bin =404; }",
+    );
+    nginx.file("small.txt", "hello\n");
+    nginx.file("large.bin", vec![b'x'; 1 << 20]);
+    let _recorder = store.record(&[]);
+    for (version, name) in [("--http1.1", "one"), ("--http2", "other")] {
+        let at = |what: &str| format!("{}/{what}/{name}-[1-3]", nginx.url_tls());
+        said(
+            Command::new("curl")
+                .args(["-sk", version, "-o", "/dev/null", &at("small")])
+                .args(["-o", "/dev/null", &at("large")])
+                .args(["-o", "/dev/null", &at("small/again")]),
+        );
+    }
+    as_logged(&store, nginx.port, 2 * 9, || nginx_log(&nginx));
+}
