@@ -3,6 +3,7 @@
 
 #![allow(clippy::expect_used, reason = "tests")]
 
+mod caddy;
 mod openssl;
 mod served;
 
