@@ -29,3 +29,33 @@ fn files_that_are_sent_with_sendfile() {
     }
     as_logged(&store, nginx.port, 2 * 9, || nginx_log(&nginx));
 }
+
+/// A request that comes with the first words of a handshake.
+#[test]
+fn early_data() {
+    let store = Store::new();
+    let nginx = Nginx::start_tls("ssl_early_data on; location /small/ { return 200 'hello\n'; }");
+    let session = store.scratch().file("session");
+    let _recorder = store.record(&[]);
+    let client = |request: &str, option: &str| {
+        let text = format!("GET /small/{request} HTTP/1.1\r\nHost: localhost\r\n");
+        let early = (store.scratch()).write(request, format!("{text}\r\n"));
+        let last = (store.scratch()).write(
+            "last",
+            format!("{text}Connection: close\r\n\r\n").replace(request, &format!("{request}-last")),
+        );
+        let input = std::fs::File::open(last).expect("a file");
+        let mut command = Command::new("openssl");
+        command.args(["s_client", "-tls1_3", "-ign_eof", "-connect"]);
+        command.arg(format!("127.0.0.1:{}", nginx.port));
+        command.arg(option).arg(&session);
+        if option == "-sess_in" {
+            command.arg("-early_data").arg(early);
+        }
+        said(command.stdin(input))
+    };
+    client("late", "-sess_out");
+    let told = client("early", "-sess_in");
+    assert!(told.contains("Early data was accepted"), "{told}");
+    as_logged(&store, nginx.port, 3, || nginx_log(&nginx));
+}
