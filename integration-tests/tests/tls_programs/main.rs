@@ -1,0 +1,94 @@
+//! TLS libraries and programs that take care to be met: several versions of OpenSSL by all of its calls, new keys in the
+//! middle of a connection, servers of other makes. What is recorded is what the server logged, each on its connection.
+
+#![allow(clippy::expect_used, reason = "tests")]
+
+mod caddy;
+mod java;
+mod openssl;
+mod served;
+
+use headwater_integration_tests::{Nginx, Store, until};
+
+/// nginx with a small and a large answer for any path, that takes what is put.
+fn nginx() -> Nginx {
+    let nginx = Nginx::start_tls(
+        "location /small/ { return 200 'hello\n'; } location /large/ { try_files /large.bin =404; }
+         location /put/ { dav_methods PUT; create_full_put_path on; }",
+    );
+    nginx.file("large.bin", vec![b'x'; 1 << 20]);
+    nginx
+}
+
+/// How names begin that count for nothing.
+const BEFORE: &str = "before-";
+
+/// Method, path, status and the client's port of all exchanges that ended well and are bound to a connection to a port, with the sizes of
+/// both bodies, in order.
+fn recorded(store: &Store, port: u16) -> Vec<String> {
+    let sql = format!(
+        "SELECT e.method, e.path, e.status, c.client_port, e.request_bytes, e.response_bytes
+         FROM exchanges e JOIN connections c ON c.id = e.connection_id WHERE c.server_port = {port} AND e.outcome = 'complete' AND e.path NOT LIKE '%{BEFORE}%' ORDER BY e.id"
+    );
+    let mut lines = Vec::new();
+    loop {
+        let page = format!("{sql} LIMIT 150 OFFSET {}", lines.len());
+        let page = store.ask(&["query-sql", &page, "--limit", "150", "--since", "-1h"]);
+        let rows = page["rows"].as_array().expect("rows");
+        if rows.is_empty() {
+            lines.sort();
+            return lines;
+        }
+        lines.extend(rows.iter().map(|row| {
+            let words: Vec<_> = row
+                .as_array()
+                .expect("a row")
+                .iter()
+                .map(|value| {
+                    value
+                        .as_str()
+                        .map_or_else(|| value.to_string(), str::to_owned)
+                })
+                .collect();
+            words.join(" ")
+        }));
+    }
+}
+
+/// A server's log, `METHOD PATH STATUS PORT` in each line, with the sizes that requests and answers have here.
+fn with_sizes(log: &str) -> Vec<String> {
+    let line = |line: &str| {
+        let sizes = if line.starts_with("PUT") {
+            "1048576 0"
+        } else if line.contains("/large/") {
+            "0 1048576"
+        } else {
+            "0 6"
+        };
+        format!("{line} {sizes}")
+    };
+    let counted = log.lines().filter(|line| !line.contains(BEFORE));
+    let mut lines: Vec<_> = counted.map(line).collect();
+    lines.sort();
+    lines
+}
+
+/// Waits until what is recorded at a port is what the log says, so many requests.
+fn as_logged(store: &Store, port: u16, count: usize, log: impl Fn() -> String) {
+    until("exchanges as logged", || {
+        let (logged, recorded) = (with_sizes(&log()), recorded(store, port));
+        if logged.len() == count && logged == recorded {
+            return Ok(());
+        }
+        let only_in = |these: &[String], those: &[String]| -> Vec<String> {
+            let only = these.iter().filter(|line| !those.contains(line));
+            only.take(5).cloned().collect()
+        };
+        let (lacking, wrong) = (only_in(&logged, &recorded), only_in(&recorded, &logged));
+        Err((logged.len(), recorded.len(), lacking, wrong))
+    });
+}
+
+fn nginx_log(nginx: &Nginx) -> String {
+    std::fs::read_to_string(nginx.folder().join("access.log")).unwrap_or_default()
+}

@@ -1,0 +1,61 @@
+//! What nginx can be told to do with TLS besides.
+
+use std::process::Command;
+
+use headwater_integration_tests::{Nginx, Store, said};
+
+use crate::{as_logged, nginx_log};
+
+/// A server that is to send its files with sendfile. Without TLS in the kernel (`ssl_conf_command Options KTLS` asks for it) nginx
+/// reads them and gives them to OpenSSL, a part at a time.
+#[test]
+fn files_that_are_sent_with_sendfile() {
+    let store = Store::new();
+    let nginx = Nginx::start_tls(
+        "sendfile on; sendfile_max_chunk 512k;
+         location /small/ { try_files /small.txt =404; } location /large/ { try_files /large.bin =404; }",
+    );
+    nginx.file("small.txt", "hello\n");
+    nginx.file("large.bin", vec![b'x'; 1 << 20]);
+    let _recorder = store.record(&[]);
+    for (version, name) in [("--http1.1", "one"), ("--http2", "other")] {
+        let at = |what: &str| format!("{}/{what}/{name}-[1-3]", nginx.url_tls());
+        said(
+            Command::new("curl")
+                .args(["-sk", version, "-o", "/dev/null", &at("small")])
+                .args(["-o", "/dev/null", &at("large")])
+                .args(["-o", "/dev/null", &at("small/again")]),
+        );
+    }
+    as_logged(&store, nginx.port, 2 * 9, || nginx_log(&nginx));
+}
+
+/// A request that comes with the first words of a handshake.
+#[test]
+fn early_data() {
+    let store = Store::new();
+    let nginx = Nginx::start_tls("ssl_early_data on; location /small/ { return 200 'hello\n'; }");
+    let session = store.scratch().file("session");
+    let _recorder = store.record(&[]);
+    let client = |request: &str, option: &str| {
+        let text = format!("GET /small/{request} HTTP/1.1\r\nHost: localhost\r\n");
+        let early = (store.scratch()).write(request, format!("{text}\r\n"));
+        let last = (store.scratch()).write(
+            "last",
+            format!("{text}Connection: close\r\n\r\n").replace(request, &format!("{request}-last")),
+        );
+        let input = std::fs::File::open(last).expect("a file");
+        let mut command = Command::new("openssl");
+        command.args(["s_client", "-tls1_3", "-ign_eof", "-connect"]);
+        command.arg(format!("127.0.0.1:{}", nginx.port));
+        command.arg(option).arg(&session);
+        if option == "-sess_in" {
+            command.arg("-early_data").arg(early);
+        }
+        said(command.stdin(input))
+    };
+    client("late", "-sess_out");
+    let told = client("early", "-sess_in");
+    assert!(told.contains("Early data was accepted"), "{told}");
+    as_logged(&store, nginx.port, 3, || nginx_log(&nginx));
+}
