@@ -30,6 +30,26 @@ fn files_that_are_sent_with_sendfile() {
     as_logged(&store, nginx.port, 2 * 9, || nginx_log(&nginx));
 }
 
+/// Uploads by clients that close as soon as they are answered: what was written last is known only by the last words of both
+/// ends' sessions, of which the server's comes before its FIN.
+#[test]
+fn the_last_body_of_a_connection_is_counted() {
+    let (store, nginx) = (Store::new(), crate::nginx());
+    let body = store.scratch().write("body", vec![b'x'; 1 << 20]);
+    let _recorder = store.record(&[]);
+    for number in 0..10 {
+        for version in ["--http1.1", "--http2"] {
+            said(
+                Command::new("curl")
+                    .args(["-sk", version, "-o", "/dev/null", "-T"])
+                    .arg(&body)
+                    .arg(format!("{}/put/curl{version}-{number}", nginx.url_tls())),
+            );
+        }
+    }
+    as_logged(&store, nginx.port, 20, || nginx_log(&nginx));
+}
+
 /// A request that comes with the first words of a handshake.
 #[test]
 fn early_data() {

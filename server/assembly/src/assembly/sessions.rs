@@ -9,7 +9,7 @@ use headwater_model::CloseReason;
 use headwater_protocols::http1;
 
 use super::{Assembly, Passed, Spot};
-use crate::{Identities, Identity, Session, Turn, Way, conversation::Party, table::FastMap};
+use crate::{Identities, Identity, Session, Turn, conversation::Party, table::FastMap};
 
 /// How long a session may say something before its socket is known. It sends soon, or never.
 const WAIT_NS: u64 = 1_000_000_000;
@@ -97,20 +97,23 @@ impl<I: Identities> Assembly<I> {
         let Some(known) = self.sessions.known.remove(&session.id) else {
             return;
         };
-        if let Some((place, _)) = self.place_of_session(&known) {
+        if let Some((place, party)) = self.place_of_session(&known) {
             for sender in 0..2 {
                 let Some(conversation) = self.table.get_mut(place) else {
                     return;
                 };
-                let Some((source, way)) = conversation.source_of(sender) else {
+                let Some((source, _)) = conversation.source_of(sender) else {
                     continue;
                 };
-                if source != session.id {
+                // What the other end's session tells may be known to this one better: who closes first says its last word
+                // before the sender does.
+                if source != session.id && !conversation.counts_alike() {
                     continue;
                 }
-                let (bytes, last_ns) = match way {
-                    Way::Egress => session.written,
-                    Way::Ingress => session.read,
+                let (bytes, last_ns) = if sender == party {
+                    session.written
+                } else {
+                    session.read
                 };
                 let passed = Passed {
                     bytes,

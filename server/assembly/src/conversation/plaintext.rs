@@ -257,6 +257,13 @@ impl Conversation {
         Some((session, if is_own { Way::Egress } else { Way::Ingress }))
     }
 
+    /// Whether both ends' sessions count from the beginning.
+    pub(crate) fn counts_alike(&self) -> bool {
+        self.plaintext
+            .as_ref()
+            .is_some_and(|plaintext| !plaintext.joined_midstream)
+    }
+
     /// A look into the probes' state of the session that tells what `party` sends. What one look saw is believed at the next
     /// (see `Conversation::looked`).
     pub(crate) fn look_at_plaintext(

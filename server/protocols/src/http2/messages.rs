@@ -212,7 +212,16 @@ impl<Q, S> Stream<Q, S> {
             Some(false) => self.facts.response_messages = None,
             Some(true) | None => {}
         }
+        self.response_length = content_length(fields);
         self.response = Some(part(about, observer.response(&head)));
+    }
+}
+
+/// `None` where it is absent or no number.
+fn content_length(fields: Fields<'_>) -> Option<u64> {
+    match fields.find(b"content-length")? {
+        Text::Known(digits) => std::str::from_utf8(digits).ok()?.parse().ok(),
+        Text::Unknown(_) => None,
     }
 }
 

@@ -15,6 +15,8 @@ pub(super) struct Stream<Q, S> {
     pub(super) request: Option<RequestPart<Q>>,
     pub(super) request_ended: bool,
     pub(super) response: Option<ResponsePart<S>>,
+    /// What its head says of its length (RFC 9110 section 8.6).
+    pub(super) response_length: Option<u64>,
     pub(super) interim: Interim,
     pub(super) gaps: Gaps,
     pub(super) facts: StreamFacts,
@@ -53,6 +55,7 @@ impl<Q, S> Stream<Q, S> {
             shut_ns: [None; 2],
             may_have_ended: false,
             may_be_interim: false,
+            response_length: None,
         }
     }
 

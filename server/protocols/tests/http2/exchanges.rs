@@ -127,6 +127,22 @@ fn resets_by_either_side() {
         &[asked.clone(), answered.clone(), half, S(reset(1, 2))],
         &[line],
     );
+    // It has all that was promised, and does not wait for the end, which comes in a frame of its own.
+    let promised = [status("200"), literals(&[("content-length", "2")])].concat();
+    for (body, line) in [
+        ("ab", "1: GET / +0 -> 200 +2 Complete ToServer 5"),
+        ("a", "1: GET / +0 -> 200 +1… ClientGaveUp ToServer 5"),
+    ] {
+        check(
+            &[
+                asked.clone(),
+                S(headers(1, 0, &promised)),
+                S(data(1, 0, body.as_bytes())),
+                C(reset(1, 5)),
+            ],
+            &[line],
+        );
+    }
     // Behind the end it says nothing, and what comes then is late.
     check(
         &[
