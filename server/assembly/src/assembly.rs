@@ -70,7 +70,7 @@ impl Default for Limits {
         Self {
             conversations: 8192,
             head_bytes: 64 << 10,
-            held_bytes: 5 << 20,
+            held_bytes: 4 << 20,
             live: true,
             only_ports: Vec::new(),
             except_ports: Vec::new(),
