@@ -108,3 +108,42 @@ fn announcements_are_those_that_nghttp_prints() {
         "{connection:#}"
     );
 }
+
+/// A client whose preface and FIN leave in one packet, as a server's last words do when it closes at once.
+const AT_ONCE: &str = r"
+import socket, sys
+client = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
+client.send(b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n' + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]), socket.MSG_MORE)
+client.shutdown(socket.SHUT_WR)
+while client.recv(65536): pass
+";
+
+/// Frames are walked by another program than the one that sees the packet, which does not come back to it.
+#[test]
+fn a_fin_behind_frames_is_seen() {
+    let store = Store::new();
+    let _recorder = store.record(&[]);
+    let server = Program::start(Command::new("node").arg("-e").arg(SERVER));
+    let line = server.await_line("listening on port ");
+    let port = line.rsplit(' ').next().expect("a port");
+    said(Command::new(headwater_integration_tests::python()).args(["-c", AT_ONCE, port]));
+    until("a connection that has ended", || {
+        let sql =
+            format!("SELECT id FROM connections WHERE server_port = {port} AND end_ns IS NOT NULL");
+        let found = store.ask(&["query-sql", &sql, "--since", "-1h"]);
+        let Some(id) = found["rows"][0][0].as_str() else {
+            return Err(found.to_string());
+        };
+        let connection = store.ask(&["get-connection", id]);
+        let events = connection["story"]["rows"].as_array().expect("a story");
+        let is_seen = events.iter().any(|event| {
+            event[1] == "client"
+                && event[2]
+                    .as_str()
+                    .is_some_and(|what| what.starts_with("FIN"))
+        });
+        assert!(is_seen, "{connection:#}");
+        assert_eq!(element(&connection, "bytes")[0], "33");
+        Ok(())
+    });
+}

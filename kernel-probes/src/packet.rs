@@ -100,9 +100,11 @@ pub fn finish(ctx: &SkBuffContext, side: &mut DirectionState, way: u8) {
 /// Tells of a FIN behind payload.
 #[inline(always)]
 pub fn ended(ctx: &SkBuffContext, way: u8) {
-    if let Some(packet) = parse(ctx, way)
+    if let Some(mut packet) = parse(ctx, way)
         && packet.flags & tcp_flag::FIN != 0
     {
+        // A SYN with all that is to be said (RFC 7413) has been told.
+        packet.flags &= !tcp_flag::SYN;
         lifecycle::boundary(ctx, &packet);
     }
 }

@@ -22,14 +22,12 @@ use crate::{
     websocket,
 };
 
-/// Sessions remembered at once; the least recently used make room.
-const SESSIONS_ENTRIES: u32 = 16_384;
-/// Threads likewise.
+/// Threads remembered at once, likewise.
 const THREADS_ENTRIES: u32 = 8_192;
 
 #[map]
 static SESSIONS: LruHashMap<SessionKey, SessionState> =
-    LruHashMap::with_max_entries(SESSIONS_ENTRIES, 0);
+    LruHashMap::with_max_entries(headwater_schema::session::SESSIONS, 0);
 #[map]
 static TLS_THREADS: LruHashMap<u64, TlsThread> = LruHashMap::with_max_entries(THREADS_ENTRIES, 0);
 
@@ -103,8 +101,10 @@ pub fn find_or_make(key: &SessionKey) -> Option<&'static mut SessionState> {
         return Some(state);
     }
     if SESSIONS.insert(key, &NEW_SESSION, 0).is_err() {
-        count(counter::SESSION_FULL);
+        count(counter::PLAINTEXT_UNREAD);
+        return None;
     }
+    count(counter::SESSIONS_MADE);
     let state = find(key)?;
     state.id = new_id(key);
     Some(state)
@@ -113,8 +113,10 @@ pub fn find_or_make(key: &SessionKey) -> Option<&'static mut SessionState> {
 /// Forgets a session.
 #[inline(always)]
 pub fn forget(key: &SessionKey) {
-    // Absent is as good as removed.
-    let _ = SESSIONS.remove(key);
+    // One that was pushed out is not there any more.
+    if SESSIONS.remove(key).is_ok() {
+        count(counter::SESSIONS_REMOVED);
+    }
 }
 
 /// The time, and of what lies within one nanosecond the place in memory.

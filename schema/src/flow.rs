@@ -247,10 +247,13 @@ pub mod counter {
     pub const DROPS_UNTOLD: u32 = 9;
     /// Reads and writes of TLS libraries that were looked at.
     pub const TLS_CALLS: u32 = 10;
-    /// Of these, those whose session found no room in its map.
-    pub const SESSION_FULL: u32 = 11;
+    /// Sessions of TLS libraries that were put into their map. When it is full, others are pushed out: what is more than it holds
+    /// and than was taken out.
+    pub const SESSIONS_MADE: u32 = 11;
     /// Plaintext that was not told: bytes that were not in memory, or a call within a call within a call.
     pub const PLAINTEXT_UNREAD: u32 = 12;
+    /// Sessions that were over and were taken out of their map.
+    pub const SESSIONS_REMOVED: u32 = 13;
     /// How many there are.
-    pub const COUNT: u32 = 13;
+    pub const COUNT: u32 = 14;
 }

@@ -2,6 +2,9 @@
 
 use crate::flow::FlowState;
 
+/// Sessions that the probes remember at once; the least recently used make room.
+pub const SESSIONS: u32 = 16_384;
+
 /// Names a session: where the library keeps it, in which process.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use headwater_assembly::Tally;
 use headwater_model::{Coverage, CoverageKind, Event, KernelDrops};
 use headwater_redact::{Part, Redactor, Text};
-use headwater_schema::flow::counter;
+use headwater_schema::{flow::counter, session::SESSIONS};
 
 use super::{
     icmp::Missed,
@@ -33,6 +33,8 @@ pub(crate) struct Accounts {
     untold: u64,
     /// Mappings and ends of processes that were not heard of.
     unheard: u64,
+    /// Sessions that the probes' full map has pushed out.
+    pushed_out: u64,
     filter: Option<Text>,
     /// Packets that the kernel had dropped when last told, by the place of their reason.
     dropped_before: Vec<u64>,
@@ -51,6 +53,7 @@ impl Accounts {
             icmp: Missed::default(),
             untold: 0,
             unheard: 0,
+            pushed_out: 0,
             filter,
             dropped_before: Vec::new(),
         }
@@ -98,24 +101,24 @@ impl Accounts {
             Some(build_id) => (", build id ", build_id.as_str()),
             None => (", without a build id", ""),
         };
+        // The path is last but the reason: it may be long, and what is said is cut.
         let detail = self.redactor.sentence(&[
             Part::Phrase(one.program.as_bytes()),
             Part::Phrase(pid.as_bytes()),
             Part::Phrase(one.library.as_bytes()),
-            Part::Own(" in "),
-            Part::Path(path),
             Part::Own(before),
             Part::Digits(build_id),
+            Part::Own(", in "),
+            Part::Path(path),
             Part::Own(": "),
             Part::Phrase(one.why.as_bytes()),
         ]);
-        Event::Coverage(Coverage {
-            kind: CoverageKind::TlsLibraryNotRead,
-            from_ns: now_ns,
-            until_ns: now_ns,
-            count: 1,
-            detail: Some(detail),
-        })
+        of_libraries(now_ns, detail)
+    }
+
+    /// A line for TLS that may not be read from here on.
+    pub(crate) fn tls_from_here_on(&mut self, now_ns: u64, words: &str) -> Event {
+        of_libraries(now_ns, self.redactor.phrase(words.as_bytes()))
     }
 
     /// What libraries had to say: lines of their own, or counts for the next closing.
@@ -131,8 +134,8 @@ impl Accounts {
                 News::Untold => self.untold += 1,
                 News::Unheard(count) => self.unheard += count,
                 News::Unlooked => {
-                    let words = "TLS of programs that run already: /proc could not be read";
-                    lines.push(self.unsupported(now_ns, words));
+                    let words = "of what runs already, since /proc could not be read";
+                    lines.push(self.tls_from_here_on(now_ns, words));
                 }
             }
         }
@@ -169,6 +172,16 @@ impl Accounts {
             .chain(unheard)
             .map(|(kind, count, words)| (kind, count, Some(self.redactor.phrase(words.as_bytes()))))
             .collect()
+    }
+
+    /// How many sessions the probes' full map has pushed out at least, since last asked.
+    fn sessions_pushed_out(&mut self, counters: &Counters) -> u64 {
+        let removed = counters.of(counter::SESSIONS_REMOVED);
+        let there = counters.of(counter::SESSIONS_MADE).saturating_sub(removed);
+        let all = there.saturating_sub(SESSIONS.into());
+        let before = self.pushed_out;
+        self.pushed_out = before.max(all);
+        self.pushed_out - before
     }
 
     /// What full tables forgot, by table.
@@ -226,9 +239,7 @@ impl Accounts {
         };
         let icmp = std::mem::take(&mut self.icmp);
         let of_icmp = self.of_icmp(tally, &icmp);
-        let full = counters.of(counter::SESSION_FULL);
-        let sessions =
-            tally.sessions_forgotten + full.saturating_sub(self.before.of(counter::SESSION_FULL));
+        let sessions = tally.sessions_forgotten + self.sessions_pushed_out(&counters);
         let of_tables = self.of_tables(tally, &icmp, &forgotten, sessions);
         let since = |which| counters.of(which).saturating_sub(self.before.of(which));
         line(CoverageKind::RingLost, since(counter::LOST), None);
@@ -312,6 +323,16 @@ impl Accounts {
     }
 }
 
+fn of_libraries(now_ns: u64, detail: Text) -> Event {
+    Event::Coverage(Coverage {
+        kind: CoverageKind::TlsLibraryNotRead,
+        from_ns: now_ns,
+        until_ns: now_ns,
+        count: 1,
+        detail: Some(detail),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use headwater_redact::{Key, Policy};
@@ -338,7 +359,7 @@ mod tests {
             told.collect::<Vec<_>>()
         };
         assert_eq!(
-            told(10, [9, 1, 9, 9, 2, 3, 4, 9, 0, 7, 0, 0, 0]),
+            told(10, [9, 1, 9, 9, 2, 3, 4, 9, 0, 7, 0, 0, 0, 0]),
             [
                 (CoverageKind::RingLost, 0, 10, 1),
                 (CoverageKind::FlowTableFull, 0, 10, 3),
@@ -348,9 +369,20 @@ mod tests {
             ]
         );
         assert_eq!(
-            told(20, [9, 1, 9, 9, 2, 8, 4, 9, 0, 7, 0, 0, 0]),
+            told(20, [9, 1, 9, 9, 2, 8, 4, 9, 0, 7, 0, 0, 0, 0]),
             [(CoverageKind::FlowTableFull, 10, 20, 5)]
         );
-        assert_eq!(told(30, [9, 1, 9, 9, 2, 8, 4, 9, 0, 7, 0, 0, 0]), []);
+        assert_eq!(told(30, [9, 1, 9, 9, 2, 8, 4, 9, 0, 7, 0, 0, 0, 0]), []);
+        // Sessions are made anew, some of them where others were taken out; then fewer are left, and more again.
+        for (made, removed, pushed_out) in [
+            (16_384, 0, 0),
+            (17_000, 10, 606),
+            (17_000, 900, 0),
+            (17_400, 950, 0),
+        ] {
+            let lines = told(40, [9, 1, 9, 9, 2, 8, 4, 9, 0, 7, 0, made, 0, removed]);
+            let counts: Vec<u64> = lines.iter().map(|line| line.3).collect();
+            assert_eq!(counts.iter().sum::<u64>(), pushed_out, "{lines:?}");
+        }
     }
 }

@@ -348,13 +348,16 @@ impl Recorder {
         // Said once: what is missed from then on is not known.
         let is_stuck = libraries.is_stuck();
         if is_stuck && !self.is_stuck {
-            let words = "TLS of programs that have started lately: it takes long to look into one of their files";
-            self.events.push(self.accounts.unsupported(now_ns(), words));
+            let words = "of programs that have started lately, since it takes long to look into one of their files";
+            self.events
+                .push(self.accounts.tls_from_here_on(now_ns(), words));
         }
         self.is_stuck |= is_stuck;
         if libraries.is_broken() {
-            let words = "TLS libraries from here on: the thread that looks for them has ended";
-            self.events.push(self.accounts.unsupported(now_ns(), words));
+            let words =
+                "of all programs, since the thread that looks for their libraries has ended";
+            self.events
+                .push(self.accounts.tls_from_here_on(now_ns(), words));
             self.libraries = None;
         }
     }

@@ -24,6 +24,8 @@ pub(super) struct Plaintext {
     sessions: [Option<u64>; 2],
     /// Whether the beginning of the sessions was not seen.
     joined_midstream: bool,
+    /// Whether an end has begun another session, of which the other end's does not count.
+    is_restarted: bool,
 }
 
 /// One direction.
@@ -72,6 +74,7 @@ impl Conversation {
                 lanes: [Lane::default(), Lane::default()],
                 sessions: [None, None],
                 joined_midstream,
+                is_restarted: false,
             })
         });
         if let Some(known) = plaintext.sessions.get_mut(party) {
@@ -143,6 +146,7 @@ impl Conversation {
                 }
                 // The same end has begun another session on this connection.
                 Some((_, was_own)) if was_own == is_own => {
+                    plaintext.is_restarted = true;
                     lane.is_over = false;
                     lane.source = Some((session, is_own));
                     lane.stream = Stream::new(joined);
@@ -257,11 +261,11 @@ impl Conversation {
         Some((session, if is_own { Way::Egress } else { Way::Ingress }))
     }
 
-    /// Whether both ends' sessions count from the beginning.
+    /// Whether both ends' sessions count the same bytes, from the beginning.
     pub(crate) fn counts_alike(&self) -> bool {
         self.plaintext
             .as_ref()
-            .is_some_and(|plaintext| !plaintext.joined_midstream)
+            .is_some_and(|plaintext| !plaintext.joined_midstream && !plaintext.is_restarted)
     }
 
     /// A look into the probes' state of the session that tells what `party` sends. What one look saw is believed at the next

@@ -139,7 +139,7 @@ impl Watch {
                 if let Some((since_ns, beginning)) = heard.bytes(direction, at_ns, data) {
                     let observer = self.observer.insert(Box::default());
                     self.is_in_tunnel = is_tunnel;
-                    other.tell(observer, opposite(direction), is_tunnel);
+                    other.tell(observer, direction.opposite(), is_tunnel);
                     observer.bytes(direction, since_ns, &beginning);
                 }
             }
@@ -286,13 +286,6 @@ impl Conversation {
         let client = self.tls.observer.as_ref()?.facts().client.as_ref()?;
         let name = client.server_name.as_ref().filter(|_| !client.has_ech)?;
         Some(redactor.host(&name.to_ascii_lowercase()))
-    }
-}
-
-fn opposite(direction: Direction) -> Direction {
-    match direction {
-        Direction::ToServer => Direction::ToClient,
-        Direction::ToClient => Direction::ToServer,
     }
 }
 

@@ -109,9 +109,8 @@ fn a_session_whose_socket_does_not_become_known_has_its_exchanges() {
 }
 
 /// Each end of a connection within the machine tells all that is said: it is told once.
-#[test]
-fn both_ends_are_read() {
-    let mut subject = live();
+/// Both sockets of a connection within this machine, 1 and 2, with the sessions 11 and 12.
+fn both_connected(subject: &mut Subject) {
     let client = End {
         loopback: true,
         ..end(1, "127.0.0.1:5000", "127.0.0.1:443", Way::Egress)
@@ -129,6 +128,12 @@ fn both_ends_are_read() {
         subject.take(&Input::Session(session(10 + cookie, Some(cookie), 1_500)));
         subject.take(&Input::Turn(turn(cookie, Way::Egress, 1_500, RECORD)));
     }
+}
+
+#[test]
+fn both_ends_are_read() {
+    let mut subject = live();
+    both_connected(&mut subject);
     let mine = |input: Turn<'static>, thread_id| {
         Input::Plaintext(Turn {
             thread_id,
@@ -147,6 +152,49 @@ fn both_ends_are_read() {
         exchange.response.unwrap().message.thread_id,
     );
     assert_eq!(threads, (Some(71), Some(72)));
+}
+
+/// The server has read all of a body that the client's session is not known to have written when the server closes. A session of
+/// another one's, such as one within it, counts other bytes.
+#[test]
+fn who_closes_first_knows_what_the_other_wrote() {
+    const PUT: &[u8] = b"PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n";
+    let whole = PUT.len() as u64 + 1_000;
+    for (restarted, body) in [(false, 1_000), (true, 0)] {
+        let mut subject = live();
+        both_connected(&mut subject);
+        if restarted {
+            subject.take(&said(11, Way::Egress, 1_700, GET));
+            subject.take(&said(12, Way::Egress, 1_800, OK));
+            subject.take(&Input::Session(session(13, Some(1), 1_900)));
+        }
+        let writer = if restarted { 13 } else { 11 };
+        subject.take(&said(writer, Way::Egress, 2_000, PUT));
+        subject.take(&said(12, Way::Egress, 3_000, OK));
+        subject.take(&Input::SessionEnd(Session {
+            read: (whole, 2_900),
+            written: (OK.len() as u64, 3_000),
+            ..session(12, Some(2), 3_100)
+        }));
+        let server = end(2, "127.0.0.1:443", "127.0.0.1:5000", Way::Egress);
+        subject.take(&Input::Close(End {
+            flags: FIN,
+            at_ns: 3_200,
+            ..server
+        }));
+        let exchanges = results(&mut subject).1;
+        let put = exchanges.iter().rev().find(|exchange| {
+            let request = exchange.request.as_ref();
+            request.is_some_and(|request| request.method.as_str() == "PUT")
+        });
+        let request = put
+            .and_then(|put| put.request.as_ref())
+            .unwrap_or_else(|| panic!("{restarted}: {exchanges:#?}"));
+        assert_eq!(
+            request.message.body_bytes, body,
+            "{restarted}: {exchanges:#?}"
+        );
+    }
 }
 
 /// The client reads what has come after its connection is over.

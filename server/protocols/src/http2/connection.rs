@@ -224,7 +224,7 @@ impl<O: Observer> Connection<O> {
             if self.joined_midstream {
                 // What looked like a beginning was none.
                 self.lose_frames(direction, Gaps::JOINED_MIDSTREAM);
-                self.lose_frames(opposite(direction), Gaps::JOINED_MIDSTREAM);
+                self.lose_frames(direction.opposite(), Gaps::JOINED_MIDSTREAM);
             } else {
                 observer.malformed(self.meant(direction), MalformedElement::Preface);
                 self.fail(at_ns, observer);
@@ -269,7 +269,7 @@ impl<O: Observer> Connection<O> {
     /// The direction that is meant by the caller's.
     pub(super) fn meant(&self, direction: Direction) -> Direction {
         if self.reversed {
-            opposite(direction)
+            direction.opposite()
         } else {
             direction
         }
@@ -288,12 +288,5 @@ impl<O: Observer> Connection<O> {
     pub(super) fn lane_of(&mut self, meant: Direction) -> &mut Lane {
         let direction = self.meant(meant);
         self.lane(direction)
-    }
-}
-
-pub(super) fn opposite(direction: Direction) -> Direction {
-    match direction {
-        Direction::ToServer => Direction::ToClient,
-        Direction::ToClient => Direction::ToServer,
     }
 }

@@ -1,6 +1,5 @@
 //! Frames about the connection and about the end of streams.
 
-use super::connection::opposite;
 use super::facts::{GoAway, StreamError};
 use super::frame::{FrameHeader, flag, kind};
 use super::streams::place;
@@ -35,12 +34,12 @@ impl<O: Observer> Connection<O> {
                 }
                 self.settings(direction, payload, at_ns);
                 if broken {
-                    self.lose_permissions(opposite(direction));
+                    self.lose_permissions(direction.opposite());
                 }
             }
             kind::PING if !frame.has(flag::ACK) => facts.pings = facts.pings.saturating_add(1),
             kind::GOAWAY => self.goaway(direction, payload, at_ns, observer),
-            kind::WINDOW_UPDATE if broken => self.lose_permissions(opposite(direction)),
+            kind::WINDOW_UPDATE if broken => self.lose_permissions(direction.opposite()),
             kind::WINDOW_UPDATE => self.window_update(direction, frame.stream, payload, at_ns),
             kind::PRIORITY_UPDATE => {
                 facts.priority_updates = facts.priority_updates.saturating_add(1);
@@ -106,7 +105,7 @@ impl<O: Observer> Connection<O> {
                 _ => {}
             }
         }
-        let encoder = self.lane(opposite(direction));
+        let encoder = self.lane(direction.opposite());
         if !encoder.table_sizes.set(table_size) {
             encoder.lose_table_size();
         }
@@ -122,7 +121,7 @@ impl<O: Observer> Connection<O> {
 
     /// Moves the windows of the streams that the peer sends on (RFC 9113, 6.9.2).
     fn initial_window(&mut self, direction: Direction, size: u32, at_ns: u64) {
-        let peer = opposite(direction);
+        let peer = direction.opposite();
         let at = place(self.meant(peer));
         let settings = &mut self.lane(direction).facts.settings;
         let before = settings
@@ -194,7 +193,7 @@ impl<O: Observer> Connection<O> {
             return;
         };
         let increment = i64::from(increment & 0x7fff_ffff);
-        let peer = opposite(direction);
+        let peer = direction.opposite();
         if stream_id == 0 {
             return self.lane(peer).window.give(increment, at_ns);
         }

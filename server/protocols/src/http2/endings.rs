@@ -1,6 +1,6 @@
 //! How exchanges end: by themselves, with the connection, or for want of room.
 
-use super::connection::{Connection, opposite};
+use super::connection::Connection;
 use super::{MalformedElement, Observer};
 use crate::exchange::{Gaps, Outcome};
 use crate::passive::{Direction, End, Verdict};
@@ -12,7 +12,7 @@ impl<O: Observer> Connection<O> {
             return;
         }
         let by = self.meant(direction);
-        let peer_ended = self.lane(opposite(direction)).ended;
+        let peer_ended = self.lane(direction.opposite()).ended;
         let lane = self.lane(direction);
         (lane.ended, lane.block, lane.held) = (true, None, Vec::new());
         if (how, by, peer_ended) == (End::Fin, Direction::ToServer, false) {

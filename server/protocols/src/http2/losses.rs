@@ -3,7 +3,7 @@
 //! Owns: losing sight of frames and finding them again. A loss within a frame leaves that frame cut and nothing else; any
 //! other may have hidden frames of all streams: heads, ends, what moves windows and what sizes tables.
 
-use super::connection::{Connection, opposite};
+use super::connection::Connection;
 use super::lane::{Lane, State};
 use super::streams::place;
 use super::window::Window;
@@ -69,7 +69,7 @@ impl<O: Observer> Connection<O> {
     /// Where the frames of a direction begin is not known any more, and some may be missing.
     pub(super) fn lose_frames(&mut self, direction: Direction, gaps: Gaps) {
         self.lane(direction).lose_frames(gaps);
-        self.lose_permissions(opposite(direction));
+        self.lose_permissions(direction.opposite());
         self.miss_frames(direction, gaps);
     }
 
@@ -91,7 +91,7 @@ impl<O: Observer> Connection<O> {
     /// Before the next bytes of a direction are walked: looks for the place of frames where it is not known.
     pub(super) fn find_frames(&mut self, direction: Direction, data: &[u8]) {
         let limits = self.limits;
-        let is_peer_touched = self.lane(opposite(direction)).touched;
+        let is_peer_touched = self.lane(direction.opposite()).touched;
         let lane = self.lane(direction);
         let is_first = !lane.touched && !data.is_empty();
         lane.touched |= is_first;
@@ -102,7 +102,7 @@ impl<O: Observer> Connection<O> {
             if is_peer_touched {
                 lane.lose_permissions();
             } else {
-                *self.lane(opposite(direction)) = Lane::new(State::Header(0), limits);
+                *self.lane(direction.opposite()) = Lane::new(State::Header(0), limits);
             }
         } else if lane.is_adrift() && frame::may_begin(data) {
             lane.state = State::Header(0);

@@ -37,14 +37,13 @@ impl Table<'_> {
         }
     }
 
-    /// Attaches for one process, if it is one that is asked for.
+    /// Attaches for one process, which is one that is asked for.
     pub(super) fn attach_for(&mut self, pid: u32, opened: &Opened, path: &Path) {
-        let is_wanted = self.is_wanted(pid);
         let Some(file) = self.files.get(&opened.id) else {
             return;
         };
         // The sites are those of what was looked into.
-        if !is_wanted || file.stamp != opened.stamp || file.for_each.contains_key(&pid) {
+        if file.stamp != opened.stamp || file.for_each.contains_key(&pid) {
             return;
         }
         let attached = self.attach(opened, path, Some(pid), Some(pid));
