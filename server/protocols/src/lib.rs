@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::indexing_slicing)]
 
+mod decimal;
 pub mod dns;
 pub mod event_stream;
 pub mod exchange;

@@ -16,7 +16,6 @@ use crate::{Error, Hook, Library, Looked, Site};
 use places::Role;
 use table::Table;
 
-const NAME: &str = "Go crypto/tls";
 const READ: &str = "crypto/tls.(*Conn).Read";
 const WRITE: &str = "crypto/tls.(*Conn).Write";
 
@@ -57,7 +56,7 @@ pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, looked: &mut Looked) ->
     match sites(image)? {
         Ok(sites) if sites.is_empty() => {}
         Ok(sites) => looked.found(Library::Go, sites),
-        Err(why) => looked.unsupported(NAME, why),
+        Err(why) => looked.unsupported(Library::Go.name(), why),
     }
     Ok(())
 }
@@ -69,7 +68,10 @@ fn sites<R: Read + Seek>(image: &mut Image<R>) -> Result<Result<Vec<Site>, Strin
     let Some(table) = Table::find(image)? else {
         return unsupported(String::from("Go's table of functions was not found"));
     };
-    let entries = table.functions(image, &names)?;
+    let Some(entries) = table.functions(image, &names)? else {
+        let why = "Go's table of functions could not be gone through";
+        return unsupported(String::from(why));
+    };
     if !entries
         .iter()
         .any(|entry| entry.name == READ || entry.name == WRITE)

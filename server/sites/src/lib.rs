@@ -23,17 +23,17 @@ mod foreign;
 pub mod fuzzing;
 mod golang;
 mod image;
+mod looked;
 mod notes;
 mod rustls;
 mod slots;
 mod symbols;
-mod verdict;
 mod x86;
 
 use std::io::{Read, Seek};
 
 pub use error::Error;
-pub use verdict::{Found, Hook, Library, Looked, Site, Unsupported};
+pub use looked::{Found, Hook, Library, Looked, Site, Unsupported};
 
 use constants::Constants;
 use image::Image;

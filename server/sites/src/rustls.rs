@@ -27,7 +27,6 @@ use crate::{Error, Hook, Library, Looked, Site};
 use names::Kind;
 use proof::{Code, Target};
 
-const NAME: &str = "rustls";
 /// The longest function that is looked at.
 const LONGEST_FUNCTION: u64 = 1 << 16;
 /// The most functions that are looked at; a program has each kind once for every unit that its compiler made of it.
@@ -71,7 +70,7 @@ pub(crate) fn look<R: Read + Seek>(
     };
     let version = &constants.told(image)?.rustls;
     let version = version.as_deref().unwrap_or("of an unknown version");
-    looked.unsupported(NAME, format!("rustls {version}: {why}"));
+    looked.unsupported(Library::Rustls.name(), format!("rustls {version}: {why}"));
     Ok(())
 }
 

@@ -91,7 +91,7 @@ pub(crate) fn slot(instruction: &Instruction) -> Option<u64> {
         .then(|| instruction.ip_rel_memory_address())
 }
 
-/// Says which registers an instruction writes.
+/// Says which registers an instruction writes, and which it reads.
 pub(crate) struct Writes(InstructionInfoFactory);
 
 impl Writes {
@@ -101,19 +101,30 @@ impl Writes {
 
     /// The whole registers that `instruction` writes, or may write, to any part of.
     pub(crate) fn of(&mut self, instruction: &Instruction) -> Vec<Register> {
-        self.0
-            .info(instruction)
-            .used_registers()
-            .iter()
-            .filter(|used| {
-                matches!(
-                    used.access(),
-                    OpAccess::Write
-                        | OpAccess::CondWrite
-                        | OpAccess::ReadWrite
-                        | OpAccess::ReadCondWrite
-                )
-            })
+        self.used(instruction, |access| {
+            matches!(
+                access,
+                OpAccess::Write
+                    | OpAccess::CondWrite
+                    | OpAccess::ReadWrite
+                    | OpAccess::ReadCondWrite
+            )
+        })
+    }
+
+    /// The whole registers of which it reads, or may read, any part.
+    pub(crate) fn read_by(&mut self, instruction: &Instruction) -> Vec<Register> {
+        self.used(instruction, |access| {
+            matches!(
+                access,
+                OpAccess::Read | OpAccess::CondRead | OpAccess::ReadWrite | OpAccess::ReadCondWrite
+            )
+        })
+    }
+
+    fn used(&mut self, instruction: &Instruction, how: fn(OpAccess) -> bool) -> Vec<Register> {
+        let used = self.0.info(instruction).used_registers().iter();
+        used.filter(|used| how(used.access()))
             .map(|used| used.register().full_register())
             .collect()
     }

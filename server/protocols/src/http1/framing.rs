@@ -6,6 +6,7 @@
 use super::MalformedElement;
 use super::fields::Fields;
 use super::head::{RequestHead, ResponseHead};
+use crate::decimal::decimal;
 
 /// How the end of a body is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,14 +171,4 @@ fn joined(before: Length, value: Option<u64>) -> Length {
         (Length::Known(known), Some(value)) if known == value => before,
         _ => Length::Invalid,
     }
-}
-
-fn decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0_u64, |value, digit| {
-        let digit = char::from(*digit).to_digit(10)?;
-        value.checked_mul(10)?.checked_add(u64::from(digit))
-    })
 }

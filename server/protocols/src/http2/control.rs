@@ -69,19 +69,13 @@ impl<O: Observer> Connection<O> {
             by_goaway: false,
         });
         // A client that has all that it was promised may not wait for an end in a frame of its own.
-        let has_all =
-            stream.request_ended && stream.response_length.is_some_and(|length| length > 0);
-        let whole = stream
-            .response
-            .as_mut()
-            .filter(|response| has_all && Some(response.body_bytes) == stream.response_length);
-        let outcome = match (by, whole) {
-            (Direction::ToServer, Some(response)) => {
-                response.last_byte_ns = Some(at_ns);
-                Outcome::Complete
-            }
-            (Direction::ToServer, None) => Outcome::ClientGaveUp,
-            (Direction::ToClient, _) => Outcome::ServerReset,
+        let response = stream.response.as_ref();
+        let has_all = stream.request_ended
+            && response.is_some_and(|response| response.last_byte_ns.is_some());
+        let outcome = match by {
+            Direction::ToServer if has_all => Outcome::Complete,
+            Direction::ToServer => Outcome::ClientGaveUp,
+            Direction::ToClient => Outcome::ServerReset,
         };
         self.finish(stream_id, outcome, at_ns, observer);
     }

@@ -48,6 +48,9 @@ impl<O: Observer> Connection<O> {
             Direction::ToServer => stream.request.as_mut().map(|part| &mut part.body_bytes),
             Direction::ToClient => {
                 stream.may_have_ended = false;
+                if frame.has(flag::PADDED) {
+                    stream.response_length = None;
+                }
                 stream.response.as_mut().map(|part| &mut part.body_bytes)
             }
         };
@@ -73,6 +76,15 @@ impl<O: Observer> Connection<O> {
         let meant = self.meant(direction);
         if frame.has(flag::END_STREAM) {
             return self.end_message(meant, frame.stream, at_ns, observer);
+        }
+        if meant == Direction::ToClient
+            && let Some(stream) = self.streams.get(frame.stream)
+            && let Some(response) = &mut stream.response
+            && response.body_bytes > 0
+            && Some(response.body_bytes) == stream.response_length
+        {
+            // Whether an end in a frame of its own comes or not.
+            response.last_byte_ns.get_or_insert(at_ns);
         }
         let is_shut = self.lane(direction).window.is_shut();
         if let Some(stream) = self.streams.get(frame.stream)

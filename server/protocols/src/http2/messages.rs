@@ -7,6 +7,7 @@ use super::blocks::About;
 use super::fields::{RequestHead, ResponseHead, Room, status};
 use super::streams::Stream;
 use super::{Connection, Fields, MalformedElement, Observer};
+use crate::decimal::decimal;
 use crate::exchange::{Gaps, RequestPart, ResponsePart};
 use crate::grpc::{self, Messages};
 use crate::hpack::Text;
@@ -217,12 +218,22 @@ impl<Q, S> Stream<Q, S> {
     }
 }
 
-/// `None` where it is absent or no number.
+/// `None` where it is absent, no number, or told in two ways.
 fn content_length(fields: Fields<'_>) -> Option<u64> {
-    match fields.find(b"content-length")? {
-        Text::Known(digits) => std::str::from_utf8(digits).ok()?.parse().ok(),
-        Text::Unknown(_) => None,
+    let mut told = None;
+    for (_, value, _) in fields
+        .iter()
+        .filter(|(name, _, _)| matches!(name, Text::Known(b"content-length")))
+    {
+        let Text::Known(digits) = value else {
+            return None;
+        };
+        let length = decimal(digits)?;
+        if told.replace(length).is_some_and(|before| before != length) {
+            return None;
+        }
     }
+    told
 }
 
 fn part<S>(about: About, value: S) -> ResponsePart<S> {

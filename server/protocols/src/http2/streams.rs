@@ -15,7 +15,7 @@ pub(super) struct Stream<Q, S> {
     pub(super) request: Option<RequestPart<Q>>,
     pub(super) request_ended: bool,
     pub(super) response: Option<ResponsePart<S>>,
-    /// What its head says of its length (RFC 9110 section 8.6).
+    /// What its head says of its length (RFC 9110 section 8.6); not where more passes than that, as padding.
     pub(super) response_length: Option<u64>,
     pub(super) interim: Interim,
     pub(super) gaps: Gaps,

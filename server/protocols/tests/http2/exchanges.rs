@@ -128,11 +128,33 @@ fn resets_by_either_side() {
         &[line],
     );
     // It has all that was promised, and does not wait for the end, which comes in a frame of its own.
-    let promised = [status("200"), literals(&[("content-length", "2")])].concat();
-    for (body, line) in [
-        ("ab", "1: GET / +0 -> 200 +2 Complete ToServer 5"),
-        ("a", "1: GET / +0 -> 200 +1… ClientGaveUp ToServer 5"),
+    for (told, body, line) in [
+        (
+            &["2"][..],
+            "ab",
+            "1: GET / +0 -> 200 +2 Complete ToServer 5",
+        ),
+        (
+            &["2"],
+            "a",
+            "1: GET / +0 -> 200 +1… ClientGaveUp ToServer 5",
+        ),
+        (
+            &["+2"],
+            "ab",
+            "1: GET / +0 -> 200 +2… ClientGaveUp ToServer 5",
+        ),
+        (
+            &["2", "3"],
+            "ab",
+            "1: GET / +0 -> 200 +2… ClientGaveUp ToServer 5",
+        ),
     ] {
+        let lengths: Vec<_> = told
+            .iter()
+            .map(|length| ("content-length", *length))
+            .collect();
+        let promised = [status("200"), literals(&lengths)].concat();
         check(
             &[
                 asked.clone(),

@@ -5,12 +5,10 @@
 //! zero or less, which says that no byte passed, whatever was called on it. A function that checks something first, or that
 //! has another inner function for sessions of another kind, has a way that is none of these.
 
-use iced_x86::{
-    FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register,
-};
+use iced_x86::{FlowControl, Instruction, Mnemonic, OpKind, Register};
 
 use super::places::Place;
-use crate::x86;
+use crate::x86::{self, Writes};
 
 /// The most instructions that are gone through, on all ways together; OpenSSL's functions have some fifty.
 const MOST: usize = 1024;
@@ -38,13 +36,20 @@ fn place(code: &[Instruction], call: usize, jump: &Instruction) -> Option<usize>
         .filter(|place| *place > call)
 }
 
-/// Whether a way that ends behind this instruction ends in one that does not return: a function's last instruction.
+/// The instruction at this place of a way, while there may be more.
+fn next<'c>(code: &'c [Instruction], at: usize, left: &mut usize) -> Option<&'c Instruction> {
+    *left = left.checked_sub(1)?;
+    code.get(at)
+}
+
+/// Whether it is the function's last instruction: a call there does not return.
 fn is_last(code: &[Instruction], at: usize) -> bool {
     at + 1 == code.len()
 }
 
 /// The ways that branch off before the call.
 fn before(code: &[Instruction], call: usize, left: &mut usize) -> bool {
+    let mut writes = Writes::new();
     let mut ways = Vec::new();
     for branch in code
         .iter()
@@ -58,13 +63,9 @@ fn before(code: &[Instruction], call: usize, left: &mut usize) -> bool {
     }
     while let Some((mut at, mut answer)) = ways.pop() {
         loop {
-            let Some(instruction) = code.get(at) else {
+            let Some(instruction) = next(code, at, left) else {
                 return false;
             };
-            let Some(fewer) = left.checked_sub(1) else {
-                return false;
-            };
-            *left = fewer;
             match instruction.flow_control() {
                 FlowControl::Return if answer == Answer::Nothing => break,
                 FlowControl::Call | FlowControl::IndirectCall => {
@@ -84,7 +85,7 @@ fn before(code: &[Instruction], call: usize, left: &mut usize) -> bool {
                     ways.push((target, answer));
                 }
                 FlowControl::Next => {
-                    if x86::Writes::new().of(instruction).contains(&Register::RAX) {
+                    if writes.of(instruction).contains(&Register::RAX) {
                         answer = put(instruction);
                     }
                 }
@@ -140,7 +141,7 @@ struct Decided {
 
 /// The ways behind the call.
 fn behind(code: &[Instruction], call: usize, count: Option<Place>, left: &mut usize) -> bool {
-    let mut information = InstructionInfoFactory::new();
+    let mut writes = Writes::new();
     let start = Decided {
         registers: vec![Register::RAX],
         flags: false,
@@ -148,13 +149,9 @@ fn behind(code: &[Instruction], call: usize, count: Option<Place>, left: &mut us
     let mut ways = vec![(call + 1, start)];
     while let Some((mut at, mut decided)) = ways.pop() {
         loop {
-            let Some(instruction) = code.get(at) else {
+            let Some(instruction) = next(code, at, left) else {
                 return false;
             };
-            let Some(fewer) = left.checked_sub(1) else {
-                return false;
-            };
-            *left = fewer;
             match instruction.flow_control() {
                 FlowControl::Return if decided.registers.contains(&Register::RAX) => break,
                 // Of what ends the program when the stack was overrun.
@@ -169,7 +166,7 @@ fn behind(code: &[Instruction], call: usize, count: Option<Place>, left: &mut us
                     }
                     ways.push((target, decided.clone()));
                 }
-                FlowControl::Next => step(&mut information, instruction, count, &mut decided),
+                FlowControl::Next => step(&mut writes, instruction, count, &mut decided),
                 _ => return false,
             }
             at += 1;
@@ -179,33 +176,18 @@ fn behind(code: &[Instruction], call: usize, count: Option<Place>, left: &mut us
 }
 
 fn step(
-    information: &mut InstructionInfoFactory,
+    writes: &mut Writes,
     instruction: &Instruction,
     count: Option<Place>,
     decided: &mut Decided,
 ) {
-    let used = information.info(instruction).used_registers();
-    let has = |wanted: fn(OpAccess) -> bool| {
-        used.iter()
-            .filter(move |used| wanted(used.access()))
-            .map(|used| used.register().full_register())
-    };
-    let takes = has(|access| {
-        matches!(
-            access,
-            OpAccess::Read | OpAccess::CondRead | OpAccess::ReadWrite | OpAccess::ReadCondWrite
-        )
-    })
-    .any(|register| decided.registers.contains(&register))
+    let takes = writes
+        .read_by(instruction)
+        .iter()
+        .any(|register| decided.registers.contains(register))
         || decided.flags && instruction.rflags_read() != 0
         || count.is_some_and(|place| is_count(instruction, place));
-    let written: Vec<Register> = has(|access| {
-        matches!(
-            access,
-            OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite
-        )
-    })
-    .collect();
+    let written = writes.of(instruction);
     decided
         .registers
         .retain(|register| !written.contains(register));

@@ -25,7 +25,6 @@ pub(crate) enum Role {
 const LONGEST_LOOK: usize = 6;
 /// The most ends of a function.
 const MOST_ENDS: usize = 64;
-const NO_ENDS: &str = "has no ends that could be seen";
 
 /// Adds the sites of `function`, or says what its code is not like.
 pub(super) fn choose(
@@ -51,8 +50,11 @@ pub(super) fn choose(
     };
     add(enter, hook);
     if ends {
-        if leaves.is_empty() || leaves.len() > MOST_ENDS {
-            return Err(NO_ENDS);
+        if leaves.is_empty() {
+            return Err("has no ends that could be seen");
+        }
+        if leaves.len() > MOST_ENDS {
+            return Err("has more ends than are looked at");
         }
         for leave in leaves {
             add(leave, Hook::GoLeave);
@@ -71,19 +73,11 @@ fn on_x86(function: &Function) -> Result<Places, &'static str> {
         return Err("has code that could not be decoded");
     }
     let enter = enter(&code).ok_or("does not begin as functions of Go do")?;
-    let is_end = |instruction: &Instruction| instruction.code() == Code::Retnq;
-    if code
-        .iter()
-        .filter(|instruction| is_end(instruction))
-        .count()
-        > MOST_ENDS
-    {
-        return Err(NO_ENDS);
-    }
     let leaves = code
         .iter()
         .enumerate()
-        .filter(|(_, instruction)| is_end(instruction))
+        .filter(|(_, instruction)| instruction.code() == Code::Retnq)
+        .take(MOST_ENDS + 1)
         .map(|(index, instruction)| cheaper(&code, index).unwrap_or(instruction.ip()))
         .collect();
     Ok((enter, leaves))

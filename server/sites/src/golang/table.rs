@@ -138,19 +138,19 @@ impl Table {
         self.magic != MAGIC_1_16
     }
 
-    /// The functions with these names.
+    /// The functions with these names; nothing where the table has some of them and cannot be gone through.
     pub(super) fn functions<R: Read + Seek>(
         &self,
         image: &mut Image<R>,
         names: &[&str],
-    ) -> Result<Vec<Entry>, Error> {
+    ) -> Result<Option<Vec<Entry>>, Error> {
         let wanted = self.names(image, names)?;
         let mut found = Vec::new();
         if wanted.is_empty() {
-            return Ok(found);
+            return Ok(Some(found));
         }
         let Some(entries) = self.offset.checked_add(self.entries) else {
-            return Ok(found);
+            return Ok(None);
         };
         // An entry is where the function begins and where its description is: addresses, then halves of them.
         let (width, in_description) = if self.is_since_1_18() { (4, 4) } else { (8, 8) };
@@ -159,13 +159,13 @@ impl Table {
         for number in 0..self.functions {
             let place = entries.saturating_add(number.saturating_mul(width * 2));
             let Some(description) = index.number(image, place.saturating_add(width), width)? else {
-                break;
+                return Ok(None);
             };
             let name = entries
                 .saturating_add(description)
                 .saturating_add(in_description);
             let Some(name) = descriptions.number(image, name, 4)? else {
-                break;
+                return Ok(None);
             };
             let Some((_, name)) = wanted.iter().find(|(place, _)| *place == name) else {
                 continue;
@@ -183,7 +183,7 @@ impl Table {
                 break;
             }
         }
-        Ok(found)
+        Ok(Some(found))
     }
 
     /// Where the names are among the names.

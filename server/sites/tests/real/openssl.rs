@@ -220,7 +220,7 @@ fn bytes_are_told_once() {
     }
 }
 
-/// Shapes that look like Debian's and are not.
+/// How a function is written in these.
 const MACROS: &str = "
     .text
     .macro function name
@@ -232,6 +232,7 @@ const MACROS: &str = "
     .size \\name, . - \\name
     .endm
 ";
+/// Shapes that look like Debian's and are not.
 const TRAPS: &str = "
     /* Another buffer than it was given. */
     function SSL_read
