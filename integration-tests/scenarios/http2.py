@@ -2,12 +2,12 @@
 
 import select
 import threading
-from urllib.parse import parse_qs, urlsplit
 
 import h2.config
 import h2.connection
 import h2.errors
 import h2.events
+import h2.exceptions
 
 # More than any connection carries at once.
 _PIECE = 65536
@@ -88,9 +88,7 @@ class Served:
 
     def _respond(self, stream):
         headers, body = self.requests.pop(stream)
-        url = urlsplit(headers[":path"])
-        query = {name: values[-1] for name, values in parse_qs(url.query).items()}
-        result = self.answer(headers[":method"], url.path, query, headers, bytes(body))
+        result = self.answer(headers[":method"], headers[":path"], headers, bytes(body))
         try:
             with self.free:
                 if result is None:

@@ -138,15 +138,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             # A client that went away is nothing that a service would tell.
             pass
 
+    def _ask(self, method, target, headers, body):
+        url = urlsplit(target)
+        query = {name: values[-1] for name, values in parse_qs(url.query).items()}
+        return type(self).handle_request(Request(method, url.path, query, headers, body))
+
     def answer_http2(self, *request):
-        result = type(self).handle_request(Request(*request))
+        result = self._ask(*request)
         return None if result == RESET else parts(result)
 
     def answer(self):
-        url = urlsplit(self.path)
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
-        query = {name: values[-1] for name, values in parse_qs(url.query).items()}
-        result = type(self).handle_request(Request(self.command, url.path, query, self.headers, body))
+        result = self._ask(self.command, self.path, self.headers, body)
         if result == RESET:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.close_connection = True

@@ -146,6 +146,15 @@ impl Nginx {
             scratch,
         }
     }
+    /// Over TLS, with a small and a large answer for any path, and what is put is taken.
+    pub fn start_sized() -> Self {
+        let nginx = Self::start_tls(
+            "location /small/ { return 200 'hello\n'; } location /large/ { try_files /large.bin =404; }
+             location /put/ { dav_methods PUT; create_full_put_path on; }",
+        );
+        nginx.file("large.bin", vec![b'x'; 1 << 20]);
+        nginx
+    }
     /// The start of its addresses.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
@@ -164,17 +173,19 @@ impl Nginx {
     }
     /// The port that each request came from, by its path; paths are told once here.
     pub fn client_ports(&self) -> std::collections::BTreeMap<String, String> {
-        let text = std::fs::read_to_string(self.scratch.file("access.log")).unwrap_or_default();
         let words = |line: &str| {
             let mut words = line.split(' ').skip(1);
             let path = words.next()?.to_owned();
             Some((path, words.nth(1)?.to_owned()))
         };
-        text.lines().filter_map(words).collect()
+        self.access_log().lines().filter_map(words).collect()
     }
-    /// Its access log: method, path and status of every request.
+    /// Its access log: method, target, status and the client's port of every request, a line each.
+    pub fn access_log(&self) -> String {
+        std::fs::read_to_string(self.scratch.file("access.log")).unwrap_or_default()
+    }
+    /// Of that method, path and status.
     pub fn log(&self) -> Vec<(String, String, String)> {
-        let text = std::fs::read_to_string(self.scratch.file("access.log")).unwrap_or_default();
         let words = |line: &str| {
             let mut words = line.split(' ');
             let mut next = || words.next().unwrap_or_default().to_owned();
@@ -185,7 +196,7 @@ impl Nginx {
                 status,
             )
         };
-        text.lines().map(words).collect()
+        self.access_log().lines().map(words).collect()
     }
 }
 
@@ -231,8 +242,15 @@ pub fn node_server(handler: &str) -> (Program, u16) {
          server.listen(0, '127.0.0.1', () => console.log('listening on port ' + server.address().port))"
     );
     let program = Program::start(Command::new("node").arg("-e").arg(script));
-    let line = program.await_line("listening on port");
-    (program, number_after(&line, "port "))
+    let port = program.await_port();
+    (program, port)
+}
+
+impl Program {
+    /// Waits until it says `listening on port`, and which.
+    pub fn await_port(&self) -> u16 {
+        number_after(&self.await_line("listening on port "), "port ")
+    }
 }
 
 fn number_after(line: &str, word: &str) -> u16 {

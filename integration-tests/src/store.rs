@@ -105,6 +105,28 @@ impl Store {
         serde_json::from_str(&text)
             .unwrap_or_else(|error| panic!("{arguments:?} gave no JSON ({error}): {text}"))
     }
+    /// All rows that a statement gives of the last hour; it says in which order.
+    pub fn sql(&self, statement: &str) -> Vec<Vec<Value>> {
+        let mut all = Vec::new();
+        loop {
+            let page = format!("{statement} LIMIT 150 OFFSET {}", all.len());
+            let page = self.ask(&[
+                "query-sql",
+                &page,
+                "--limit",
+                "150",
+                "--max-tokens",
+                "8000",
+                "--since",
+                "-1h",
+            ]);
+            let rows = page["rows"].as_array().expect("rows");
+            if rows.is_empty() {
+                return all;
+            }
+            all.extend(rows.iter().filter_map(Value::as_array).cloned());
+        }
+    }
     /// All pages of a list of the last hour, each row by its columns' names.
     pub fn rows(&self, arguments: &[&str]) -> Vec<Map<String, Value>> {
         self.rows_since("-1h", arguments)

@@ -56,8 +56,7 @@ fn announcements_are_those_that_nghttp_prints() {
     let store = Store::new();
     let _recorder = store.record(&[]);
     let server = Program::start(Command::new("node").arg("-e").arg(SERVER));
-    let line = server.await_line("listening on port ");
-    let port = line.rsplit(' ').next().expect("a port");
+    let port = &server.await_port().to_string();
     let printed =
         said(Command::new("nghttp").args(["-v", "-n", &format!("http://127.0.0.1:{port}/")]));
     let exchange = store.exchange("/");
@@ -124,8 +123,7 @@ fn a_fin_behind_frames_is_seen() {
     let store = Store::new();
     let _recorder = store.record(&[]);
     let server = Program::start(Command::new("node").arg("-e").arg(SERVER));
-    let line = server.await_line("listening on port ");
-    let port = line.rsplit(' ').next().expect("a port");
+    let port = &server.await_port().to_string();
     said(Command::new(headwater_integration_tests::python()).args(["-c", AT_ONCE, port]));
     until("a connection that has ended", || {
         let sql =

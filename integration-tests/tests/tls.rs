@@ -105,15 +105,6 @@ func main() {
 }
 "#;
 
-/// nginx with a small and a large answer for any path.
-fn nginx() -> Nginx {
-    let nginx = Nginx::start_tls(
-        "location /small/ { return 200 'hello\n'; } location /large/ { try_files /large.bin =404; }",
-    );
-    nginx.file("large.bin", vec![b'x'; 1 << 20]);
-    nginx
-}
-
 /// A program of Go, built without symbols.
 fn go(scratch: &Scratch) -> std::path::PathBuf {
     let (source, program) = (scratch.write("client.go", GO), scratch.file("go-client"));
@@ -195,7 +186,7 @@ fn as_logged(store: &Store, nginx: &Nginx) {
 
 #[test]
 fn programs_of_every_kind_are_what_nginx_logged() {
-    let (store, nginx) = (Store::new(), nginx());
+    let (store, nginx) = (Store::new(), Nginx::start_sized());
     let go = go(store.scratch());
     let _recorder = store.record(&[]);
     let port = nginx.port;
@@ -295,7 +286,7 @@ fn programs_of_every_kind_are_what_nginx_logged() {
 
 #[test]
 fn rustls_at_both_ends() {
-    let (store, scratch, nginx) = (Store::new(), Scratch::new(), nginx());
+    let (store, scratch, nginx) = (Store::new(), Scratch::new(), Nginx::start_sized());
     let (rust, (certificate, key)) = (rust(), certificate(&scratch));
     let server = Program::start(
         Command::new(&rust)
@@ -303,12 +294,7 @@ fn rustls_at_both_ends() {
             .arg(certificate)
             .arg(key),
     );
-    let line = server.await_line("listening on port ");
-    let port: u16 = line
-        .rsplit(' ')
-        .next()
-        .and_then(|port| port.parse().ok())
-        .expect("a port");
+    let port = server.await_port();
     let _recorder = store.record(&[]);
     let ask = |port: u16, count: &str, name: &str| {
         said(Command::new(&rust).args(["client", &format!("127.0.0.1:{port}"), count, name]));
@@ -336,7 +322,7 @@ fn rustls_at_both_ends() {
 
 #[test]
 fn a_browser() {
-    let (store, nginx) = (Store::new(), nginx());
+    let (store, nginx) = (Store::new(), Nginx::start_sized());
     let _recorder = store.record(&[]);
     let profile = store.scratch().file("profile");
     said(
@@ -359,7 +345,7 @@ fn a_browser() {
 
 #[test]
 fn each_session_is_bound_to_its_own_connection() {
-    let (store, nginx) = (Store::new(), nginx());
+    let (store, nginx) = (Store::new(), Nginx::start_sized());
     let go = go(store.scratch());
     let _recorder = store.record(&["--ring-size", "32MiB"]);
     let mut clients: Vec<Child> = Vec::new();
@@ -386,41 +372,23 @@ fn each_session_is_bound_to_its_own_connection() {
          WHERE e.outcome = 'complete' AND c.server_port = {} ORDER BY e.id",
         nginx.port
     );
-    let (mut right, mut from) = (0, 0);
-    loop {
-        let page = store.ask(&[
-            "query-sql",
-            "--sql",
-            &format!("{sql} LIMIT 150 OFFSET {from}"),
-            "--limit",
-            "150",
-            "--max-tokens",
-            "8000",
-            "--since",
-            "-1h",
-        ]);
-        let rows = page["rows"].as_array().expect("rows");
-        if rows.is_empty() {
-            break;
-        }
-        from += rows.len();
-        for row in rows {
-            let (path, port) = (row[0].as_str().expect("a path"), row[1].to_string());
-            assert_eq!(
-                truth.get(path),
-                Some(&port),
-                "{path} is bound to another connection"
-            );
-            right += 1;
-        }
+    let rows = store.sql(&sql);
+    for row in &rows {
+        let (path, port) = (row[0].as_str().expect("a path"), row[1].to_string());
+        assert_eq!(
+            truth.get(path),
+            Some(&port),
+            "{path} is bound to another connection"
+        );
     }
+    let right = rows.len();
     assert!(right >= 9_900, "{right} of 10000 are bound");
 }
 
 #[test]
 fn a_recorder_that_is_killed_and_comes_again_harms_nobody() {
     const KILLS: usize = 6;
-    let (store, nginx) = (Store::new(), nginx());
+    let (store, nginx) = (Store::new(), Nginx::start_sized());
     let start = |name: &str, mut command: Command| {
         let command = with(&mut command, 1_000, nginx.port, name);
         (name.to_owned(), command.spawn().expect("a client"))
@@ -531,8 +499,8 @@ fn tls_of_other_programs_is_left_alone() {
     );
 }
 
-/// A folder that holds curl with all its libraries, as an image of containers does.
-fn image(scratch: &Scratch) -> std::path::PathBuf {
+/// A folder that holds curl with all its libraries, as an image of containers does, and curl's path in it.
+fn image(scratch: &Scratch) -> (std::path::PathBuf, String) {
     let image = scratch.file("image");
     let mut copy = script(
         "sh",
@@ -544,17 +512,15 @@ fn image(scratch: &Scratch) -> std::path::PathBuf {
         echo "$curl""#,
     );
     let said = said(copy.env("IMAGE", &image));
-    scratch.write("curl", said.trim());
-    image
+    (image, said.trim().to_owned())
 }
 
 /// Two containers of one image, each with an overlayfs of its own: probes stand once in the one file that both run, and the
 /// file systems can be unmounted when they end.
 #[test]
 fn containers_of_one_image_are_each_seen_once() {
-    let (store, nginx, scratch) = (Store::new(), nginx(), Scratch::new());
-    let image = image(&scratch);
-    let curl = std::fs::read_to_string(scratch.file("curl")).expect("its path");
+    let (store, nginx, scratch) = (Store::new(), Nginx::start_sized(), Scratch::new());
+    let (image, curl) = image(&scratch);
     let recorder = store.record(&[]);
     let containers = ["one", "other"].map(|name| {
         let folder = scratch.file(name);

@@ -83,9 +83,8 @@ fn canaries_in_handshakes() {
             .args([&certificate, &key])
             .arg(CANARY),
     );
-    let port = server.await_line("listening on port");
-    let port = port.rsplit(' ').next().unwrap_or_default();
-    said(Command::new(python()).args(["-c", ASKING, port, CANARY]));
+    let port = server.await_port().to_string();
+    said(Command::new(python()).args(["-c", ASKING, &port, CANARY]));
     let answers = answers_once(&store, 1) + &connections(&store, 1);
     for word in ["TLS 1.2", "/words/told", "certificate", "localhost"] {
         assert!(answers.contains(word), "{word}: {answers}");

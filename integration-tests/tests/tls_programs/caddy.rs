@@ -2,14 +2,14 @@
 
 use std::process::Command;
 
-use headwater_integration_tests::{Program, Store, free_port, said};
+use headwater_integration_tests::{Nginx, Program, Store, free_port, said};
 
-use crate::{as_logged, nginx, nginx_log};
+use crate::as_logged;
 
 /// A proxy in Go between curl and nginx.
 #[test]
 fn a_proxy_in_go() {
-    let (store, nginx) = (Store::new(), nginx());
+    let (store, nginx) = (Store::new(), Nginx::start_sized());
     let (folder, port) = (store.scratch().path().display(), free_port());
     let upstream = |version: &str| {
         format!(
@@ -88,7 +88,7 @@ fn a_proxy_in_go() {
         })
     };
     as_logged(&store, port, 104, log);
-    as_logged(&store, nginx.port, 104, || nginx_log(&nginx));
+    as_logged(&store, nginx.port, 104, || nginx.access_log());
     let sql = format!(
         "SELECT c.server_port, e.client, e.server, COUNT(*) FROM exchanges e JOIN connections c ON c.id = e.connection_id
          WHERE c.server_port IN ({port}, {}) GROUP BY 1, 2, 3",

@@ -2,14 +2,12 @@
 
 use std::process::Command;
 
-use headwater_integration_tests::{Store, said, until};
-
-use crate::nginx;
+use headwater_integration_tests::{Nginx, Store, said, until};
 
 /// Java, whose TLS is in no library: it is named, and its connection is there.
 #[test]
 fn java_is_named() {
-    let (store, nginx) = (Store::new(), nginx());
+    let (store, nginx) = (Store::new(), Nginx::start_sized());
     let _recorder = store.record(&[]);
     // A program that comes with it, and speaks TLS.
     let told = said(

@@ -8,17 +8,8 @@ mod java;
 mod openssl;
 mod served;
 
-use headwater_integration_tests::{Nginx, Store, until};
-
-/// nginx with a small and a large answer for any path, that takes what is put.
-fn nginx() -> Nginx {
-    let nginx = Nginx::start_tls(
-        "location /small/ { return 200 'hello\n'; } location /large/ { try_files /large.bin =404; }
-         location /put/ { dav_methods PUT; create_full_put_path on; }",
-    );
-    nginx.file("large.bin", vec![b'x'; 1 << 20]);
-    nginx
-}
+use headwater_integration_tests::{Store, until};
+use serde_json::Value;
 
 /// How names begin that count for nothing.
 const BEFORE: &str = "before-";
@@ -30,29 +21,17 @@ fn recorded(store: &Store, port: u16) -> Vec<String> {
         "SELECT e.method, e.path, e.status, c.client_port, e.request_bytes, e.response_bytes
          FROM exchanges e JOIN connections c ON c.id = e.connection_id WHERE c.server_port = {port} AND e.outcome = 'complete' AND e.path NOT LIKE '%{BEFORE}%' ORDER BY e.id"
     );
-    let mut lines = Vec::new();
-    loop {
-        let page = format!("{sql} LIMIT 150 OFFSET {}", lines.len());
-        let page = store.ask(&["query-sql", &page, "--limit", "150", "--since", "-1h"]);
-        let rows = page["rows"].as_array().expect("rows");
-        if rows.is_empty() {
-            lines.sort();
-            return lines;
-        }
-        lines.extend(rows.iter().map(|row| {
-            let words: Vec<_> = row
-                .as_array()
-                .expect("a row")
-                .iter()
-                .map(|value| {
-                    value
-                        .as_str()
-                        .map_or_else(|| value.to_string(), str::to_owned)
-                })
-                .collect();
-            words.join(" ")
-        }));
-    }
+    let line = |row: Vec<Value>| {
+        let word = |value: &Value| {
+            value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned)
+        };
+        row.iter().map(word).collect::<Vec<_>>().join(" ")
+    };
+    let mut lines: Vec<_> = store.sql(&sql).into_iter().map(line).collect();
+    lines.sort();
+    lines
 }
 
 /// A server's log, `METHOD PATH STATUS PORT` in each line, with the sizes that requests and answers have here.
@@ -87,8 +66,4 @@ fn as_logged(store: &Store, port: u16, count: usize, log: impl Fn() -> String) {
         let (lacking, wrong) = (only_in(&logged, &recorded), only_in(&recorded, &logged));
         Err((logged.len(), recorded.len(), lacking, wrong))
     });
-}
-
-fn nginx_log(nginx: &Nginx) -> String {
-    std::fs::read_to_string(nginx.folder().join("access.log")).unwrap_or_default()
 }

@@ -2,9 +2,9 @@
 
 use std::process::Command;
 
-use headwater_integration_tests::{Program, Scratch, Store, certificate, python, until};
+use headwater_integration_tests::{Nginx, Program, Scratch, Store, certificate, python, until};
 
-use crate::{BEFORE, as_logged, nginx, nginx_log};
+use crate::{BEFORE, as_logged};
 
 /// Requests over OpenSSL's own calls, of the version that the first argument names. The others: port, what is
 /// in all paths, and a file: until that is there, what the library does is not yet looked at.
@@ -215,21 +215,21 @@ fn openssl(store: &Store, version: &str, work: (&str, &str), port: u16, name: &s
 /// nginx's TLS is not looked at: all is from what the client gave to its library and got from it.
 #[test]
 fn openssl_of_two_ages_by_all_of_its_calls() {
-    let (store, nginx) = (Store::new(), nginx());
+    let (store, nginx) = (Store::new(), Nginx::start_sized());
     let _recorder = store.record(&["--tls-program", &python_program(), "--ring-size", "32MiB"]);
     let mut count = 0;
     for (version, is) in [("1.1", "OpenSSL 1.1.1"), ("3.5", "OpenSSL 3.5.")] {
         let told = openssl(&store, version, (MIX, ""), nginx.port, version);
         assert!(told.starts_with(is), "{told}");
         count += 12 * 4 * 3;
-        as_logged(&store, nginx.port, count, || nginx_log(&nginx));
+        as_logged(&store, nginx.port, count, || nginx.access_log());
     }
 }
 
 /// Keys of TLS 1.3 that are updated, and TLS 1.2 that is negotiated again: what comes before and after is one connection's.
 #[test]
 fn new_keys_in_the_middle_of_a_connection() {
-    let (store, nginx, scratch) = (Store::new(), nginx(), Scratch::new());
+    let (store, nginx, scratch) = (Store::new(), Nginx::start_sized(), Scratch::new());
     let (certificate, key) = certificate(&scratch);
     let server = Program::start(
         Command::new(python())
@@ -237,17 +237,12 @@ fn new_keys_in_the_middle_of_a_connection() {
             .arg(certificate)
             .arg(key),
     );
-    let line = server.await_line("listening on port ");
-    let port: u16 = line
-        .rsplit(' ')
-        .next()
-        .and_then(|port| port.parse().ok())
-        .expect("a port");
+    let port = server.await_port();
     let _recorder = store.record(&["--ring-size", "32MiB"]);
     for (runs, version) in [(1, "system"), (2, "3.5"), (3, "1.1")] {
         let name = format!("updated-{version}");
         openssl(&store, version, (REKEY, "1.3"), nginx.port, &name);
-        as_logged(&store, nginx.port, runs * 8 * 3 * 3, || nginx_log(&nginx));
+        as_logged(&store, nginx.port, runs * 8 * 3 * 3, || nginx.access_log());
         let name = format!("negotiated-{version}");
         openssl(&store, version, (REKEY, "1.2"), port, &name);
         as_logged(&store, port, runs * 8 * 3 * 3, || {

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use headwater_integration_tests::{Nginx, Store, said};
 
-use crate::{as_logged, nginx_log};
+use crate::as_logged;
 
 /// A server that is to send its files with sendfile. Without TLS in the kernel (`ssl_conf_command Options KTLS` asks for it) nginx
 /// reads them and gives them to OpenSSL, a part at a time.
@@ -27,14 +27,14 @@ fn files_that_are_sent_with_sendfile() {
                 .args(["-o", "/dev/null", &at("small/again")]),
         );
     }
-    as_logged(&store, nginx.port, 2 * 9, || nginx_log(&nginx));
+    as_logged(&store, nginx.port, 2 * 9, || nginx.access_log());
 }
 
 /// Uploads by clients that close as soon as they are answered: what was written last is known only by the last words of both
 /// ends' sessions, of which the server's comes before its FIN.
 #[test]
 fn the_last_body_of_a_connection_is_counted() {
-    let (store, nginx) = (Store::new(), crate::nginx());
+    let (store, nginx) = (Store::new(), Nginx::start_sized());
     let body = store.scratch().write("body", vec![b'x'; 1 << 20]);
     let _recorder = store.record(&[]);
     for number in 0..10 {
@@ -47,7 +47,7 @@ fn the_last_body_of_a_connection_is_counted() {
             );
         }
     }
-    as_logged(&store, nginx.port, 20, || nginx_log(&nginx));
+    as_logged(&store, nginx.port, 20, || nginx.access_log());
 }
 
 /// A request that comes with the first words of a handshake.
@@ -77,5 +77,5 @@ fn early_data() {
     client("late", "-sess_out");
     let told = client("early", "-sess_in");
     assert!(told.contains("Early data was accepted"), "{told}");
-    as_logged(&store, nginx.port, 3, || nginx_log(&nginx));
+    as_logged(&store, nginx.port, 3, || nginx.access_log());
 }
