@@ -50,6 +50,27 @@ fn the_last_body_of_a_connection_is_counted() {
     as_logged(&store, nginx.port, 20, || nginx.access_log());
 }
 
+/// Heads that are compressed well, many at once: what they may take in the store goes by what has passed, which packets of TLS
+/// do not tell at once.
+#[test]
+fn many_well_compressed_heads_are_all_kept() {
+    let (store, nginx) = (Store::new(), Nginx::start_sized());
+    let recorder = store.record(&["--ring-size", "32MiB"]);
+    said(
+        Command::new("h2load")
+            .args(["-n", "20000", "-c", "4", "-m", "4"])
+            .arg(format!("{}/small/same", nginx.url_tls())),
+    );
+    store.settle();
+    recorder.end("INT");
+    let counted = said(&mut store.command(&["count-exchanges"]));
+    let status = store.ask(&["status"])["coverage"].to_string();
+    assert!(!status.contains("expansion_capped"), "{status}");
+    // That which `settle` sends is one too.
+    let count: usize = counted.trim().parse().expect("a number");
+    assert!(count >= 20_000, "{count}: {status}");
+}
+
 /// A request that comes with the first words of a handshake.
 #[test]
 fn early_data() {

@@ -393,7 +393,12 @@ impl Conversation {
             return Allowance::Whole;
         }
         let [one, other] = &self.parties;
-        let wire_bytes = one.bytes.saturating_add(other.bytes);
+        // Packets of TLS tell nothing from one look to the next; what was told of the plaintext has passed on the wire as well.
+        let plaintext_bytes = self
+            .plaintext
+            .as_ref()
+            .map_or(0, |plaintext| plaintext.passed());
+        let wire_bytes = one.bytes.saturating_add(other.bytes).max(plaintext_bytes);
         let expansion = self.expansion.get_or_insert_default();
         let allowance = expansion.weigh(exchange, wire_bytes, must);
         if allowance == Allowance::WithoutHeads {

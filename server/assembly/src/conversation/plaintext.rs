@@ -45,6 +45,11 @@ struct Lane {
 }
 
 impl Plaintext {
+    /// Bytes of both directions that passed, as far as they were told.
+    pub(super) fn passed(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.stream.passed()).sum()
+    }
+
     pub(super) fn held_bytes(&self) -> usize {
         self.lanes.iter().map(|lane| lane.stream.held_bytes()).sum()
     }
