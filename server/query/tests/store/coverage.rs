@@ -145,7 +145,7 @@ async fn a_library_that_is_not_read_is_said_from_when_it_was_met() {
     let now_ns = fixture.now_ns;
     let ago = |seconds: i64| now_ns - seconds * SECOND;
     fixture.forget_runs();
-    fixture.run("live", ago(900), now_ns, None);
+    fixture.run("live", ago(900), ago(-60), None);
     fixture.coverage_of(1, "tls_library_not_read", ago(500), Some("java"));
     for (since, until, expected) in [(800, 600, false), (600, 400, true), (60, 0, true)] {
         let query = SearchQuery {
@@ -181,7 +181,7 @@ async fn what_a_kernel_cannot_see_is_said_of_the_whole_run() {
     fixture.forget_runs();
     fixture.run("live", ago(9_000), ago(8_000), Some(ago(8_000)));
     fixture.run("live", ago(7_000), ago(6_000), None);
-    fixture.run("live", ago(5_000), now_ns, None);
+    fixture.run("live", ago(5_000), ago(-60), None);
     for (run, second) in [(1, 9_000), (2, 7_000), (3, 5_000)] {
         let words = format!("lack {run}");
         fixture.coverage_of(run, "unsupported", ago(second), Some(&words));
