@@ -1,4 +1,5 @@
-//! Without privileges: `run` beside a recorder of root's, and what `record`, `up` and `run` say where they cannot do without.
+//! Without privileges: `run` beside a recorder of root's, what `record`, `up` and `run` say where they cannot do without, and
+//! those that a recorder of root's gives up.
 
 #![allow(clippy::expect_used, reason = "tests")]
 
@@ -8,7 +9,9 @@ use std::{
     process::{Command, Output},
 };
 
-use headwater_integration_tests::{Nginx, Program, Store, reachable, run};
+use headwater_integration_tests::{
+    Nginx, Program, Store, certificate, free_port, reachable, run, until,
+};
 use serde_json::Value;
 
 /// No user of this machine, and a group that owns nothing else.
@@ -205,4 +208,82 @@ fn all_mistakes_are_told_at_once() {
         }
     }
     assert!(!store.path().exists());
+}
+
+/// Capabilities that no thread of a recorder has any use for once its probes are attached, by number (linux/capability.h):
+/// users, capabilities themselves, the network's settings, modules, ports of devices, root folders, booting, the clock, devices.
+const GIVEN_UP: [u32; 10] = [6, 7, 8, 12, 16, 17, 18, 22, 25, 27];
+
+/// Of each thread: its capabilities, and whether it can never have more.
+fn capabilities_of(pid: u32) -> Vec<(u32, u64, bool)> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("threads");
+    threads
+        .map(|thread| {
+            let thread = thread.expect("a thread").path();
+            let status = std::fs::read_to_string(thread.join("status")).expect("its status");
+            let value = |name: &str| {
+                let found = status.lines().find_map(|line| line.strip_prefix(name));
+                found.expect("a value").trim().to_owned()
+            };
+            let permitted = u64::from_str_radix(&value("CapPrm:"), 16).expect("a number");
+            assert_eq!(value("CapInh:"), "0000000000000000");
+            let tid = value("Pid:").parse().expect("a number");
+            (tid, permitted, value("NoNewPrivs:") == "1")
+        })
+        .collect()
+}
+
+#[test]
+fn a_recorder_of_root_s_keeps_what_later_programs_need_and_no_more() {
+    let store = Store::new();
+    let recorder = store.record(&[]);
+    let threads = until("threads without what they do not need", || {
+        let threads = capabilities_of(recorder.pid());
+        let is_given_up = |(_, permitted, never_more): &(u32, u64, bool)| {
+            *never_more && GIVEN_UP.iter().all(|bit| permitted >> bit & 1 == 0)
+        };
+        if threads.iter().all(is_given_up) {
+            Ok(threads)
+        } else {
+            Err(threads)
+        }
+    });
+    assert!(threads.len() >= 5, "{threads:?}");
+    let main = threads.iter().find(|(tid, ..)| *tid == recorder.pid());
+    assert_eq!(main.map(|(_, permitted, _)| *permitted), Some(0));
+
+    // A library in a file of its own, which nobody had when the recorder began, at both ends.
+    let folder = store.scratch().file("libraries");
+    std::fs::create_dir(&folder).expect("a folder");
+    for name in ["libssl.so.3", "libcrypto.so.3"] {
+        let of_system = Path::new("/usr/lib/x86_64-linux-gnu").join(name);
+        std::fs::copy(of_system, folder.join(name)).expect("a copy");
+    }
+    let (certificate, key) = certificate(store.scratch());
+    let port = free_port();
+    let address = format!("127.0.0.1:{port}");
+    let server = Program::start(
+        Command::new("openssl")
+            .env("LD_LIBRARY_PATH", &folder)
+            .args(["s_server", "-www", "-accept", &address, "-cert"])
+            .arg(certificate)
+            .arg("-key")
+            .arg(key),
+    );
+    until("a server", || {
+        std::net::TcpStream::connect(&address).map(drop)
+    });
+    until("an exchange by a library that came later", || {
+        let asked = run(Command::new("curl").env("LD_LIBRARY_PATH", &folder).args([
+            "-sk",
+            "-o",
+            "/dev/null",
+            &format!("https://{address}/later"),
+        ]));
+        assert!(asked.status.success(), "{}", told(&asked));
+        let rows = store.rows(&["search-exchanges", "--path", "=/later"]);
+        if rows.is_empty() { Err(rows) } else { Ok(rows) }
+    });
+    server.end("TERM");
+    assert!(recorder.end("INT").0.success());
 }

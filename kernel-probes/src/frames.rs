@@ -120,6 +120,21 @@ pub fn walk<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState) {
     side.flags |= direction_flag::ADRIFT;
 }
 
+/// Goes over bytes of a frame that nobody could look at; where they are not of the frame that is under way, what follows is
+/// not known.
+#[inline(always)]
+pub fn pass_over(side: &mut DirectionState, length: u32) {
+    if side.flags & direction_flag::FRAMED == 0 && !websocket::is_known(side) {
+        return;
+    }
+    if length > side.frame_left {
+        side.flags |= direction_flag::ADRIFT;
+        return;
+    }
+    side.frame_left -= length;
+    side.frame_copy = smaller(side.frame_copy, side.frame_left);
+}
+
 /// Walks a packet's frames from where the walk is.
 #[inline(always)]
 pub fn go_on<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState) {

@@ -271,6 +271,27 @@ pub fn tls_read_out(ctx: ProbeContext) -> u32 {
     0
 }
 
+/// As above, and it is the stack pointer that says so.
+#[uprobe]
+pub fn tls_write_stack(ctx: ProbeContext) -> u32 {
+    tls::enter(&ctx, direction::EGRESS, tls::Count::Stack);
+    0
+}
+
+/// As above, to read.
+#[uprobe]
+pub fn tls_read_stack(ctx: ProbeContext) -> u32 {
+    tls::enter(&ctx, direction::INGRESS, tls::Count::Stack);
+    0
+}
+
+/// A TLS library is called to have a file sent: session is the first argument.
+#[uprobe]
+pub fn tls_send_file(ctx: ProbeContext) -> u32 {
+    tls::enter(&ctx, direction::EGRESS, tls::Count::OfFile);
+    0
+}
+
 /// One of these is over.
 #[uprobe]
 pub fn tls_leave(ctx: ProbeContext) -> u32 {

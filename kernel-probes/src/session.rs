@@ -97,9 +97,12 @@ pub fn find(key: &SessionKey) -> Option<&'static mut SessionState> {
 /// The state of a session, made when there is none, with an id.
 #[inline(always)]
 pub fn find_or_make(key: &SessionKey) -> Option<&'static mut SessionState> {
-    if let Some(state) = find(key) {
-        return Some(state);
-    }
+    find(key).or_else(|| make(key))
+}
+
+/// The state of a new session, with an id.
+#[inline(always)]
+pub fn make(key: &SessionKey) -> Option<&'static mut SessionState> {
     if SESSIONS.insert(key, &NEW_SESSION, 0).is_err() {
         count(counter::PLAINTEXT_UNREAD);
         return None;

@@ -13,13 +13,13 @@ use aya_ebpf::{
 use headwater_schema::{
     flow::{DirectionState, counter, go_on},
     record::{direction, kind, owned},
-    session::{SessionKey, TlsCall, TlsThread},
+    session::{SessionKey, SessionState, TlsCall, TlsThread},
 };
 
 use crate::{
     bytes::{Bytes, UserBytes},
     counters::count,
-    flow, session,
+    flow, frames, session,
     turn::{self, Scene},
 };
 
@@ -85,6 +85,10 @@ pub enum Count {
     Fourth,
     /// Where the fifth does.
     Fifth,
+    /// On top of the stack.
+    Stack,
+    /// It is the result, and there is no buffer: the bytes are in a file, and nothing reads them there.
+    OfFile,
 }
 
 /// A call begins.
@@ -97,14 +101,18 @@ pub fn enter(ctx: &ProbeContext, way: u8, place: Count) {
     // SAFETY: the context of a uprobe is the registers of the thread.
     let registers = unsafe { &*ctx.regs };
     // An int in some functions, whose register may hold anything above; nobody passes four GiB at once.
-    let length = registers.rdx as u32;
+    let length = match place {
+        Count::OfFile => 0,
+        _ => registers.rdx as u32,
+    };
     let call = TlsCall {
         session: registers.rdi,
         buffer: registers.rsi,
         out: match place {
-            Count::Result => 0,
+            Count::Result | Count::OfFile => 0,
             Count::Fourth => registers.rcx,
             Count::Fifth => registers.r8,
+            Count::Stack => registers.rsp,
         },
         stack: registers.rsp,
         // An int that is negative is refused by the library.
@@ -117,8 +125,9 @@ pub fn enter(ctx: &ProbeContext, way: u8, place: Count) {
         thread.depth = 1;
     }
     if thread.depth == 1 && thread.calls[0].stack <= call.stack {
-        if thread.calls[0].direction == u32::from(direction::INGRESS) {
-            // Over without an end, or under way on another stack.
+        if thread.calls[0].direction == u32::from(direction::INGRESS) && thread.calls[0].length > 0
+        {
+            // Over without an end, or under way on another stack; the library refuses one without room at once.
             count_unread();
         }
         thread.depth = 0;
@@ -190,13 +199,19 @@ pub fn next(ctx: &ProbeContext) {
         return;
     };
     if let Some(session) = session::find(&key_of(thread.now.session, tgid)) {
-        if thread.now.direction == u32::from(direction::EGRESS) {
-            session.done[0] = session.flow.directions[0].bytes;
-        } else {
-            session.done[1] = session.flow.directions[1].bytes;
-        }
+        is_told(session, thread.now.direction as u8);
     }
     next_of(ctx, thread);
+}
+
+/// What a direction has been counted is what is told of it.
+#[inline(always)]
+fn is_told(session: &mut SessionState, way: u8) {
+    if way == direction::EGRESS {
+        session.done[0] = session.flow.directions[0].bytes;
+    } else {
+        session.done[1] = session.flow.directions[1].bytes;
+    }
 }
 
 #[inline(always)]
@@ -261,7 +276,12 @@ pub fn leave(ctx: &ProbeContext) {
         return count_unread();
     }
     if call.direction == u32::from(direction::EGRESS) {
-        return took(&key_of(call.session, tgid), call.length, passed as u32);
+        let key = key_of(call.session, tgid);
+        return if call.length == 0 {
+            took_unread(&key, passed as u32);
+        } else {
+            took(&key, call.length, passed as u32);
+        };
     }
     call.length = if passed as u32 > call.length {
         call.length
@@ -283,6 +303,24 @@ pub fn took(key: &SessionKey, offered: u32, taken: u32) {
         u64::from(offered)
     };
     session.owed = told.saturating_sub(u64::from(taken));
+}
+
+/// A write took bytes of which nothing was told when it began: those of a file, or more than one call is believed to pass.
+/// They are counted, as those of a body are that are not copied.
+#[inline(always)]
+fn took_unread(key: &SessionKey, taken: u32) {
+    if taken == 0 {
+        return;
+    }
+    let Some(session) = session::find(key) else {
+        return count_unread();
+    };
+    let ack = session.flow.directions[1].bytes as u32;
+    let side = &mut session.flow.directions[0];
+    let seq = side.bytes as u32;
+    turn::advance(side, now_ns(), seq, ack, taken);
+    frames::pass_over(side, taken);
+    is_told(session, direction::EGRESS);
 }
 
 /// A thread works on the session that is the first argument.
@@ -323,13 +361,16 @@ pub fn plaintext(ctx: &ProbeContext) {
     count(counter::TLS_CALLS);
     let key = key_of(thread.now.session, tgid);
     let at_ns = thread.now_ns;
-    let is_known = session::find(&key).is_some();
-    let Some(session) = session::find_or_make(&key) else {
-        return;
+    let session = match session::find(&key) {
+        Some(session) => session,
+        None => {
+            let Some(session) = session::make(&key) else {
+                return;
+            };
+            session::tell(kind::SESSION, session, at_ns, &key, tid, 0);
+            session
+        }
     };
-    if !is_known {
-        session::tell(kind::SESSION, session, at_ns, &key, tid, 0);
-    }
     let way = thread.now.direction as u8;
     if thread.is_first == 1 {
         thread.is_first = 0;
@@ -377,7 +418,8 @@ pub fn plaintext(ctx: &ProbeContext) {
         payload_length: bytes.length,
     };
     turn::tell(&bytes, &scene, side, &step);
-    next(ctx);
+    is_told(session, way);
+    next_of(ctx, thread);
 }
 
 /// What another program has begun with.

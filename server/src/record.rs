@@ -5,6 +5,7 @@
 //! not keep up with is lost in one place, the ring buffer, where it is counted.
 
 mod accounts;
+pub(crate) mod capabilities;
 mod committer;
 mod decode;
 mod icmp;

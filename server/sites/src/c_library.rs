@@ -25,6 +25,8 @@ pub(crate) enum Role {
         write: bool,
         count: Count,
     },
+    /// A file is sent, whose bytes do not pass through the program.
+    File,
     Touch,
     Free,
 }
@@ -37,6 +39,8 @@ pub(crate) enum Count {
     Fourth,
     /// Where its fifth argument points to.
     Fifth,
+    /// Where the stack pointer does.
+    Stack,
 }
 
 const fn read(count: Count) -> Role {
@@ -64,7 +68,7 @@ const OPENSSL: &[(&str, Role)] = &[
     ("SSL_peek", Role::Touch),
     ("SSL_peek_ex", Role::Touch),
     ("SSL_shutdown", Role::Touch),
-    ("SSL_sendfile", Role::Touch),
+    ("SSL_sendfile", Role::File),
     ("SSL_read_early_data", Role::Touch),
     ("SSL_write_early_data", Role::Touch),
     ("SSL_free", Role::Free),
@@ -195,6 +199,8 @@ fn is_bytes(hook: Hook) -> bool {
             | Hook::WriteEnterOut
             | Hook::ReadEnterOut
             | Hook::WriteEnterOutFifth
+            | Hook::WriteEnterStack
+            | Hook::ReadEnterStack
     )
 }
 

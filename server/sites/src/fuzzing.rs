@@ -100,6 +100,8 @@ pub fn check(file: &[u8]) {
                     | Hook::ReadEnterOut
                     | Hook::WriteEnterOut
                     | Hook::WriteEnterOutFifth
+                    | Hook::ReadEnterStack
+                    | Hook::WriteEnterStack
                     | Hook::GoReadEnter
                     | Hook::GoWriteEnter
                     | Hook::RustlsWriteEnter { .. }

@@ -43,6 +43,13 @@ pub enum Hook {
     ReadEnterOut,
     /// As [`Hook::WriteEnterOut`], and it is r8 (x4) that points to the `size_t`: in OpenSSL since 3.3.
     WriteEnterOutFifth,
+    /// As [`Hook::WriteEnterOut`], and it is the stack pointer that points to the `size_t`.
+    WriteEnterStack,
+    /// As [`Hook::ReadEnterOut`], and it is the stack pointer that points to the `size_t`.
+    ReadEnterStack,
+    /// A file begins to be sent by the kernel, which encrypts it: rdi is the session. The result of the
+    /// [`Hook::LeaveReturn`] that follows in this thread is how many of its bytes, or not above zero.
+    SendFileEnter,
     /// The call that was entered last in this thread is over, and eax is its result: a probe on an instruction.
     Leave,
     /// As [`Hook::Leave`], as a return probe at the offset.

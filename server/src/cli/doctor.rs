@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Exit,
     output::answer,
-    privilege::{CAPABILITIES, grant, lacking_capabilities},
+    privilege::{CAPABILITIES, Capability, grant, lacking_capabilities},
 };
 use crate::{
     paths::store_of,
@@ -57,17 +57,18 @@ struct Finding {
 /// Looks at everything and tells it. Exit 0 when recording is possible, 69 when not.
 pub(super) fn doctor(db: Option<&Path>, arguments: &DoctorArguments) -> Exit {
     let mut findings = vec![kernel(), cgroup(), types(), capabilities()];
-    let attached = attach(&findings);
+    let (attached, links) = attach(&findings);
     findings.extend(attached);
     findings.push(icmp());
     findings.push(store(db));
     let possible = findings
         .iter()
         .all(|finding| finding.verdict != Verdict::Bad);
+    let tiers = tiers(links, &lacking_capabilities());
     answer(&if arguments.json {
-        in_json(&findings, possible)
+        in_json(&findings, &tiers, possible)
     } else {
-        in_words(&findings, possible)
+        in_words(&findings, &tiers, possible)
     });
     if possible {
         Exit::Done
@@ -186,16 +187,99 @@ fn capabilities() -> Finding {
     }
 }
 
+/// How places in TLS libraries are attached to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Links {
+    /// By links of many places.
+    Multi,
+    /// By a perf event for each.
+    Perf,
+    /// Not known: nothing was attached.
+    Unknown,
+}
+
+/// What one may do with which privileges.
+struct Tier {
+    name: &'static str,
+    /// Capabilities without which it is not possible.
+    needs: Vec<&'static str>,
+    /// Those without which it sees less.
+    wants: Vec<&'static str>,
+    /// Of these, what this user lacks.
+    lacks: Vec<&'static str>,
+    /// What else there is to say of them.
+    note: &'static str,
+}
+
+/// From the one that needs nothing to the one that needs most.
+fn tiers(links: Links, lacking: &[Capability]) -> [Tier; 3] {
+    let needed: Vec<&str> = CAPABILITIES
+        .iter()
+        .filter(|capability| capability.is_needed)
+        .map(|capability| capability.name)
+        .collect();
+    let tier = |name, needs: Vec<&'static str>, wants: Vec<&'static str>, note| Tier {
+        name,
+        lacks: needs
+            .iter()
+            .chain(&wants)
+            .copied()
+            .filter(|name| lacking.iter().any(|capability| capability.name == *name))
+            .collect(),
+        needs,
+        wants,
+        note,
+    };
+    let (more, note) = match links {
+        Links::Multi => (
+            None,
+            "CAP_SYS_ADMIN is not asked for here: the kernel has links of many places",
+        ),
+        Links::Perf => (
+            Some("CAP_SYS_ADMIN"),
+            "hardened kernels ask CAP_SYS_ADMIN for each place's perf event; Linux 6.6 and later, with links of many places, do not",
+        ),
+        Links::Unknown => (
+            None,
+            "before Linux 6.6 hardened kernels ask CAP_SYS_ADMIN too, for each place's perf event",
+        ),
+    };
+    let wants = TO_FIND_LIBRARIES.iter().copied().chain(more).collect();
+    [
+        tier(
+            "replay",
+            Vec::new(),
+            Vec::new(),
+            "capture files, questions and MCP",
+        ),
+        tier(
+            "packets",
+            needed.clone(),
+            Vec::new(),
+            "what crosses sockets",
+        ),
+        tier("TLS", needed, wants, note),
+    ]
+}
+
+/// To find the libraries of other users' programs, and of programs in containers.
+const TO_FIND_LIBRARIES: [&str; 3] = [
+    "CAP_SYS_PTRACE",
+    "CAP_DAC_READ_SEARCH",
+    "CAP_CHECKPOINT_RESTORE",
+];
+
 /// Attaches everything for a moment: the probes at sockets, and what TLS libraries need.
-fn attach(before: &[Finding]) -> Vec<Finding> {
+fn attach(before: &[Finding]) -> (Vec<Finding>, Links) {
     let check = "probes";
     if before.iter().any(|finding| finding.verdict == Verdict::Bad) {
-        return vec![Finding {
+        let finding = Finding {
             check,
             verdict: Verdict::Bad,
             found: "not tried, for the reasons above".to_owned(),
             cure: Some("headwater doctor, once these are mended".to_owned()),
-        }];
+        };
+        return (vec![finding], Links::Unknown);
     }
     let settings = ProbeSettings {
         cap: 8192,
@@ -207,12 +291,13 @@ fn attach(before: &[Finding]) -> Vec<Finding> {
     let probes = match Probes::attach(&settings) {
         Ok(probes) => probes,
         Err(error) => {
-            return vec![Finding {
+            let finding = Finding {
                 check,
                 verdict: Verdict::Bad,
                 cure: Some(cure_of(&error).to_owned()),
                 found: with_sources(&error),
-            }];
+            };
+            return (vec![finding], Links::Unknown);
         }
     };
     let sockets = if probes.missing.is_empty() {
@@ -230,7 +315,13 @@ fn attach(before: &[Finding]) -> Vec<Finding> {
             cure: Some(what_tells_more()),
         }
     };
-    vec![sockets, tls(probes.uprobes.as_ref())]
+    let uprobes = probes.uprobes.as_ref();
+    let links = match uprobes {
+        Some(uprobes) if uprobes.is_multi() => Links::Multi,
+        Some(_) => Links::Perf,
+        None => Links::Unknown,
+    };
+    (vec![sockets, tls(uprobes)], links)
 }
 
 /// What the kernel lets be put into TLS libraries.
@@ -366,7 +457,7 @@ fn store(db: Option<&Path>) -> Finding {
     }
 }
 
-fn in_words(findings: &[Finding], possible: bool) -> String {
+fn in_words(findings: &[Finding], tiers: &[Tier], possible: bool) -> String {
     let mut text = String::new();
     for finding in findings {
         let _ = writeln!(
@@ -380,6 +471,27 @@ fn in_words(findings: &[Finding], possible: bool) -> String {
             let _ = writeln!(text, "{:<5} {:<19} -> {cure}", "", "");
         }
     }
+    text.push_str("\nwhat needs which privileges:\n");
+    for tier in tiers {
+        let needs = match (tier.needs.as_slice(), tier.wants.as_slice()) {
+            ([], _) => "none".to_owned(),
+            (needs, []) => needs.join(", "),
+            (needs, wants) => format!(
+                "{}; for programs of others {}",
+                needs.join(", "),
+                wants.join(", ")
+            ),
+        };
+        let has = if tier.lacks.is_empty() {
+            "this user has them".to_owned()
+        } else {
+            format!("this user lacks {}", tier.lacks.join(", "))
+        };
+        let _ = match tier.needs.as_slice() {
+            [] => writeln!(text, "  {:<8} {needs} ({})", tier.name, tier.note),
+            _ => writeln!(text, "  {:<8} {needs} ({}): {has}", tier.name, tier.note),
+        };
+    }
     let _ = writeln!(
         text,
         "\nnot seen by this version: what TLS libraries other than OpenSSL, BoringSSL, GnuTLS, Go's and rustls encrypt, QUIC, UDP other than DNS, Unix sockets; bodies are never kept"
@@ -392,7 +504,7 @@ fn in_words(findings: &[Finding], possible: bool) -> String {
     text
 }
 
-fn in_json(findings: &[Finding], possible: bool) -> String {
+fn in_json(findings: &[Finding], tiers: &[Tier], possible: bool) -> String {
     let checks: Vec<_> = findings
         .iter()
         .map(|finding| serde_json::json!({ "check": finding.check, "verdict": finding.verdict.word(), "found": finding.found, "cure": finding.cure }))
@@ -407,9 +519,13 @@ fn in_json(findings: &[Finding], possible: bool) -> String {
             })
         })
         .collect();
+    let tiers: Vec<_> = tiers
+        .iter()
+        .map(|tier| serde_json::json!({ "tier": tier.name, "needs": tier.needs, "wants": tier.wants, "lacks": tier.lacks, "note": tier.note }))
+        .collect();
     format!(
         "{:#}\n",
-        serde_json::json!({ "recording_possible": possible, "checks": checks, "capabilities": capabilities })
+        serde_json::json!({ "recording_possible": possible, "checks": checks, "tiers": tiers, "capabilities": capabilities })
     )
 }
 
@@ -426,12 +542,14 @@ mod tests {
     fn whatever_is_missing_comes_with_what_mends_it() {
         let mut findings = vec![kernel(), cgroup(), types(), capabilities(), icmp()];
         // Without touching the kernel, where another test may be looking.
-        findings.extend(attach(&[Finding {
+        let (attached, links) = attach(&[Finding {
             check: "kernel",
             verdict: Verdict::Bad,
             found: String::new(),
             cure: None,
-        }]));
+        }]);
+        assert_eq!(links, Links::Unknown);
+        findings.extend(attached);
         assert!(!cure_of(&ProbeError::NoCgroup).is_empty());
         assert!(!cure_of(&ProbeError::Exclusive).is_empty());
         let folder = std::env::temp_dir().join(format!("headwater-doctor-{}", std::process::id()));
@@ -445,8 +563,31 @@ mod tests {
     }
 
     #[test]
+    fn each_tier_needs_what_the_one_before_does_and_more() {
+        for links in [Links::Multi, Links::Perf, Links::Unknown] {
+            let [replay, packets, tls] = tiers(links, &CAPABILITIES);
+            assert!(replay.needs.is_empty() && replay.lacks.is_empty());
+            assert_eq!(packets.needs, ["CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"]);
+            assert_eq!(packets.lacks, packets.needs);
+            assert_eq!(tls.needs, packets.needs);
+            assert_eq!(tls.wants.contains(&"CAP_SYS_ADMIN"), links == Links::Perf);
+            assert_eq!(tls.lacks.len(), tls.needs.len() + tls.wants.len());
+            for name in TO_FIND_LIBRARIES {
+                assert!(CAPABILITIES.iter().any(|known| known.name == name));
+            }
+        }
+        let all = tiers(Links::Multi, &[]);
+        assert!(all.iter().all(|tier| tier.lacks.is_empty()));
+        let told = in_words(&[], &all, true);
+        assert!(
+            told.contains("CAP_SYS_ADMIN is not asked for here"),
+            "{told}"
+        );
+    }
+
+    #[test]
     fn json_tells_of_each_capability() {
-        let told = in_json(&[capabilities()], true);
+        let told = in_json(&[capabilities()], &[], true);
         for capability in CAPABILITIES {
             assert!(
                 told.contains(capability.name) && told.contains(capability.without),

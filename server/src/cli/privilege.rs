@@ -19,7 +19,7 @@ pub(crate) struct Capability {
 }
 
 /// All that make a difference, those that are needed first.
-pub(crate) const CAPABILITIES: [Capability; 7] = [
+pub(crate) const CAPABILITIES: [Capability; 8] = [
     Capability {
         bit: 39,
         name: "CAP_BPF",
@@ -51,6 +51,12 @@ pub(crate) const CAPABILITIES: [Capability; 7] = [
         is_needed: false,
     },
     Capability {
+        bit: CHECKPOINT_RESTORE,
+        name: "CAP_CHECKPOINT_RESTORE",
+        without: "a TLS library is not read whose file has no name any more, or whose process ended at once",
+        is_needed: false,
+    },
+    Capability {
         bit: 13,
         name: "CAP_NET_RAW",
         without: "the ICMP messages that explain failed connections and DNS queries are not told",
@@ -63,14 +69,16 @@ pub(crate) const CAPABILITIES: [Capability; 7] = [
         is_needed: false,
     },
 ];
-/// CAP_SYS_ADMIN, which has the needed ones.
+/// CAP_SYS_ADMIN, which has the needed ones, and the one below.
 const SYS_ADMIN: u32 = 21;
+/// CAP_CHECKPOINT_RESTORE (Linux 5.9): to open what a process has mapped.
+const CHECKPOINT_RESTORE: u32 = 40;
 
 /// Gives the program the capabilities, but for CAP_SYS_ADMIN, with which whoever starts it could do nearly all that root can: so that this user can record without sudo.
 pub(crate) fn grant() -> String {
     let program = std::env::current_exe().unwrap_or_else(|_| "headwater".into());
     format!(
-        "sudo setcap cap_bpf,cap_net_admin,cap_perfmon,cap_dac_read_search,cap_sys_ptrace,cap_net_raw+ep '{}'",
+        "sudo setcap cap_bpf,cap_net_admin,cap_perfmon,cap_dac_read_search,cap_sys_ptrace,cap_checkpoint_restore,cap_net_raw+ep '{}'",
         program.display()
     )
 }
@@ -179,7 +187,8 @@ fn lacking_of(status: &str) -> Vec<Capability> {
     CAPABILITIES
         .into_iter()
         .filter(|capability| {
-            let implied = capability.is_needed && has(SYS_ADMIN);
+            let implied =
+                (capability.is_needed || capability.bit == CHECKPOINT_RESTORE) && has(SYS_ADMIN);
             !(implied || has(capability.bit))
         })
         .collect()
@@ -236,6 +245,7 @@ mod tests {
                 "CAP_NET_ADMIN",
                 "CAP_SYS_PTRACE",
                 "CAP_DAC_READ_SEARCH",
+                "CAP_CHECKPOINT_RESTORE",
                 "CAP_NET_RAW",
                 "CAP_SYS_ADMIN"
             ]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use clap::{Args, FromArgMatches};
+use rustix::thread::CapabilitySet;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::{
     paths::advice_on_writing,
-    record::{Session, SessionError, SessionSettings},
+    record::{Session, SessionError, SessionSettings, capabilities},
 };
 
 /// What is recorded, and how much of it is kept. Values are text so that all mistakes can be told at once.
@@ -82,6 +83,8 @@ pub(super) fn record(db: Option<&Path>, arguments: &RecordArguments) -> Exit {
         Ok(session) => session,
         Err(exit) => return exit,
     };
+    // This thread waits for signals from here on.
+    capabilities::keep(CapabilitySet::empty());
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

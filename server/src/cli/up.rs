@@ -8,6 +8,7 @@ use std::{
 };
 
 use clap::Args;
+use rustix::thread::CapabilitySet;
 
 use super::{
     Exit, arenas,
@@ -16,7 +17,10 @@ use super::{
     record::{self, RecordArguments},
     serve::{self, PORT, ServeArguments},
 };
-use crate::{paths::absolute, record::SessionSettings};
+use crate::{
+    paths::absolute,
+    record::{SessionSettings, capabilities},
+};
 
 /// What to record, and where to serve it.
 #[derive(Debug, Clone, Args)]
@@ -50,6 +54,8 @@ pub(super) fn up(db: Option<&Path>, arguments: &UpArguments) -> Exit {
             return Exit::Failed;
         }
     };
+    // This thread waits from here on, and ends the server, which is another user's process.
+    capabilities::keep(CapabilitySet::KILL);
     answer(&paste_this(&settings, &arguments.serve));
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
         .enable_all()

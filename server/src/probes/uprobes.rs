@@ -22,12 +22,15 @@ use headwater_sites::{Hook, Site};
 use super::attach::{OBJECT, ProbeError};
 
 /// Programs without which nothing of TLS is seen.
-const NEEDED: [&str; 8] = [
+const NEEDED: [&str; 11] = [
     "tls_write",
     "tls_read",
     "tls_write_out",
     "tls_write_fifth",
     "tls_read_out",
+    "tls_write_stack",
+    "tls_read_stack",
+    "tls_send_file",
     "tls_leave",
     "tls_touch",
     "tls_free",
@@ -54,6 +57,9 @@ fn program_for(hook: Hook) -> (&'static str, u64) {
         Hook::WriteEnterOut => ("tls_write_out", 0),
         Hook::WriteEnterOutFifth => ("tls_write_fifth", 0),
         Hook::ReadEnterOut => ("tls_read_out", 0),
+        Hook::WriteEnterStack => ("tls_write_stack", 0),
+        Hook::ReadEnterStack => ("tls_read_stack", 0),
+        Hook::SendFileEnter => ("tls_send_file", 0),
         Hook::Leave | Hook::LeaveReturn => ("tls_leave", 0),
         Hook::Touch => ("tls_touch", 0),
         Hook::Free => ("tls_free", 0),

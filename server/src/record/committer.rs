@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 
 use headwater_store::{LogMover, Writer};
 
+use super::capabilities;
 use crate::clock::now_ns;
 
 /// A writer to be committed.
@@ -35,8 +36,14 @@ impl Committer {
         let (back, returned) = sync_channel(1);
         let (wake, woken) = sync_channel(1);
         let threads = Threads([
-            std::thread::spawn(move || commit_all(&batches, &back, &wake)),
-            std::thread::spawn(move || move_log(&log, &woken)),
+            std::thread::spawn(move || {
+                capabilities::keep(capabilities::STORE);
+                commit_all(&batches, &back, &wake);
+            }),
+            std::thread::spawn(move || {
+                capabilities::keep(capabilities::STORE);
+                move_log(&log, &woken);
+            }),
         ]);
         let committer = Self {
             here: Some(Box::new(writer)),

@@ -28,6 +28,7 @@ use nix::{
     },
 };
 
+use super::capabilities;
 use crate::probes::{Heard, Mappings, Uprobes};
 use open::{FileId, is_over};
 use table::{GRACE, Table};
@@ -126,7 +127,13 @@ impl Libraries {
             since: AtomicU64::new(1),
         });
         let about = Arc::clone(&busy);
+        let kept = if uprobes.is_multi() {
+            capabilities::LIBRARIES
+        } else {
+            capabilities::LIBRARIES_BY_EVENTS
+        };
         let thread = std::thread::spawn(move || {
+            capabilities::keep(kept);
             let mut table = Table::new(&uprobes, filter, changes, tell.clone());
             table.look_into_folders();
             if !table.look_through_proc() {

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::identity::TICK_NS;
+use super::{capabilities, identity::TICK_NS};
 use procfs::{
     net::TcpState,
     process::{FDTarget, Process, all_processes},
@@ -83,6 +83,7 @@ impl Listeners {
         let (ask, asked) = sync_channel(1);
         let (give, pictures) = sync_channel(1);
         std::thread::spawn(move || {
+            capabilities::keep(capabilities::PROCESSES);
             while asked.recv().is_ok() {
                 if give.send(take()).is_err() {
                     return;

@@ -18,6 +18,7 @@ use headwater_store::{LogMover, OpenError, Options, Source, WriteError, Writer};
 
 use super::{
     accounts::Accounts,
+    capabilities,
     committer::{Committer, Threads},
     icmp::IcmpListener,
     identity::ProcIdentities,
@@ -154,7 +155,10 @@ impl Session {
             stop: Arc::clone(&stop),
             slowness: settings.slowness,
         };
-        let recorder = std::thread::spawn(move || recorder.run());
+        let recorder = std::thread::spawn(move || {
+            capabilities::keep(capabilities::RECORDER);
+            recorder.run()
+        });
         if ready.is_some_and(|ready| !Libraries::await_ready(&ready)) {
             missing.push(
                 "TLS of all that runs already: looking into its files takes longer than usual"

@@ -88,6 +88,11 @@ pub(super) fn choose(machine: Machine, function: &Function, role: Role, sites: &
             };
             add(entry(code, &[Register::RDI]).unwrap_or(start), hook);
         }
+        Role::File => {
+            let place = entry(code, &[Register::RDI, Register::RSP]).unwrap_or(start);
+            add(place, Hook::SendFileEnter);
+            add(place, Hook::LeaveReturn);
+        }
         Role::Bytes { write, count } => {
             if let Some((enter, leave, count)) = around_inner_call(code, count)
                 && let Some(hook) = enter_hook(write, count)
@@ -115,6 +120,8 @@ fn enter_hook(write: bool, count: Count) -> Option<Hook> {
         (true, Count::Fourth) => Hook::WriteEnterOut,
         (false, Count::Fourth) => Hook::ReadEnterOut,
         (true, Count::Fifth) => Hook::WriteEnterOutFifth,
+        (true, Count::Stack) => Hook::WriteEnterStack,
+        (false, Count::Stack) => Hook::ReadEnterStack,
         // No library has such a function.
         (false, Count::Fifth) => return None,
     })
@@ -123,7 +130,7 @@ fn enter_hook(write: bool, count: Count) -> Option<Hook> {
 /// The argument that points to where the count is put.
 fn argument(count: Count) -> Option<Register> {
     match count {
-        Count::Result => None,
+        Count::Result | Count::Stack => None,
         Count::Fourth => Some(Register::RCX),
         Count::Fifth => Some(Register::R8),
     }
@@ -157,10 +164,14 @@ pub(crate) fn entry(code: &[Instruction], registers: &[Register]) -> Option<u64>
 /// they were given, and rdx too or with its lower half widened; where the count is put is as it was given, or else is a
 /// place on the stack, and what is there then is what the function returns; and no other call has to do with what is
 /// returned (`ways`).
+///
+/// The call itself is a place where the kernel has to write to the program's stack, so an instruction before it is taken
+/// where there is one that it only looks at, and from which on the stack pointer stays where it is.
 fn around_inner_call(code: &[Instruction], count: Count) -> Option<(u64, u64, Count)> {
     let start = code.first()?.ip();
     let mut writes = Writes::new();
     let mut places = [(Count::Fourth, None), (Count::Fifth, None)];
+    let mut before = None;
     for (index, instruction) in code.iter().enumerate() {
         if instruction.code() == Code::Call_rel32_64 && x86::is_emulated(instruction) {
             let behind = code.get(index + 1..)?;
@@ -173,7 +184,14 @@ fn around_inner_call(code: &[Instruction], count: Count) -> Option<(u64, u64, Co
             let leave = jump_on_result(behind).or(behind.first())?.ip();
             let proven = x86::is_entered_once(code, start, leave)
                 && ways::is_decided_by(code, index, on_stack);
-            return proven.then_some((instruction.ip(), leave, count));
+            if !proven {
+                return None;
+            }
+            return Some(match (before, on_stack) {
+                (Some(enter), None) => (enter, leave, count),
+                (Some(enter), Some((Register::RSP, 0))) => (enter, leave, Count::Stack),
+                _ => (instruction.ip(), leave, count),
+            });
         }
         if x86::ends_line(instruction) {
             return None;
@@ -182,7 +200,13 @@ fn around_inner_call(code: &[Instruction], count: Count) -> Option<(u64, u64, Co
         if x86::is_branch(instruction) && x86::target(instruction)? <= instruction.ip() {
             return None;
         }
-        for register in writes.of(instruction) {
+        let written = writes.of(instruction);
+        if written.contains(&Register::RSP) {
+            before = None;
+        } else if x86::is_emulated(instruction) {
+            before.get_or_insert(instruction.ip());
+        }
+        for register in written {
             if Some(register) == argument(count) {
                 return None;
             }

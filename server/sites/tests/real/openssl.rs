@@ -7,7 +7,8 @@ use headwater_sites::{Hook, Library, build_id};
 
 use crate::tools::{compile, folder, found, packaged, run, shown, sorted, strip, touches, why};
 
-/// Debian's `SSL_read` and `SSL_write` give on their arguments and jump on the result; those with `_ex` have no jump.
+/// Debian's `SSL_read` and `SSL_write` check the length, give on their arguments and jump on the result; those with `_ex`
+/// have no jump.
 const DEBIAN: &[&str] = &[
     "Free je",
     "Leave jle",
@@ -15,9 +16,9 @@ const DEBIAN: &[&str] = &[
     "Leave xor",
     "Leave xor",
     "ReadEnterOut call",
-    "ReadEnterOut call",
+    "ReadEnterStack js",
     "WriteEnterOut call",
-    "WriteEnterOut call",
+    "WriteEnterStack js",
 ];
 
 #[test]
@@ -40,7 +41,7 @@ fn debians_library_has_no_return_probe() {
     for pair in shown.chunks(2).take(4) {
         let [enter, leave] = pair else { unreachable!() };
         assert!(
-            enter.ends_with("call") && leave.starts_with("Leave "),
+            (enter.ends_with("call") || enter.ends_with("js")) && leave.starts_with("Leave "),
             "{shown:?}"
         );
     }
@@ -351,6 +352,82 @@ const MORE_TRAPS: &str = "
     ret
     end inner
 ";
+
+/// The length is checked first, and the check is the cheaper place: not where the stack pointer moves after it, nor where the
+/// count is not on top of the stack.
+const CHECKED: &str = "
+    function SSL_read
+    test %edx, %edx
+    js 1f
+    sub $24, %rsp
+    mov %rsp, %rcx
+    call inner
+    test %eax, %eax
+    jle 2f
+    mov (%rsp), %eax
+2:  add $24, %rsp
+    ret
+1:  mov $-1, %eax
+    ret
+    end SSL_read
+    function SSL_write
+    sub $24, %rsp
+    test %edx, %edx
+    js 3f
+    lea 8(%rsp), %rcx
+    call inner
+    test %eax, %eax
+    jle 4f
+    mov 8(%rsp), %eax
+4:  add $24, %rsp
+    ret
+3:  mov $-1, %eax
+    add $24, %rsp
+    ret
+    end SSL_write
+    function SSL_read_ex
+    sub $8, %rsp
+    test %rdx, %rdx
+    je 5f
+    call inner
+    add $8, %rsp
+    ret
+5:  xor %eax, %eax
+    add $8, %rsp
+    ret
+    end SSL_read_ex
+    function SSL_write_ex
+    test %rdx, %rdx
+    je 6f
+    push %rbx
+    call inner
+    pop %rbx
+    ret
+6:  xor %eax, %eax
+    ret
+    end SSL_write_ex
+    function inner
+    ret
+    end inner
+";
+
+#[test]
+fn a_check_before_the_call_is_the_cheaper_place() {
+    let library = assemble(&folder("checked"), "checked", CHECKED);
+    assert_eq!(
+        sorted(&library, &found(&library, Library::OpenSsl)),
+        [
+            "Leave add",
+            "Leave jle",
+            "Leave jle",
+            "Leave pop",
+            "ReadEnterOut call",
+            "ReadEnterOut je",
+            "WriteEnterOut call",
+            "WriteEnterOut call",
+        ]
+    );
+}
 
 /// The library that this is the source of.
 fn assemble(folder: &Path, name: &str, source: &str) -> PathBuf {
