@@ -26,6 +26,10 @@ static GO_ON_PLAINTEXT: ProgramArray = ProgramArray::with_max_entries(go_on::PLA
 
 /// Bytes, by their place.
 pub trait Bytes {
+    /// Whether a second look at bytes costs next to nothing. Where it does not, what was read is remembered; where it does,
+    /// that would be one state more for verifiers.
+    const IS_CHEAP: bool;
+
     /// Copies `length` of them, from `at` on, to `place`, and says whether that was possible. At `place` there must be room
     /// for as many, which the verifier checks.
     fn copy(&self, at: u32, place: *mut c_void, length: u32) -> bool;
@@ -67,6 +71,8 @@ pub trait Bytes {
 }
 
 impl Bytes for SkBuffContext {
+    const IS_CHEAP: bool = true;
+
     #[inline(always)]
     fn copy(&self, at: u32, place: *mut c_void, length: u32) -> bool {
         // SAFETY: the helper checks the packet's bounds and the verifier the room at `place`.
@@ -104,6 +110,8 @@ impl EbpfContext for UserBytes {
 }
 
 impl Bytes for UserBytes {
+    const IS_CHEAP: bool = false;
+
     #[inline(always)]
     fn copy(&self, at: u32, place: *mut c_void, length: u32) -> bool {
         // Behind the buffer there is memory too, which is no part of the stream.

@@ -33,7 +33,10 @@ const MESSAGE_PREFIX: u32 = 5;
 /// How a packet is to be walked.
 pub enum Walk {
     /// Not at all: it is told by turns.
-    None,
+    None {
+        /// Its first four bytes, where they are remembered, else 0.
+        start: u32,
+    },
     Http2,
     WebSocket,
 }
@@ -48,13 +51,13 @@ pub fn are_here<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState, ste
         if !(step.first || step.new_turn || side.flags & direction_flag::COPYING != 0)
             || step.ahead != 0
         {
-            return Walk::None;
+            return Walk::None { start: 0 };
         }
         let Some(start) = ctx.read_start(scene.payload_at) else {
             return if websocket::begins_shortly(ctx, scene, side, step) {
                 Walk::WebSocket
             } else {
-                Walk::None
+                Walk::None { start: 0 }
             };
         };
         let [a, b, c, d, e, f, g, h, i, ..] = start;
@@ -67,8 +70,11 @@ pub fn are_here<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState, ste
         if !begins {
             return if websocket::begins(side, step, &start) {
                 Walk::WebSocket
+            } else if B::IS_CHEAP {
+                Walk::None { start: 0 }
             } else {
-                Walk::None
+                let start = u32::from_ne_bytes([a, b, c, d]);
+                Walk::None { start }
             };
         }
         side.flags |= direction_flag::FRAMED;
@@ -87,11 +93,11 @@ pub fn are_here<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState, ste
     let at_header = side.frame_left == 0 && side.header_have == 0;
     if step.new_turn
         && (at_header || side.flags & direction_flag::ADRIFT != 0)
-        && looks_like_head(ctx, scene.payload_at, scene.payload_length)
+        && looks_like_head(ctx, scene.payload_at, scene.payload_length, 0)
     {
         // Text where a frame is due: it was none.
         side.flags &= !(direction_flag::FRAMED | direction_flag::ADRIFT);
-        return Walk::None;
+        return Walk::None { start: 0 };
     }
     side.walk_at = 0;
     if side.flags & direction_flag::ADRIFT != 0 {

@@ -77,22 +77,30 @@ struct Roomy<R, const N: usize> {
     bytes: [u8; N],
 }
 
-/// The record, and `length` of the bytes from `at` on behind it: at least 1, at most `N`, which is a power of two.
+/// The record, and `length` of the bytes from `at` on behind it: at least 1, at most `N`, which is a power of two. Says
+/// whether they are there.
 #[inline(always)]
-pub fn copy<B: Bytes, R: Copying, const N: usize>(bytes: &B, at: u32, length: u32, mut record: R) {
+pub fn copy<B: Bytes, R: Copying, const N: usize>(
+    bytes: &B,
+    at: u32,
+    length: u32,
+    mut record: R,
+) -> bool {
     let Some(mut entry) = reserve::<Roomy<R, N>>() else {
-        return;
+        return false;
     };
     // The verifier of Linux 6.1 does not carry a bound over a comparison of another register: the mask states it anew.
     let bounded = (core::hint::black_box(length).wrapping_sub(1) & (N as u32 - 1)) + 1;
     let place = place(&mut entry);
     // SAFETY: `place` is the reserved room of a Roomy<R, N>; at most N bytes are written into its array.
-    unsafe {
+    let is_copied = unsafe {
         let is_copied = bytes.copy(at, (&raw mut (*place).bytes).cast(), bounded);
         record.captured(if is_copied { bounded } else { 0 });
         (&raw mut (*place).record).write(record);
-    }
+        is_copied
+    };
     submit(entry);
+    is_copied
 }
 
 /// Hands a filled record to the reader.

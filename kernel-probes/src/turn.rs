@@ -98,12 +98,12 @@ pub fn payload(ctx: &SkBuffContext, packet: &Packet) {
 /// Tells what is to be told of a stretch of a stream.
 #[inline(always)]
 pub fn tell<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState, step: &Step) {
-    match frames::are_here(ctx, scene, side, step) {
-        Walk::None => {}
+    let start = match frames::are_here(ctx, scene, side, step) {
+        Walk::None { start } => start,
         Walk::Http2 => return frames::walk(ctx, scene, side),
         Walk::WebSocket => return websocket::walk(ctx, scene, side),
-    }
-    let window = window(ctx, scene, side, step);
+    };
+    let window = window(ctx, scene, side, step, start);
     if window > 0 {
         let mut record = scene.record(side);
         record.place = if step.new_turn {
@@ -112,7 +112,12 @@ pub fn tell<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState, step: &
             place::SAME_TURN
         };
         record.previous_last_chunk = u8::from(step.previous_last_chunk);
-        emit(ctx, scene.payload_at, window, record);
+        let is_told = emit(ctx, scene.payload_at, window, record);
+        if !B::IS_CHEAP && is_told && window == scene.payload_length {
+            // The reader sees for itself how that ends which it has whole.
+            side.flags &= !direction_flag::LAST_CHUNK;
+            return;
+        }
     }
     note_tail(ctx, scene, side, step);
 }
@@ -284,9 +289,15 @@ pub fn advance(
 
 /// How many of the bytes lie in the copy window of their turn.
 #[inline(always)]
-fn window<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState, step: &Step) -> u32 {
+fn window<B: Bytes>(
+    ctx: &B,
+    scene: &Scene,
+    side: &mut DirectionState,
+    step: &Step,
+    start: u32,
+) -> u32 {
     if step.new_turn {
-        if looks_like_head(ctx, scene.payload_at, scene.payload_length)
+        if looks_like_head(ctx, scene.payload_at, scene.payload_length, start)
             || looks_like_dns(ctx, scene)
         {
             side.flags |= direction_flag::COPYING;
@@ -315,14 +326,24 @@ pub fn smaller(a: u32, b: u32) -> u32 {
 }
 
 /// Whether a turn's first bytes could begin an HTTP/1 head or an HTTP/2 preface: a token (RFC 9110 section 5.6.2), after
-/// empty lines perhaps, then what can follow one in a start line.
+/// empty lines perhaps, then what can follow one in a start line. `start` are its first four bytes, where those are
+/// remembered, else 0.
 #[inline(always)]
-pub fn looks_like_head<B: Bytes>(ctx: &B, payload_at: u32, payload_length: u32) -> bool {
+pub fn looks_like_head<B: Bytes>(
+    ctx: &B,
+    payload_at: u32,
+    payload_length: u32,
+    start: u32,
+) -> bool {
     if payload_length < 4 {
         // Too little to judge: somebody writes byte by byte.
         return true;
     }
-    let Some(bytes) = ctx.read::<4>(payload_at) else {
+    let bytes = if start != 0 {
+        start.to_ne_bytes()
+    } else if let Some(bytes) = ctx.read::<4>(payload_at) {
+        bytes
+    } else {
         return false;
     };
     let first = bytes[0];
@@ -373,21 +394,21 @@ fn text(byte: u8) -> bool {
     (0x20..0x7f).contains(&byte) || byte == b'\r' || byte == b'\n'
 }
 
-/// Reserves the smallest room that holds `length` bytes, and copies.
+/// Reserves the smallest room that holds `length` bytes, and copies. Says whether the bytes are there.
 #[inline(always)]
-pub fn emit<B: Bytes>(ctx: &B, at: u32, length: u32, record: TurnRecord) {
+pub fn emit<B: Bytes>(ctx: &B, at: u32, length: u32, record: TurnRecord) -> bool {
     if length <= 128 {
-        ring::copy::<_, _, 128>(ctx, at, length, record);
+        ring::copy::<_, _, 128>(ctx, at, length, record)
     } else if length <= 256 {
-        ring::copy::<_, _, 256>(ctx, at, length, record);
+        ring::copy::<_, _, 256>(ctx, at, length, record)
     } else if length <= 512 {
-        ring::copy::<_, _, 512>(ctx, at, length, record);
+        ring::copy::<_, _, 512>(ctx, at, length, record)
     } else if length <= 1024 {
-        ring::copy::<_, _, 1024>(ctx, at, length, record);
+        ring::copy::<_, _, 1024>(ctx, at, length, record)
     } else if length <= 4096 {
-        ring::copy::<_, _, 4096>(ctx, at, length, record);
+        ring::copy::<_, _, 4096>(ctx, at, length, record)
     } else {
-        ring::copy::<_, _, 16384>(ctx, at, length, record);
+        ring::copy::<_, _, 16384>(ctx, at, length, record)
     }
 }
 

@@ -122,7 +122,7 @@ pub fn goes_on<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState, step
     {
         // No mask where a frame is due: it was none.
         leave(side);
-        return Walk::None;
+        return Walk::None { start: 0 };
     }
     side.walk_at = 0;
     Walk::WebSocket
