@@ -218,17 +218,18 @@ const GIVEN_UP: [u32; 10] = [6, 7, 8, 12, 16, 17, 18, 22, 25, 27];
 fn capabilities_of(pid: u32) -> Vec<(u32, u64, bool)> {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("threads");
     threads
-        .map(|thread| {
+        .filter_map(|thread| {
             let thread = thread.expect("a thread").path();
-            let status = std::fs::read_to_string(thread.join("status")).expect("its status");
+            // One may have ended.
+            let status = std::fs::read_to_string(thread.join("status")).ok()?;
             let value = |name: &str| {
                 let found = status.lines().find_map(|line| line.strip_prefix(name));
                 found.expect("a value").trim().to_owned()
             };
             let permitted = u64::from_str_radix(&value("CapPrm:"), 16).expect("a number");
-            assert_eq!(value("CapInh:"), "0000000000000000");
+            let never_more = value("CapInh:") == "0000000000000000" && value("NoNewPrivs:") == "1";
             let tid = value("Pid:").parse().expect("a number");
-            (tid, permitted, value("NoNewPrivs:") == "1")
+            Some((tid, permitted, never_more))
         })
         .collect()
 }

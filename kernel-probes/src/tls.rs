@@ -272,7 +272,13 @@ pub fn leave(ctx: &ProbeContext) {
             passed = read(call.out);
         }
     }
-    if passed > MOST {
+    // Of a file the kernel sends up to 2 GiB at once.
+    let most = if call.length == 0 {
+        i32::MAX as u64
+    } else {
+        MOST
+    };
+    if passed > most {
         return count_unread();
     }
     if call.direction == u32::from(direction::EGRESS) {

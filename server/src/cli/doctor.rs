@@ -194,6 +194,8 @@ enum Links {
     Multi,
     /// By a perf event for each.
     Perf,
+    /// To none: the kernel lets this user have no perf events, by which libraries are met.
+    Unheard,
     /// Not known: nothing was attached.
     Unknown,
 }
@@ -233,11 +235,15 @@ fn tiers(links: Links, lacking: &[Capability]) -> [Tier; 3] {
     let (more, note) = match links {
         Links::Multi => (
             None,
-            "CAP_SYS_ADMIN is not asked for here: the kernel has links of many places",
+            "CAP_SYS_ADMIN is not asked for here: the kernel has links of many places (for --tls-program from Linux 6.10 on)",
         ),
         Links::Perf => (
             Some("CAP_SYS_ADMIN"),
             "hardened kernels ask CAP_SYS_ADMIN for each place's perf event; Linux 6.6 and later, with links of many places, do not",
+        ),
+        Links::Unheard => (
+            Some("CAP_SYS_ADMIN"),
+            "this kernel lets nobody have perf events without CAP_SYS_ADMIN (kernel.perf_event_paranoid)",
         ),
         Links::Unknown => (
             None,
@@ -317,6 +323,7 @@ fn attach(before: &[Finding]) -> (Vec<Finding>, Links) {
     };
     let uprobes = probes.uprobes.as_ref();
     let links = match uprobes {
+        Some(_) if Mappings::listen().is_err() => Links::Unheard,
         Some(uprobes) if uprobes.is_multi() => Links::Multi,
         Some(_) => Links::Perf,
         None => Links::Unknown,
@@ -329,7 +336,7 @@ fn tls(uprobes: Option<&Uprobes>) -> Finding {
     let (verdict, found) = match uprobes {
         Some(_) if Mappings::listen().is_err() => (
             Verdict::Less,
-            "their plaintext is not read: the kernel does not tell this user which files are mapped (perf events, CAP_PERFMON)",
+            "their plaintext is not read: the kernel does not tell this user which files are mapped (perf events: CAP_PERFMON, on hardened kernels CAP_SYS_ADMIN)",
         ),
         Some(uprobes) if uprobes.is_multi() => (
             Verdict::Good,
@@ -564,13 +571,14 @@ mod tests {
 
     #[test]
     fn each_tier_needs_what_the_one_before_does_and_more() {
-        for links in [Links::Multi, Links::Perf, Links::Unknown] {
+        for links in [Links::Multi, Links::Perf, Links::Unheard, Links::Unknown] {
             let [replay, packets, tls] = tiers(links, &CAPABILITIES);
             assert!(replay.needs.is_empty() && replay.lacks.is_empty());
             assert_eq!(packets.needs, ["CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"]);
             assert_eq!(packets.lacks, packets.needs);
             assert_eq!(tls.needs, packets.needs);
-            assert_eq!(tls.wants.contains(&"CAP_SYS_ADMIN"), links == Links::Perf);
+            let is_asked_for = matches!(links, Links::Perf | Links::Unheard);
+            assert_eq!(tls.wants.contains(&"CAP_SYS_ADMIN"), is_asked_for);
             assert_eq!(tls.lacks.len(), tls.needs.len() + tls.wants.len());
             for name in TO_FIND_LIBRARIES {
                 assert!(CAPABILITIES.iter().any(|known| known.name == name));

@@ -1,7 +1,7 @@
 //! What the recorder's threads may do once its probes are attached.
 //!
-//! Owns: which capabilities(7) a thread keeps. Each gives up for good what it does not need: of what reads bytes that
-//! anybody may send, no thread can load a module, change the clock, the network or a user. Threads that a thread starts have
+//! Owns: which capabilities(7) a thread keeps. Each gives up for good what it does not need: none that reads bytes which
+//! anybody may send may itself load a module or change the clock, the network or a user. Threads that a thread starts have
 //! no more than it has.
 
 use rustix::{
@@ -20,10 +20,12 @@ pub(super) const PROCESSES: CapabilitySet = CapabilitySet::SYS_PTRACE
     .union(CapabilitySet::DAC_READ_SEARCH)
     .union(CapabilitySet::CHECKPOINT_RESTORE);
 
-/// To look into the probes' maps, and to attach to programs that begin later by links of many places.
+/// To look into the probes' maps, to attach to programs that begin later, and to hear of them from processors that come later.
+/// CAP_SYS_ADMIN is asked for perf events by hardened kernels, and stands for the others where only that one was given.
 const PROBES: CapabilitySet = CapabilitySet::BPF
     .union(CapabilitySet::PERFMON)
-    .union(CapabilitySet::IPC_LOCK);
+    .union(CapabilitySet::IPC_LOCK)
+    .union(CapabilitySet::SYS_ADMIN);
 
 /// What the thread needs that drains the ring buffer: the store where it has not been sent to be committed, processes,
 /// ICMP in the network namespaces of others, and to be less nice when it falls behind.
@@ -31,14 +33,10 @@ pub(super) const RECORDER: CapabilitySet = STORE
     .union(PROCESSES)
     .union(PROBES)
     .union(CapabilitySet::NET_RAW)
-    .union(CapabilitySet::SYS_ADMIN)
     .union(CapabilitySet::SYS_NICE);
 
-/// What the thread needs that attaches to libraries, where the kernel has links of many places.
+/// What the thread needs that attaches to libraries.
 pub(super) const LIBRARIES: CapabilitySet = PROCESSES.union(PROBES);
-
-/// The same where each place is a perf event, for which hardened kernels ask CAP_SYS_ADMIN.
-pub(super) const LIBRARIES_BY_EVENTS: CapabilitySet = LIBRARIES.union(CapabilitySet::SYS_ADMIN);
 
 /// Gives up, for the calling thread, all that is not in `kept`; no program that it may start gets anything back.
 ///

@@ -127,13 +127,8 @@ impl Libraries {
             since: AtomicU64::new(1),
         });
         let about = Arc::clone(&busy);
-        let kept = if uprobes.is_multi() {
-            capabilities::LIBRARIES
-        } else {
-            capabilities::LIBRARIES_BY_EVENTS
-        };
         let thread = std::thread::spawn(move || {
-            capabilities::keep(kept);
+            capabilities::keep(capabilities::LIBRARIES);
             let mut table = Table::new(&uprobes, filter, changes, tell.clone());
             table.look_into_folders();
             if !table.look_through_proc() {

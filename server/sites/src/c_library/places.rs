@@ -165,8 +165,9 @@ pub(crate) fn entry(code: &[Instruction], registers: &[Register]) -> Option<u64>
 /// place on the stack, and what is there then is what the function returns; and no other call has to do with what is
 /// returned (`ways`).
 ///
-/// The call itself is a place where the kernel has to write to the program's stack, so an instruction before it is taken
-/// where there is one that it only looks at, and from which on the stack pointer stays where it is.
+/// The call itself is a place where the kernel has to write to the program's stack, so the jump of a check of the length before
+/// it is taken where there is one, and the stack pointer stays where it is from there on. Whoever fails that check passes
+/// nothing.
 fn around_inner_call(code: &[Instruction], count: Count) -> Option<(u64, u64, Count)> {
     let start = code.first()?.ip();
     let mut writes = Writes::new();
@@ -203,7 +204,7 @@ fn around_inner_call(code: &[Instruction], count: Count) -> Option<(u64, u64, Co
         let written = writes.of(instruction);
         if written.contains(&Register::RSP) {
             before = None;
-        } else if x86::is_emulated(instruction) {
+        } else if is_check_of_length(code, index) {
             before.get_or_insert(instruction.ip());
         }
         for register in written {
@@ -229,6 +230,26 @@ fn around_inner_call(code: &[Instruction], count: Count) -> Option<(u64, u64, Co
         }
     }
     None
+}
+
+/// Whether the instruction at `index` jumps on what `test %edx, %edx` or `test %rdx, %rdx` before it found: no length, or one
+/// below zero.
+fn is_check_of_length(code: &[Instruction], index: usize) -> bool {
+    let Some([test, jump]) = index
+        .checked_sub(1)
+        .and_then(|before| code.get(before..=index))
+    else {
+        return false;
+    };
+    matches!(test.code(), Code::Test_rm32_r32 | Code::Test_rm64_r64)
+        && test.op0_register().full_register() == Register::RDX
+        && test.op1_register() == test.op0_register()
+        && x86::is_branch(jump)
+        && x86::is_emulated(jump)
+        && matches!(
+            jump.condition_code(),
+            ConditionCode::e | ConditionCode::s | ConditionCode::le
+        )
 }
 
 /// `movslq %edx, %rdx`
