@@ -11,7 +11,7 @@ use aya_ebpf::{
     programs::ProbeContext,
 };
 use headwater_schema::{
-    flow::{DirectionState, counter, go_on},
+    flow::{DirectionState, counter, direction_flag, go_on},
     record::{direction, kind, owned},
     session::{SessionKey, SessionState, TlsCall, TlsThread},
 };
@@ -325,6 +325,8 @@ fn took_unread(key: &SessionKey, taken: u32) {
     let side = &mut session.flow.directions[0];
     let seq = side.bytes as u32;
     turn::advance(side, now_ns(), seq, ack, taken);
+    // Whatever it ends with.
+    side.flags &= !direction_flag::LAST_CHUNK;
     frames::pass_over(side, taken);
     is_told(session, direction::EGRESS);
 }

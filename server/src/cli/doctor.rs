@@ -1,19 +1,22 @@
 //! `doctor`: what this kernel and this user can do, what will be missing and why, and the command that mends it.
 
+mod tiers;
+
 use std::{fmt::Write as _, path::Path};
 
 use clap::Args;
 use headwater_query::{Recorder, Store, StoreState};
 use tokio_util::sync::CancellationToken;
 
+use self::tiers::{Links, Tier};
 use super::{
     Exit,
     output::answer,
-    privilege::{CAPABILITIES, Capability, grant, lacking_capabilities},
+    privilege::{CAPABILITIES, grant, lacking_capabilities},
 };
 use crate::{
     paths::store_of,
-    probes::{Btf, Mappings, Offsets, ProbeError, ProbeSettings, Probes, Uprobes, cgroup_mount},
+    probes::{Btf, Offsets, ProbeError, ProbeSettings, Probes, cgroup_mount},
     record::try_to_open,
 };
 
@@ -64,7 +67,7 @@ pub(super) fn doctor(db: Option<&Path>, arguments: &DoctorArguments) -> Exit {
     let possible = findings
         .iter()
         .all(|finding| finding.verdict != Verdict::Bad);
-    let tiers = tiers(links, &lacking_capabilities());
+    let tiers = tiers::of(links, &lacking_capabilities());
     answer(&if arguments.json {
         in_json(&findings, &tiers, possible)
     } else {
@@ -187,94 +190,6 @@ fn capabilities() -> Finding {
     }
 }
 
-/// How places in TLS libraries are attached to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Links {
-    /// By links of many places.
-    Multi,
-    /// By a perf event for each.
-    Perf,
-    /// To none: the kernel lets this user have no perf events, by which libraries are met.
-    Unheard,
-    /// Not known: nothing was attached.
-    Unknown,
-}
-
-/// What one may do with which privileges.
-struct Tier {
-    name: &'static str,
-    /// Capabilities without which it is not possible.
-    needs: Vec<&'static str>,
-    /// Those without which it sees less.
-    wants: Vec<&'static str>,
-    /// Of these, what this user lacks.
-    lacks: Vec<&'static str>,
-    /// What else there is to say of them.
-    note: &'static str,
-}
-
-/// From the one that needs nothing to the one that needs most.
-fn tiers(links: Links, lacking: &[Capability]) -> [Tier; 3] {
-    let needed: Vec<&str> = CAPABILITIES
-        .iter()
-        .filter(|capability| capability.is_needed)
-        .map(|capability| capability.name)
-        .collect();
-    let tier = |name, needs: Vec<&'static str>, wants: Vec<&'static str>, note| Tier {
-        name,
-        lacks: needs
-            .iter()
-            .chain(&wants)
-            .copied()
-            .filter(|name| lacking.iter().any(|capability| capability.name == *name))
-            .collect(),
-        needs,
-        wants,
-        note,
-    };
-    let (more, note) = match links {
-        Links::Multi => (
-            None,
-            "CAP_SYS_ADMIN is not asked for here: the kernel has links of many places (for --tls-program from Linux 6.10 on)",
-        ),
-        Links::Perf => (
-            Some("CAP_SYS_ADMIN"),
-            "hardened kernels ask CAP_SYS_ADMIN for each place's perf event; Linux 6.6 and later, with links of many places, do not",
-        ),
-        Links::Unheard => (
-            Some("CAP_SYS_ADMIN"),
-            "this kernel lets nobody have perf events without CAP_SYS_ADMIN (kernel.perf_event_paranoid)",
-        ),
-        Links::Unknown => (
-            None,
-            "before Linux 6.6 hardened kernels ask CAP_SYS_ADMIN too, for each place's perf event",
-        ),
-    };
-    let wants = TO_FIND_LIBRARIES.iter().copied().chain(more).collect();
-    [
-        tier(
-            "replay",
-            Vec::new(),
-            Vec::new(),
-            "capture files, questions and MCP",
-        ),
-        tier(
-            "packets",
-            needed.clone(),
-            Vec::new(),
-            "what crosses sockets",
-        ),
-        tier("TLS", needed, wants, note),
-    ]
-}
-
-/// To find the libraries of other users' programs, and of programs in containers.
-const TO_FIND_LIBRARIES: [&str; 3] = [
-    "CAP_SYS_PTRACE",
-    "CAP_DAC_READ_SEARCH",
-    "CAP_CHECKPOINT_RESTORE",
-];
-
 /// Attaches everything for a moment: the probes at sockets, and what TLS libraries need.
 fn attach(before: &[Finding]) -> (Vec<Finding>, Links) {
     let check = "probes";
@@ -321,32 +236,30 @@ fn attach(before: &[Finding]) -> (Vec<Finding>, Links) {
             cure: Some(what_tells_more()),
         }
     };
-    let uprobes = probes.uprobes.as_ref();
-    let links = match uprobes {
-        Some(_) if Mappings::listen().is_err() => Links::Unheard,
-        Some(uprobes) if uprobes.is_multi() => Links::Multi,
-        Some(_) => Links::Perf,
-        None => Links::Unknown,
-    };
-    (vec![sockets, tls(uprobes)], links)
+    let links = Links::of(probes.uprobes.as_ref());
+    (vec![sockets, tls(links)], links)
 }
 
 /// What the kernel lets be put into TLS libraries.
-fn tls(uprobes: Option<&Uprobes>) -> Finding {
-    let (verdict, found) = match uprobes {
-        Some(_) if Mappings::listen().is_err() => (
+fn tls(links: Links) -> Finding {
+    let (verdict, found) = match links {
+        Links::Unheard => (
             Verdict::Less,
             "their plaintext is not read: the kernel does not tell this user which files are mapped (perf events: CAP_PERFMON, on hardened kernels CAP_SYS_ADMIN)",
         ),
-        Some(uprobes) if uprobes.is_multi() => (
+        Links::Multi => (
             Verdict::Good,
             "their plaintext can be read, by links of many places at once (needs no CAP_SYS_ADMIN)",
         ),
-        Some(_) => (
+        Links::MultiAndEvents => (
+            Verdict::Good,
+            "their plaintext can be read, by links of many places at once (this kernel asks CAP_SYS_ADMIN to tell which files are mapped)",
+        ),
+        Links::Perf => (
             Verdict::Good,
             "their plaintext can be read, by a perf event for each place (hardened kernels ask CAP_SYS_ADMIN for that; Linux 6.6 and later do not need it)",
         ),
-        None => (
+        Links::Unknown => (
             Verdict::Less,
             "their plaintext is not read: the kernel has no uprobes, or this user may not use them",
         ),
@@ -478,27 +391,7 @@ fn in_words(findings: &[Finding], tiers: &[Tier], possible: bool) -> String {
             let _ = writeln!(text, "{:<5} {:<19} -> {cure}", "", "");
         }
     }
-    text.push_str("\nwhat needs which privileges:\n");
-    for tier in tiers {
-        let needs = match (tier.needs.as_slice(), tier.wants.as_slice()) {
-            ([], _) => "none".to_owned(),
-            (needs, []) => needs.join(", "),
-            (needs, wants) => format!(
-                "{}; for programs of others {}",
-                needs.join(", "),
-                wants.join(", ")
-            ),
-        };
-        let has = if tier.lacks.is_empty() {
-            "this user has them".to_owned()
-        } else {
-            format!("this user lacks {}", tier.lacks.join(", "))
-        };
-        let _ = match tier.needs.as_slice() {
-            [] => writeln!(text, "  {:<8} {needs} ({})", tier.name, tier.note),
-            _ => writeln!(text, "  {:<8} {needs} ({}): {has}", tier.name, tier.note),
-        };
-    }
+    text.push_str(&tiers::in_words(tiers));
     let _ = writeln!(
         text,
         "\nnot seen by this version: what TLS libraries other than OpenSSL, BoringSSL, GnuTLS, Go's and rustls encrypt, QUIC, UDP other than DNS, Unix sockets; bodies are never kept"
@@ -526,13 +419,9 @@ fn in_json(findings: &[Finding], tiers: &[Tier], possible: bool) -> String {
             })
         })
         .collect();
-    let tiers: Vec<_> = tiers
-        .iter()
-        .map(|tier| serde_json::json!({ "tier": tier.name, "needs": tier.needs, "wants": tier.wants, "lacks": tier.lacks, "note": tier.note }))
-        .collect();
     format!(
         "{:#}\n",
-        serde_json::json!({ "recording_possible": possible, "checks": checks, "tiers": tiers, "capabilities": capabilities })
+        serde_json::json!({ "recording_possible": possible, "checks": checks, "tiers": tiers::in_json(tiers), "capabilities": capabilities })
     )
 }
 
@@ -567,30 +456,6 @@ mod tests {
         findings.push(store(Some(&other)));
         findings.iter().for_each(check);
         std::fs::remove_dir_all(folder).unwrap();
-    }
-
-    #[test]
-    fn each_tier_needs_what_the_one_before_does_and_more() {
-        for links in [Links::Multi, Links::Perf, Links::Unheard, Links::Unknown] {
-            let [replay, packets, tls] = tiers(links, &CAPABILITIES);
-            assert!(replay.needs.is_empty() && replay.lacks.is_empty());
-            assert_eq!(packets.needs, ["CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"]);
-            assert_eq!(packets.lacks, packets.needs);
-            assert_eq!(tls.needs, packets.needs);
-            let is_asked_for = matches!(links, Links::Perf | Links::Unheard);
-            assert_eq!(tls.wants.contains(&"CAP_SYS_ADMIN"), is_asked_for);
-            assert_eq!(tls.lacks.len(), tls.needs.len() + tls.wants.len());
-            for name in TO_FIND_LIBRARIES {
-                assert!(CAPABILITIES.iter().any(|known| known.name == name));
-            }
-        }
-        let all = tiers(Links::Multi, &[]);
-        assert!(all.iter().all(|tier| tier.lacks.is_empty()));
-        let told = in_words(&[], &all, true);
-        assert!(
-            told.contains("CAP_SYS_ADMIN is not asked for here"),
-            "{told}"
-        );
     }
 
     #[test]

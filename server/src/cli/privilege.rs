@@ -3,7 +3,9 @@
 use std::{ffi::CString, process::Command};
 
 use nix::unistd::{Gid, Group, Uid, User, geteuid, initgroups, setgid, setgroups, setuid};
-use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
+use rustix::thread::CapabilitySet;
+
+use crate::record::capabilities::reduce_to;
 
 /// A capability(7), and what it is for here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,12 +102,7 @@ pub(crate) fn give_up_capabilities() -> rustix::io::Result<()> {
 /// # Errors
 /// The kernel's.
 pub(crate) fn without_capabilities() -> rustix::io::Result<()> {
-    let none = CapabilitySets {
-        effective: CapabilitySet::empty(),
-        permitted: CapabilitySet::empty(),
-        inheritable: CapabilitySet::empty(),
-    };
-    set_capabilities(None, none)
+    reduce_to(CapabilitySet::empty())
 }
 
 /// The user who called sudo.

@@ -42,12 +42,17 @@ pub(super) const LIBRARIES: CapabilitySet = PROCESSES.union(PROBES);
 ///
 /// It goes on with what it has where the kernel refuses, which is told in the log.
 pub(crate) fn keep(kept: CapabilitySet) {
-    if let Err(error) = try_to_keep(kept) {
+    let is_kept = reduce_to(kept).and_then(|()| set_no_new_privs(true));
+    if let Err(error) = is_kept {
         tracing::warn!(%error, "a thread keeps capabilities that it does not need");
     }
 }
 
-fn try_to_keep(kept: CapabilitySet) -> io::Result<()> {
+/// Gives up, for the calling thread, all that is not in `kept`.
+///
+/// # Errors
+/// The kernel's; then nothing is given up.
+pub(crate) fn reduce_to(kept: CapabilitySet) -> io::Result<()> {
     let now = capabilities(None)?;
     set_capabilities(
         None,
@@ -56,8 +61,7 @@ fn try_to_keep(kept: CapabilitySet) -> io::Result<()> {
             permitted: now.permitted.intersection(kept),
             inheritable: CapabilitySet::empty(),
         },
-    )?;
-    set_no_new_privs(true)
+    )
 }
 
 #[cfg(test)]

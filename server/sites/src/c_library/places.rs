@@ -235,21 +235,29 @@ fn around_inner_call(code: &[Instruction], count: Count) -> Option<(u64, u64, Co
 /// Whether the instruction at `index` jumps on what `test %edx, %edx` or `test %rdx, %rdx` before it found: no length, or one
 /// below zero.
 fn is_check_of_length(code: &[Instruction], index: usize) -> bool {
-    let Some([test, jump]) = index
+    let pair = index
         .checked_sub(1)
-        .and_then(|before| code.get(before..=index))
-    else {
-        return false;
+        .and_then(|before| code.get(before..=index));
+    pair.and_then(|pair| jump_on(pair, &[Register::EDX, Register::RDX]))
+        .is_some_and(|jump| {
+            matches!(
+                jump.condition_code(),
+                ConditionCode::e | ConditionCode::s | ConditionCode::le
+            )
+        })
+}
+
+/// The conditional jump of these two instructions, where the first tests one of `registers` and the kernel emulates the jump.
+fn jump_on<'c>(pair: &'c [Instruction], registers: &[Register]) -> Option<&'c Instruction> {
+    let [test, jump, ..] = pair else {
+        return None;
     };
-    matches!(test.code(), Code::Test_rm32_r32 | Code::Test_rm64_r64)
-        && test.op0_register().full_register() == Register::RDX
+    (matches!(test.code(), Code::Test_rm32_r32 | Code::Test_rm64_r64)
+        && registers.contains(&test.op0_register())
         && test.op1_register() == test.op0_register()
         && x86::is_branch(jump)
-        && x86::is_emulated(jump)
-        && matches!(
-            jump.condition_code(),
-            ConditionCode::e | ConditionCode::s | ConditionCode::le
-        )
+        && x86::is_emulated(jump))
+    .then_some(jump)
 }
 
 /// `movslq %edx, %rdx`
@@ -291,16 +299,10 @@ fn is_returned(behind: &[Instruction], place: Place) -> bool {
 
 /// The conditional jump on the sign of eax that these instructions begin with.
 fn jump_on_result(behind: &[Instruction]) -> Option<&Instruction> {
-    let [test, jump, ..] = behind else {
-        return None;
-    };
-    (matches!(test.code(), Code::Test_rm32_r32)
-        && test.op0_register() == Register::EAX
-        && test.op1_register() == Register::EAX
-        && x86::is_emulated(jump)
-        && matches!(
+    jump_on(behind, &[Register::EAX]).filter(|jump| {
+        matches!(
             jump.condition_code(),
             ConditionCode::le | ConditionCode::g | ConditionCode::s | ConditionCode::ns
-        ))
-    .then_some(jump)
+        )
+    })
 }
