@@ -81,6 +81,20 @@ fn path() -> String {
     )
 }
 
+/// Where this kernel tells a program a number with each place: refused, it would be two without a word.
+#[test]
+fn a_read_of_openssl_has_one_probe() {
+    let store = Store::new();
+    let _recorder = store.record(&[]);
+    let list = said(Command::new("bpftool").env("PATH", path()).args([
+        "prog",
+        "show",
+        "name",
+        "tls_read_done",
+    ]));
+    assert!(list.contains("tls_read_done"), "{list}");
+}
+
 #[test]
 fn a_killed_recorder_leaves_traffic_and_kernel_as_they_were() {
     let (store, nginx) = (Store::new(), nginx());

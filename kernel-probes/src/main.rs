@@ -299,6 +299,13 @@ pub fn tls_leave(ctx: ProbeContext) -> u32 {
     0
 }
 
+/// A read is over that was not seen to begin.
+#[uprobe]
+pub fn tls_read_done(ctx: ProbeContext) -> u32 {
+    tls::read_done(&ctx);
+    0
+}
+
 /// A thread works on a session: the first argument.
 #[uprobe]
 pub fn tls_touch(ctx: ProbeContext) -> u32 {

@@ -7,19 +7,23 @@
 
 use aya_ebpf::{
     EbpfContext,
-    helpers::generated::{bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns, bpf_probe_read_user},
+    helpers::generated::{
+        bpf_get_attach_cookie, bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns, bpf_probe_read_user,
+    },
     programs::ProbeContext,
 };
 use headwater_schema::{
     flow::{DirectionState, counter, direction_flag, go_on},
     record::{direction, kind, owned},
-    session::{SessionKey, SessionState, TlsCall, TlsThread},
+    session::{SessionKey, SessionState, TlsCall, TlsThread, read_done},
 };
 
 use crate::{
     bytes::{Bytes, UserBytes},
     counters::count,
-    flow, frames, session,
+    flow, frames,
+    packet::zero,
+    session,
     turn::{self, Scene},
 };
 
@@ -297,6 +301,66 @@ pub fn leave(ctx: &ProbeContext) {
     pass(ctx, thread, call);
 }
 
+/// A read is over that was not seen to begin; its attachment tells the registers (its cookie, Linux 6.6 for links of many
+/// places). Whose session sends what it sends is told where handshakes are.
+#[inline(always)]
+pub fn read_done(ctx: &ProbeContext) {
+    // SAFETY: as above.
+    let result = unsafe { (*ctx.regs).rax as i32 };
+    if result <= 0 {
+        return;
+    }
+    // SAFETY: no effects.
+    let registers = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) };
+    let saved = saved(ctx);
+    let which = |place: u64| {
+        let number = core::hint::black_box(registers >> (place * read_done::BITS)) & 7;
+        // SAFETY: below eight.
+        unsafe { *saved.get_unchecked(number as usize) }
+    };
+    if which(read_done::UNLESS) as u32 != 0 {
+        return;
+    }
+    let passed: u64 = read(which(read_done::COUNT));
+    if passed > MOST {
+        return count_unread();
+    }
+    let (tgid, tid) = ids();
+    let Some(thread) = session::thread_or_new(tgid, tid) else {
+        return;
+    };
+    let call = TlsCall {
+        session: which(read_done::SESSION),
+        buffer: which(read_done::BYTES),
+        out: zero(),
+        stack: zero(),
+        length: passed as u32,
+        direction: u32::from(direction::INGRESS),
+    };
+    pass(ctx, thread, call);
+}
+
+/// What is in the registers that calls leave as they were, in the order of their numbers in
+/// `read_done`.
+#[inline(always)]
+fn saved(ctx: &ProbeContext) -> [u64; 8] {
+    // SAFETY: as above. One by one: the verifier refuses an address within the context that is worked out.
+    unsafe {
+        let registers = &*ctx.regs;
+        let of = |register: &u64| core::ptr::read_volatile(register);
+        [
+            zero(),
+            of(&registers.rbx),
+            of(&registers.rbp),
+            of(&registers.r12),
+            of(&registers.r13),
+            of(&registers.r14),
+            of(&registers.r15),
+            zero(),
+        ]
+    }
+}
+
 /// A write of `offered` bytes took `taken`.
 #[inline(always)]
 pub fn took(key: &SessionKey, offered: u32, taken: u32) {
@@ -380,6 +444,10 @@ pub fn plaintext(ctx: &ProbeContext) {
         }
     };
     let way = thread.now.direction as u8;
+    if way == direction::EGRESS && session.cookie != 0 {
+        // What leaves next is known to be this session's, and says nothing new.
+        thread.is_pending = 0;
+    }
     if thread.is_first == 1 {
         thread.is_first = 0;
         thread.owed = if way == direction::EGRESS {

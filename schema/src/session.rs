@@ -34,6 +34,33 @@ pub struct SessionState {
     pub done: [u64; 2],
 }
 
+/// What an attachment tells of a read that is seen at its end alone: numbers of registers, of so many bits each, the first in the
+/// lowest.
+pub mod read_done {
+    /// Bits of a number.
+    pub const BITS: u64 = 4;
+    /// Place of the register that is the session.
+    pub const SESSION: u64 = 0;
+    /// As above, that points to the bytes.
+    pub const BYTES: u64 = 1;
+    /// As above, that points to their count.
+    pub const COUNT: u64 = 2;
+    /// As above, that is zero in its lower half where the read took the bytes; no register where all do.
+    pub const UNLESS: u64 = 3;
+    /// A register's number, below eight; zero is none.
+    pub const RBX: u64 = 1;
+    /// As above.
+    pub const RBP: u64 = 2;
+    /// As above.
+    pub const R12: u64 = 3;
+    /// As above.
+    pub const R13: u64 = 4;
+    /// As above.
+    pub const R14: u64 = 5;
+    /// As above.
+    pub const R15: u64 = 6;
+}
+
 /// A call of the library.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

@@ -6,6 +6,8 @@
 mod boringssl;
 mod calls;
 pub(crate) mod places;
+mod reading;
+mod values;
 mod ways;
 
 use std::io::{Read, Seek};
@@ -120,6 +122,8 @@ pub(crate) fn look<R: Read + Seek>(
         .chain(GNUTLS)
         .map(|(name, _)| *name)
         .chain(BORINGSSL.iter().copied())
+        .chain(reading::METHODS.iter().copied())
+        .chain(reading::ASKED.iter().copied())
         .chain(OTHERS.iter().map(|(name, _)| *name))
         .collect();
     let symbols = symbols::find(
@@ -144,14 +148,14 @@ pub(crate) fn look<R: Read + Seek>(
     ] {
         // What is made of another library's functions is told there.
         let others: Vec<&str> = others.iter().map(|(name, _)| *name).collect();
-        let Some(sites) = sites(image, &symbols, functions, &others)? else {
+        let Some(Sites { all, fewer }) = sites(image, &symbols, functions, &others)? else {
             looked.unsupported(library.name(), "it has more code than is looked at");
             is_told |= library == openssl;
             continue;
         };
         // A program that has the names and none of the bytes has a part of the library for another end.
-        if sites.iter().any(|site| is_bytes(site.hook)) {
-            looked.found(library, sites);
+        if all.iter().any(|site| is_bytes(site.hook)) {
+            looked.found(library, all, fewer);
             is_told |= library == openssl;
         }
     }
@@ -185,7 +189,7 @@ pub(crate) fn look<R: Read + Seek>(
             let why = "the names of its functions are not in the file";
             looked.unsupported(library, why);
         } else {
-            looked.found(Library::BoringSsl, sites);
+            looked.found(Library::BoringSsl, sites, Vec::new());
         }
     }
     Ok(())
@@ -204,13 +208,20 @@ fn is_bytes(hook: Hook) -> bool {
     )
 }
 
-/// The sites in those of `functions` that the file has; nothing when there is more code than is looked at.
+/// The sites of one library; see [`crate::Found`].
+struct Sites {
+    all: Vec<Site>,
+    fewer: Vec<Site>,
+}
+
+/// The sites in those of `functions` that the file has, and the fewer that do as well where there are any; nothing when there is
+/// more code than is looked at.
 fn sites<R: Read + Seek>(
     image: &mut Image<R>,
     symbols: &[Symbol],
     functions: &[(&str, Role)],
     others: &[&str],
-) -> Result<Option<Vec<Site>>, Error> {
+) -> Result<Option<Sites>, Error> {
     let mut known: Vec<(Role, Function)> = Vec::new();
     let mut left = LONGEST_TOGETHER;
     for (name, role) in functions {
@@ -241,14 +252,26 @@ fn sites<R: Read + Seek>(
         }
     }
     let told_by_another = calls::duplicates(image, &known, others)?;
-    let mut sites = Vec::new();
+    let (mut sites, mut of_reads) = (Vec::new(), Vec::new());
     for ((role, function), told) in known.iter().zip(told_by_another) {
-        if !told {
-            places::choose(image.machine, function, *role, &mut sites);
+        if told {
+            continue;
         }
+        let is_read = matches!(role, Role::Bytes { write: false, .. });
+        let sites = if is_read { &mut of_reads } else { &mut sites };
+        places::choose(image.machine, function, *role, sites);
     }
+    let mut fewer = Vec::new();
+    if !of_reads.is_empty() {
+        fewer = reading::sites(image, symbols)?;
+    }
+    if !fewer.is_empty() {
+        fewer.extend(&sites);
+    }
+    sites.extend(of_reads);
     sites.sort_by_key(|site: &Site| site.offset);
-    Ok(Some(sites))
+    fewer.sort_by_key(|site: &Site| site.offset);
+    Ok(Some(Sites { all: sites, fewer }))
 }
 
 /// Where the function of `symbol` is in the file, and how much of it is looked at; nothing when it is not where code is.

@@ -55,7 +55,7 @@ pub(crate) fn look<R: Read + Seek>(image: &mut Image<R>, looked: &mut Looked) ->
     }
     match sites(image)? {
         Ok(sites) if sites.is_empty() => {}
-        Ok(sites) => looked.found(Library::Go, sites),
+        Ok(sites) => looked.found(Library::Go, sites, Vec::new()),
         Err(why) => looked.unsupported(Library::Go.name(), why),
     }
     Ok(())

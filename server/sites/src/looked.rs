@@ -28,6 +28,34 @@ impl Library {
     }
 }
 
+/// A register that a call leaves as it was (System V ABI, AMD64, section 3.2.1).
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
+pub enum Saved {
+    /// rbx
+    Rbx,
+    /// rbp
+    Rbp,
+    /// r12
+    R12,
+    /// r13
+    R13,
+    /// r14
+    R14,
+    /// r15
+    R15,
+}
+
+impl Saved {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Rbx,
+        Self::Rbp,
+        Self::R12,
+        Self::R13,
+        Self::R14,
+        Self::R15,
+    ];
+}
+
 /// What a probe at a site can rely on. Registers are those of `x86_64`; on `aarch64` the first four arguments are x0 to
 /// x3 instead of rdi, rsi, rdx and rcx, and a result is x0 instead of rax.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
@@ -54,6 +82,18 @@ pub enum Hook {
     Leave,
     /// As [`Hook::Leave`], as a return probe at the offset.
     LeaveReturn,
+    /// A read is over, of which no beginning is told: eax is its result, an `int`, above zero when bytes were read. All
+    /// registers are of those that calls leave as they were.
+    ReadDone {
+        /// Which is the session.
+        session: Saved,
+        /// Which points to the bytes.
+        bytes: Saved,
+        /// Which points to a `size_t` that holds their count.
+        count: Saved,
+        /// Which says, by not being zero in its lower half, that the bytes were looked at and left where they are.
+        unless: Option<Saved>,
+    },
     /// The thread works on the session rdi.
     Touch,
     /// The session rdi ends, or one of those who hold it lets go of it. It may be null.
@@ -126,6 +166,9 @@ pub struct Found {
     pub library: Library,
     /// Where its probes go.
     pub sites: Vec<Site>,
+    /// Where they go instead when a probe can be told a number (its cookie): fewer of them see the same. Empty where that is
+    /// not known.
+    pub fewer: Vec<Site>,
 }
 
 /// What speaks TLS in a file, and whose clear bytes cannot be seen.
@@ -148,8 +191,12 @@ pub struct Looked {
 }
 
 impl Looked {
-    pub(crate) fn found(&mut self, library: Library, sites: Vec<Site>) {
-        self.found.push(Found { library, sites });
+    pub(crate) fn found(&mut self, library: Library, sites: Vec<Site>, fewer: Vec<Site>) {
+        self.found.push(Found {
+            library,
+            sites,
+            fewer,
+        });
     }
 
     pub(crate) fn unsupported(&mut self, library: &'static str, why: impl Into<String>) {

@@ -62,7 +62,7 @@ pub(crate) fn look<R: Read + Seek>(
     } else {
         match sites(image, &symbols)? {
             Ok(sites) => {
-                looked.found(Library::Rustls, sites);
+                looked.found(Library::Rustls, sites, Vec::new());
                 return Ok(());
             }
             Err(why) => why,

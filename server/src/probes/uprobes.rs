@@ -16,8 +16,8 @@ use std::{
 
 use aya::{Ebpf, maps::Map, util::KernelVersion};
 use aya_obj::Object;
-use headwater_schema::flow::go_on;
-use headwater_sites::{Hook, Site};
+use headwater_schema::{flow::go_on, session::read_done};
+use headwater_sites::{Found, Hook, Saved};
 
 use super::attach::{OBJECT, ProbeError};
 
@@ -35,8 +35,11 @@ const NEEDED: [&str; 11] = [
     "tls_touch",
     "tls_free",
 ];
+/// The program that sees a read at its end alone.
+const READ_DONE: &str = "tls_read_done";
 /// Programs that need something of newer kernels.
-const OPTIONAL: [&str; 10] = [
+const OPTIONAL: [&str; 11] = [
+    READ_DONE,
     "go_write",
     "go_read",
     "go_leave",
@@ -61,6 +64,23 @@ fn program_for(hook: Hook) -> (&'static str, u64) {
         Hook::ReadEnterStack => ("tls_read_stack", 0),
         Hook::SendFileEnter => ("tls_send_file", 0),
         Hook::Leave | Hook::LeaveReturn => ("tls_leave", 0),
+        Hook::ReadDone {
+            session,
+            bytes,
+            count,
+            unless,
+        } => {
+            let registers = [
+                (read_done::SESSION, Some(session)),
+                (read_done::BYTES, Some(bytes)),
+                (read_done::COUNT, Some(count)),
+                (read_done::UNLESS, unless),
+            ];
+            let told = registers.map(|(place, register)| {
+                register.map_or(0, number_of) << (place * read_done::BITS)
+            });
+            (READ_DONE, told.into_iter().fold(0, |all, one| all | one))
+        }
         Hook::Touch => ("tls_touch", 0),
         Hook::Free => ("tls_free", 0),
         Hook::GoWriteEnter => ("go_write", 0),
@@ -73,6 +93,17 @@ fn program_for(hook: Hook) -> (&'static str, u64) {
         Hook::RustlsRead { key } => ("rustls_read", key.into()),
         Hook::RustlsTouch { key } => ("rustls_touch", key.into()),
         Hook::RustlsFree { key } => ("rustls_free", key.into()),
+    }
+}
+
+fn number_of(register: Saved) -> u64 {
+    match register {
+        Saved::Rbx => read_done::RBX,
+        Saved::Rbp => read_done::RBP,
+        Saved::R12 => read_done::R12,
+        Saved::R13 => read_done::R13,
+        Saved::R14 => read_done::R14,
+        Saved::R15 => read_done::R15,
     }
 }
 
@@ -217,8 +248,11 @@ impl Uprobes {
             loaded.insert(name, load_program(object, name, attach_type)?);
         }
         for name in OPTIONAL {
-            if let Ok(program) = load_program(object, name, attach_type) {
-                loaded.insert(name, program);
+            match load_program(object, name, attach_type) {
+                Ok(program) => {
+                    loaded.insert(name, program);
+                }
+                Err(error) => tracing::debug!(program = name, %error, "not loaded"),
             }
         }
         Ok(Self {
@@ -238,16 +272,27 @@ impl Uprobes {
         self.way == Way::Multi
     }
 
-    /// Attaches to places in a file, for all processes or for one.
+    /// Whether reads whose end tells all of them have one probe.
+    pub(crate) fn sees_ends_alone(&self) -> bool {
+        self.is_multi() && self.programs.contains_key(READ_DONE)
+    }
+
+    /// Attaches to the places of a library in a file, for all processes or for one: to the fewer, where this kernel tells a
+    /// program a number with each.
     ///
     /// # Errors
     /// The kernel's; then nothing is attached.
     pub(crate) fn attach(
         &self,
         path: &CString,
-        sites: &[Site],
+        found: &Found,
         pid: Option<u32>,
     ) -> io::Result<Attached> {
+        let sites = if self.sees_ends_alone() && !found.fewer.is_empty() {
+            &found.fewer
+        } else {
+            &found.sites
+        };
         // Ends of calls first: a beginning that was seen has its end seen too.
         let mut sorts = BTreeMap::<_, Vec<(u64, u64)>>::new();
         for site in sites {

@@ -232,6 +232,9 @@ fn follow(
             .is_some_and(|events| !events.is_empty());
         drop(waits);
         if is_stopped {
+            // What was met last is told.
+            mappings.read(&mut heard);
+            take_in(table, &mut heard, &mut unheard);
             return;
         }
         busy.begin();

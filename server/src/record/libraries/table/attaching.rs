@@ -101,11 +101,11 @@ impl Table<'_> {
             return Err(io::Error::other("there are as many as may be"));
         }
         let path = CString::new(format!("/proc/self/fd/{}", opened.file.as_raw_fd()))?;
-        match self.uprobes.attach(&path, &found.sites, only) {
+        match self.uprobes.attach(&path, found, only) {
             // Only then: a command that is run under this program inherits the limit.
             Err(error) if error.raw_os_error() == Some(libc::EMFILE) => {
                 open::allow_descriptors();
-                self.uprobes.attach(&path, &found.sites, only)
+                self.uprobes.attach(&path, found, only)
             }
             attached => attached,
         }

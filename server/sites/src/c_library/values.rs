@@ -1,0 +1,299 @@
+//! What is in the registers along the ways through a function: its arguments, numbers, and what it takes out of the structure
+//! that its first argument points to.
+//!
+//! Owns: to follow values over moves, loads and calls, and to say with which of them control goes elsewhere. What it does not
+//! understand becomes unknown; a function with more ways than it goes is not told about at all.
+
+use std::collections::BTreeSet;
+
+use iced_x86::{Code, FlowControl, Instruction, OpKind, Register};
+
+use crate::x86::{self, Writes};
+
+/// The most instructions that are gone over, on all ways together.
+const MOST: usize = 4096;
+
+/// What is known of a word.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Value {
+    Unknown,
+    /// What the function was given, from 0 on.
+    Argument(usize),
+    Number(u64),
+    /// The word so far into what the first argument points to.
+    Field(u64),
+    /// The word `slot` into what that word points to.
+    Slot {
+        field: u64,
+        slot: u64,
+    },
+}
+
+/// Registers of arguments (System V ABI, AMD64, section 3.2.3).
+pub(super) const ARGUMENTS: [Register; 6] = [
+    Register::RDI,
+    Register::RSI,
+    Register::RDX,
+    Register::RCX,
+    Register::R8,
+    Register::R9,
+];
+/// Registers that a call leaves as they were.
+pub(super) const KEPT: [Register; 6] = [
+    Register::RBX,
+    Register::RBP,
+    Register::R12,
+    Register::R13,
+    Register::R14,
+    Register::R15,
+];
+
+/// The values at one point of a way.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct State {
+    /// By the registers' numbers.
+    registers: [Value; 16],
+    /// Of the word that the stack pointer points to.
+    top: Value,
+}
+
+impl State {
+    /// At the beginning of a function.
+    pub(super) fn new() -> Self {
+        let mut state = Self {
+            registers: [Value::Unknown; 16],
+            top: Value::Unknown,
+        };
+        for (index, register) in ARGUMENTS.into_iter().enumerate() {
+            state.put(register, Value::Argument(index));
+        }
+        state
+    }
+
+    /// What is in a whole register.
+    pub(super) fn of(&self, register: Register) -> Value {
+        number(register)
+            .and_then(|number| self.registers.get(number))
+            .copied()
+            .unwrap_or(Value::Unknown)
+    }
+
+    /// What the stack pointer points to: of a call, its seventh argument.
+    pub(super) fn top(&self) -> Value {
+        self.top
+    }
+
+    fn put(&mut self, register: Register, value: Value) {
+        if let Some(place) = number(register).and_then(|number| self.registers.get_mut(number)) {
+            *place = value;
+        }
+    }
+
+    /// What the word in memory holds that `instruction` has for its second operand.
+    fn loaded(&self, instruction: &Instruction) -> Value {
+        if instruction.memory_index() != Register::None
+            || instruction.segment_prefix() != Register::None
+        {
+            return Value::Unknown;
+        }
+        let distance = instruction.memory_displacement64();
+        match self.of(instruction.memory_base()) {
+            Value::Argument(0) => Value::Field(distance),
+            Value::Field(field) => Value::Slot {
+                field,
+                slot: distance,
+            },
+            _ => Value::Unknown,
+        }
+    }
+
+    /// What control goes to by an indirect call or jump.
+    fn goes_to(&self, instruction: &Instruction) -> Value {
+        match instruction.op0_kind() {
+            OpKind::Register => self.of(instruction.op0_register()),
+            OpKind::Memory => self.loaded(instruction),
+            _ => Value::Unknown,
+        }
+    }
+
+    /// Says what is put into a register, where that is known.
+    fn step(&mut self, writes: &mut Writes, instruction: &Instruction) -> Option<Value> {
+        let put = match instruction.code() {
+            Code::Mov_r64_rm64 | Code::Mov_rm64_r64 if is_between_registers(instruction) => {
+                Some(self.of(instruction.op1_register()))
+            }
+            // Of a number all is known.
+            Code::Mov_r32_rm32 | Code::Mov_rm32_r32 if is_between_registers(instruction) => {
+                match self.of(instruction.op1_register().full_register()) {
+                    Value::Number(number) => Some(Value::Number(number & 0xffff_ffff)),
+                    _ => None,
+                }
+            }
+            Code::Mov_r64_rm64 => Some(self.loaded(instruction)),
+            Code::Mov_r32_imm32 | Code::Mov_rm32_imm32 | Code::Mov_r64_imm64 => {
+                Some(Value::Number(instruction.immediate(1)))
+            }
+            Code::Xor_r32_rm32 | Code::Xor_rm32_r32
+                if is_between_registers(instruction)
+                    && instruction.op0_register() == instruction.op1_register() =>
+            {
+                Some(Value::Number(0))
+            }
+            _ => None,
+        };
+        let on_top = match instruction.code() {
+            Code::Push_r64 => Some(self.of(instruction.op0_register())),
+            Code::Mov_rm64_r64
+                if instruction.memory_base() == Register::RSP
+                    && instruction.memory_index() == Register::None
+                    && instruction.memory_displacement64() == 0 =>
+            {
+                Some(self.of(instruction.op1_register()))
+            }
+            _ => None,
+        };
+        let written = writes.of(instruction);
+        if let Some(value) = on_top {
+            self.top = value;
+        } else if written.contains(&Register::RSP) || instruction.op0_kind() == OpKind::Memory {
+            self.top = Value::Unknown;
+        }
+        for register in written {
+            self.put(register, Value::Unknown);
+        }
+        let put = put.filter(|_| instruction.op0_kind() == OpKind::Register);
+        if let Some(value) = put {
+            self.put(instruction.op0_register().full_register(), value);
+        }
+        put
+    }
+
+    fn call(&mut self) {
+        for register in [
+            Register::RAX,
+            Register::RCX,
+            Register::RDX,
+            Register::RSI,
+            Register::RDI,
+            Register::R8,
+            Register::R9,
+            Register::R10,
+            Register::R11,
+        ] {
+            self.put(register, Value::Unknown);
+        }
+        self.top = Value::Unknown;
+    }
+}
+
+fn number(register: Register) -> Option<usize> {
+    (register.is_gpr64()).then(|| register.number())
+}
+
+fn is_between_registers(instruction: &Instruction) -> bool {
+    instruction.op0_kind() == OpKind::Register && instruction.op1_kind() == OpKind::Register
+}
+
+/// Where control goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum To {
+    /// To this address.
+    Address(u64),
+    /// To what this is.
+    Value(Value),
+}
+
+/// A place at which control goes elsewhere.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Going {
+    /// Which instruction.
+    pub(super) index: usize,
+    pub(super) to: To,
+    /// Whether it comes back.
+    pub(super) is_call: bool,
+    pub(super) state: State,
+}
+
+/// What was met on the ways through a function.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Walk {
+    /// Where control goes elsewhere, in the order in which these places are come to.
+    pub(super) goings: Vec<Going>,
+    /// Slots that are taken out of what fields point to: field and slot.
+    pub(super) taken: BTreeSet<(u64, u64)>,
+}
+
+/// Goes all ways through `code` that begin with `state`; nothing where there are too many.
+pub(super) fn walk(code: &[Instruction], state: State) -> Option<Walk> {
+    let mut writes = Writes::new();
+    let mut left = MOST;
+    let mut walk = Walk::default();
+    let mut open = vec![(0, state)];
+    let mut forks: Vec<(usize, State)> = Vec::new();
+    while let Some((mut at, mut state)) = open.pop() {
+        while let Some(instruction) = code.get(at) {
+            left = left.checked_sub(1)?;
+            let mut go = |to, is_call, state: &State| {
+                let going = Going {
+                    index: at,
+                    to,
+                    is_call,
+                    state: state.clone(),
+                };
+                if !walk.goings.contains(&going) {
+                    walk.goings.push(going);
+                }
+            };
+            match instruction.flow_control() {
+                FlowControl::Next => {
+                    if let Some(Value::Slot { field, slot }) = state.step(&mut writes, instruction)
+                    {
+                        walk.taken.insert((field, slot));
+                    }
+                }
+                FlowControl::Call => {
+                    let to = x86::target(instruction)?;
+                    go(To::Address(to), true, &state);
+                    state.call();
+                }
+                FlowControl::IndirectCall => {
+                    go(To::Value(state.goes_to(instruction)), true, &state);
+                    state.call();
+                }
+                FlowControl::IndirectBranch => {
+                    go(To::Value(state.goes_to(instruction)), false, &state);
+                    break;
+                }
+                FlowControl::UnconditionalBranch => {
+                    let to = x86::target(instruction)?;
+                    let Some(place) = place(code, to) else {
+                        go(To::Address(to), false, &state);
+                        break;
+                    };
+                    at = place;
+                    continue;
+                }
+                FlowControl::ConditionalBranch => {
+                    let to = x86::target(instruction)?;
+                    // Both ways once for each state.
+                    let fork = (at, state.clone());
+                    if forks.contains(&fork) {
+                        break;
+                    }
+                    forks.push(fork);
+                    match place(code, to) {
+                        Some(place) => open.push((place, state.clone())),
+                        None => go(To::Address(to), false, &state),
+                    }
+                }
+                _ => break,
+            }
+            at += 1;
+        }
+    }
+    Some(walk)
+}
+
+fn place(code: &[Instruction], address: u64) -> Option<usize> {
+    code.binary_search_by_key(&address, Instruction::ip).ok()
+}
