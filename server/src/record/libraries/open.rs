@@ -132,7 +132,7 @@ fn by_root(pid: u32, path: &Path) -> io::Result<Opened> {
 }
 
 /// Opens what a process has mapped at a place of its memory (`map_files` of proc(5)), or else what has its name in that
-/// process's root folder and is the same file.
+/// process's root folder, or of a process that has ended in this one's, and is the same file.
 pub(super) fn mapped(
     pid: u32,
     (from, to): (u64, u64),
@@ -148,7 +148,10 @@ pub(super) fn mapped(
         // The device is another one's in file systems made of others (overlayfs, a subvolume).
         Ok(opened) if opened.inode == told.inode => Ok(opened),
         Ok(_) => Err(refused),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(refused),
+        Err(error) if is_gone(&error) => match by_root(std::process::id(), path) {
+            Ok(opened) if opened.id == told => Ok(opened),
+            _ => Err(refused),
+        },
         Err(error) => Err(error),
     }
 }

@@ -60,6 +60,9 @@ pub(super) enum Met {
     Other,
 }
 
+/// Whose name cannot be asked for any more.
+const ENDED: &str = "a program that has ended";
+
 /// What may be in a file that nobody could look into.
 const PERHAPS: &str = "perhaps TLS";
 
@@ -229,7 +232,10 @@ impl<'u> Table<'u> {
         if !self.look(&opened, path, Some(pid)) {
             return Met::Plain;
         }
-        self.uses(pid, opened.id);
+        // Of one that has ended the end was heard already perhaps.
+        if !is_over(pid) {
+            self.uses(pid, opened.id);
+        }
         if !self.is_for_all() {
             self.attach_for(pid, &opened, path);
         }
@@ -461,7 +467,9 @@ impl<'u> Table<'u> {
         library: &str,
         why: &str,
     ) {
-        let program = pid.and_then(program_of).unwrap_or_default();
+        let program = pid
+            .map(|pid| program_of(pid).unwrap_or_else(|| ENDED.to_owned()))
+            .unwrap_or_default();
         let key = (id, program, library.to_owned());
         if self.told.contains(&key) {
             return;
