@@ -84,15 +84,36 @@ fn path() -> String {
 /// Where this kernel tells a program a number with each place: refused, it would be two without a word.
 #[test]
 fn a_read_of_openssl_has_one_probe() {
-    let store = Store::new();
+    let (store, nginx) = (Store::new(), Nginx::start_sized());
     let _recorder = store.record(&[]);
-    let list = said(Command::new("bpftool").env("PATH", path()).args([
-        "prog",
-        "show",
-        "name",
-        "tls_read_done",
+    let setting = "/proc/sys/kernel/bpf_stats_enabled";
+    std::fs::write(setting, "1").expect("counts of runs");
+    let asked = Program::start(Command::new("curl").args([
+        "-sk",
+        "-o",
+        "/dev/null",
+        &format!("https://127.0.0.1:{}/small/counted", nginx.port),
     ]));
-    assert!(list.contains("tls_read_done"), "{list}");
+    let (status, told) = asked.wait();
+    std::fs::write(setting, "0").expect("no counts of runs");
+    assert!(status.success(), "{told}");
+    store.exchange("/small/counted");
+    let runs = |name: &str| {
+        let list = Command::new("bpftool")
+            .env("PATH", path())
+            .args(["-j", "prog", "show", "name", name])
+            .output()
+            .expect("bpftool");
+        let list: Value = serde_json::from_slice(&list.stdout).expect("a program");
+        let list = list.as_array().cloned().unwrap_or_else(|| vec![list]);
+        let counts = list.iter().filter_map(|one| one["run_cnt"].as_u64());
+        counts.sum::<u64>()
+    };
+    assert!(runs("tls_read_done") > 0);
+    assert_eq!(
+        runs("tls_read_stack") + runs("tls_read_out") + runs("tls_read"),
+        0
+    );
 }
 
 #[test]

@@ -243,7 +243,7 @@ fn bind(scene: &Scene, side: &DirectionState, record: u8) {
         return;
     };
     session.cookie = scene.cookie;
-    let is_new = u32::from(side.flags & direction_flag::TLS_DATA == 0);
+    let is_new = u32::from(record == HANDSHAKE && side.flags & direction_flag::TLS_DATA == 0);
     tell(kind::SESSION, session, scene.at_ns, &key, tid, is_new);
 }
 

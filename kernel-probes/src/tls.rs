@@ -302,7 +302,7 @@ pub fn leave(ctx: &ProbeContext) {
 }
 
 /// A read is over that was not seen to begin; its attachment tells the registers (its cookie, Linux 6.6 for links of many
-/// places). Whose session sends what it sends is told where handshakes are.
+/// places). Whose session sends what is sent within it is told where handshakes and alerts are.
 #[inline(always)]
 pub fn read_done(ctx: &ProbeContext) {
     // SAFETY: as above.
@@ -329,8 +329,19 @@ pub fn read_done(ctx: &ProbeContext) {
     let Some(thread) = session::thread_or_new(tgid, tid) else {
         return;
     };
+    let address = which(read_done::SESSION);
+    match session::find(&key_of(address, tgid)) {
+        Some(session) if session.cookie != 0 => {
+            if thread.pending != address {
+                // The thread has gone on to this one.
+                thread.is_pending = 0;
+            }
+        }
+        // What it sends next may be what another has written.
+        _ => set_pending(thread, address),
+    }
     let call = TlsCall {
-        session: which(read_done::SESSION),
+        session: address,
         buffer: which(read_done::BYTES),
         out: zero(),
         stack: zero(),
@@ -411,6 +422,11 @@ pub fn free(ctx: &ProbeContext) {
     let (tgid, tid) = ids();
     // SAFETY: as above.
     let key = key_of(unsafe { (*ctx.regs).rdi }, tgid);
+    if let Some(thread) = session::thread(tgid, tid)
+        && thread.pending == key.address
+    {
+        thread.is_pending = 0;
+    }
     forget(&key, tid);
 }
 
@@ -444,10 +460,6 @@ pub fn plaintext(ctx: &ProbeContext) {
         }
     };
     let way = thread.now.direction as u8;
-    if way == direction::EGRESS && session.cookie != 0 {
-        // What leaves next is known to be this session's, and says nothing new.
-        thread.is_pending = 0;
-    }
     if thread.is_first == 1 {
         thread.is_first = 0;
         thread.owed = if way == direction::EGRESS {

@@ -28,7 +28,8 @@ for function, result, arguments in [
     ("SSL_write_ex", c_int, [c_void_p, c_void_p, c_size_t, c_void_p]), ("SSL_read_ex", c_int, [c_void_p, c_void_p, c_size_t, c_void_p]),
     ("SSL_get_error", c_int, [c_void_p, c_int]), ("SSL_shutdown", c_int, [c_void_p]), ("SSL_free", None, [c_void_p]),
     ("SSL_key_update", c_int, [c_void_p, c_int]), ("SSL_renegotiate", c_int, [c_void_p]), ("SSL_do_handshake", c_int, [c_void_p]),
-    ("SSL_get_key_update_type", c_int, [c_void_p]), ("SSL_ctrl", c_long, [c_void_p, c_int, c_long, c_void_p]),
+    ("SSL_set_connect_state", None, [c_void_p]), ("SSL_get_state", c_int, [c_void_p]), ("SSL_peek", c_int, [c_void_p, c_void_p, c_int]),
+    ("BIO_f_ssl", c_void_p, []), ("SSL_get_key_update_type", c_int, [c_void_p]), ("SSL_ctrl", c_long, [c_void_p, c_int, c_long, c_void_p]),
 ]:
     getattr(ssl, function).restype, getattr(ssl, function).argtypes = result, arguments
 LARGE = 1 << 20
@@ -45,7 +46,8 @@ class Connection:
             self.socket.setblocking(False)
         self.session = ssl.SSL_new(context)
         ssl.SSL_set_fd(self.session, self.socket.fileno())
-        self.call(ssl.SSL_connect)
+        self.begin()
+    def begin(self): self.call(ssl.SSL_connect)
     def call(self, function, *arguments):
         while (result := function(self.session, *arguments)) <= 0:
             error = ssl.SSL_get_error(self.session, result)
@@ -117,6 +119,56 @@ def client(tls, ex, modes):
     return run
 # SSL_MODE_ENABLE_PARTIAL_WRITE, or the same bytes again until they are taken.
 at_once([client(tls, ex, modes) for tls in ("1.2", "1.3") for ex in (False, True) for modes in (None, 0, 1)])
+"#;
+
+/// Eight connections at a time: a handshake within the first write, or within a read; bytes that are looked at before they are taken;
+/// and a session as a filter of `BIO`, which goes past the calls that have names.
+const WAYS: &str = r#"
+for function, result, arguments in [
+    ("BIO_new", c_void_p, [c_void_p]), ("BIO_ctrl", c_long, [c_void_p, c_int, c_long, c_void_p]), ("BIO_free", c_int, [c_void_p]),
+    ("BIO_read", c_int, [c_void_p, c_void_p, c_int]), ("BIO_write", c_int, [c_void_p, c_void_p, c_int]),
+]:
+    getattr(crypto, function).restype, getattr(crypto, function).argtypes = result, arguments
+class Otherwise(Connection):
+    def __init__(self, tls, way):
+        self.way = way
+        super().__init__(tls, modes=0 if way == "read" else None)
+    def begin(self):
+        ssl.SSL_set_connect_state(self.session)
+        if self.way == "bio":
+            self.bio = crypto.BIO_new(ssl.BIO_f_ssl())
+            assert crypto.BIO_ctrl(self.bio, 109, 0, self.session) == 1  # BIO_C_SET_SSL
+        while self.way == "read" and ssl.SSL_get_state(self.session) != 1:  # TLS_ST_OK
+            room = ctypes.create_string_buffer(1)
+            result = ssl.SSL_read(self.session, room, 1)
+            assert result < 0
+            if ssl.SSL_get_error(self.session, result) == 2: select.select([self.socket], [], [], 0.01)
+            else: select.select([], [self.socket], [])
+    def write(self, data):
+        if self.way != "bio": return super().write(data)
+        buffer, at = ctypes.create_string_buffer(data, len(data)), 0
+        while at < len(data):
+            taken = crypto.BIO_write(self.bio, ctypes.addressof(buffer) + at, len(data) - at)
+            assert taken > 0
+            at += taken
+    def read(self):
+        buffer = ctypes.create_string_buffer(1000)
+        if self.way == "peek": self.call(ssl.SSL_peek, buffer, 100)
+        if self.way != "bio": return super().read()
+        taken = crypto.BIO_read(self.bio, buffer, 1000)
+        assert taken > 0
+        return buffer.raw[:taken]
+def client(tls, way):
+    def run(number):
+        connection = Otherwise(tls, way)
+        for k in range(2):
+            connection.ask("PUT", f"/put/{name}-{number}-{k}", bytes(LARGE))
+            connection.ask("GET", f"/large/{name}-{number}-{k}")
+            connection.ask("GET", f"/small/{name}-{number}-{k}")
+        if way == "bio": crypto.BIO_free(connection.bio)
+        connection.close()
+    return run
+at_once([client(tls, way) for tls in ("1.2", "1.3") for way in ("write", "read", "peek", "bio")])
 "#;
 
 /// Eight connections at a time that get new keys between requests, and in TLS 1.3 in the middle of one too; the last argument is
@@ -223,6 +275,17 @@ fn openssl_of_two_ages_by_all_of_its_calls() {
         assert!(told.starts_with(is), "{told}");
         count += 12 * 4 * 3;
         as_logged(&store, nginx.port, count, || nginx.access_log());
+    }
+}
+
+#[test]
+fn handshakes_within_calls_looks_and_filters() {
+    let (store, nginx) = (Store::new(), Nginx::start_sized());
+    let _recorder = store.record(&["--tls-program", &python_program(), "--ring-size", "32MiB"]);
+    for (runs, version) in [(1, "1.1"), (2, "system"), (3, "3.5")] {
+        let name = format!("ways-{version}");
+        openssl(&store, version, (WAYS, ""), nginx.port, &name);
+        as_logged(&store, nginx.port, runs * 8 * 2 * 3, || nginx.access_log());
     }
 }
 

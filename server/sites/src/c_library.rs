@@ -122,8 +122,6 @@ pub(crate) fn look<R: Read + Seek>(
         .chain(GNUTLS)
         .map(|(name, _)| *name)
         .chain(BORINGSSL.iter().copied())
-        .chain(reading::METHODS.iter().copied())
-        .chain(reading::ASKED.iter().copied())
         .chain(OTHERS.iter().map(|(name, _)| *name))
         .collect();
     let symbols = symbols::find(
@@ -262,8 +260,18 @@ fn sites<R: Read + Seek>(
         places::choose(image.machine, function, *role, sites);
     }
     let mut fewer = Vec::new();
-    if !of_reads.is_empty() {
-        fewer = reading::sites(image, symbols)?;
+    if functions == OPENSSL && !of_reads.is_empty() {
+        let names: Vec<&str> = reading::names().collect();
+        let wanted = Wanted {
+            names: &names,
+            other: None,
+        };
+        let mut symbols = symbols.to_vec();
+        symbols.extend(symbols::find(image, &wanted)?);
+        let found = reading::look(image, &symbols)?;
+        sites.extend(found.bio.writes);
+        of_reads.extend(found.bio.reads);
+        fewer = found.instead;
     }
     if !fewer.is_empty() {
         fewer.extend(&sites);

@@ -17,7 +17,7 @@ use std::{
 use aya::{Ebpf, maps::Map, util::KernelVersion};
 use aya_obj::Object;
 use headwater_schema::{flow::go_on, session::read_done};
-use headwater_sites::{Found, Hook, Saved};
+use headwater_sites::{Found, Hook, Saved, Site};
 
 use super::attach::{OBJECT, ProbeError};
 
@@ -288,11 +288,19 @@ impl Uprobes {
         found: &Found,
         pid: Option<u32>,
     ) -> io::Result<Attached> {
-        let sites = if self.sees_ends_alone() && !found.fewer.is_empty() {
-            &found.fewer
-        } else {
-            &found.sites
-        };
+        if self.sees_ends_alone() && !found.fewer.is_empty() {
+            match self.attach_to(path, &found.fewer, pid) {
+                // The kernel may refuse one of these places.
+                Err(error) if error.raw_os_error() != Some(libc::EMFILE) => {
+                    tracing::debug!(%error, "each read has two probes");
+                }
+                attached => return attached,
+            }
+        }
+        self.attach_to(path, &found.sites, pid)
+    }
+
+    fn attach_to(&self, path: &CString, sites: &[Site], pid: Option<u32>) -> io::Result<Attached> {
         // Ends of calls first: a beginning that was seen has its end seen too.
         let mut sorts = BTreeMap::<_, Vec<(u64, u64)>>::new();
         for site in sites {

@@ -232,7 +232,9 @@ fn follow(
             .is_some_and(|events| !events.is_empty());
         drop(waits);
         if is_stopped {
-            // What was met last is told.
+            // What was met last is told; nothing is put into a program only to be taken out again.
+            busy.begin();
+            table.is_ending = true;
             mappings.read(&mut heard);
             take_in(table, &mut heard, &mut unheard);
             return;

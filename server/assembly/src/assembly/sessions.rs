@@ -78,7 +78,8 @@ impl<I: Identities> Assembly<I> {
         }
         if session.cookie.is_some() && known.cookie.is_none() {
             known.cookie = session.cookie;
-            known.is_new = session.is_new && known.held.is_empty();
+            // What is held was written before the handshake that it began.
+            known.is_new = session.is_new;
             self.say_what_was_held(session.id);
         }
     }

@@ -113,7 +113,7 @@ pub(super) fn choose(machine: Machine, function: &Function, role: Role, sites: &
     }
 }
 
-fn enter_hook(write: bool, count: Count) -> Option<Hook> {
+pub(super) fn enter_hook(write: bool, count: Count) -> Option<Hook> {
     Some(match (write, count) {
         (true, Count::Result) => Hook::WriteEnter,
         (false, Count::Result) => Hook::ReadEnter,

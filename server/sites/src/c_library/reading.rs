@@ -8,58 +8,57 @@
 //! `SSL_read` goes to, the function that all tables of methods have there, its calls by the arguments that they are given, and
 //! the registers. A file of which any of this cannot be told has two probes for each read.
 //!
-//! A read that begins a handshake sends, and whose session that is must be known before: what sessions have for their
-//! handshakes, in the same tables, is touched.
+//! A read that begins a handshake or answers with an alert sends, and whose session that is must be known before: what
+//! sessions have for these, in the same tables, is touched. What reads and writes for `BIO_f_ssl` calls the functions within
+//! `SSL_read` and `SSL_write` by itself, so that its calls are places too.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod methods;
+
+use std::collections::BTreeSet;
 use std::io::{Read, Seek};
 
 use iced_x86::{Code, FlowControl, Instruction, Register};
 
-use super::places;
-use super::values::{self, ARGUMENTS, Going, KEPT, State, To, Value, Walk};
+use super::Count;
+use super::places::{self, Function, enter_hook};
+use super::values::{self, ARGUMENTS, Going, KEPT, State, To, Value};
 use crate::image::{Image, Machine};
 use crate::looked::Saved;
-use crate::slots::{self, Leads};
 use crate::symbols::Symbol;
 use crate::x86::{self, Writes};
 use crate::{Error, Hook, Site};
 
-/// How much is looked at of a function whose size nobody tells.
-const UNSIZED: u64 = 1 << 12;
+use methods::{Word, address_of, addresses_of, called, code_at, of_table, only};
+
 /// Application data (RFC 8446, section 5.1).
 const APPLICATION_DATA: u64 = 23;
-/// How much of one that only gives an address.
-const SHORT: u64 = 32;
-/// Functions that a read may give its arguments on to.
-const MOST_INNER: usize = 8;
 /// How far behind a call its place may be.
 const NEAR: usize = 8;
-/// Functions beside an exported one that give tables of methods too, each way.
-const MOST_BESIDE: usize = 64;
-/// They are this far apart, in bytes: as compilers align functions.
-const ALIGNED: u64 = 16;
+/// Functions that send and are touched: for handshakes of both ends and alerts, of streams and of datagrams.
+const MOST_TOUCHED: usize = 16;
+/// The words of a table of `BIO` that are functions (`struct bio_method_st`), and more.
+const OF_BIO: std::ops::Range<u64> = 2..14;
 
-/// The functions that give tables of methods and that other files may call.
-pub(super) const METHODS: &[&str] = &[
-    "TLS_method",
-    "TLS_server_method",
-    "TLS_client_method",
-    "TLSv1_2_method",
-    "TLSv1_2_server_method",
-    "TLSv1_2_client_method",
-    "DTLS_method",
-    "DTLS_server_method",
-    "DTLS_client_method",
+/// What tells of the words of tables of methods.
+const ASKED: &[&str] = &["SSL_set_accept_state", "SSL_set_connect_state"];
+/// Tables of methods with which nothing of this has to do.
+const QUIC: &[&str] = &[
+    "OSSL_QUIC_client_method",
+    "OSSL_QUIC_client_thread_method",
+    "OSSL_QUIC_server_method",
 ];
-/// What tells of the words of these tables.
-pub(super) const ASKED: &[&str] = &["SSL_set_accept_state", "SSL_set_connect_state"];
+const READ: &[&str] = &["SSL_read", "SSL_read_ex"];
+const WRITE: [&str; 3] = ["SSL_write", "SSL_write_ex", "SSL_write_ex2"];
+const BIO: &str = "BIO_f_ssl";
 
-/// A word of a table of methods: the field of the session that points to the table, and how far into it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Word {
-    field: u64,
-    slot: u64,
+/// The names of functions that are asked for, beside those that have sites by themselves.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    methods::METHODS
+        .iter()
+        .chain(ASKED)
+        .chain(QUIC)
+        .chain([&BIO])
+        .copied()
 }
 
 /// A place at which a read has its result.
@@ -71,44 +70,179 @@ struct Place {
     session: Saved,
     bytes: Saved,
     count: Saved,
+    /// What the call was told of whether it leaves the bytes where they are.
+    peeks: Value,
+    /// The word of the methods that the call went to.
+    asked: Word,
 }
 
-/// The sites that do for those in `SSL_read` and `SSL_read_ex`; none where it cannot be told.
-pub(super) fn sites<R: Read + Seek>(
+/// What is found beside the sites in functions by their names.
+#[derive(Default)]
+pub(super) struct Reading {
+    pub(super) bio: OfBio,
+    /// Do for the sites in `SSL_read` and `SSL_read_ex`; none where it cannot be told.
+    pub(super) instead: Vec<Site>,
+}
+
+/// The sites in what reads and writes for `BIO_f_ssl`.
+#[derive(Default)]
+pub(super) struct OfBio {
+    /// What reads is done for by [`Reading::instead`] too.
+    pub(super) reads: Vec<Site>,
+    pub(super) writes: Vec<Site>,
+}
+
+/// What of this is in the file.
+pub(super) fn look<R: Read + Seek>(
     image: &mut Image<R>,
     symbols: &[Symbol],
-) -> Result<Vec<Site>, Error> {
-    Ok(if image.machine == Machine::X86 {
-        find(image, symbols)?.unwrap_or_default()
+) -> Result<Reading, Error> {
+    let mut found = Reading::default();
+    if image.machine != Machine::X86 {
+        return Ok(found);
+    }
+    let (Some(read), Some(write)) = (
+        called(image, symbols, READ)?,
+        called(image, symbols, &WRITE[..1])?,
+    ) else {
+        return Ok(found);
+    };
+    let Some(bio) = bio(image, symbols, read, write)? else {
+        return Ok(found);
+    };
+    found.bio = bio;
+    found.instead = instead(image, symbols, read)?.unwrap_or_default();
+    Ok(found)
+}
+
+/// The sites in what reads and writes for `BIO_f_ssl`; nothing where that is there and does neither as is known.
+fn bio<R: Read + Seek>(
+    image: &mut Image<R>,
+    symbols: &[Symbol],
+    read: Word,
+    write: Word,
+) -> Result<Option<OfBio>, Error> {
+    let addresses = addresses_of(symbols, BIO);
+    if addresses.is_empty() {
+        return Ok(Some(OfBio::default()));
+    }
+    let Some(address) = only(&addresses) else {
+        return Ok(None);
+    };
+    let places = OF_BIO.map(|index| index.saturating_mul(8));
+    let Some(functions) = of_table(image, address, places)? else {
+        return Ok(None);
+    };
+    let (mut reads, mut writes) = (Vec::new(), Vec::new());
+    let (mut has_read, mut has_write) = (false, false);
+    let outer = |names: &[&str]| -> BTreeSet<u64> {
+        names
+            .iter()
+            .flat_map(|name| addresses_of(symbols, name))
+            .collect()
+    };
+    let (outer_read, outer_write) = (outer(READ), outer(&WRITE));
+    for function in functions {
+        let Some((offset, code)) = code_at(image, function)? else {
+            continue;
+        };
+        let Some(walk) = values::walk(&code, State::new()) else {
+            continue;
+        };
+        for going in walk.goings.iter().filter(|going| going.is_call) {
+            let To::Address(to) = going.to else {
+                continue;
+            };
+            // Told by the sites there.
+            has_read |= outer_read.contains(&to);
+            has_write |= outer_write.contains(&to);
+            if going.state.of(Register::RSI) != Value::Argument(1)
+                || outer_read.contains(&to)
+                || outer_write.contains(&to)
+            {
+                continue;
+            }
+            let Some(word) = methods::word_within(image, to)? else {
+                continue;
+            };
+            for (is_write, wanted, sites) in [(false, read, &mut reads), (true, write, &mut writes)]
+            {
+                if word == wanted
+                    && let Some(pair) = around(&code, going, is_write, offset, function)
+                    && !sites.contains(&pair[0])
+                {
+                    sites.extend(pair);
+                }
+            }
+        }
+    }
+    has_read |= !reads.is_empty();
+    has_write |= !writes.is_empty();
+    Ok((has_read && has_write).then_some(OfBio { reads, writes }))
+}
+
+/// The two sites around a call with the place for the count that was given, of a function that is at `offset` of the file.
+fn around(
+    code: &[Instruction],
+    going: &Going,
+    is_write: bool,
+    offset: u64,
+    start: u64,
+) -> Option<[Site; 2]> {
+    let of = |register| going.state.of(register);
+    let count = if of(Register::RCX) == Value::Argument(3) {
+        Count::Fourth
+    } else if of(Register::R8) == Value::Argument(3) {
+        Count::Fifth
     } else {
-        Vec::new()
-    })
+        return None;
+    };
+    let call = code.get(going.index)?;
+    let behind = code.get(going.index.checked_add(1)?)?;
+    if !x86::is_emulated(call) {
+        return None;
+    }
+    let site = |address: u64, hook: Hook| Site {
+        offset: offset.saturating_add(address.saturating_sub(start)),
+        hook,
+    };
+    Some([
+        site(call.ip(), enter_hook(is_write, count)?),
+        site(behind.ip(), Hook::Leave),
+    ])
 }
 
-fn find<R: Read + Seek>(
+fn instead<R: Read + Seek>(
     image: &mut Image<R>,
     symbols: &[Symbol],
+    read: Word,
 ) -> Result<Option<Vec<Site>>, Error> {
-    let Some(read) = word_called(image, symbols, &["SSL_read", "SSL_read_ex"])? else {
+    let Some(peek) = called(image, symbols, &["SSL_peek", "SSL_peek_ex"])? else {
         return Ok(None);
     };
-    let Some(peek) = word_called(image, symbols, &["SSL_peek", "SSL_peek_ex"])? else {
+    let Some(end) = address_of(symbols, "SSL_shutdown") else {
         return Ok(None);
     };
-    let mut words = vec![read, peek];
+    let Some([end]) = methods::words_with_session(image, end)?
+        .as_deref()
+        .and_then(|words| <[Word; 1]>::try_from(words).ok())
+    else {
+        return Ok(None);
+    };
+    let mut words = vec![read, peek, end];
     for name in ASKED {
-        let Some(word) = word_taken(image, symbols, name, read.field)? else {
+        let Some(word) = methods::word_taken(image, symbols, name, read.field)? else {
             return Ok(None);
         };
         words.push(word);
     }
-    if peek.field != read.field || read == peek {
+    if words.iter().any(|word| word.field != read.field) || read == peek {
         return Ok(None);
     }
-    let Some(columns) = columns(image, symbols, &words)? else {
+    let Some(columns) = methods::columns(image, symbols, &words)? else {
         return Ok(None);
     };
-    let [reads, peeks, handshakes @ ..] = columns.as_slice() else {
+    let [reads, peeks, ends, handshakes @ ..] = columns.as_slice() else {
         return Ok(None);
     };
     let (Some(reads), Some(peeks)) = (only(reads), only(peeks)) else {
@@ -118,27 +252,32 @@ fn find<R: Read + Seek>(
     let (Some(reads), Some(peeks)) = (places_in(image, reads)?, places_in(image, peeks)?) else {
         return Ok(None);
     };
-    let mut sites = Vec::new();
-    for place in reads {
-        let same: Vec<&Place> = peeks
-            .iter()
-            .filter(|peek| peek.offset == place.offset)
-            .collect();
-        let unless = told_apart(&place, &same);
-        if unless.is_none() && !same.is_empty() {
+    let Some(mut sites) = told_apart(&reads, &peeks) else {
+        return Ok(None);
+    };
+    // Beside asking for bytes, whoever ends a session has an alert sent.
+    let mut touched: BTreeSet<u64> = handshakes.iter().flatten().copied().collect();
+    let mut alerts = Vec::new();
+    for end in ends {
+        let Some(words) = methods::words_with_session(image, *end)? else {
             return Ok(None);
-        }
-        sites.push(Site {
-            offset: place.offset,
-            hook: Hook::ReadDone {
-                session: place.session,
-                bytes: place.bytes,
-                count: place.count,
-                unless,
-            },
-        });
+        };
+        alerts.extend(words);
     }
-    let touched: BTreeSet<u64> = handshakes.iter().flatten().copied().collect();
+    alerts.retain(|word| reads.iter().all(|read| read.asked != *word));
+    let Some(alert) = alerts.first().copied() else {
+        return Ok(None);
+    };
+    if alerts.iter().any(|word| *word != alert) {
+        return Ok(None);
+    }
+    let Some(columns) = methods::columns(image, symbols, &[read, peek, alert])? else {
+        return Ok(None);
+    };
+    touched.extend(columns.iter().skip(2).flatten());
+    if touched.len() > MOST_TOUCHED {
+        return Ok(None);
+    }
     for address in touched {
         let Some((offset, code)) = code_at(image, address)? else {
             return Ok(None);
@@ -149,269 +288,102 @@ fn find<R: Read + Seek>(
             hook: Hook::Touch,
         });
     }
+    let Some(quic) = quic(image, symbols, read)? else {
+        return Ok(None);
+    };
+    sites.extend(quic);
     Ok(Some(sites))
 }
 
-/// The one of these.
-fn only(addresses: &BTreeSet<u64>) -> Option<u64> {
-    match addresses.iter().collect::<Vec<_>>().as_slice() {
-        [address] => Some(**address),
-        _ => None,
-    }
-}
-
-/// The register by which a read is told apart from others that come to the same place and leave the bytes where they are: zero for
-/// a read alone.
-fn told_apart(read: &Place, others: &[&Place]) -> Option<Saved> {
-    if others.is_empty() {
-        return None;
-    }
-    let mut kept = Saved::ALL.into_iter().zip(read.kept).enumerate();
-    let (_, (register, _)) = kept.find(|(index, (_, value))| {
-        *value == Value::Number(0)
-            && others.iter().all(|other| {
-                matches!(other.kept.get(*index), Some(Value::Number(number)) if *number != 0)
-            })
-    })?;
-    Some(register)
-}
-
-/// Where in the file the code at `address` is, and its instructions.
-fn code_at<R: Read + Seek>(
-    image: &mut Image<R>,
-    address: u64,
-) -> Result<Option<(u64, Vec<Instruction>)>, Error> {
-    some_code_at(image, address, UNSIZED)
-}
-
-fn some_code_at<R: Read + Seek>(
-    image: &mut Image<R>,
-    address: u64,
-    length: u64,
-) -> Result<Option<(u64, Vec<Instruction>)>, Error> {
-    let Some((offset, left)) = image.code(address) else {
-        return Ok(None);
-    };
-    let length = usize::try_from(left.min(length)).unwrap_or(0);
-    let bytes = image.some(offset, length)?;
-    Ok(Some((offset, x86::decode(&bytes, address))))
-}
-
-fn address_of(symbols: &[Symbol], name: &str) -> Option<u64> {
-    let symbol = symbols
-        .iter()
-        .find(|symbol| symbol.function && symbol.defined && symbol.name == name)?;
-    Some(symbol.address)
-}
-
-/// The ways through the function at `address`, which is given anything.
-fn walk<R: Read + Seek>(image: &mut Image<R>, address: u64) -> Result<Option<Walk>, Error> {
-    Ok(code_at(image, address)?.and_then(|(_, code)| values::walk(&code, State::new())))
-}
-
-/// Whether the first two arguments are those that were given.
-fn gives_on(going: &Going) -> bool {
-    going.state.of(Register::RDI) == Value::Argument(0)
-        && going.state.of(Register::RSI) == Value::Argument(1)
-}
-
-fn word_of(going: &Going) -> Option<Word> {
-    match going.to {
-        To::Value(Value::Slot { field, slot }) => Some(Word { field, slot }),
-        _ => None,
-    }
-}
-
-/// The one word of the methods to which those of these functions that there are give on their arguments, by themselves or by
-/// the functions to which they give them on.
-fn word_called<R: Read + Seek>(
+/// The sites in what sessions of QUIC have for reads; nothing where that cannot be told.
+fn quic<R: Read + Seek>(
     image: &mut Image<R>,
     symbols: &[Symbol],
-    names: &[&str],
-) -> Result<Option<Word>, Error> {
-    let mut found: Option<Word> = None;
-    for name in names {
-        let Some(address) = address_of(symbols, name) else {
-            continue;
-        };
-        let Some(outer) = walk(image, address)? else {
+    read: Word,
+) -> Result<Option<Vec<Site>>, Error> {
+    let tables: BTreeSet<u64> = QUIC
+        .iter()
+        .flat_map(|name| addresses_of(symbols, name))
+        .collect();
+    let mut functions = BTreeSet::new();
+    for table in tables {
+        let Some(function) = of_table(image, table, std::iter::once(read.slot))?
+            .as_ref()
+            .and_then(only)
+        else {
             return Ok(None);
         };
-        let mut all: Vec<Word> = outer
-            .goings
+        functions.insert(function);
+    }
+    let mut sites = Vec::new();
+    for address in functions {
+        let Some((offset, left)) = image.code(address) else {
+            return Ok(None);
+        };
+        let length = left.min(super::UNSIZED_FUNCTION);
+        let bytes = image.some(offset, usize::try_from(length).unwrap_or(0))?;
+        let function = Function::new(image.machine, &bytes, address, offset);
+        places::choose(
+            image.machine,
+            &function,
+            super::read(Count::Fourth),
+            &mut sites,
+        );
+    }
+    Ok(Some(sites))
+}
+
+/// The sites at `reads`. What comes to the same places and leaves the bytes where they are is told apart by a register whose
+/// lower half is zero for a read alone.
+fn told_apart(reads: &[Place], peeks: &[Place]) -> Option<Vec<Site>> {
+    let of_half = |value: Value| match value {
+        Value::Number(number) => Some(number & 0xffff_ffff),
+        _ => None,
+    };
+    let mut sites = Vec::new();
+    for read in reads {
+        let same: Vec<&Place> = peeks
             .iter()
-            .filter(|going| gives_on(going))
-            .filter_map(word_of)
+            .filter(|peek| peek.offset == read.offset)
             .collect();
-        if all.is_empty() {
-            let inner: BTreeSet<u64> = outer
-                .goings
+        let mut unless = None;
+        if !same.is_empty() {
+            let kept = Saved::ALL.into_iter().zip(read.kept).enumerate();
+            unless = Some(
+                kept.into_iter()
+                    .find(|(index, (_, value))| {
+                        of_half(*value) == Some(0)
+                            && same.iter().all(|peek| {
+                                let there = peek.kept.get(*index).copied();
+                                there.and_then(of_half).is_some_and(|number| number != 0)
+                            })
+                    })
+                    .map(|(_, (register, _))| register)?,
+            );
+        }
+        // They do what is believed of them.
+        let is_read = of_half(read.peeks) == Some(0)
+            && same
                 .iter()
-                .filter(|going| gives_on(going))
-                .filter_map(|going| match going.to {
-                    To::Address(address) => Some(address),
-                    To::Value(_) => None,
-                })
-                .collect();
-            if inner.len() > MOST_INNER {
-                return Ok(None);
-            }
-            for address in inner {
-                let Some(inner) = walk(image, address)? else {
-                    return Ok(None);
-                };
-                let words = inner.goings.iter().filter(|going| gives_on(going));
-                all.extend(words.filter_map(word_of));
-            }
+                .all(|peek| of_half(peek.peeks).is_some_and(|number| number != 0));
+        if !is_read {
+            return None;
         }
-        all.extend(found);
-        let Some(first) = all.first().copied() else {
-            return Ok(None);
-        };
-        if all.iter().any(|word| *word != first) {
-            return Ok(None);
-        }
-        found = Some(first);
+        sites.push(Site {
+            offset: read.offset,
+            hook: Hook::ReadDone {
+                session: read.session,
+                bytes: read.bytes,
+                count: read.count,
+                unless,
+            },
+        });
     }
-    Ok(found)
+    Some(sites)
 }
 
-/// The one word that a function takes out of the methods, which `field` points to.
-fn word_taken<R: Read + Seek>(
-    image: &mut Image<R>,
-    symbols: &[Symbol],
-    name: &str,
-    field: u64,
-) -> Result<Option<Word>, Error> {
-    let Some(symbol) = symbols
-        .iter()
-        .find(|symbol| symbol.function && symbol.defined && symbol.name == name)
-    else {
-        return Ok(None);
-    };
-    let Some((_, mut code)) = code_at(image, symbol.address)? else {
-        return Ok(None);
-    };
-    let end = symbol.address.saturating_add(symbol.size);
-    code.retain(|instruction| symbol.size == 0 || instruction.ip() < end);
-    Ok(values::walk(&code, State::new()).and_then(|walk| {
-        let words: Vec<u64> = walk
-            .taken
-            .into_iter()
-            .filter(|(of, _)| *of == field)
-            .map(|(_, slot)| slot)
-            .collect();
-        match words.as_slice() {
-            [slot] => Some(Word { field, slot: *slot }),
-            _ => None,
-        }
-    }))
-}
-
-/// For each of `words`, the functions that tables of methods have there. `words` begins with reads and peeks.
-fn columns<R: Read + Seek>(
-    image: &mut Image<R>,
-    symbols: &[Symbol],
-    words: &[Word],
-) -> Result<Option<Vec<BTreeSet<u64>>>, Error> {
-    let exported: BTreeSet<u64> = METHODS
-        .iter()
-        .filter_map(|name| address_of(symbols, name))
-        .collect();
-    let mut tables = BTreeMap::new();
-    for function in exported {
-        let Some(table) = table_of(image, function)? else {
-            return Ok(None);
-        };
-        tables.insert(table, true);
-        // Those that no other file may call are beside these.
-        for way in [ALIGNED, ALIGNED.wrapping_neg()] {
-            let mut beside = function.wrapping_add(way);
-            for _ in 0..MOST_BESIDE {
-                let Some(table) = table_of(image, beside)? else {
-                    break;
-                };
-                tables.entry(table).or_insert(false);
-                beside = beside.wrapping_add(way);
-            }
-        }
-    }
-    let places = tables
-        .keys()
-        .flat_map(|table| words.iter().filter_map(|word| table.checked_add(word.slot)));
-    let leads = slots::resolve(image, &places.collect())?;
-    let of = |table: u64, word: &Word| match leads.get(&table.checked_add(word.slot)?) {
-        Some(Leads::Here(address)) => Some(*address),
-        _ => None,
-    };
-    let rows: Vec<(bool, Vec<Option<u64>>)> = tables
-        .iter()
-        .map(|(table, is_exported)| {
-            let row = words.iter().map(|word| of(*table, word)).collect();
-            (*is_exported, row)
-        })
-        .collect();
-    let Some(first) = rows
-        .iter()
-        .find_map(|(is_exported, row)| is_exported.then_some(row.clone()))
-    else {
-        return Ok(None);
-    };
-    let mut columns = vec![BTreeSet::new(); words.len()];
-    for (is_exported, row) in rows {
-        // What is beside may be anything that gives an address.
-        let is_table = row
-            .iter()
-            .zip(&first)
-            .take(2)
-            .any(|(here, first)| here == first);
-        if !is_exported && !is_table {
-            continue;
-        }
-        for (column, address) in columns.iter_mut().zip(row) {
-            let Some(address) = address else {
-                return Ok(None);
-            };
-            column.insert(address);
-        }
-    }
-    Ok(Some(columns))
-}
-
-/// The table that the function at `address` gives, or the one that it jumps to at once, when that is all it does.
-fn table_of<R: Read + Seek>(image: &mut Image<R>, address: u64) -> Result<Option<u64>, Error> {
-    let mut address = address;
-    for _ in 0..2 {
-        let Some((_, code)) = some_code_at(image, address, SHORT)? else {
-            return Ok(None);
-        };
-        let mut code = code.iter().filter(|instruction| !x86::is_mark(instruction));
-        let Some(first) = code.next() else {
-            return Ok(None);
-        };
-        if first.is_jmp_short_or_near() {
-            address = first.near_branch_target();
-            continue;
-        }
-        let is_all = code
-            .next()
-            .is_some_and(|next| next.flow_control() == FlowControl::Return);
-        let to = first.op0_register();
-        return Ok(match first.code() {
-            Code::Lea_r64_m if to == Register::RAX && first.memory_base() == Register::RIP => {
-                Some(first.ip_rel_memory_address())
-            }
-            // In a program that is loaded where its file says.
-            Code::Mov_r32_imm32 if to == Register::EAX => Some(first.immediate(1)),
-            Code::Mov_rm64_imm32 if to == Register::RAX => Some(first.immediate(1)),
-            _ => None,
-        }
-        .filter(|_| is_all));
-    }
-    Ok(None)
-}
-
-/// The places behind the calls of the function at `address`, which gives its arguments on to another that asks for bytes.
+/// The places behind the calls of the function at `address`, which gives its arguments on to another that asks for bytes; nothing
+/// where it, or that, may give them on in another way as well.
 fn places_in<R: Read + Seek>(
     image: &mut Image<R>,
     address: u64,
@@ -445,13 +417,21 @@ fn places_in<R: Read + Seek>(
     };
     let mut places: Vec<Place> = Vec::new();
     for going in walk.goings {
-        let To::Value(to) = going.to else {
-            continue;
-        };
-        if !matches!(to, Value::Slot { .. }) || !going.is_call || !asks_for_bytes(&going) {
+        if !going.is_call {
             return Ok(None);
         }
-        let Some(place) = place_behind(&code, &going) else {
+        let Some(asked) = methods::word_of(&going) else {
+            // A function that is called while the arguments happen to be in their registers still is none of those that ask.
+            let asks = going.state.of(Register::RSI) == Value::Number(APPLICATION_DATA);
+            if asks || matches!(going.to, To::Value(_)) {
+                return Ok(None);
+            }
+            continue;
+        };
+        if !asks_for_bytes(&going) {
+            return Ok(None);
+        }
+        let Some(place) = place_behind(&code, &going, asked) else {
             return Ok(None);
         };
         let place = Place {
@@ -480,12 +460,12 @@ fn asks_for_bytes(going: &Going) -> bool {
 }
 
 /// The place behind a call: the nearest instruction that the kernel emulates, else the next one; its offset is an address still.
-fn place_behind(code: &[Instruction], going: &Going) -> Option<Place> {
+fn place_behind(code: &[Instruction], going: &Going, asked: Word) -> Option<Place> {
     let behind = code.get(going.index.checked_add(1)?..)?;
     let mut writes = Writes::new();
     let mut place = behind.first()?.ip();
     for instruction in behind.iter().take(NEAR) {
-        if x86::is_emulated(instruction) {
+        if x86::is_emulated(instruction) && instruction.code() != Code::Call_rel32_64 {
             place = instruction.ip();
             break;
         }
@@ -511,6 +491,8 @@ fn place_behind(code: &[Instruction], going: &Going) -> Option<Place> {
         session: holds(Value::Argument(0))?,
         bytes: holds(Value::Argument(1))?,
         count: holds(Value::Argument(3))?,
+        peeks: going.state.of(Register::R9),
         kept,
+        asked,
     })
 }

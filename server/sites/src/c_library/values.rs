@@ -145,6 +145,7 @@ impl State {
             Code::Push_r64 => Some(self.of(instruction.op0_register())),
             Code::Mov_rm64_r64
                 if instruction.memory_base() == Register::RSP
+                    && instruction.segment_prefix() == Register::None
                     && instruction.memory_index() == Register::None
                     && instruction.memory_displacement64() == 0 =>
             {
@@ -155,7 +156,7 @@ impl State {
         let written = writes.of(instruction);
         if let Some(value) = on_top {
             self.top = value;
-        } else if written.contains(&Register::RSP) || instruction.op0_kind() == OpKind::Memory {
+        } else if written.contains(&Register::RSP) || may_write_memory(instruction) {
             self.top = Value::Unknown;
         }
         for register in written {
@@ -188,6 +189,23 @@ impl State {
 
 fn number(register: Register) -> Option<usize> {
     (register.is_gpr64()).then(|| register.number())
+}
+
+/// Whether its first operand is in memory, of string instructions too.
+fn may_write_memory(instruction: &Instruction) -> bool {
+    instruction.op_count() > 0
+        && !matches!(
+            instruction.op0_kind(),
+            OpKind::Register
+                | OpKind::Immediate8
+                | OpKind::Immediate16
+                | OpKind::Immediate32
+                | OpKind::Immediate64
+                | OpKind::Immediate8to16
+                | OpKind::Immediate8to32
+                | OpKind::Immediate8to64
+                | OpKind::Immediate32to64
+        )
 }
 
 fn is_between_registers(instruction: &Instruction) -> bool {
@@ -223,7 +241,7 @@ pub(super) struct Walk {
     pub(super) taken: BTreeSet<(u64, u64)>,
 }
 
-/// Goes all ways through `code` that begin with `state`; nothing where there are too many.
+/// Goes all ways through `code` that begin with `state`; nothing where there are too many, or one does not end in it.
 pub(super) fn walk(code: &[Instruction], state: State) -> Option<Walk> {
     let mut writes = Writes::new();
     let mut left = MOST;
@@ -231,7 +249,8 @@ pub(super) fn walk(code: &[Instruction], state: State) -> Option<Walk> {
     let mut open = vec![(0, state)];
     let mut forks: Vec<(usize, State)> = Vec::new();
     while let Some((mut at, mut state)) = open.pop() {
-        while let Some(instruction) = code.get(at) {
+        loop {
+            let instruction = code.get(at)?;
             left = left.checked_sub(1)?;
             let mut go = |to, is_call, state: &State| {
                 let going = Going {
@@ -296,4 +315,106 @@ pub(super) fn walk(code: &[Instruction], state: State) -> Option<Walk> {
 
 fn place(code: &[Instruction], address: u64) -> Option<usize> {
     code.binary_search_by_key(&address, Instruction::ip).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is in a register behind these instructions.
+    fn behind(bytes: &[u8], register: Register) -> Value {
+        let mut state = State::new();
+        let mut writes = Writes::new();
+        for instruction in x86::decode(bytes, 0x1000) {
+            state.step(&mut writes, &instruction);
+        }
+        state.of(register)
+    }
+
+    #[test]
+    fn values_that_are_followed() {
+        use Register::{R12, R13, RAX, RBX};
+        let slot = Value::Slot { field: 8, slot: 56 };
+        for (bytes, register, value) in [
+            // mov %rdi, %rbx
+            (&[0x48, 0x89, 0xfb][..], RBX, Value::Argument(0)),
+            // xor %ecx, %ecx; mov %ecx, %r13d
+            (&[0x31, 0xc9, 0x41, 0x89, 0xcd], R13, Value::Number(0)),
+            // mov $0x17, %eax
+            (&[0xb8, 0x17, 0, 0, 0], RAX, Value::Number(23)),
+            // mov 0x8(%rdi), %rax
+            (&[0x48, 0x8b, 0x47, 8], RAX, Value::Field(8)),
+            // mov 0x8(%rdi), %rax; mov 0x38(%rax), %r12
+            (&[0x48, 0x8b, 0x47, 8, 0x4c, 0x8b, 0x60, 0x38], R12, slot),
+        ] {
+            assert_eq!(behind(bytes, register), value, "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn values_that_are_not() {
+        use Register::{R13, RAX, RBX, RCX, RDI, RSI};
+        for (bytes, register) in [
+            // mov %edi, %ebx: half of it.
+            (&[0x89, 0xfb][..], RBX),
+            // mov $1, %dil; xchg %rdi, %rsi; cmove %rsi, %rdi
+            (&[0x40, 0xb7, 1], RDI),
+            (&[0x48, 0x87, 0xfe], RSI),
+            (&[0x48, 0x0f, 0x44, 0xfe], RDI),
+            // add $8, %rsi; lea 0x8(%rdi), %rax
+            (&[0x48, 0x83, 0xc6, 8], RSI),
+            (&[0x48, 0x8d, 0x47, 8], RAX),
+            // mov 0x8(%rdi,%rcx,1), %rax; mov %fs:0x8(%rdi), %rax
+            (&[0x48, 0x8b, 0x44, 0x0f, 8], RAX),
+            (&[0x64, 0x48, 0x8b, 0x47, 8], RAX),
+            // xor %ecx, %edx; pop %r13
+            (&[0x31, 0xd1], RCX),
+            (&[0x41, 0x5d], R13),
+        ] {
+            assert_eq!(behind(bytes, register), Value::Unknown, "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn the_seventh_argument() {
+        let top = |bytes: &[u8]| {
+            let mut state = State::new();
+            let mut writes = Writes::new();
+            for instruction in x86::decode(bytes, 0x1000) {
+                state.step(&mut writes, &instruction);
+            }
+            state.top()
+        };
+        // push %rcx; mov %rcx, (%rsp)
+        assert_eq!(top(&[0x51]), Value::Argument(3));
+        assert_eq!(top(&[0x48, 0x89, 0x0c, 0x24]), Value::Argument(3));
+        // With, behind it: sub $8, %rsp; mov %rax, (%rsi); rep stos; mov %rcx, %fs:(%rsp) alone.
+        assert_eq!(top(&[0x51, 0x48, 0x83, 0xec, 8]), Value::Unknown);
+        assert_eq!(top(&[0x51, 0x48, 0x89, 6]), Value::Unknown);
+        assert_eq!(top(&[0x51, 0xf3, 0x48, 0xab]), Value::Unknown);
+        assert_eq!(top(&[0x64, 0x48, 0x89, 0x0c, 0x24]), Value::Unknown);
+    }
+
+    #[test]
+    fn ways_and_where_they_go() {
+        // test %rsi, %rsi; je 1f; mov 0x8(%rdi), %rax; jmp *0x38(%rax); 1: call .; ret
+        let code = [
+            0x48, 0x85, 0xf6, 0x74, 7, 0x48, 0x8b, 0x47, 8, 0xff, 0x60, 0x38, 0xe8, 0, 0, 0, 0,
+            0xc3,
+        ];
+        let walked = walk(&x86::decode(&code, 0x1000), State::new()).unwrap();
+        let slot = Value::Slot { field: 8, slot: 56 };
+        let places: Vec<(To, bool)> = walked
+            .goings
+            .iter()
+            .map(|going| (going.to, going.is_call))
+            .collect();
+        assert_eq!(
+            places,
+            [(To::Value(slot), false), (To::Address(0x1011), true)]
+        );
+        // Without its end.
+        let code = x86::decode(&code[..17], 0x1000);
+        assert_eq!(walk(&code, State::new()), None);
+    }
 }

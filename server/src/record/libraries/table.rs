@@ -111,6 +111,8 @@ pub(super) struct Table<'u> {
     /// Tells when a file is written to.
     pub(super) changes: Inotify,
     tell: Sender<News>,
+    /// Files are looked into, and nothing is attached any more.
+    pub(super) is_ending: bool,
 }
 
 impl<'u> Table<'u> {
@@ -130,6 +132,7 @@ impl<'u> Table<'u> {
             root: std::fs::metadata("/").ok().map(|meta| meta.dev()),
             changes,
             tell,
+            is_ending: false,
         }
     }
 

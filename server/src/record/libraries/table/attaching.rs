@@ -27,7 +27,7 @@ impl Table<'_> {
             return;
         };
         let is_refused = file.refused.is_some_and(|at| at.elapsed() < REFUSED);
-        if file.found.is_empty() || file.is_attached() || is_refused {
+        if self.is_ending || file.found.is_empty() || file.is_attached() || is_refused {
             return;
         }
         let attached = self.attach(opened, path, pid, None);
@@ -43,7 +43,7 @@ impl Table<'_> {
             return;
         };
         // The sites are those of what was looked into.
-        if file.stamp != opened.stamp || file.for_each.contains_key(&pid) {
+        if self.is_ending || file.stamp != opened.stamp || file.for_each.contains_key(&pid) {
             return;
         }
         let attached = self.attach(opened, path, Some(pid), Some(pid));
