@@ -91,6 +91,19 @@ pub(crate) fn slot(instruction: &Instruction) -> Option<u64> {
         .then(|| instruction.ip_rel_memory_address())
 }
 
+/// Registers that a called function may change (System V ABI, AMD64, section 3.2.1).
+pub(crate) const LOST_IN_CALLS: [Register; 9] = [
+    Register::RAX,
+    Register::RCX,
+    Register::RDX,
+    Register::RSI,
+    Register::RDI,
+    Register::R8,
+    Register::R9,
+    Register::R10,
+    Register::R11,
+];
+
 /// Says which registers an instruction writes, and which it reads.
 pub(crate) struct Writes(InstructionInfoFactory);
 

@@ -273,7 +273,7 @@ impl Uprobes {
     }
 
     /// Whether reads whose end tells all of them have one probe.
-    pub(crate) fn sees_ends_alone(&self) -> bool {
+    fn sees_ends_alone(&self) -> bool {
         self.is_multi() && self.programs.contains_key(READ_DONE)
     }
 

@@ -77,7 +77,7 @@ pub(crate) enum News {
     NotRead(Box<NotRead>),
     /// One more of those, which are too many to be told one by one.
     Untold,
-    /// So many mappings, forks and exits were not heard of; what lives was looked for since.
+    /// So many mappings, forks and exits were not heard of; what lives was looked for since, but at the end.
     Unheard(u64),
     /// What lives could not be looked for (`/proc`).
     Unlooked,
@@ -237,6 +237,9 @@ fn follow(
             table.is_ending = true;
             mappings.read(&mut heard);
             take_in(table, &mut heard, &mut unheard);
+            if unheard > 0 {
+                let _ = tell.send(News::Unheard(unheard));
+            }
             return;
         }
         busy.begin();

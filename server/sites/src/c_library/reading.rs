@@ -41,13 +41,14 @@ const OF_BIO: std::ops::Range<u64> = 2..14;
 
 /// What tells of the words of tables of methods.
 const ASKED: &[&str] = &["SSL_set_accept_state", "SSL_set_connect_state"];
-/// Tables of methods with which nothing of this has to do.
+/// Tables of methods whose sessions have reads of their own.
 const QUIC: &[&str] = &[
     "OSSL_QUIC_client_method",
     "OSSL_QUIC_client_thread_method",
     "OSSL_QUIC_server_method",
 ];
 const READ: &[&str] = &["SSL_read", "SSL_read_ex"];
+/// The first tells the word: since 3.3 the second gives its arguments on to the third.
 const WRITE: [&str; 3] = ["SSL_write", "SSL_write_ex", "SSL_write_ex2"];
 const BIO: &str = "BIO_f_ssl";
 
@@ -239,7 +240,10 @@ fn instead<R: Read + Seek>(
     if words.iter().any(|word| word.field != read.field) || read == peek {
         return Ok(None);
     }
-    let Some(columns) = methods::columns(image, symbols, &words)? else {
+    let Some(tables) = methods::tables(image, symbols)? else {
+        return Ok(None);
+    };
+    let Some(columns) = methods::columns(image, &tables, &words)? else {
         return Ok(None);
     };
     let [reads, peeks, ends, handshakes @ ..] = columns.as_slice() else {
@@ -271,7 +275,7 @@ fn instead<R: Read + Seek>(
     if alerts.iter().any(|word| *word != alert) {
         return Ok(None);
     }
-    let Some(columns) = methods::columns(image, symbols, &[read, peek, alert])? else {
+    let Some(columns) = methods::columns(image, &tables, &[read, peek, alert])? else {
         return Ok(None);
     };
     touched.extend(columns.iter().skip(2).flatten());

@@ -170,17 +170,7 @@ impl State {
     }
 
     fn call(&mut self) {
-        for register in [
-            Register::RAX,
-            Register::RCX,
-            Register::RDX,
-            Register::RSI,
-            Register::RDI,
-            Register::R8,
-            Register::R9,
-            Register::R10,
-            Register::R11,
-        ] {
+        for register in x86::LOST_IN_CALLS {
             self.put(register, Value::Unknown);
         }
         self.top = Value::Unknown;

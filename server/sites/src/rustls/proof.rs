@@ -60,19 +60,6 @@ enum Fact {
     Given(u64, u64),
 }
 
-/// Registers that a called function may change.
-const LOST_IN_CALLS: [Register; 9] = [
-    Register::RAX,
-    Register::RCX,
-    Register::RDX,
-    Register::RSI,
-    Register::RDI,
-    Register::R8,
-    Register::R9,
-    Register::R10,
-    Register::R11,
-];
-
 /// Where a trait object's first function is in its table, behind what drops it, its size and its alignment.
 const FIRST_FUNCTION: u64 = 0x18;
 
@@ -162,7 +149,7 @@ impl State {
             return;
         }
         if instruction.mnemonic() == Mnemonic::Call {
-            for register in LOST_IN_CALLS {
+            for register in x86::LOST_IN_CALLS {
                 self.registers.remove(&register);
             }
             return;

@@ -8,6 +8,7 @@ use std::io::{Read, Seek};
 
 use iced_x86::{Code, FlowControl, Instruction, Register};
 
+use super::super::UNSIZED_FUNCTION;
 use super::super::values::{self, Going, State, To, Value, Walk};
 use crate::Error;
 use crate::image::Image;
@@ -15,8 +16,6 @@ use crate::slots::{self, Leads};
 use crate::symbols::Symbol;
 use crate::x86;
 
-/// How much is looked at of a function whose size nobody tells.
-const UNSIZED: u64 = 1 << 12;
 /// How much of one that only gives an address.
 const SHORT: u64 = 32;
 /// Functions that a function may give its arguments on to.
@@ -51,7 +50,7 @@ pub(super) fn code_at<R: Read + Seek>(
     image: &mut Image<R>,
     address: u64,
 ) -> Result<Option<(u64, Vec<Instruction>)>, Error> {
-    some_code_at(image, address, UNSIZED)
+    some_code_at(image, address, UNSIZED_FUNCTION)
 }
 
 fn some_code_at<R: Read + Seek>(
@@ -212,17 +211,19 @@ pub(super) fn word_taken<R: Read + Seek>(
     }))
 }
 
-/// For each of `words`, the functions that tables of methods have there. `words` begins with two by which a table is known.
-pub(super) fn columns<R: Read + Seek>(
+/// Tables of methods, and what may be some; of each whether a function that other files may call gives it.
+pub(super) type Tables = BTreeMap<u64, bool>;
+
+/// The tables in the file; nothing where a function for one of them does more than to give it.
+pub(super) fn tables<R: Read + Seek>(
     image: &mut Image<R>,
     symbols: &[Symbol],
-    words: &[Word],
-) -> Result<Option<Vec<BTreeSet<u64>>>, Error> {
+) -> Result<Option<Tables>, Error> {
     let exported: BTreeSet<u64> = METHODS
         .iter()
         .flat_map(|name| addresses_of(symbols, name))
         .collect();
-    let mut tables = BTreeMap::new();
+    let mut tables = Tables::new();
     for function in exported {
         let Some(table) = table_of(image, function)? else {
             return Ok(None);
@@ -240,6 +241,15 @@ pub(super) fn columns<R: Read + Seek>(
             }
         }
     }
+    Ok(Some(tables))
+}
+
+/// For each of `words`, the functions that `tables` have there. `words` begins with two by which a table is known.
+pub(super) fn columns<R: Read + Seek>(
+    image: &mut Image<R>,
+    tables: &Tables,
+    words: &[Word],
+) -> Result<Option<Vec<BTreeSet<u64>>>, Error> {
     let places = tables
         .keys()
         .flat_map(|table| words.iter().filter_map(|word| table.checked_add(word.slot)));
@@ -282,7 +292,7 @@ pub(super) fn columns<R: Read + Seek>(
     Ok(Some(columns))
 }
 
-/// What the words of the table that the function `name` gives lead to, for those so far into it; nothing where it does not give
+/// What the words of the table that the function at `function` gives lead to, for those so far into it; nothing where it does not give
 /// one.
 pub(super) fn of_table<R: Read + Seek>(
     image: &mut Image<R>,
