@@ -193,6 +193,9 @@ pub struct Assembly<I> {
     first_look: usize,
     /// Up to when every record has been read; `None` where none comes late.
     read_until_ns: Option<u64>,
+    /// What had been read when a tick last looked at everything, and what that had told a tick later.
+    looked_until_ns: u64,
+    told_until_ns: u64,
     /// How often the counts were asked for, from one.
     interval: u64,
     datagrams: datagram::Datagrams,
@@ -220,6 +223,8 @@ impl<I: Identities> Assembly<I> {
             next_exchange: 0,
             first_look: 0,
             read_until_ns: None,
+            looked_until_ns: 0,
+            told_until_ns: 0,
             interval: 1,
             datagrams: datagram::Datagrams::default(),
             sessions: sessions::Sessions::default(),

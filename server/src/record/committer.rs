@@ -15,6 +15,8 @@ use crate::clock::now_ns;
 /// A writer to be committed.
 struct Batch {
     writer: Box<Writer>,
+    /// How far its data reaches.
+    reached_ns: u64,
     /// Whether the limits are to be enforced as well.
     retain: bool,
 }
@@ -61,14 +63,19 @@ impl Committer {
         self.here.as_deref_mut()
     }
 
-    /// Sends the writer to commit. Says whether it was here.
-    pub(crate) fn commit(&mut self, retain: bool) -> bool {
+    /// Sends the writer to commit what there is, of all that happened before `reached_ns`. Says whether it was here.
+    pub(crate) fn commit(&mut self, reached_ns: u64, retain: bool) -> bool {
         // It may have come back without anybody asking for it: a quiet recorder commits its sign of life.
         self.writer();
         let Some(writer) = self.here.take() else {
             return false;
         };
-        if let Err(refused) = self.sender.send(Batch { writer, retain }) {
+        let batch = Batch {
+            writer,
+            reached_ns,
+            retain,
+        };
+        if let Err(refused) = self.sender.send(batch) {
             self.here = Some(refused.0.writer);
         }
         true
@@ -94,8 +101,13 @@ impl Threads {
 }
 
 fn commit_all(batches: &Receiver<Batch>, back: &SyncSender<Box<Writer>>, wake: &SyncSender<()>) {
-    while let Ok(Batch { mut writer, retain }) = batches.recv() {
-        if let Err(error) = writer.commit(now_ns()) {
+    while let Ok(batch) = batches.recv() {
+        let Batch {
+            mut writer,
+            reached_ns,
+            retain,
+        } = batch;
+        if let Err(error) = writer.commit_until(now_ns(), reached_ns) {
             tracing::error!(%error, "a batch could not be committed");
         }
         if retain && let Err(error) = writer.retain(now_ns()) {

@@ -55,6 +55,8 @@ const TICK: Duration = Duration::from_millis(200);
 const COMMIT: Duration = Duration::from_millis(250);
 /// Rows in one transaction at most.
 const COMMIT_ROWS: usize = 20_000;
+/// The store is not said to reach less far than this, since a recorder that says nothing for five seconds is taken for dead.
+const FURTHEST_BEHIND_NS: u64 = 3_000_000_000;
 /// Between two enforcements of the age and size limits.
 const RETAIN: Duration = Duration::from_secs(5);
 /// Between two closings of the accounts.
@@ -127,9 +129,12 @@ impl Recorder {
             }
             self.follow_namespaces();
             self.write();
-            if committed.elapsed() >= COMMIT || self.rows >= COMMIT_ROWS {
+            // What waits for the writer is told already, so that it goes in first.
+            let is_due = committed.elapsed() >= COMMIT || self.rows >= COMMIT_ROWS;
+            if is_due && self.events.is_empty() {
                 let retain = retained.elapsed() >= RETAIN;
-                if self.committer.commit(retain) {
+                let reached_ns = self.reached_ns();
+                if self.committer.commit(reached_ns, retain) {
                     self.rows = 0;
                     committed = Instant::now();
                     if retain {
@@ -150,6 +155,14 @@ impl Recorder {
             }
         }
         self.finish()
+    }
+
+    /// How far what was written reaches. Where that is long ago, as under a load that is not kept up with, a sign of life all the same.
+    fn reached_ns(&self) -> u64 {
+        let told_ns = self.assembly.told_until_ns();
+        let told_ns = told_ns.saturating_add(self.clock.offset_ns(told_ns));
+        let now_ns = now_ns();
+        told_ns.clamp(now_ns.saturating_sub(FURTHEST_BEHIND_NS), now_ns)
     }
 
     fn drain(&mut self, limit: usize) -> usize {

@@ -160,11 +160,15 @@ fn insert(connection: &Connection, options: &Options, now_ns: u64) -> rusqlite::
     Ok(connection.last_insert_rowid())
 }
 
-/// The run is alive. Its times do not go back: where the clock does, the next run begins.
-pub(crate) fn heartbeat(connection: &Connection, run_id: i64, now_ns: u64) -> rusqlite::Result<()> {
+/// The run is alive, and its data reaches so far. Its times do not go back: where the clock does, the next run begins.
+pub(crate) fn heartbeat(
+    connection: &Connection,
+    run_id: i64,
+    reached_ns: u64,
+) -> rusqlite::Result<()> {
     connection
         .prepare_cached("UPDATE recorder_run SET heartbeat_ns = MAX(heartbeat_ns, ?) WHERE id = ?")?
-        .execute(params![signed(now_ns), run_id])?;
+        .execute(params![signed(reached_ns), run_id])?;
     Ok(())
 }
 

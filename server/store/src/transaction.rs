@@ -40,7 +40,7 @@ impl Writer {
         result
     }
 
-    pub(crate) fn try_commit(&mut self, now_ns: u64) -> rusqlite::Result<()> {
+    pub(crate) fn try_commit(&mut self, now_ns: u64, reached_ns: u64) -> rusqlite::Result<()> {
         self.begin()?;
         if let Some((count, from_ns)) = self.batch.lost.filter(|(count, _)| *count > 0) {
             let unseen = Unseen {
@@ -56,7 +56,7 @@ impl Writer {
                 .write(&self.connection, run_id, unseen)?;
         }
         self.state.finish(&self.connection)?;
-        run::heartbeat(&self.connection, self.state.run_id, now_ns)?;
+        run::heartbeat(&self.connection, self.state.run_id, reached_ns)?;
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         Ok(())
     }

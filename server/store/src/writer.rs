@@ -30,6 +30,8 @@ pub struct Writer {
     /// When something was last written, and whether the log was moved since.
     wrote_ns: u64,
     is_tidy: bool,
+    /// How far the data reached at the last commit.
+    reached_ns: u64,
     /// Bytes in use when retention first saw the segment.
     pub(crate) segment_begun_bytes: Option<u64>,
     /// When rows that are in no segment were last looked through for old ones.
@@ -93,6 +95,7 @@ impl Writer {
             batch: Batch::default(),
             wrote_ns: now_ns,
             is_tidy: false,
+            reached_ns: now_ns,
             segment_begun_bytes: None,
             looked_through_ns: now_ns,
             _lock: lock,
@@ -140,23 +143,40 @@ impl Writer {
         Ok(())
     }
 
-    /// Commits the batch and says that the recorder is alive. Cheap when nothing happened.
+    /// Commits the batch and says that the recorder is alive. Cheap when nothing happened. What happened until now is in it.
     ///
     /// # Errors
     /// As `apply`.
     pub fn commit(&mut self, now_ns: u64) -> Result<Committed, WriteError> {
+        self.commit_until(now_ns, now_ns)
+    }
+
+    /// The same by somebody who knows of nothing after `reached_ns` yet.
+    ///
+    /// # Errors
+    /// As `apply`.
+    pub fn commit_until(
+        &mut self,
+        now_ns: u64,
+        reached_ns: u64,
+    ) -> Result<Committed, WriteError> {
         self.batch.has_failed = false;
         let has_news =
             self.batch.has_begun || self.batch.lost.is_some() || !self.batch.carried.is_empty();
-        if !has_news && now_ns.abs_diff(self.state.now_ns) < HEARTBEAT_NS {
+        // After news it is said soon that nothing else is to come of that time.
+        let is_owed = reached_ns < now_ns && self.reached_ns < self.wrote_ns + HEARTBEAT_NS / 4;
+        if !has_news && !is_owed && now_ns.abs_diff(self.state.now_ns) < HEARTBEAT_NS {
             return Ok(Committed::default());
         }
+        // Another one each time, for those who wait for the next commit.
+        let reached_ns = reached_ns.max((self.reached_ns + 1).min(now_ns));
         let mut committed = Committed {
             exchanges: self.batch.exchanges,
             lost: 0,
         };
-        match self.try_commit(now_ns) {
+        match self.try_commit(now_ns, reached_ns) {
             Ok(()) => {
+                self.reached_ns = reached_ns;
                 committed.lost = self.batch.newly_lost;
                 self.confirm(now_ns);
             }

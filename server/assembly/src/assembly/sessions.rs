@@ -316,17 +316,18 @@ impl<I: Identities> Assembly<I> {
         });
     }
 
-    /// What the probes know of the sessions that tell a conversation's plaintext.
+    /// What the probes know of the sessions that tell a conversation's plaintext. Says whether the looks before are believed.
     pub(super) fn look_at_sessions(
         &mut self,
         place: usize,
         now_ns: u64,
         look: &mut impl FnMut(Spot) -> Option<Passed>,
-    ) {
+    ) -> bool {
         let read_until_ns = self.read_until_ns.unwrap_or(u64::MAX);
+        let mut are_believed = true;
         for sender in 0..2 {
             let Some(conversation) = self.table.get_mut(place) else {
-                return;
+                break;
             };
             let Some((source, way)) = conversation.source_of(sender) else {
                 continue;
@@ -340,8 +341,15 @@ impl<I: Identities> Assembly<I> {
                 address: known.address,
                 way,
             });
-            conversation.look_at_plaintext(sender, now_ns, read_until_ns, passed, &mut self.heads);
+            are_believed &= conversation.look_at_plaintext(
+                sender,
+                now_ns,
+                read_until_ns,
+                passed,
+                &mut self.heads,
+            );
         }
+        are_believed
     }
 
     fn make_room_for_session(&mut self, id: u64) {

@@ -27,7 +27,7 @@ impl<I: Identities> Assembly<I> {
         self.table.forget_strays(now_ns.saturating_sub(STRAY_NS));
         self.tick_sessions(now_ns);
         self.conclude_lingering(now_ns);
-        let (mut looks, mut first_left) = (0, None);
+        let (mut looks, mut first_left, mut all_believed) = (0, None, true);
         let mut places = self.table.in_use();
         let first = places.partition_point(|place| *place < self.first_look);
         places.rotate_left(first);
@@ -45,7 +45,7 @@ impl<I: Identities> Assembly<I> {
             };
             if conversation.has_ended() {
                 if !conversation.is_settled() {
-                    self.look_at_sessions(place, now_ns, &mut look);
+                    all_believed &= self.look_at_sessions(place, now_ns, &mut look);
                     self.deliver(place);
                 }
                 continue;
@@ -77,12 +77,23 @@ impl<I: Identities> Assembly<I> {
                 first_left = first_left.or(Some(place));
                 continue;
             }
-            self.look(place, now_ns, &mut look);
-            self.look_at_sessions(place, now_ns, &mut look);
+            all_believed &= self.look(place, now_ns, &mut look);
+            all_believed &= self.look_at_sessions(place, now_ns, &mut look);
             self.deliver(place);
             self.show_open(place, now_ns);
         }
         self.first_look = first_left.unwrap_or(0);
+        if all_believed && first_left.is_none() {
+            // What was read by the look before was looked at then, and that is believed by now.
+            self.told_until_ns = self.looked_until_ns;
+            self.looked_until_ns = self.read_until_ns.unwrap_or(now_ns);
+        }
+    }
+
+    /// All that ended before is among the events. Of what passes without a record of its own, as most of a body does, that
+    /// takes two ticks.
+    pub fn told_until_ns(&self) -> u64 {
+        self.told_until_ns
     }
 
     /// Records of everything before `at_ns` have been read. Whoever reads them late says so from the beginning on: what is
@@ -92,15 +103,23 @@ impl<I: Identities> Assembly<I> {
         self.read_until_ns = Some(self.read_until_ns.unwrap_or(0).max(until_ns));
     }
 
-    fn look(&mut self, place: usize, now_ns: u64, look: &mut impl FnMut(Spot) -> Option<Passed>) {
+    /// Says whether the look before is believed, if there was one.
+    fn look(
+        &mut self,
+        place: usize,
+        now_ns: u64,
+        look: &mut impl FnMut(Spot) -> Option<Passed>,
+    ) -> bool {
         let read_until_ns = self.read_until_ns.unwrap_or(u64::MAX);
+        let mut is_believed = true;
         let Some(conversation) = self.table.get_mut(place) else {
-            return;
+            return is_believed;
         };
         for sender in 0..2 {
             let last = conversation.looked.get(sender).copied().flatten();
             if last.is_some_and(|(looked_ns, _)| looked_ns > read_until_ns) {
                 // Some of those bytes may be in records yet to be read.
+                is_believed = false;
                 continue;
             }
             let own = conversation
@@ -134,6 +153,7 @@ impl<I: Identities> Assembly<I> {
                 conversation.advance(sender, before.bytes, before.last_ns, why, &mut self.heads);
             }
         }
+        is_believed
     }
 
     fn show_open(&mut self, place: usize, now_ns: u64) {

@@ -282,21 +282,22 @@ impl Conversation {
         read_until_ns: u64,
         passed: Option<Passed>,
         heads: &mut Heads,
-    ) {
+    ) -> bool {
         let Some(lane) = self
             .plaintext
             .as_mut()
             .and_then(|plaintext| plaintext.lanes.get_mut(party))
         else {
-            return;
+            return true;
         };
         if lane.looked.is_some_and(|(at_ns, _)| at_ns > read_until_ns) {
-            return;
+            return false;
         }
         let last = std::mem::replace(&mut lane.looked, passed.map(|passed| (now_ns, passed)));
         if let Some((_, before)) = last.filter(|(_, before)| before.bytes > lane.stream.passed()) {
             self.advance_plaintext(party, before, heads);
         }
+        true
     }
 
     /// All of what `party` sends before that has passed.

@@ -118,6 +118,62 @@ fn no_open_exchange_is_never_looked_at() {
     assert_eq!(exchanges.len(), 2_500, "each is shown while it is open");
 }
 
+/// Whoever reads "all until then is told" must find the end of a body in it that was only counted.
+#[test]
+fn what_is_said_to_be_told_has_the_ends_of_bodies() {
+    const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n";
+    let mut subject = live();
+    let mut ended_ns = None;
+    subject.caught_up(SECOND);
+    subject.take(&Input::Open(client(1)));
+    subject.take(&Input::Turn(turn(1, Way::Egress, SECOND, GET)));
+    subject.take(&Input::Turn(turn(1, Way::Ingress, SECOND + 1, HEAD)));
+    for tick in 1..9 {
+        // The body is through between the third tick and the fourth, and no record tells it.
+        let through_ns = 4 * SECOND - SECOND / 2;
+        let body = if tick < 4 { 0 } else { 5_000 };
+        // Nothing is read for a while.
+        if tick != 6 {
+            subject.caught_up(tick * SECOND);
+        }
+        subject.tick(tick * SECOND, |spot| {
+            let is_egress = matches!(
+                spot,
+                Spot::Socket {
+                    way: Way::Egress,
+                    ..
+                }
+            );
+            let bytes = if is_egress {
+                GET.len()
+            } else {
+                HEAD.len() + body
+            };
+            Some(Passed {
+                bytes: bytes as u64,
+                last_ns: through_ns,
+                last_chunk: false,
+            })
+        });
+        let is_told = subject.events().any(|event| match event {
+            headwater_model::Event::Exchange(exchange) => {
+                exchange.outcome == headwater_model::Outcome::Complete
+            }
+            _ => false,
+        });
+        if is_told {
+            ended_ns = Some(tick);
+        }
+        let reaches_it = subject.told_until_ns() > through_ns;
+        assert!(
+            !reaches_it || ended_ns.is_some(),
+            "tick {tick}: said to be told"
+        );
+    }
+    assert!(ended_ns.is_some());
+    assert!(subject.told_until_ns() > 6 * SECOND, "and it goes on");
+}
+
 /// A recorder that is behind: what passed at a socket was seen long before the records of it are read.
 #[test]
 fn what_was_seen_pass_waits_for_its_records() {

@@ -229,6 +229,34 @@ fn a_quiet_commit_is_a_heartbeat() {
     );
 }
 
+/// A recorder knows of what happened a moment after it did.
+#[test]
+fn a_commit_reaches_as_far_as_is_said() {
+    let mut fixture = Fixture::new();
+    let mut writer = fixture.writer(START);
+    let reached = |writer: &Writer| {
+        writer.number("SELECT heartbeat_ns - 1700000000000000000 FROM recorder_run")
+    };
+    let at = |tenths: u64| START + tenths * SECOND / 10;
+    writer.apply_all(&fixture.load(1, 10)).unwrap();
+    writer.commit_until(at(10), at(7)).unwrap();
+    assert_eq!(reached(&writer), 700_000_000);
+    // Nothing has come since, and it is said soon that this was all of that time.
+    writer.commit_until(at(13), at(10)).unwrap();
+    assert_eq!(reached(&writer), 1_000_000_000);
+    writer.commit_until(at(16), at(13)).unwrap();
+    writer.commit_until(at(19), at(16)).unwrap();
+    assert_eq!(reached(&writer), 1_300_000_000, "no news, and it was said");
+    // Behind: not further, and another commit all the same.
+    writer.apply_all(&fixture.load(2, 10)).unwrap();
+    writer.commit_until(at(21), at(13)).unwrap();
+    assert_eq!(reached(&writer), 1_300_000_001);
+    writer.close(at(30), StopReason::Signal).unwrap();
+    let last = "SELECT COUNT(*) FROM recorder_run WHERE stopped_ns = heartbeat_ns AND heartbeat_ns = 1700000003000000000";
+    let writer = fixture.writer(at(40));
+    assert_eq!(writer.number(last), 1, "all is told at the end");
+}
+
 #[test]
 fn a_file_is_replayed_once() {
     let fixture = Fixture::new();
