@@ -155,11 +155,7 @@ impl Writer {
     ///
     /// # Errors
     /// As `apply`.
-    pub fn commit_until(
-        &mut self,
-        now_ns: u64,
-        reached_ns: u64,
-    ) -> Result<Committed, WriteError> {
+    pub fn commit_until(&mut self, now_ns: u64, reached_ns: u64) -> Result<Committed, WriteError> {
         self.batch.has_failed = false;
         let has_news =
             self.batch.has_begun || self.batch.lost.is_some() || !self.batch.carried.is_empty();
