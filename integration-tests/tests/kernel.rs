@@ -119,13 +119,13 @@ fn a_read_of_openssl_has_one_probe_where_it_can() {
         counts.sum::<u64>()
     };
     let (one, two) = (
-        runs("tls_read_done"),
+        runs("tls_copied"),
         runs("tls_read_stack") + runs("tls_read_out") + runs("tls_read"),
     );
     assert_eq!(
         (one > 0, two > 0),
         (has_links_of_many_places(), !has_links_of_many_places()),
-        "{one} at ends alone, {two} at beginnings"
+        "{one} where bytes are copied, {two} at beginnings"
     );
 }
 

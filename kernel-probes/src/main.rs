@@ -306,6 +306,13 @@ pub fn tls_read_done(ctx: ProbeContext) -> u32 {
     0
 }
 
+/// Bytes that were decrypted are copied to the program.
+#[uprobe]
+pub fn tls_copied(ctx: ProbeContext) -> u32 {
+    tls::copied(&ctx);
+    0
+}
+
 /// A thread works on a session: the first argument.
 #[uprobe]
 pub fn tls_touch(ctx: ProbeContext) -> u32 {

@@ -220,6 +220,9 @@ fn bind(scene: &Scene, side: &DirectionState, record: u8) {
         // Sent by calls that are not looked at, perhaps for another session.
         return;
     }
+    if thread.bound_to == scene.cookie {
+        return;
+    }
     let key = SessionKey {
         address: thread.pending,
         tgid,

@@ -15,7 +15,7 @@ use aya_ebpf::{
 use headwater_schema::{
     flow::{DirectionState, counter, direction_flag, go_on},
     record::{direction, kind, owned},
-    session::{SessionKey, SessionState, TlsCall, TlsThread, read_done},
+    session::{SessionKey, SessionState, TlsCall, TlsThread, copied, read_done},
 };
 
 use crate::{
@@ -79,6 +79,7 @@ pub fn key_of(address: u64, tgid: u32) -> SessionKey {
 pub fn set_pending(thread: &mut TlsThread, session: u64) {
     thread.pending = session;
     thread.is_pending = 1;
+    thread.bound_to = 0;
 }
 
 /// Where a call puts how much passed.
@@ -286,6 +287,10 @@ pub fn leave(ctx: &ProbeContext) {
         return count_unread();
     }
     if call.direction == u32::from(direction::EGRESS) {
+        if call.length > 0 && passed == u64::from(call.length) && thread.even == call.session {
+            // It took all that it was given, and nothing was owed.
+            return;
+        }
         let key = key_of(call.session, tgid);
         return if call.length == 0 {
             took_unread(&key, passed as u32);
@@ -325,11 +330,21 @@ pub fn read_done(ctx: &ProbeContext) {
     if passed > MOST {
         return count_unread();
     }
+    was_read(
+        ctx,
+        which(read_done::SESSION),
+        which(read_done::BYTES),
+        passed as u32,
+    );
+}
+
+/// Bytes of a session are there, whose read was not seen to begin.
+#[inline(always)]
+fn was_read(ctx: &ProbeContext, address: u64, buffer: u64, length: u32) {
     let (tgid, tid) = ids();
     let Some(thread) = session::thread_or_new(tgid, tid) else {
         return;
     };
-    let address = which(read_done::SESSION);
     match session::find(&key_of(address, tgid)) {
         Some(session) if session.cookie != 0 => {
             if thread.pending != address {
@@ -342,13 +357,49 @@ pub fn read_done(ctx: &ProbeContext) {
     }
     let call = TlsCall {
         session: address,
-        buffer: which(read_done::BYTES),
+        buffer,
         out: zero(),
         stack: zero(),
-        length: passed as u32,
+        length,
         direction: u32::from(direction::INGRESS),
     };
     pass(ctx, thread, call);
+}
+
+/// Bytes that were decrypted are about to be copied to the program, by a function that is given where they are and how many. The
+/// attachment tells where the rest is; else as `read_done`.
+#[inline(always)]
+pub fn copied(ctx: &ProbeContext) {
+    // SAFETY: as above.
+    let (bytes, length, stack) = unsafe { ((*ctx.regs).rsi, (*ctx.regs).rdx, (*ctx.regs).rsp) };
+    // SAFETY: no effects.
+    let halves = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) };
+    let words = Words {
+        registers: saved(ctx),
+        frame: read(stack),
+    };
+    let half = |place: u64| core::hint::black_box(halves >> (place * copied::BITS)) & 31;
+    let of = |half: u64| {
+        let words = core::ptr::from_ref(&words).cast::<u32>();
+        // SAFETY: below the 32 halves of its words.
+        unsafe { *words.add(half as usize) }
+    };
+    if of(half(copied::TYPE)) != copied::APPLICATION_DATA || of(half(copied::PEEKS)) != 0 {
+        return;
+    }
+    if length > MOST {
+        return count_unread();
+    }
+    let first = half(copied::SESSION) & 30;
+    let address = u64::from(of(first)) | u64::from(of(first + 1)) << 32;
+    was_read(ctx, address, bytes, length as u32);
+}
+
+/// What may be where the compiler keeps what a function needs again.
+#[repr(C)]
+struct Words {
+    registers: [u64; copied::REGISTERS],
+    frame: [u64; copied::FRAME],
 }
 
 /// What is in the registers that calls leave as they were, in the order of their numbers in
@@ -462,11 +513,15 @@ pub fn plaintext(ctx: &ProbeContext) {
     let way = thread.now.direction as u8;
     if thread.is_first == 1 {
         thread.is_first = 0;
-        thread.owed = if way == direction::EGRESS {
-            session.owed
-        } else {
-            0
-        };
+        thread.owed = 0;
+        if way == direction::EGRESS {
+            thread.owed = session.owed;
+            // What leaves next, and the end of this call, need not look for the session again.
+            thread.even = if session.owed == 0 { key.address } else { 0 };
+            if thread.pending == key.address {
+                thread.bound_to = session.cookie;
+            }
+        }
     }
     if thread.owed > 0 {
         let again = turn::smaller(thread.owed as u32, thread.now.length);

@@ -61,6 +61,26 @@ pub mod read_done {
     pub const R15: u64 = 6;
 }
 
+/// What an attachment tells of the place where bytes are copied to whoever reads them: halves of words, of so many bits each, the first
+/// in the lowest. The words are those of [`read_done`]'s registers by their numbers, and behind them those of the frame, from the stack
+/// pointer on.
+pub mod copied {
+    /// Bits of a half's number.
+    pub const BITS: u64 = 5;
+    /// Place of the first half of the word that is the session.
+    pub const SESSION: u64 = 0;
+    /// Place of the half that is the type of the bytes.
+    pub const TYPE: u64 = 1;
+    /// Place of the half that is zero where the bytes are taken.
+    pub const PEEKS: u64 = 2;
+    /// Words of registers, of which the first is none.
+    pub const REGISTERS: usize = 8;
+    /// Words of the frame.
+    pub const FRAME: usize = 8;
+    /// The type of bytes that are a program's (RFC 8446, section 5.1).
+    pub const APPLICATION_DATA: u32 = 23;
+}
+
 /// A call of the library.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -107,6 +127,10 @@ pub struct TlsThread {
     pub left: u64,
     /// Bytes that the session owes, as far as this call has not come to them.
     pub owed: u64,
+    /// The socket of the session that is pending, where that was looked up since; 0 where not.
+    pub bound_to: u64,
+    /// The session that owed nothing when its last write began, 0 for none.
+    pub even: u64,
 }
 
 /// Names a goroutine.
@@ -134,7 +158,7 @@ pub struct Goroutine {
 const _: () = assert!(size_of::<SessionKey>() == 16);
 const _: () = assert!(size_of::<SessionState>() == 288);
 const _: () = assert!(size_of::<TlsCall>() == 40);
-const _: () = assert!(size_of::<TlsThread>() == 184);
+const _: () = assert!(size_of::<TlsThread>() == 200);
 const _: () = assert!(size_of::<GoroutineKey>() == 16);
 const _: () = assert!(size_of::<Goroutine>() == 48);
 
@@ -173,6 +197,8 @@ impl TlsThread {
             skip: 0,
             left: 0,
             owed: 0,
+            bound_to: 0,
+            even: 0,
         }
     };
 }

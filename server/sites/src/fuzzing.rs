@@ -102,7 +102,7 @@ pub fn check(file: &[u8]) {
                 || found
                     .fewer
                     .iter()
-                    .any(|site| matches!(site.hook, Hook::ReadDone { .. })),
+                    .any(|site| matches!(site.hook, Hook::ReadDone { .. } | Hook::Copied { .. })),
             "fewer sites, and no reads"
         );
         let has = |wanted: fn(Hook) -> bool| found.sites.iter().any(|site| wanted(site.hook));

@@ -33,7 +33,7 @@ mod x86;
 use std::io::{Read, Seek};
 
 pub use error::Error;
-pub use looked::{Found, Hook, Library, Looked, Saved, Site, Unsupported};
+pub use looked::{Found, Hook, Kept, Library, Looked, Saved, Site, Unsupported};
 
 use constants::Constants;
 use image::Image;

@@ -56,6 +56,15 @@ impl Saved {
     ];
 }
 
+/// Where a function has what it needs again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
+pub enum Kept {
+    /// In a register that calls leave as it was.
+    Register(Saved),
+    /// In the frame, so many bytes above the stack pointer: fewer than 64.
+    Frame(u8),
+}
+
 /// What a probe at a site can rely on. Registers are those of `x86_64`; on `aarch64` the first four arguments are x0 to
 /// x3 instead of rdi, rsi, rdx and rcx, and a result is x0 instead of rax.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
@@ -93,6 +102,15 @@ pub enum Hook {
         count: Saved,
         /// Which says, by not being zero in its lower half, that the bytes were looked at and left where they are.
         unless: Option<Saved>,
+    },
+    /// Bytes that were decrypted are about to be copied to the program: rsi points to them, rdx says how many.
+    Copied {
+        /// Where the session is.
+        session: Kept,
+        /// Where the type of the bytes is (RFC 8446, section 5.1), an `int`.
+        kind: Kept,
+        /// Where it is said, by an `int` that is not zero, that they are looked at and left where they are.
+        peeks: Kept,
     },
     /// The thread works on the session rdi.
     Touch,

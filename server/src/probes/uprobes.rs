@@ -16,8 +16,11 @@ use std::{
 
 use aya::{Ebpf, maps::Map, util::KernelVersion};
 use aya_obj::Object;
-use headwater_schema::{flow::go_on, session::read_done};
-use headwater_sites::{Found, Hook, Saved, Site};
+use headwater_schema::{
+    flow::go_on,
+    session::{copied, read_done},
+};
+use headwater_sites::{Found, Hook, Kept, Saved, Site};
 
 use super::attach::{OBJECT, ProbeError};
 
@@ -37,9 +40,11 @@ const NEEDED: [&str; 11] = [
 ];
 /// The program that sees a read at its end alone.
 const READ_DONE: &str = "tls_read_done";
+const COPIED: &str = "tls_copied";
 /// Programs that need something of newer kernels.
-const OPTIONAL: [&str; 11] = [
+const OPTIONAL: [&str; 12] = [
     READ_DONE,
+    COPIED,
     "go_write",
     "go_read",
     "go_leave",
@@ -81,6 +86,19 @@ fn program_for(hook: Hook) -> (&'static str, u64) {
             });
             (READ_DONE, told.into_iter().fold(0, |all, one| all | one))
         }
+        Hook::Copied {
+            session,
+            kind,
+            peeks,
+        } => {
+            let places = [
+                (copied::SESSION, session),
+                (copied::TYPE, kind),
+                (copied::PEEKS, peeks),
+            ];
+            let told = places.map(|(place, kept)| half_of(kept) << (place * copied::BITS));
+            (COPIED, told.into_iter().fold(0, |all, one| all | one))
+        }
         Hook::Touch => ("tls_touch", 0),
         Hook::Free => ("tls_free", 0),
         Hook::GoWriteEnter => ("go_write", 0),
@@ -93,6 +111,14 @@ fn program_for(hook: Hook) -> (&'static str, u64) {
         Hook::RustlsRead { key } => ("rustls_read", key.into()),
         Hook::RustlsTouch { key } => ("rustls_touch", key.into()),
         Hook::RustlsFree { key } => ("rustls_free", key.into()),
+    }
+}
+
+/// The number of the first half of where something is kept.
+fn half_of(kept: Kept) -> u64 {
+    match kept {
+        Kept::Register(register) => 2 * number_of(register),
+        Kept::Frame(distance) => 2 * copied::REGISTERS as u64 + u64::from(distance / 4),
     }
 }
 

@@ -1,4 +1,5 @@
-//! OpenSSL's reads with one probe instead of two: where the inner function has its result and still has its arguments.
+//! OpenSSL's reads with one probe instead of two: where bytes are copied (`copies`), or where the inner function has its result
+//! and still has its arguments.
 //!
 //! `SSL_read` ends in a function that its session's methods name (`ssl3_read`), and that one asks another for bytes of
 //! application data, once or, when a handshake came between, once more. Behind each such call the session, the place of the
@@ -12,6 +13,8 @@
 //! sessions have for these, in the same tables, is touched. What reads and writes for `BIO_f_ssl` calls the functions within
 //! `SSL_read` and `SSL_write` by itself, so that its calls are places too.
 
+mod copies;
+mod flow;
 mod methods;
 
 use std::collections::BTreeSet;
@@ -249,6 +252,7 @@ fn instead<R: Read + Seek>(
     let [reads, peeks, ends, handshakes @ ..] = columns.as_slice() else {
         return Ok(None);
     };
+    let known = [read, peek];
     let (Some(reads), Some(peeks)) = (only(reads), only(peeks)) else {
         return Ok(None);
     };
@@ -259,6 +263,10 @@ fn instead<R: Read + Seek>(
     let Some(mut sites) = told_apart(&reads, &peeks) else {
         return Ok(None);
     };
+    // A read that finds nothing does not come there.
+    if let Some(copies) = copied(image, &tables, known, &reads)? {
+        sites = copies;
+    }
     // Beside asking for bytes, whoever ends a session has an alert sent.
     let mut touched: BTreeSet<u64> = handshakes.iter().flatten().copied().collect();
     let mut alerts = Vec::new();
@@ -297,6 +305,26 @@ fn instead<R: Read + Seek>(
     };
     sites.extend(quic);
     Ok(Some(sites))
+}
+
+/// The sites at which what these reads ask for is copied, in all functions that `tables`, which are known by two words, have for it.
+fn copied<R: Read + Seek>(
+    image: &mut Image<R>,
+    tables: &methods::Tables,
+    [read, peek]: [Word; 2],
+    reads: &[Place],
+) -> Result<Option<Vec<Site>>, Error> {
+    let Some(asked) = reads.first().map(|first| first.asked) else {
+        return Ok(None);
+    };
+    if reads.iter().any(|read| read.asked != asked) {
+        return Ok(None);
+    }
+    let columns = methods::columns(image, tables, &[read, peek, asked])?.unwrap_or_default();
+    let Some(functions) = columns.get(2) else {
+        return Ok(None);
+    };
+    copies::places(image, functions)
 }
 
 /// The sites in what sessions of QUIC have for reads; nothing where that cannot be told.

@@ -103,7 +103,7 @@ pub(crate) fn shown(path: &Path, found: &Found) -> Vec<String> {
 pub(crate) fn fewer(path: &Path, found: &Found) -> (Vec<String>, usize) {
     let mut lines = shown_of(path, &found.fewer);
     let all = lines.len();
-    lines.retain(|line| line.contains("Read"));
+    lines.retain(|line| line.contains("Read") || line.starts_with("Copied"));
     lines.sort();
     let others = all - lines.len();
     (lines, others)
