@@ -19,8 +19,12 @@ use crate::x86::{self, Writes};
 
 /// The most times that instructions are gone over.
 const MOST_STEPS: usize = 1 << 16;
+/// The most instructions of one function.
+const MOST: usize = 4096;
 /// The most pieces of code that one function is in.
 const MOST_PIECES: usize = 16;
+/// The most words of a frame that are remembered; what is put by beyond is not known.
+const MOST_WORDS: usize = 64;
 
 /// What is known of a register or word.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -140,7 +144,9 @@ impl Frame {
 
     fn store(&mut self, place: i64, length: i64, held: Option<Held>) {
         self.overwrite(place, length);
-        if let Some(held) = held {
+        if let Some(held) = held
+            && self.words.len() < MOST_WORDS
+        {
             self.words.insert(place, (length, held));
         }
     }
@@ -376,7 +382,7 @@ pub(super) fn calls<R: Read + Seek>(
     let mut given_away = BTreeSet::new();
     while let Some(at) = open.pop_first() {
         left -= 1;
-        if left == 0 {
+        if left == 0 || frames.len() > MOST {
             return Ok(None);
         }
         let (Some(instruction), Some(mut frame)) = (lines.at(at)?, frames.get(&at).cloned()) else {
