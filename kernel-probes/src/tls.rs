@@ -15,7 +15,7 @@ use aya_ebpf::{
 use headwater_schema::{
     flow::{DirectionState, counter, direction_flag, go_on},
     record::{direction, kind, owned},
-    session::{SessionKey, SessionState, TlsCall, TlsThread, copied, read_done},
+    session::{SessionKey, SessionState, TlsCall, TlsThread, copied, first, read_done},
 };
 
 use crate::{
@@ -183,7 +183,7 @@ pub fn pass(ctx: &ProbeContext, thread: &mut TlsThread, call: TlsCall) {
 pub fn begin(thread: &mut TlsThread, call: TlsCall) {
     thread.now = call;
     thread.now_ns = now_ns();
-    thread.is_first = 1;
+    thread.is_first = first::OF_CALL;
 }
 
 #[inline(always)]
@@ -345,16 +345,6 @@ fn was_read(ctx: &ProbeContext, address: u64, buffer: u64, length: u32) {
     let Some(thread) = session::thread_or_new(tgid, tid) else {
         return;
     };
-    match session::find(&key_of(address, tgid)) {
-        Some(session) if session.cookie != 0 => {
-            if thread.pending != address {
-                // The thread has gone on to this one.
-                thread.is_pending = 0;
-            }
-        }
-        // What it sends next may be what another has written.
-        _ => set_pending(thread, address),
-    }
     let call = TlsCall {
         session: address,
         buffer,
@@ -363,7 +353,13 @@ fn was_read(ctx: &ProbeContext, address: u64, buffer: u64, length: u32) {
         length,
         direction: u32::from(direction::INGRESS),
     };
-    pass(ctx, thread, call);
+    if call.length == 0 || call.session == 0 {
+        return;
+    }
+    thread.slices_left = 0;
+    begin(thread, call);
+    thread.is_first = first::OF_READ;
+    go_on_with_plaintext(ctx);
 }
 
 /// Bytes that were decrypted are about to be copied to the program, by a function that is given where they are and how many. The
@@ -384,7 +380,7 @@ pub fn copied(ctx: &ProbeContext) {
         // SAFETY: below the 32 halves of its words.
         unsafe { *words.add(half as usize) }
     };
-    if of(half(copied::TYPE)) != copied::APPLICATION_DATA || of(half(copied::PEEKS)) != 0 {
+    if of(half(copied::TYPE)) != u32::from(session::DATA) || of(half(copied::PEEKS)) != 0 {
         return;
     }
     if length > MOST {
@@ -511,7 +507,16 @@ pub fn plaintext(ctx: &ProbeContext) {
         }
     };
     let way = thread.now.direction as u8;
-    if thread.is_first == 1 {
+    if thread.is_first != 0 {
+        if thread.is_first == first::OF_READ {
+            if session.cookie == 0 {
+                // What it sends next may be what another has written.
+                set_pending(thread, key.address);
+            } else if thread.pending != key.address {
+                // The thread has gone on to this one.
+                thread.is_pending = 0;
+            }
+        }
         thread.is_first = 0;
         thread.owed = 0;
         if way == direction::EGRESS {

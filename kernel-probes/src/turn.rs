@@ -68,13 +68,23 @@ pub fn payload(ctx: &SkBuffContext, packet: &Packet) {
     if side.flags & direction_flag::OPENED == 0 && lifecycle::opened(ctx, packet) {
         side.flags |= direction_flag::OPENED;
     }
+    if session::may_be_here(side, &step) {
+        let record = session::tls_record(ctx, packet.payload_at);
+        // All that follows from this ends here: what comes behind is gone through once only by the verifier.
+        if record != 0 {
+            if session::is_known(side, packet, record, (tgid, tid, lock)) {
+                return;
+            }
+            if packet.flags & tcp_flag::FIN != 0 {
+                side.flags |= direction_flag::ENDING;
+            }
+            side.payload_at = packet.payload_at;
+            side.walk_ack = packet.ack;
+            return ctx.hand_over(packet.direction, go_on::TLS);
+        }
+    }
     if packet.flags & tcp_flag::FIN != 0 {
         side.flags |= direction_flag::ENDING;
-    }
-    if session::may_be_here(side, &step) && session::tls_record(ctx, packet.payload_at) != 0 {
-        side.payload_at = packet.payload_at;
-        side.walk_ack = packet.ack;
-        return ctx.hand_over(packet.direction, go_on::TLS);
     }
     let scene = Scene {
         kind: kind::TURN,

@@ -77,8 +77,6 @@ pub mod copied {
     pub const REGISTERS: usize = 8;
     /// Words of the frame.
     pub const FRAME: usize = 8;
-    /// The type of bytes that are a program's (RFC 8446, section 5.1).
-    pub const APPLICATION_DATA: u32 = 23;
 }
 
 /// A call of the library.
@@ -97,6 +95,14 @@ pub struct TlsCall {
     pub length: u32,
     /// `record::direction`.
     pub direction: u32,
+}
+
+/// What a stretch is the first of.
+pub mod first {
+    /// A call that was seen to begin.
+    pub const OF_CALL: u32 = 1;
+    /// A read that was not.
+    pub const OF_READ: u32 = 2;
 }
 
 /// One thread.
@@ -119,7 +125,7 @@ pub struct TlsThread {
     pub slices: u64,
     /// How many.
     pub slices_left: u32,
-    /// 1 when `now` is the first of its call.
+    /// As in [`first`] when `now` is the first of its call.
     pub is_first: u32,
     /// Bytes of them that are no part of the call, in front.
     pub skip: u64,
