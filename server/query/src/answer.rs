@@ -72,7 +72,7 @@ pub struct Answer<T> {
     pub value: T,
     /// The window that the answer is about; `None` for look-ups by id.
     pub window: Option<Window>,
-    /// The data reaches to here: the last commit.
+    /// The data reaches to here: all that ended before is told.
     pub as_of_ns: u64,
     /// Whether somebody is recording.
     pub recorder: Recorder,

@@ -74,7 +74,7 @@ impl Runs {
         }
     }
 
-    /// The last commit. Not the greatest time: the clock may have been set back.
+    /// How far the data reaches, as of the last commit. Not the greatest time: the clock may have been set back.
     pub(crate) fn as_of_ns(&self) -> u64 {
         self.runs.last().map_or(0, |run| run.heartbeat_ns)
     }

@@ -61,8 +61,13 @@ impl Saved {
 pub enum Kept {
     /// In a register that calls leave as it was.
     Register(Saved),
-    /// In the frame, so many bytes above the stack pointer: fewer than 64.
+    /// In the frame, so many bytes above the stack pointer: fewer than [`Self::REACH`].
     Frame(u8),
+}
+
+impl Kept {
+    /// Bytes of the frame, from the stack pointer on, in which something may be told to be.
+    pub const REACH: u8 = 64;
 }
 
 /// What a probe at a site can rely on. Registers are those of `x86_64`; on `aarch64` the first four arguments are x0 to

@@ -68,6 +68,14 @@ pub(crate) fn is_branch(instruction: &Instruction) -> bool {
     instruction.is_jcc_short_or_near()
 }
 
+/// Whether it calls a function.
+pub(crate) fn is_call(instruction: &Instruction) -> bool {
+    matches!(
+        instruction.flow_control(),
+        FlowControl::Call | FlowControl::IndirectCall
+    )
+}
+
 /// Whether control leaves the straight line here, but for conditional jumps.
 pub(crate) fn ends_line(instruction: &Instruction) -> bool {
     !matches!(

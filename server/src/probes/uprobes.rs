@@ -40,6 +40,7 @@ const NEEDED: [&str; 11] = [
 ];
 /// The program that sees a read at its end alone.
 const READ_DONE: &str = "tls_read_done";
+/// The program that sees what is copied to whoever reads.
 const COPIED: &str = "tls_copied";
 /// Programs that need something of newer kernels.
 const OPTIONAL: [&str; 12] = [
@@ -113,6 +114,8 @@ fn program_for(hook: Hook) -> (&'static str, u64) {
         Hook::RustlsFree { key } => ("rustls_free", key.into()),
     }
 }
+
+const _: () = assert!(Kept::REACH as usize == 8 * copied::FRAME);
 
 /// The number of the first half of where something is kept.
 fn half_of(kept: Kept) -> u64 {

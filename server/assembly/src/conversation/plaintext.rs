@@ -275,6 +275,7 @@ impl Conversation {
 
     /// A look into the probes' state of the session that tells what `party` sends. What one look saw is believed at the next
     /// (see `Conversation::looked`).
+    /// Says whether the look before is believed, if there was one.
     pub(crate) fn look_at_plaintext(
         &mut self,
         party: usize,

@@ -264,7 +264,10 @@ fn instead<R: Read + Seek>(
         return Ok(None);
     };
     // A read that finds nothing does not come there.
-    if let Some(copies) = copied(image, &tables, known, &reads)? {
+    if let Some(asked) = reads.first().map(|first| first.asked)
+        && reads.iter().all(|read| read.asked == asked)
+        && let Some(copies) = copies::places(image, &tables, known, asked)?
+    {
         sites = copies;
     }
     // Beside asking for bytes, whoever ends a session has an alert sent.
@@ -305,26 +308,6 @@ fn instead<R: Read + Seek>(
     };
     sites.extend(quic);
     Ok(Some(sites))
-}
-
-/// The sites at which what these reads ask for is copied, in all functions that `tables`, which are known by two words, have for it.
-fn copied<R: Read + Seek>(
-    image: &mut Image<R>,
-    tables: &methods::Tables,
-    [read, peek]: [Word; 2],
-    reads: &[Place],
-) -> Result<Option<Vec<Site>>, Error> {
-    let Some(asked) = reads.first().map(|first| first.asked) else {
-        return Ok(None);
-    };
-    if reads.iter().any(|read| read.asked != asked) {
-        return Ok(None);
-    }
-    let columns = methods::columns(image, tables, &[read, peek, asked])?.unwrap_or_default();
-    let Some(functions) = columns.get(2) else {
-        return Ok(None);
-    };
-    copies::places(image, functions)
 }
 
 /// The sites in what sessions of QUIC have for reads; nothing where that cannot be told.

@@ -153,7 +153,7 @@ fn node_has_the_library_in_itself() {
 /// Where bytes are copied, in what reads from streams and from datagrams; else at the ends of reads. Of 1.1.1 and of 3; gcc's of
 /// several makers.
 #[test]
-fn reads_are_seen_at_their_ends_alone() {
+fn reads_have_one_probe() {
     let done = |bytes: &str, rest: &str, session: &str| {
         format!("ReadDone {{ session: {session}, bytes: {bytes}, {rest} }} je")
     };

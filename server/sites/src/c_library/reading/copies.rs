@@ -1,17 +1,18 @@
 //! Where bytes that were decrypted are copied to whoever reads them: in what a session's methods have for bytes of any type.
 //!
 //! Owns: to find that place by what it is given: the one call of a function that is called `memcpy`, with somewhere in the
-//! reader's buffer for its first argument. What the session is, of which type the bytes are and whether they are left where
-//! they are must be in registers or in the frame there, in all functions that methods have for this.
+//! reader's buffer for its first argument. No other function may be given the buffer. What the session is, of which type the bytes are
+//! and whether they are left where they are must be in registers or in the frame there, in all functions that methods have for
+//! this.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Seek};
 
 use iced_x86::{Instruction, Register};
 
-use super::super::values::KEPT;
-use super::flow::{self, Frame, Held};
-use super::methods::code_at;
+use super::super::values::{ARGUMENTS, KEPT};
+use super::flow::{self, Frame, Going, Held};
+use super::methods::{self, Tables, Word, code_at};
 use crate::Error;
 use crate::image::Image;
 use crate::looked::{Kept, Saved};
@@ -26,16 +27,21 @@ const BUFFER: usize = 3;
 const PEEKS: usize = 5;
 /// What copies.
 const COPY: &[&[u8]] = &[b"memcpy", b"memmove"];
-/// Bytes of the frame, from the stack pointer on, that are looked into.
-const NEAR: u64 = 64;
 /// How much of a way to another file's function is looked at.
 const SHORT: usize = 3;
 
-/// The places in all of these functions; nothing where one has none that is known.
+/// The places in all functions that `tables`, which are known by two words, have for what is asked; nothing where one has none
+/// that is known.
 pub(super) fn places<R: Read + Seek>(
     image: &mut Image<R>,
-    functions: &BTreeSet<u64>,
+    tables: &Tables,
+    [read, peek]: [Word; 2],
+    asked: Word,
 ) -> Result<Option<Vec<Site>>, Error> {
+    let columns = methods::columns(image, tables, &[read, peek, asked])?.unwrap_or_default();
+    let Some(functions) = columns.get(2) else {
+        return Ok(None);
+    };
     let mut sites = Vec::new();
     for function in functions {
         let Some(site) = place(image, *function)? else {
@@ -49,19 +55,16 @@ pub(super) fn places<R: Read + Seek>(
 }
 
 fn place<R: Read + Seek>(image: &mut Image<R>, function: u64) -> Result<Option<Site>, Error> {
-    let Some(calls) = flow::calls(image, function)? else {
+    let Some(goings) = flow::goings(image, function)? else {
         return Ok(None);
     };
-    let mut copies = Vec::new();
-    for (call, frame) in calls {
-        let into = frame.register(Register::RDI);
-        if matches!(into, Some(Held::Whole(BUFFER) | Held::From(BUFFER))) {
-            copies.push((call, frame));
-        }
+    let with_buffer: Vec<Going> = goings.into_iter().filter(is_given_buffer).collect();
+    let [Going { from: call, frame }] = with_buffer.as_slice() else {
+        return Ok(None);
+    };
+    if !is_buffer(frame, Register::RDI) {
+        return Ok(None);
     }
-    let [(call, frame)] = copies.as_slice() else {
-        return Ok(None);
-    };
     if !x86::is_emulated(call) || !copies_bytes(image, call)? {
         return Ok(None);
     }
@@ -85,6 +88,21 @@ fn place<R: Read + Seek>(image: &mut Image<R>, function: u64) -> Result<Option<S
     }))
 }
 
+fn is_buffer(frame: &Frame, register: Register) -> bool {
+    matches!(
+        frame.register(register),
+        Some(Held::Whole(BUFFER) | Held::From(BUFFER))
+    )
+}
+
+/// Whether the buffer is among the arguments. In a call it may lie where it came, while nobody is meant to have it; one that goes on
+/// elsewhere for good gives on what it has.
+fn is_given_buffer(going: &Going) -> bool {
+    ARGUMENTS.iter().enumerate().any(|(index, register)| {
+        is_buffer(&going.frame, *register) && (index != BUFFER || !x86::is_call(&going.from))
+    })
+}
+
 /// Where all of an argument is kept.
 fn whole(frame: &Frame, argument: usize) -> Option<Kept> {
     kept(frame, |held| held == Held::Whole(argument), 8)
@@ -105,7 +123,9 @@ fn kept(frame: &Frame, is_it: impl Fn(Held) -> bool, aligned: u64) -> Option<Kep
     in_register.or_else(|| {
         frame
             .words()
-            .find(|(distance, held)| *distance < NEAR && distance % aligned == 0 && is_it(*held))
+            .find(|(distance, held)| {
+                *distance < u64::from(Kept::REACH) && distance % aligned == 0 && is_it(*held)
+            })
             .and_then(|(distance, _)| u8::try_from(distance).ok())
             .map(Kept::Frame)
     })

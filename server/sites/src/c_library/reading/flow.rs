@@ -11,6 +11,7 @@ use std::io::{Read, Seek};
 
 use iced_x86::{Code, FlowControl, Instruction, OpKind, Register};
 
+use super::super::UNSIZED_FUNCTION;
 use super::super::values::ARGUMENTS;
 use super::methods::code_at;
 use crate::Error;
@@ -328,8 +329,12 @@ fn may_write_frame(instruction: &Instruction) -> bool {
         )
 }
 
-/// A function's calls, each with what is known when it is made.
-pub(super) type Calls = Vec<(Instruction, Frame)>;
+/// A call, or a jump to another function, with what is known when it is made.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Going {
+    pub(super) from: Instruction,
+    pub(super) frame: Frame,
+}
 
 /// The instructions of a function, and of the parts of it that lie elsewhere.
 struct Lines<'i, R> {
@@ -364,11 +369,11 @@ impl<R: Read + Seek> Lines<'_, R> {
     }
 }
 
-/// The calls of the function at `address`; nothing where it cannot be followed.
-pub(super) fn calls<R: Read + Seek>(
+/// Where the function at `address` goes elsewhere; nothing where it cannot be followed.
+pub(super) fn goings<R: Read + Seek>(
     image: &mut Image<R>,
     address: u64,
-) -> Result<Option<Calls>, Error> {
+) -> Result<Option<Vec<Going>>, Error> {
     let mut lines = Lines {
         image,
         by_address: BTreeMap::new(),
@@ -378,7 +383,7 @@ pub(super) fn calls<R: Read + Seek>(
     let mut frames: BTreeMap<u64, Frame> = BTreeMap::from([(address, Frame::new())]);
     let mut open = BTreeSet::from([address]);
     let mut left = MOST_STEPS;
-    let mut calls = BTreeSet::new();
+    let mut goings = BTreeSet::new();
     let mut given_away = BTreeSet::new();
     while let Some(at) = open.pop_first() {
         left -= 1;
@@ -403,7 +408,7 @@ pub(super) fn calls<R: Read + Seek>(
                 ways.push(instruction.next_ip());
             }
             FlowControl::Call | FlowControl::IndirectCall => {
-                calls.insert(at);
+                goings.insert(at);
                 frame.call();
                 ways.push(instruction.next_ip());
             }
@@ -412,17 +417,23 @@ pub(super) fn calls<R: Read + Seek>(
                     return Ok(None);
                 };
                 let is_conditional = instruction.flow_control() == FlowControl::ConditionalBranch;
-                // With nothing of its own on the stack it goes to another function, unless it goes back.
-                let leaves = !is_conditional && frame.depth == 0 && !frames.contains_key(&target);
-                if !leaves {
+                // With nothing of its own on the stack, and not near, it is another function.
+                let is_near = target
+                    .checked_sub(address)
+                    .is_some_and(|far| far < UNSIZED_FUNCTION);
+                if frame.depth == 0 && !is_near {
+                    goings.insert(at);
+                } else {
                     ways.push(target);
                 }
                 if is_conditional {
                     ways.push(instruction.next_ip());
                 }
             }
-            // Another function: with nothing of its own on the stack.
-            FlowControl::IndirectBranch if frame.depth == 0 => {}
+            // Another function too; else it jumps by a table.
+            FlowControl::IndirectBranch if frame.depth == 0 => {
+                goings.insert(at);
+            }
             FlowControl::Return | FlowControl::Exception | FlowControl::Interrupt => {}
             _ => return Ok(None),
         }
@@ -442,9 +453,10 @@ pub(super) fn calls<R: Read + Seek>(
     let of = |at: &u64| {
         let mut frame = frames.get(at)?.clone();
         frame.forget(&given_away);
-        Some((*lines.by_address.get(at)?, frame))
+        let from = *lines.by_address.get(at)?;
+        Some(Going { from, frame })
     };
-    Ok(Some(calls.iter().filter_map(of).collect()))
+    Ok(Some(goings.iter().filter_map(of).collect()))
 }
 
 #[cfg(test)]
