@@ -113,6 +113,38 @@ fn a_thousand_requests_over_http2_are_what_nginx_logged() {
     assert!(large.get("gaps").is_none(), "{large:#}");
 }
 
+/// The last frame of each comes in two parts, of which the second holds no header; the answer comes at once.
+#[test]
+fn uploads_are_counted_to_their_ends() {
+    const CLIENT: &str = r#"
+import socket, sys
+def frame(kind, flags, stream, payload):
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+def field(name, value): return bytes([0, len(name)]) + name + bytes([len(value)]) + value
+connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+answers = connection.makefile("rb")
+connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b""))
+for stream in range(1, 41, 2):
+    path = b"/put/upload-%d" % stream
+    head = [(b":method", b"PUT"), (b":path", path), (b":scheme", b"http"), (b":authority", b"localhost"), (b"content-length", b"5000")]
+    connection.sendall(frame(1, 4, stream, b"".join(field(*pair) for pair in head)))
+    last = frame(0, 1, stream, b"x" * 5000)
+    for part in (last[:3000], last[3000:]): connection.sendall(part)
+    while True:
+        header = answers.read(9)
+        answers.read(int.from_bytes(header[:3], "big"))
+        if int.from_bytes(header[5:], "big") == stream and header[3] < 2 and header[4] & 1: break
+"#;
+    let store = Store::new();
+    let nginx = Nginx::start_http2("location /put/ { dav_methods PUT; create_full_put_path on; }");
+    let recorder = store.record(&[]);
+    said(Command::new(python()).args(["-c", CLIENT, &nginx.port.to_string()]));
+    let sql = "SELECT request_bytes, COUNT(*) FROM exchanges WHERE method = 'PUT' GROUP BY 1";
+    recorder.end("INT");
+    assert_eq!(store.sql(sql), [[Value::from(5000), Value::from(20)]]);
+}
+
 #[test]
 fn an_upgrade_goes_on_as_http2() {
     let store = Store::new();

@@ -16,7 +16,7 @@ use crate::{
     bytes::Bytes,
     counters::count,
     packet::zero,
-    settings,
+    ring, settings,
     turn::{Scene, Step, emit_frame, looks_like_head, smaller},
     websocket,
 };
@@ -210,8 +210,17 @@ fn one<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState) -> bool {
     if copied > 0 {
         let record = scene.part(side, at, length, what);
         emit_frame(ctx, scene.payload_at + at, copied, record);
+    } else if side.frame_left == 0 && ends_stream(side) {
+        // Nothing may follow that says that this has passed, and the answer may come at once.
+        ring::bare(scene.part(side, at, length, what));
     }
     true
+}
+
+/// Whether the frame of this header, DATA or HEADERS, is its sender's last of a stream (RFC 9113, section 6.1).
+#[inline(always)]
+fn ends_stream(side: &DirectionState) -> bool {
+    side.header[3] <= 1 && side.header[4] & 1 != 0
 }
 
 /// Loads `wanted` bytes of a frame's header behind the `have` that are there.

@@ -103,6 +103,18 @@ pub fn copy<B: Bytes, R: Copying, const N: usize>(
     is_copied
 }
 
+/// The record alone, of bytes that are not copied.
+#[inline(always)]
+pub fn bare<R: Copying>(mut record: R) {
+    let Some(mut entry) = reserve::<R>() else {
+        return;
+    };
+    record.captured(0);
+    // SAFETY: the reserved room is of this type.
+    unsafe { place(&mut entry).write(record) };
+    submit(entry);
+}
+
 /// Hands a filled record to the reader.
 #[inline(always)]
 pub fn submit<T>(entry: RingBufEntry<T>) {
