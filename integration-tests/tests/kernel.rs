@@ -91,7 +91,7 @@ fn has_links_of_many_places() -> bool {
 
 /// Refused by a kernel that could run it, it would be two without a word.
 #[test]
-fn a_read_of_openssl_has_one_probe_where_it_can() {
+fn a_call_of_openssl_has_one_probe_where_it_can() {
     let (store, nginx) = (Store::new(), Nginx::start_sized());
     let _recorder = store.record(&[]);
     let setting = "/proc/sys/kernel/bpf_stats_enabled";
@@ -118,15 +118,25 @@ fn a_read_of_openssl_has_one_probe_where_it_can() {
         let counts = list.iter().filter_map(|one| one["run_cnt"].as_u64());
         counts.sum::<u64>()
     };
-    let (one, two) = (
-        runs("tls_copied"),
-        runs("tls_read_stack") + runs("tls_read_out") + runs("tls_read"),
-    );
-    assert_eq!(
-        (one > 0, two > 0),
-        (has_links_of_many_places(), !has_links_of_many_places()),
-        "{one} where bytes are copied, {two} at beginnings"
-    );
+    for (what, one, two) in [
+        (
+            "reads",
+            "tls_copied",
+            ["tls_read_stack", "tls_read_out", "tls_read"],
+        ),
+        (
+            "writes",
+            "tls_in_records",
+            ["tls_write_stack", "tls_write_out", "tls_write"],
+        ),
+    ] {
+        let (one, two) = (runs(one), two.map(runs).iter().sum::<u64>());
+        assert_eq!(
+            (one > 0, two > 0),
+            (has_links_of_many_places(), !has_links_of_many_places()),
+            "{what}: {one} where bytes are encrypted or copied, {two} at beginnings"
+        );
+    }
 }
 
 #[test]

@@ -313,6 +313,20 @@ pub fn tls_copied(ctx: ProbeContext) -> u32 {
     0
 }
 
+/// Bytes are about to be encrypted, as many as the fourth argument says.
+#[uprobe]
+pub fn tls_encrypts(ctx: ProbeContext) -> u32 {
+    tls::encrypts(&ctx, tls::counted);
+    0
+}
+
+/// Bytes are about to be encrypted, as many records as the fifth argument says, whose sizes the fourth points to.
+#[uprobe]
+pub fn tls_in_records(ctx: ProbeContext) -> u32 {
+    tls::encrypts(&ctx, tls::in_records);
+    0
+}
+
 /// A thread works on a session: the first argument.
 #[uprobe]
 pub fn tls_touch(ctx: ProbeContext) -> u32 {

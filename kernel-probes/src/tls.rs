@@ -7,6 +7,7 @@
 
 use aya_ebpf::{
     EbpfContext,
+    bindings::pt_regs,
     helpers::generated::{
         bpf_get_attach_cookie, bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns, bpf_probe_read_user,
     },
@@ -31,6 +32,8 @@ use crate::{
 const SLICES: u32 = 4;
 /// More than lies between a call's beginning and its end on the stack.
 const FRAME: u64 = 4096;
+/// The most records that are encrypted at once (`SSL_MAX_PIPELINES` of OpenSSL).
+const MOST_RECORDS: u64 = 32;
 /// The most that one call is believed to pass.
 pub const MOST: u64 = 1 << 30;
 
@@ -389,6 +392,57 @@ pub fn copied(ctx: &ProbeContext) {
     let first = half(copied::SESSION) & 30;
     let address = u64::from(of(first)) | u64::from(of(first + 1)) << 32;
     was_read(ctx, address, bytes, length as u32);
+}
+
+/// Bytes of a session are about to be encrypted, each once: of the program, or a handshake's, or an alert. `length` says how many.
+#[inline(always)]
+pub fn encrypts(ctx: &ProbeContext, length: impl Fn(&pt_regs) -> u64) {
+    // SAFETY: as above.
+    let registers = unsafe { &*ctx.regs };
+    let (tgid, tid) = ids();
+    let Some(thread) = session::thread_or_new(tgid, tid) else {
+        return;
+    };
+    set_pending(thread, registers.rdi);
+    if registers.rsi as u32 != u32::from(session::DATA) {
+        return;
+    }
+    let length = length(registers);
+    if length > MOST {
+        return count_unread();
+    }
+    let call = TlsCall {
+        session: registers.rdi,
+        buffer: registers.rdx,
+        out: zero(),
+        stack: zero(),
+        length: length as u32,
+        direction: u32::from(direction::EGRESS),
+    };
+    pass(ctx, thread, call);
+}
+
+/// The fourth argument says how many.
+#[inline(always)]
+pub fn counted(registers: &pt_regs) -> u64 {
+    registers.rcx
+}
+
+/// The fourth argument points to as many counts as the fifth says.
+#[inline(always)]
+pub fn in_records(registers: &pt_regs) -> u64 {
+    let mut length = read::<u64>(registers.rcx);
+    let mut at = 1;
+    // Of one record, but where a cipher takes several at once.
+    while at < MOST_RECORDS && at < registers.r8 {
+        length = length.saturating_add(read(registers.rcx.wrapping_add(8 * at)));
+        at += 1;
+    }
+    if registers.r8 > MOST_RECORDS {
+        u64::MAX
+    } else {
+        length
+    }
 }
 
 /// What may be where the compiler keeps what a function needs again.

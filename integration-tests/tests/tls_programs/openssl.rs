@@ -10,7 +10,7 @@ use crate::{BEFORE, as_logged};
 /// in all paths, and a file: until that is there, what the library does is not yet looked at.
 const OPENSSL: &str = r#"
 import ctypes, glob, os, select, socket, sys, sysconfig, threading, time
-from ctypes import byref, c_char_p, c_int, c_long, c_size_t, c_void_p
+from ctypes import byref, c_char_p, c_int, c_long, c_size_t, c_uint64, c_void_p
 version, port, name = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 def load(library):
     if version == "system": return ctypes.CDLL(library + ".so.3", mode=ctypes.RTLD_GLOBAL)
@@ -30,16 +30,20 @@ for function, result, arguments in [
     ("SSL_key_update", c_int, [c_void_p, c_int]), ("SSL_renegotiate", c_int, [c_void_p]), ("SSL_do_handshake", c_int, [c_void_p]),
     ("SSL_set_connect_state", None, [c_void_p]), ("SSL_get_state", c_int, [c_void_p]), ("SSL_peek", c_int, [c_void_p, c_void_p, c_int]),
     ("BIO_f_ssl", c_void_p, []), ("SSL_get_key_update_type", c_int, [c_void_p]), ("SSL_ctrl", c_long, [c_void_p, c_int, c_long, c_void_p]),
+    ("SSL_CTX_set_cipher_list", c_int, [c_void_p, c_char_p]), ("SSL_CTX_set_options", c_uint64, [c_void_p, c_uint64]),
 ]:
     getattr(ssl, function).restype, getattr(ssl, function).argtypes = result, arguments
 LARGE = 1 << 20
 class Connection:
-    def __init__(self, tls, ex=False, modes=None):
+    def __init__(self, tls, ex=False, modes=None, ciphers=None):
         # With modes the socket does not block, and calls take less than they are given.
         self.ex, self.tls, self.rest = ex, tls, b""
         self.sizes = [1, 7, 200, 16384, 70000]
         context = ssl.SSL_CTX_new(ssl.TLS_client_method())
         ssl.SSL_CTX_ctrl(context, 124, {"1.2": 0x0303, "1.3": 0x0304}[tls], None)
+        if ciphers:
+            assert ssl.SSL_CTX_set_cipher_list(context, ciphers) == 1
+            ssl.SSL_CTX_set_options(context, 1 << 19)  # SSL_OP_NO_ENCRYPT_THEN_MAC
         self.socket = socket.create_connection(("127.0.0.1", port))
         if modes is not None:
             ssl.SSL_CTX_ctrl(context, 33, modes, None)
@@ -119,6 +123,20 @@ def client(tls, ex, modes):
     return run
 # SSL_MODE_ENABLE_PARTIAL_WRITE, or the same bytes again until they are taken.
 at_once([client(tls, ex, modes) for tls in ("1.2", "1.3") for ex in (False, True) for modes in (None, 0, 1)])
+"#;
+
+/// Six connections at a time whose ciphers take many records at once, where the processor has AES: of writes of 64 KiB and more.
+const MANY_RECORDS: &str = r#"
+def client(ex, modes):
+    def run(number):
+        connection = Connection("1.2", ex, modes, b"AES128-SHA")
+        for k in range(4):
+            connection.ask("PUT", f"/put/{name}-{number}-{k}", bytes(LARGE))
+            connection.ask("GET", f"/large/{name}-{number}-{k}")
+            connection.ask("GET", f"/small/{name}-{number}-{k}")
+        connection.close()
+    return run
+at_once([client(ex, modes) for ex in (False, True) for modes in (None, 0, 1)])
 "#;
 
 /// Eight connections at a time: a handshake within the first write, or within a read; bytes that are looked at before they are taken;
@@ -266,15 +284,22 @@ fn openssl(store: &Store, version: &str, work: (&str, &str), port: u16, name: &s
 
 /// nginx's TLS is not looked at: all is from what the client gave to its library and got from it.
 #[test]
-fn openssl_of_two_ages_by_all_of_its_calls() {
+fn openssl_of_three_ages_by_all_of_its_calls() {
     let (store, nginx) = (Store::new(), Nginx::start_sized());
     let _recorder = store.record(&["--tls-program", &python_program(), "--ring-size", "32MiB"]);
     let mut count = 0;
-    for (version, is) in [("1.1", "OpenSSL 1.1.1"), ("3.5", "OpenSSL 3.5.")] {
-        let told = openssl(&store, version, (MIX, ""), nginx.port, version);
-        assert!(told.starts_with(is), "{told}");
-        count += 12 * 4 * 3;
-        as_logged(&store, nginx.port, count, || nginx.access_log());
+    for (version, is) in [
+        ("1.1", "OpenSSL 1.1.1"),
+        ("system", "OpenSSL 3.0."),
+        ("3.5", "OpenSSL 3.5."),
+    ] {
+        for (work, connections, name) in [(MIX, 12, "mix"), (MANY_RECORDS, 6, "many")] {
+            let name = format!("{name}-{version}");
+            let told = openssl(&store, version, (work, ""), nginx.port, &name);
+            assert!(told.starts_with(is), "{told}");
+            count += connections * 4 * 3;
+            as_logged(&store, nginx.port, count, || nginx.access_log());
+        }
     }
 }
 

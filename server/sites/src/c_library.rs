@@ -5,10 +5,13 @@
 
 mod boringssl;
 mod calls;
+mod flow;
+mod methods;
 pub(crate) mod places;
 mod reading;
 mod values;
 mod ways;
+mod writing;
 
 use std::io::{Read, Seek};
 
@@ -250,13 +253,16 @@ fn sites<R: Read + Seek>(
         }
     }
     let told_by_another = calls::duplicates(image, &known, others)?;
-    let (mut sites, mut of_reads) = (Vec::new(), Vec::new());
+    let (mut sites, mut of_reads, mut of_writes) = (Vec::new(), Vec::new(), Vec::new());
     for ((role, function), told) in known.iter().zip(told_by_another) {
         if told {
             continue;
         }
-        let is_read = matches!(role, Role::Bytes { write: false, .. });
-        let sites = if is_read { &mut of_reads } else { &mut sites };
+        let sites = match role {
+            Role::Bytes { write: false, .. } => &mut of_reads,
+            Role::Bytes { write: true, .. } => &mut of_writes,
+            _ => &mut sites,
+        };
         places::choose(image.machine, function, *role, sites);
     }
     let mut fewer = Vec::new();
@@ -269,14 +275,21 @@ fn sites<R: Read + Seek>(
         let mut symbols = symbols.to_vec();
         symbols.extend(symbols::find(image, &wanted)?);
         let found = reading::look(image, &symbols)?;
-        sites.extend(found.bio.writes);
+        of_writes.extend(found.bio.writes);
         of_reads.extend(found.bio.reads);
-        fewer = found.instead;
-    }
-    if !fewer.is_empty() {
-        fewer.extend(&sites);
+        if !found.instead.is_empty() {
+            fewer = found.instead;
+            let of_fewer_writes = writing::instead(image, &symbols)?;
+            if of_fewer_writes.is_empty() {
+                fewer.extend(&of_writes);
+            } else {
+                fewer.extend(of_fewer_writes);
+            }
+            fewer.extend(&sites);
+        }
     }
     sites.extend(of_reads);
+    sites.extend(of_writes);
     sites.sort_by_key(|site: &Site| site.offset);
     fewer.sort_by_key(|site: &Site| site.offset);
     Ok(Some(Sites { all: sites, fewer }))

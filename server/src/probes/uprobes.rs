@@ -43,9 +43,11 @@ const READ_DONE: &str = "tls_read_done";
 /// The program that sees what is copied to whoever reads.
 const COPIED: &str = "tls_copied";
 /// Programs that need something of newer kernels.
-const OPTIONAL: [&str; 12] = [
+const OPTIONAL: [&str; 14] = [
     READ_DONE,
     COPIED,
+    "tls_encrypts",
+    "tls_in_records",
     "go_write",
     "go_read",
     "go_leave",
@@ -100,6 +102,8 @@ fn program_for(hook: Hook) -> (&'static str, u64) {
             let told = places.map(|(place, kept)| half_of(kept) << (place * copied::BITS));
             (COPIED, told.into_iter().fold(0, |all, one| all | one))
         }
+        Hook::Encrypts => ("tls_encrypts", 0),
+        Hook::EncryptsRecords => ("tls_in_records", 0),
         Hook::Touch => ("tls_touch", 0),
         Hook::Free => ("tls_free", 0),
         Hook::GoWriteEnter => ("go_write", 0),
@@ -301,7 +305,7 @@ impl Uprobes {
         self.way == Way::Multi
     }
 
-    /// Whether reads whose end tells all of them have one probe.
+    /// Whether calls of which one place tells all have one probe.
     fn sees_ends_alone(&self) -> bool {
         self.is_multi() && self.programs.contains_key(READ_DONE)
     }
@@ -321,7 +325,7 @@ impl Uprobes {
             match self.attach_to(path, &found.fewer, pid) {
                 // The kernel may refuse one of these places.
                 Err(error) if error.raw_os_error() != Some(libc::EMFILE) => {
-                    tracing::debug!(%error, "each read has two probes");
+                    tracing::debug!(%error, "each call has two probes");
                 }
                 attached => return attached,
             }

@@ -14,8 +14,6 @@
 //! `SSL_read` and `SSL_write` by itself, so that its calls are places too.
 
 mod copies;
-mod flow;
-mod methods;
 
 use std::collections::BTreeSet;
 use std::io::{Read, Seek};
@@ -23,6 +21,9 @@ use std::io::{Read, Seek};
 use iced_x86::{Code, FlowControl, Instruction, Register};
 
 use super::Count;
+use super::methods::{
+    self, APPLICATION_DATA, Word, address_of, addresses_of, called, code_at, of_table, only,
+};
 use super::places::{self, Function, enter_hook};
 use super::values::{self, ARGUMENTS, Going, KEPT, State, To, Value};
 use crate::image::{Image, Machine};
@@ -31,10 +32,6 @@ use crate::symbols::Symbol;
 use crate::x86::{self, Writes};
 use crate::{Error, Hook, Site};
 
-use methods::{Word, address_of, addresses_of, called, code_at, of_table, only};
-
-/// Application data (RFC 8446, section 5.1).
-const APPLICATION_DATA: u64 = 23;
 /// How far behind a call its place may be.
 const NEAR: usize = 8;
 /// Functions that send and are touched: for handshakes of both ends and alerts, of streams and of datagrams.

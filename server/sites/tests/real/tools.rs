@@ -109,6 +109,13 @@ pub(crate) fn fewer(path: &Path, found: &Found) -> (Vec<String>, usize) {
     (lines, others)
 }
 
+/// As [`shown`], of the fewer sites, those that begin like this.
+pub(crate) fn fewer_of(path: &Path, found: &Found, start: &str) -> Vec<String> {
+    let mut lines = shown_of(path, &found.fewer);
+    lines.retain(|line| line.starts_with(start));
+    lines
+}
+
 fn shown_of(path: &Path, sites: &[Site]) -> Vec<String> {
     let bytes = fs::read(path).unwrap();
     sites

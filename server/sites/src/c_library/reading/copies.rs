@@ -10,9 +10,9 @@ use std::io::{Read, Seek};
 
 use iced_x86::{Instruction, Register};
 
+use super::super::flow::{self, Frame, Going, Held};
+use super::super::methods::{self, Tables, Word, code_at};
 use super::super::values::{ARGUMENTS, KEPT};
-use super::flow::{self, Frame, Going, Held};
-use super::methods::{self, Tables, Word, code_at};
 use crate::Error;
 use crate::image::Image;
 use crate::looked::{Kept, Saved};

@@ -2,7 +2,8 @@
 //!
 //! Owns: to follow them over moves, over what the compiler puts by and takes back, and through loops, until nothing changes any
 //! more: what is told of an instruction is so on every way to it. Of the frame that is held to be known which was put there
-//! through the stack pointer and has not been written through it since; what others are given the address of is none of it. A
+//! through the stack pointer and has not been written through it since; what others are given the address of is none of it, and
+//! what is written into a row of words lies where that begins or behind it. A
 //! function that has its frame in another register, moves its stack pointer otherwise than by what is stated, or jumps by a
 //! table, is not told about at all.
 
@@ -11,9 +12,9 @@ use std::io::{Read, Seek};
 
 use iced_x86::{Code, FlowControl, Instruction, OpKind, Register};
 
-use super::super::UNSIZED_FUNCTION;
-use super::super::values::ARGUMENTS;
+use super::UNSIZED_FUNCTION;
 use super::methods::code_at;
+use super::values::ARGUMENTS;
 use crate::Error;
 use crate::image::Image;
 use crate::x86::{self, Writes};
@@ -36,6 +37,10 @@ pub(super) enum Held {
     Lower(usize),
     /// An argument, and something added to it perhaps.
     From(usize),
+    /// What was read from behind an argument.
+    Field(usize),
+    /// An address in the function's own frame.
+    InFrame,
 }
 
 impl Held {
@@ -60,14 +65,15 @@ impl Held {
     fn lower(self) -> Option<Self> {
         match self {
             Self::Whole(argument) | Self::Lower(argument) => Some(Self::Lower(argument)),
-            Self::From(_) => None,
+            Self::From(_) | Self::Field(_) | Self::InFrame => None,
         }
     }
 
     fn moved(self) -> Option<Self> {
         match self {
             Self::Whole(argument) | Self::From(argument) => Some(Self::From(argument)),
-            Self::Lower(_) => None,
+            Self::InFrame => Some(Self::InFrame),
+            Self::Lower(_) | Self::Field(_) => None,
         }
     }
 }
@@ -80,6 +86,8 @@ pub(super) struct Frame {
     registers: BTreeMap<Register, Held>,
     /// By how far below that they begin: length and what is held.
     words: BTreeMap<i64, (i64, Held)>,
+    /// Whether there was a call on every way: from then on nothing is where arguments are but what was put there.
+    has_called: bool,
 }
 
 impl Frame {
@@ -91,7 +99,12 @@ impl Frame {
                 .map(|(index, register)| (register, Held::Whole(index)))
                 .collect(),
             words: BTreeMap::new(),
+            has_called: false,
         }
+    }
+
+    pub(super) fn has_called(&self) -> bool {
+        self.has_called
     }
 
     pub(super) fn register(&self, register: Register) -> Option<Held> {
@@ -186,6 +199,7 @@ impl Frame {
             depth: self.depth,
             registers,
             words,
+            has_called: self.has_called && other.has_called,
         })
     }
 
@@ -254,31 +268,47 @@ impl Frame {
         match instruction.code() {
             Code::Mov_r64_rm64 | Code::Mov_rm64_r64 if is_between => self.register(from),
             Code::Mov_r32_rm32 | Code::Mov_rm32_r32 if is_between => self.lower_of(from),
-            Code::Mov_r64_rm64 => self.load(self.place(instruction)?, 8),
+            Code::Mov_r64_rm64 => match self.place(instruction) {
+                Some(place) => self.load(place, 8),
+                None => self.field(instruction),
+            },
             Code::Mov_r32_rm32 => self.load(self.place(instruction)?, 4),
             Code::Add_r64_rm64
             | Code::Add_rm64_r64
             | Code::Add_rm64_imm8
             | Code::Add_rm64_imm32 => {
-                let added = if is_between {
-                    self.register(from)
-                } else {
-                    None
-                };
-                match (self.register(to), added) {
+                let added = if is_between { self.leading(from) } else { None };
+                match (self.leading(to), added) {
                     (Some(held), None) | (None, Some(held)) => held.moved(),
                     _ => None,
                 }
             }
+            Code::Lea_r64_m if instruction.memory_base() == Register::RSP => Some(Held::InFrame),
             Code::Lea_r64_m if instruction.segment_prefix() == Register::None => {
-                let base = self.register(instruction.memory_base());
-                let index = self.register(instruction.memory_index());
+                let base = self.leading(instruction.memory_base());
+                let index = self.leading(instruction.memory_index());
                 match (base, index) {
                     (Some(held), None) => held.moved(),
                     (None, Some(held)) if instruction.memory_index_scale() == 1 => held.moved(),
                     _ => None,
                 }
             }
+            _ => None,
+        }
+    }
+
+    /// What a register holds that something may be added to; what was read from anywhere is a number like others.
+    fn leading(&self, register: Register) -> Option<Held> {
+        self.register(register)
+            .filter(|held| !matches!(held, Held::Field(_)))
+    }
+
+    /// What is read from behind an argument.
+    fn field(&self, instruction: &Instruction) -> Option<Held> {
+        let is_plain = instruction.memory_index() == Register::None
+            && instruction.segment_prefix() == Register::None;
+        match self.register(instruction.memory_base()) {
+            Some(Held::Whole(argument)) if is_plain => Some(Held::Field(argument)),
             _ => None,
         }
     }
@@ -298,13 +328,19 @@ impl Frame {
         };
         match self.place(instruction) {
             Some(place) if length > 0 => self.store(place, length, held),
-            // Into a row that lies there, or how much is not told.
+            // Into a row, which goes on from where it begins.
+            None if length > 0 && instruction.segment_prefix() == Register::None => {
+                let from = self.below(instruction.memory_displacement64().cast_signed());
+                self.words.retain(|place, (size, _)| *place - *size >= from);
+            }
+            // How much is not told.
             _ => self.words.clear(),
         }
         Some(())
     }
 
     fn call(&mut self) {
+        self.has_called = true;
         for register in x86::LOST_IN_CALLS {
             self.put(register, None);
         }
@@ -499,6 +535,7 @@ mod tests {
         assert_eq!(frame.register(Register::R13), Some(Held::Whole(0)));
         assert_eq!(frame.register(Register::RAX), Some(Held::Lower(1)));
         assert_eq!(frame.register(Register::RDI), None, "lost in the call");
+        assert!(frame.has_called());
         // push %rax; sub $8, %rsp: further from the stack pointer.
         let deeper = [PUT_BY, &[0x50, 0x48, 0x83, 0xec, 8]].concat();
         assert_eq!(words(&deeper), both.map(|(place, held)| (place + 16, held)));
@@ -506,6 +543,19 @@ mod tests {
         let frame = behind(&[0x48, 0x01, 0xc1, 0x4c, 0x8d, 0x44, 0x11, 8]).unwrap();
         assert_eq!(frame.register(Register::RCX), Some(Held::From(3)));
         assert_eq!(frame.register(Register::R8), None);
+        // mov 0x10(%rdi), %rax; lea 8(%rsp), %rcx; mov %rcx, %r9; add %rax, %r9; lea (%rdx,%rax), %r8; mov (%rcx), %rsi
+        let frame = behind(&[
+            0x48, 0x8b, 0x47, 0x10, 0x48, 0x8d, 0x4c, 0x24, 8, 0x49, 0x89, 0xc9, 0x49, 0x01, 0xc1,
+            0x4c, 0x8d, 0x04, 0x02, 0x48, 0x8b, 0x31,
+        ])
+        .unwrap();
+        assert_eq!(frame.register(Register::RAX), Some(Held::Field(0)));
+        for register in [Register::RCX, Register::R9] {
+            assert_eq!(frame.register(register), Some(Held::InFrame));
+        }
+        assert_eq!(frame.register(Register::R8), Some(Held::From(2)));
+        assert_eq!(frame.register(Register::RSI), None);
+        assert!(!frame.has_called());
     }
 
     #[test]
@@ -526,8 +576,8 @@ mod tests {
                 &[0x89, 0x44, 0x24, 8],
                 &[(0x28, Held::Whole(0)), (4, Held::Lower(1))],
             ),
-            // movb $0, 0x10(%rsp,%rax)
-            (&[0xc6, 0x44, 0x04, 0x10, 0], &[]),
+            // movb $0, 0x10(%rsp,%rax): a row behind one of them.
+            (&[0xc6, 0x44, 0x04, 0x10, 0], &[(4, Held::Lower(1))]),
             // add $0x30, %rsp; call .; sub $0x30, %rsp
             (
                 &[
@@ -554,13 +604,16 @@ mod tests {
 
     #[test]
     fn what_two_ways_have_in_common() {
-        use Held::{From, Lower, Whole};
+        use Held::{Field, From, InFrame, Lower, Whole};
         for (one, other, both) in [
             (Whole(3), Whole(3), Some(Whole(3))),
             (Whole(3), From(3), Some(From(3))),
             (Whole(1), Lower(1), Some(Lower(1))),
             (Lower(1), From(1), None),
             (Whole(0), Whole(1), None),
+            (Field(0), Field(0), Some(Field(0))),
+            (Field(0), Whole(0), None),
+            (InFrame, From(0), None),
         ] {
             assert_eq!(one.joined(other), both);
             assert_eq!(other.joined(one), both);

@@ -8,14 +8,16 @@ use std::io::{Read, Seek};
 
 use iced_x86::{Code, FlowControl, Instruction, Register};
 
-use super::super::UNSIZED_FUNCTION;
-use super::super::values::{self, Going, State, To, Value, Walk};
+use super::UNSIZED_FUNCTION;
+use super::values::{self, Going, State, To, Value, Walk};
 use crate::Error;
 use crate::image::Image;
 use crate::slots::{self, Leads};
 use crate::symbols::Symbol;
 use crate::x86;
 
+/// Application data (RFC 8446, section 5.1).
+pub(super) const APPLICATION_DATA: u64 = 23;
 /// How much of one that only gives an address.
 const SHORT: u64 = 32;
 /// Functions that a function may give its arguments on to.
@@ -112,7 +114,7 @@ fn given_on(walk: &Walk) -> Option<(Vec<Word>, BTreeSet<u64>)> {
             continue;
         }
         match (going.state.of(Register::RSI), going.to) {
-            (Value::Number(super::APPLICATION_DATA), _) => return None,
+            (Value::Number(APPLICATION_DATA), _) => return None,
             (Value::Argument(1), To::Address(address)) => {
                 functions.insert(address);
             }

@@ -1,0 +1,238 @@
+//! OpenSSL's writes with one probe instead of two: where what was written is about to be encrypted, which is done to each byte once
+//! only, however often the call is tried again and however much of it is taken.
+//!
+//! `SSL_write` ends in a function that its session's methods name (`ssl3_write`), and that one has another (`ssl_write_bytes`)
+//! send bytes of application data, which cuts them into records and gives each, or some at a time, to one that encrypts. What an
+//! earlier call left unsent it sends first, by a function that it also gives what it has encrypted itself, many records at once.
+//!
+//! Owns: to find these calls by what they are given, in all functions that tables of methods have for this, never by a version.
+//! Where there is anything else, writes have two probes each.
+
+use std::io::{Read, Seek};
+
+use iced_x86::Register;
+
+use super::flow::{self, Frame, Going, Held};
+use super::methods::{self, APPLICATION_DATA, Tables, Word, called, code_at, only, word_of};
+use super::places;
+use super::values::{self, ARGUMENTS, State, Value};
+use crate::image::{Image, Machine};
+use crate::symbols::Symbol;
+use crate::x86;
+use crate::{Error, Hook, Site};
+
+/// The arguments of what writes bytes.
+const SESSION: usize = 0;
+const TYPE: usize = 1;
+const BUFFER: usize = 2;
+const LENGTH: usize = 3;
+/// What is as they were given where bytes begin to be encrypted.
+const GIVEN: [Register; 5] = [
+    Register::RDI,
+    Register::RSI,
+    Register::RDX,
+    Register::RCX,
+    Register::R8,
+];
+
+/// What a function does with bytes that it is given.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Sends {
+    /// Encrypts as many as the counts say that rcx points to.
+    Records,
+    /// Sends what was encrypted before: as many as the session says.
+    Rest,
+    /// Encrypts all that was given.
+    All,
+    /// Not told by what it is given.
+    Unknown,
+}
+
+/// The sites that do for those in functions that write; none where it cannot be told.
+pub(super) fn instead<R: Read + Seek>(
+    image: &mut Image<R>,
+    symbols: &[Symbol],
+) -> Result<Vec<Site>, Error> {
+    if image.machine != Machine::X86 {
+        return Ok(Vec::new());
+    }
+    let Some(write) = called(image, symbols, &["SSL_write"])? else {
+        return Ok(Vec::new());
+    };
+    let Some(tables) = methods::tables(image, symbols)? else {
+        return Ok(Vec::new());
+    };
+    // A table is known by two words.
+    let Some(columns) = methods::columns(image, &tables, &[write, write])? else {
+        return Ok(Vec::new());
+    };
+    let Some(inner) = columns.first().and_then(only) else {
+        return Ok(Vec::new());
+    };
+    let Some(bytes) = word_for_bytes(image, inner)? else {
+        return Ok(Vec::new());
+    };
+    Ok(places(image, &tables, [write, bytes])?.unwrap_or_default())
+}
+
+/// The one word of the methods by which the function at `address` has application data written.
+fn word_for_bytes<R: Read + Seek>(
+    image: &mut Image<R>,
+    address: u64,
+) -> Result<Option<Word>, Error> {
+    let Some((_, code)) = code_at(image, address)? else {
+        return Ok(None);
+    };
+    let Some(walk) = values::walk(&code, State::new()) else {
+        return Ok(None);
+    };
+    let mut found = None;
+    for going in &walk.goings {
+        let given = ARGUMENTS.map(|register| going.state.of(register));
+        let [session, kind, bytes, length, count, _] = given;
+        if session != Value::Argument(0) || kind != Value::Number(APPLICATION_DATA) {
+            continue;
+        }
+        let is_known = [bytes, length, count] == [1, 2, 3].map(Value::Argument);
+        let Some(word) = word_of(going).filter(|_| is_known) else {
+            return Ok(None);
+        };
+        if found.is_some_and(|found| found != word) {
+            return Ok(None);
+        }
+        found = Some(word);
+    }
+    Ok(found)
+}
+
+/// The places in all functions that `tables` have for what writes bytes; nothing where one has none that is known.
+fn places<R: Read + Seek>(
+    image: &mut Image<R>,
+    tables: &Tables,
+    [write, bytes]: [Word; 2],
+) -> Result<Option<Vec<Site>>, Error> {
+    let columns = methods::columns(image, tables, &[write, write, bytes])?.unwrap_or_default();
+    let Some(functions) = columns.get(2) else {
+        return Ok(None);
+    };
+    let mut sites: Vec<Site> = Vec::new();
+    for function in functions {
+        let Some(goings) = flow::goings(image, *function)? else {
+            return Ok(None);
+        };
+        let Some(here) = places_among(image, &goings)? else {
+            return Ok(None);
+        };
+        for site in here {
+            if !sites.contains(&site) {
+                sites.push(site);
+            }
+        }
+    }
+    Ok(Some(sites).filter(|sites| !sites.is_empty()))
+}
+
+/// The places of a function that goes elsewhere like this.
+fn places_among<R: Read + Seek>(
+    image: &mut Image<R>,
+    goings: &[Going],
+) -> Result<Option<Vec<Site>>, Error> {
+    let sending: Vec<(Sends, &Going)> = goings
+        .iter()
+        .filter(|going| is_given_bytes(&going.frame))
+        .map(|going| (sends(&going.frame), going))
+        .collect();
+    let of = |wanted: Sends| -> Vec<&Going> {
+        let mut found = Vec::new();
+        found.extend(
+            sending
+                .iter()
+                .filter(|(sends, _)| *sends == wanted)
+                .map(|(_, going)| *going),
+        );
+        found
+    };
+    let here = |image: &Image<R>, going: &Going, hook: Hook| {
+        let (offset, _) = image
+            .code(going.from.ip())
+            .filter(|_| x86::is_emulated(&going.from))?;
+        Some(Site { offset, hook })
+    };
+    match (
+        of(Sends::Records).as_slice(),
+        of(Sends::Rest).as_slice(),
+        of(Sends::Unknown).as_slice(),
+        of(Sends::All).as_slice(),
+    ) {
+        ([records], [rest], others @ ([] | [_]), []) => {
+            // What is given what the function has encrypted itself is what sends the rest.
+            let target = x86::target(&rest.from);
+            let is_known = is_of_type(&records.frame)
+                && is_of_type(&rest.frame)
+                && target.is_some()
+                && target != x86::target(&records.from)
+                && others
+                    .iter()
+                    .all(|other| x86::target(&other.from) == target);
+            if !is_known {
+                return Ok(None);
+            }
+            let begins = begins(image, records)?;
+            let others = others
+                .iter()
+                .map(|other| here(image, other, Hook::Encrypts));
+            Ok([begins, here(image, rest, Hook::Touch)]
+                .into_iter()
+                .chain(others)
+                .collect())
+        }
+        ([], [], [], [all]) if is_of_type(&all.frame) => {
+            Ok(here(image, all, Hook::Encrypts).map(|site| vec![site]))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Whether something of the bytes, with their session, is among the arguments, and was put there for this call: nothing is in them
+/// by chance where there was another call before.
+fn is_given_bytes(frame: &Frame) -> bool {
+    frame.has_called()
+        && frame.register(Register::RDI) == Some(Held::Whole(SESSION))
+        && matches!(
+            frame.register(Register::RDX),
+            Some(Held::Whole(BUFFER) | Held::From(BUFFER))
+        )
+}
+
+fn is_of_type(frame: &Frame) -> bool {
+    matches!(
+        frame.register(Register::RSI),
+        Some(Held::Whole(TYPE) | Held::Lower(TYPE))
+    )
+}
+
+fn sends(frame: &Frame) -> Sends {
+    match frame.register(Register::RCX) {
+        Some(Held::InFrame) => Sends::Records,
+        Some(Held::Field(SESSION)) => Sends::Rest,
+        Some(Held::Whole(LENGTH)) => Sends::All,
+        _ => Sends::Unknown,
+    }
+}
+
+/// The beginning of what encrypts records, which others call as well; or else the call.
+fn begins<R: Read + Seek>(image: &mut Image<R>, call: &Going) -> Result<Option<Site>, Error> {
+    let Some(target) = x86::target(&call.from) else {
+        return Ok(None);
+    };
+    let Some((_, code)) = code_at(image, target)? else {
+        return Ok(None);
+    };
+    let place = places::entry(&code, &GIVEN);
+    let place = place.or_else(|| x86::is_emulated(&call.from).then(|| call.from.ip()));
+    Ok(place.and_then(|place| {
+        let (offset, _) = image.code(place)?;
+        let hook = Hook::EncryptsRecords;
+        Some(Site { offset, hook })
+    }))
+}
