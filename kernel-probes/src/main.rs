@@ -351,30 +351,21 @@ pub fn tls_plaintext(ctx: ProbeContext) -> u32 {
 /// Walks frames of HTTP/2 in it.
 #[uprobe]
 pub fn tls_frames(ctx: ProbeContext) -> u32 {
-    if let Some((bytes, scene, side)) = tls::scene_of(&ctx) {
-        frames::go_on(&bytes, &scene, side);
-        tls::next(&ctx);
-    }
+    tls::go_on(&ctx, frames::go_on);
     0
 }
 
 /// Looks for the end of a head that upgrades.
 #[uprobe]
 pub fn tls_upgrade(ctx: ProbeContext) -> u32 {
-    if let Some((bytes, scene, side)) = tls::scene_of(&ctx) {
-        websocket::upgrade(&bytes, &scene, side);
-        tls::next(&ctx);
-    }
+    tls::go_on(&ctx, websocket::upgrade);
     0
 }
 
 /// Walks frames of WebSocket.
 #[uprobe]
 pub fn tls_websocket(ctx: ProbeContext) -> u32 {
-    if let Some((bytes, scene, side)) = tls::scene_of(&ctx) {
-        websocket::go_on(&bytes, &scene, side);
-        tls::next(&ctx);
-    }
+    tls::go_on(&ctx, websocket::go_on);
     0
 }
 

@@ -169,7 +169,7 @@ pub fn is_known(
     side: &mut DirectionState,
     packet: &Packet,
     record: u8,
-    (tgid, tid, lock): (u32, u32, u8),
+    (tgid, tid): (u32, u32),
 ) -> bool {
     if settings::pid_helper() == 0
         || record != DATA
@@ -187,8 +187,8 @@ pub fn is_known(
     if may_be_told {
         return false;
     }
+    // Whether the thread sends it does not matter where its session has this socket already.
     if packet.direction == direction::EGRESS
-        && lock == owned::YES
         && let Some(thread) = thread(tgid, tid)
         && thread.is_pending != 0
     {

@@ -199,16 +199,43 @@ fn go_on_with_plaintext(ctx: &ProbeContext) {
     bytes.tail_call(0, go_on::PLAINTEXT);
 }
 
-/// All of a stretch has been told. Goes on with the next one of its call, where there is one.
+/// Looks at what another program has begun with, and goes on with the next stretch of its call, where there is one.
 #[inline(always)]
-pub fn next(ctx: &ProbeContext) {
+pub fn go_on(ctx: &ProbeContext, look: impl Fn(&UserBytes, &Scene, &mut DirectionState)) {
     let (tgid, tid) = ids();
     let Some(thread) = session::thread(tgid, tid) else {
         return;
     };
-    if let Some(session) = session::find(&key_of(thread.now.session, tgid)) {
-        is_told(session, thread.now.direction as u8);
-    }
+    let Some(session) = session::find(&key_of(thread.now.session, tgid)) else {
+        return;
+    };
+    let way = thread.now.direction as u8;
+    let cookie = session.id;
+    let side = flow::side(&mut session.flow, way);
+    let payload_length = thread.now.length;
+    let bytes = UserBytes {
+        context: ctx.as_ptr(),
+        base: thread.now.buffer,
+        length: payload_length,
+    };
+    let scene = Scene {
+        kind: kind::PLAINTEXT,
+        at_ns: thread.now_ns,
+        cookie,
+        tgid,
+        tid,
+        seq: side.next_seq.wrapping_sub(payload_length),
+        ack: side.walk_ack,
+        direction: way,
+        owned: owned::YES,
+        is_dns_port: false,
+        offset: side.bytes.wrapping_sub(u64::from(payload_length)),
+        previous_ns: thread.now_ns,
+        payload_at: 0,
+        payload_length,
+    };
+    look(&bytes, &scene, side);
+    is_told(session, way);
     next_of(ctx, thread);
 }
 
@@ -622,38 +649,4 @@ pub fn plaintext(ctx: &ProbeContext) {
     turn::tell(&bytes, &scene, side, &step);
     is_told(session, way);
     next_of(ctx, thread);
-}
-
-/// What another program has begun with.
-#[inline(always)]
-pub fn scene_of(ctx: &ProbeContext) -> Option<(UserBytes, Scene, &'static mut DirectionState)> {
-    let (tgid, tid) = ids();
-    let thread = session::thread(tgid, tid)?;
-    let session = session::find(&key_of(thread.now.session, tgid))?;
-    let way = thread.now.direction as u8;
-    let cookie = session.id;
-    let side = flow::side(&mut session.flow, way);
-    let payload_length = thread.now.length;
-    let bytes = UserBytes {
-        context: ctx.as_ptr(),
-        base: thread.now.buffer,
-        length: payload_length,
-    };
-    let scene = Scene {
-        kind: kind::PLAINTEXT,
-        at_ns: thread.now_ns,
-        cookie,
-        tgid,
-        tid,
-        seq: side.next_seq.wrapping_sub(payload_length),
-        ack: side.walk_ack,
-        direction: way,
-        owned: owned::YES,
-        is_dns_port: false,
-        offset: side.bytes.wrapping_sub(u64::from(payload_length)),
-        previous_ns: thread.now_ns,
-        payload_at: 0,
-        payload_length,
-    };
-    Some((bytes, scene, side))
 }

@@ -35,13 +35,9 @@ pub fn payload(ctx: &SkBuffContext, packet: &Packet) {
         return;
     };
     let inbound = packet.direction == direction::INGRESS;
-    let (tgid, tid, lock) = if inbound {
-        (0, 0, owned::NO)
-    } else {
-        sender(ctx)
-    };
-    if !inbound {
-        owner::learn(ctx, packet, state, tgid, tid, lock);
+    let (tgid, tid) = if inbound { (0, 0) } else { task::ids() };
+    if !inbound && state.owner_tgid != tgid {
+        owner::learn(ctx, packet, state, tgid, tid, task::lock(ctx));
     }
     let side = flow::side(state, packet.direction);
     if packet.marked {
@@ -72,7 +68,7 @@ pub fn payload(ctx: &SkBuffContext, packet: &Packet) {
         let record = session::tls_record(ctx, packet.payload_at);
         // All that follows from this ends here: what comes behind is gone through once only by the verifier.
         if record != 0 {
-            if session::is_known(side, packet, record, (tgid, tid, lock)) {
+            if session::is_known(side, packet, record, (tgid, tid)) {
                 return;
             }
             if packet.flags & tcp_flag::FIN != 0 {
@@ -86,6 +82,7 @@ pub fn payload(ctx: &SkBuffContext, packet: &Packet) {
     if packet.flags & tcp_flag::FIN != 0 {
         side.flags |= direction_flag::ENDING;
     }
+    let lock = if inbound { owned::NO } else { task::lock(ctx) };
     let scene = Scene {
         kind: kind::TURN,
         at_ns: packet.at_ns,
