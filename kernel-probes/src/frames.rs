@@ -9,7 +9,7 @@
 
 use headwater_schema::{
     flow::{DirectionState, counter, direction_flag, go_on},
-    record::place,
+    record::{MAX_CAP, place},
 };
 
 use crate::{
@@ -29,6 +29,12 @@ const HEADER: u32 = 9;
 const PREFACE: u32 = 24;
 /// Bytes before a gRPC message: a flag and a length.
 const MESSAGE_PREFIX: u32 = 5;
+
+/// The most bytes of frames that wait to be told with those behind them. With what is copied of one more they have to fit into the
+/// greatest room for a record.
+const MOST_WAITING: u32 = 1024;
+/// So many are copied of a frame's payload.
+const MOST_COPIED: u32 = MAX_CAP - HEADER - MOST_WAITING;
 
 /// How a packet is to be walked.
 pub enum Walk {
@@ -100,6 +106,7 @@ pub fn are_here<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState, ste
         return Walk::None { start: 0 };
     }
     side.walk_at = 0;
+    side.run_length = 0;
     if side.flags & direction_flag::ADRIFT != 0 {
         count(counter::FRAMES_ADRIFT);
         restart(side);
@@ -152,6 +159,11 @@ pub fn go_on<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState) {
     if side.walk_at < scene.payload_length {
         ctx.hand_over(scene.direction, go_on::FRAMES);
         side.flags |= direction_flag::ADRIFT;
+        let waiting = side.run_length;
+        if waiting > 0 {
+            let record = scene.part(side, side.run_at, waiting, place::FRAME);
+            emit_frame(ctx, scene.payload_at + side.run_at, waiting, record);
+        }
     }
 }
 
@@ -163,7 +175,6 @@ fn one<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState) -> bool {
         return false;
     }
     let here = scene.payload_length - at;
-    // What is told in the end: bytes of the stream, of which so many are copied, and what they begin.
     let (length, copied, what);
     if side.frame_left > 0 {
         length = smaller(side.frame_left, here);
@@ -183,16 +194,15 @@ fn one<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState) -> bool {
             return false;
         }
         let wanted = smaller(HEADER - have, here);
-        if !load_header(ctx, scene.payload_at + at, have, wanted, side) {
-            side.flags |= direction_flag::ADRIFT;
-            return false;
-        }
         what = if have == 0 {
             place::FRAME
         } else {
             place::IN_FRAME
         };
-        if have + wanted < HEADER {
+        if !load_header(ctx, scene.payload_at + at, have, wanted, side) {
+            side.flags |= direction_flag::ADRIFT;
+            (length, copied) = (0, 0);
+        } else if have + wanted < HEADER {
             side.header_have = have + wanted;
             (length, copied) = (wanted, wanted);
         } else {
@@ -207,14 +217,53 @@ fn one<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState) -> bool {
         }
     }
     side.walk_at = at + length;
+    tell(
+        ctx,
+        scene,
+        side,
+        &Part {
+            at,
+            length,
+            copied,
+            what,
+        },
+    );
+    side.flags & direction_flag::ADRIFT == 0
+}
+
+/// A part of a packet: bytes of the stream, of which so many are copied, and what they begin.
+struct Part {
+    at: u32,
+    length: u32,
+    copied: u32,
+    what: u8,
+}
+
+/// Tells of a part, with the frames before it that wait for that; or has it wait, where all of it is copied and more comes behind: most
+/// packets have several frames, and a record costs more than what is in it.
+#[inline(always)]
+fn tell<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState, part: &Part) {
+    let waiting = side.run_length;
+    let (at, what) = if waiting > 0 {
+        (side.run_at, place::FRAME)
+    } else {
+        (part.at, part.what)
+    };
+    let (length, copied) = (waiting + part.length, waiting + part.copied);
+    let is_all = side.walk_at >= scene.payload_length || side.flags & direction_flag::ADRIFT != 0;
+    if !is_all && copied == length && copied <= MOST_WAITING && what == place::FRAME {
+        side.run_at = at;
+        side.run_length = length;
+        return;
+    }
+    side.run_length = 0;
     if copied > 0 {
         let record = scene.part(side, at, length, what);
         emit_frame(ctx, scene.payload_at + at, copied, record);
-    } else if side.frame_left == 0 && ends_stream(side) {
+    } else if part.length > 0 && side.frame_left == 0 && ends_stream(side) {
         // Nothing may follow that says that this has passed, and the answer may come at once.
         ring::bare(scene.part(side, at, length, what));
     }
-    true
 }
 
 /// Whether the frame of this header, DATA or HEADERS, is its sender's last of a stream (RFC 9113, section 6.1).
@@ -243,7 +292,7 @@ pub fn load_header<B: Bytes>(
 #[inline(always)]
 fn to_copy<B: Bytes>(ctx: &B, scene: &Scene, kind: u8, at: u32, passes: u32, length: u32) -> u32 {
     if kind != 0 {
-        return smaller(length, settings::cap());
+        return smaller(length, smaller(settings::cap(), MOST_COPIED));
     }
     if passes < MESSAGE_PREFIX {
         return 0;

@@ -162,7 +162,7 @@ pub struct Goroutine {
 }
 
 const _: () = assert!(size_of::<SessionKey>() == 16);
-const _: () = assert!(size_of::<SessionState>() == 288);
+const _: () = assert!(size_of::<SessionState>() == 304);
 const _: () = assert!(size_of::<TlsCall>() == 40);
 const _: () = assert!(size_of::<TlsThread>() == 200);
 const _: () = assert!(size_of::<GoroutineKey>() == 16);
