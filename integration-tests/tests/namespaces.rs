@@ -90,6 +90,65 @@ fn a_pair_of_interfaces_is_one_connection() {
     );
 }
 
+/// Packets with several frames each: what the second end shows of them is what the first one has shown.
+#[test]
+fn many_streams_between_two_namespaces() {
+    const REQUESTS: usize = 2000;
+    let store = Store::new();
+    let recorder = store.record(&[]);
+    let [one, two] = ["h2-a", "h2-b"].map(Namespace::new);
+    joined(&one, &two);
+    let folder = store.scratch().path().display().to_string();
+    let configuration = store.scratch().write(
+        "nginx.conf",
+        format!(
+            "daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log; events {{ }}
+             http {{ access_log off; keepalive_requests 100000; server {{ listen 10.77.0.2:8080 http2;
+               location / {{ add_header X-Id $arg_id; return 200 'hello across\n'; }} }} }}"
+        ),
+    );
+    let configuration = configuration.display().to_string();
+    let error_log = format!("{folder}/error.log");
+    let _server =
+        Program::start(&mut two.command("nginx", &["-e", &error_log, "-c", &configuration]));
+    until("nginx that answers", || {
+        let ready = [
+            "-s",
+            "--http2-prior-knowledge",
+            "http://10.77.0.2:8080/ready",
+        ];
+        let asked = one.command("curl", &ready).output().expect("curl");
+        if asked.status.success() {
+            Ok(())
+        } else {
+            Err(asked)
+        }
+    });
+    let load = Program::start(&mut one.command(
+        "h2load",
+        &[
+            "-n",
+            &REQUESTS.to_string(),
+            "-c",
+            "4",
+            "-m",
+            "16",
+            "http://10.77.0.2:8080/many",
+        ],
+    ));
+    let (status, told) = load.wait();
+    assert!(status.success(), "{told}");
+    recorder.end("INT");
+    let sql = "SELECT outcome, status, response_bytes, COUNT(*) FROM exchanges WHERE path = '/many' GROUP BY 1, 2, 3";
+    let all = [
+        Value::from("complete"),
+        Value::from(200),
+        Value::from(13),
+        Value::from(REQUESTS),
+    ];
+    assert_eq!(store.sql(sql), [all]);
+}
+
 #[test]
 fn a_published_port_is_one_connection() {
     let store = Store::new();

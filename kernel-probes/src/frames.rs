@@ -160,6 +160,7 @@ pub fn go_on<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState) {
         ctx.hand_over(scene.direction, go_on::FRAMES);
         side.flags |= direction_flag::ADRIFT;
         let waiting = side.run_length;
+        side.run_length = 0;
         if waiting > 0 {
             let record = scene.part(side, side.run_at, waiting, place::FRAME);
             emit_frame(ctx, scene.payload_at + side.run_at, waiting, record);
@@ -310,6 +311,7 @@ pub fn restart(side: &mut DirectionState) {
     side.frame_copy = none;
     side.header_have = none;
     side.walk_at = none;
+    side.run_length = none;
 }
 
 /// `PRI * HT` (RFC 9113 section 3.4).

@@ -188,6 +188,7 @@ impl Scene {
     pub fn part(&self, side: &mut DirectionState, at: u32, length: u32, place: u8) -> TurnRecord {
         let mut record = self.record(side);
         record.offset = self.offset.wrapping_add(u64::from(at));
+        record.seq = self.seq.wrapping_add(at);
         record.payload_length = length;
         record.place = place;
         record

@@ -251,7 +251,7 @@ pub mod counter {
     pub const UDP_FLOW_FULL: u32 = 8;
     /// Dropped packets of TCP that were counted by reason and not told, since too many came at once.
     pub const DROPS_UNTOLD: u32 = 9;
-    /// Reads and writes of TLS libraries that were looked at.
+    /// Reads and writes of TLS libraries that were looked at, or records that were written.
     pub const TLS_CALLS: u32 = 10;
     /// Sessions of TLS libraries that were put into their map. When it is full, others are pushed out: what is more than it holds
     /// and than was taken out.

@@ -329,7 +329,7 @@ record! {
         seq: u32,
         /// Acknowledgement number.
         ack: u32,
-        /// Payload bytes of the packet; of one of its frames, where they are told one by one.
+        /// Payload bytes of the packet; of some of its frames, where they are told by themselves.
         payload_length: u32,
         /// Of these, bytes copied behind this record.
         captured: u32,

@@ -99,7 +99,7 @@ pub struct TlsCall {
 
 /// What a stretch is the first of.
 pub mod first {
-    /// A call that was seen to begin.
+    /// A call that was seen to begin, or a record that is written.
     pub const OF_CALL: u32 = 1;
     /// A read that was not.
     pub const OF_READ: u32 = 2;

@@ -180,6 +180,8 @@ impl Stream {
             }
         }
         match piece.place {
+            // What is known of it already goes on where it was.
+            Place::Frame if piece.offset < self.at => {}
             Place::Frame => give(Stretch::Frame),
             Place::NewTurn => give(Stretch::Turn),
             Place::File

@@ -118,8 +118,8 @@ pub enum Hook {
         peeks: Kept,
     },
     /// Bytes of the session rdi are about to be encrypted, or have just been, and nothing of them is sent as yet: rdx points to
-    /// them, rcx says how many. esi is their type (RFC 8446, section 5.1), an `int`. Each byte comes here once, however often a write
-    /// is tried, and there is no leave.
+    /// them, rcx says how many. esi is their type (RFC 8446, section 5.1), an `int`. Each byte of a stream comes here once, however often
+    /// a write is tried, and there is no leave.
     Encrypts,
     /// As [`Hook::Encrypts`], and rcx points to r8 counts, each a `size_t`, which together are how many.
     EncryptsRecords,

@@ -1,5 +1,5 @@
 //! OpenSSL's writes with one probe instead of two: where what was written is about to be encrypted, which is done to each byte once
-//! only, however often the call is tried again and however much of it is taken.
+//! only, however often the call is tried again and however much of it is taken. (A datagram that could not be sent is made again.)
 //!
 //! `SSL_write` ends in a function that its session's methods name (`ssl3_write`), and that one has another (`ssl_write_bytes`)
 //! send bytes of application data, which cuts them into records and gives each, or some at a time, to one that encrypts. What an
@@ -129,7 +129,10 @@ fn places<R: Read + Seek>(
             }
         }
     }
-    Ok(Some(sites).filter(|sites| !sites.is_empty()))
+    // Of streams there are always some.
+    let is_for_streams =
+        |sites: &Vec<Site>| sites.iter().any(|site| site.hook == Hook::EncryptsRecords);
+    Ok(Some(sites).filter(is_for_streams))
 }
 
 /// The places of a function that goes elsewhere like this.
@@ -213,7 +216,7 @@ fn is_of_type(frame: &Frame) -> bool {
 
 fn sends(frame: &Frame) -> Sends {
     match frame.register(Register::RCX) {
-        Some(Held::InFrame) => Sends::Records,
+        Some(Held::InFrame) if frame.register(Register::R8).is_none() => Sends::Records,
         Some(Held::Field(SESSION)) => Sends::Rest,
         Some(Held::Whole(LENGTH)) => Sends::All,
         _ => Sends::Unknown,
