@@ -52,7 +52,7 @@ fn without_earlier_probes() -> (usize, usize, String) {
         );
         let list: Value = serde_json::from_str(&list).expect("a list");
         let programs = list.as_array().map_or(&[][..], Vec::as_slice);
-        // Those at uprobes last longer than the rest.
+        // Of each kind: they are not freed all at once.
         let probes = [
             "egress",
             "ingress",

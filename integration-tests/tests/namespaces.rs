@@ -104,7 +104,7 @@ fn many_streams_between_two_namespaces() {
         format!(
             "daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log; events {{ }}
              http {{ access_log off; keepalive_requests 100000; server {{ listen 10.77.0.2:8080 http2;
-               location / {{ add_header X-Id $arg_id; return 200 'hello across\n'; }} }} }}"
+               location / {{ return 200 'hello across\n'; }} }} }}"
         ),
     );
     let configuration = configuration.display().to_string();

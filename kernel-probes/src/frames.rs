@@ -162,8 +162,9 @@ pub fn go_on<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState) {
         let waiting = side.run_length;
         side.run_length = 0;
         if waiting > 0 {
-            let record = scene.part(side, side.run_at, waiting, place::FRAME);
-            emit_frame(ctx, scene.payload_at + side.run_at, waiting, record);
+            let at = side.walk_at.wrapping_sub(waiting);
+            let record = scene.part(side, at, waiting, place::FRAME);
+            emit_frame(ctx, scene.payload_at.wrapping_add(at), waiting, record);
         }
     }
 }
@@ -245,22 +246,18 @@ struct Part {
 #[inline(always)]
 fn tell<B: Bytes>(ctx: &B, scene: &Scene, side: &mut DirectionState, part: &Part) {
     let waiting = side.run_length;
-    let (at, what) = if waiting > 0 {
-        (side.run_at, place::FRAME)
-    } else {
-        (part.at, part.what)
-    };
+    let at = part.at.wrapping_sub(waiting);
+    let what = if waiting > 0 { place::FRAME } else { part.what };
     let (length, copied) = (waiting + part.length, waiting + part.copied);
     let is_all = side.walk_at >= scene.payload_length || side.flags & direction_flag::ADRIFT != 0;
     if !is_all && copied == length && copied <= MOST_WAITING && what == place::FRAME {
-        side.run_at = at;
         side.run_length = length;
         return;
     }
     side.run_length = 0;
     if copied > 0 {
         let record = scene.part(side, at, length, what);
-        emit_frame(ctx, scene.payload_at + at, copied, record);
+        emit_frame(ctx, scene.payload_at.wrapping_add(at), copied, record);
     } else if part.length > 0 && side.frame_left == 0 && ends_stream(side) {
         // Nothing may follow that says that this has passed, and the answer may come at once.
         ring::bare(scene.part(side, at, length, what));

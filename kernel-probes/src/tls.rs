@@ -2,8 +2,9 @@
 //!
 //! What is written is told when the call begins, before any packet that carries it leaves, so that records are in the order of
 //! cause and effect; a write that took less than it was given is given the rest again, and that is left out then. Or it is told
-//! when it is about to be encrypted, which nothing is twice. What is read is told when the call is over. From there on plaintext is a stream like that of a socket: its position is the
-//! sequence number, and what has come the other way is the acknowledgement.
+//! when it is about to be encrypted, which nothing of a stream is twice. What is read is told when the call is over. From there on
+//! plaintext is a stream like that of a socket: its position is the sequence number, and what has come the other way is the
+//! acknowledgement.
 
 use aya_ebpf::{
     EbpfContext,

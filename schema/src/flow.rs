@@ -42,10 +42,10 @@ pub struct DirectionState {
     pub window_probes: u32,
     /// When these two were last told of (boot clock).
     pub idle_told_ns: u64,
-    /// HTTP/2: where in the packet's payload frames begin that are copied whole and have yet to be told, and how many bytes they have.
-    pub run_at: u32,
-    /// As above.
+    /// HTTP/2: bytes of the frames before `walk_at` that are copied whole and have yet to be told.
     pub run_length: u32,
+    /// Zero.
+    pub reserved: u32,
     /// Those bytes of a header (RFC 9113 section 4.1: nine in all; RFC 6455 section 5.2: at most 14); the rest is room that a bound of the verifier's wants.
     pub header: [u8; 32],
 }
@@ -115,8 +115,8 @@ impl FlowState {
             walk_at: 0,
             payload_at: 0,
             walk_ack: 0,
-            run_at: 0,
             run_length: 0,
+            reserved: 0,
             zero_windows: 0,
             marked: 0,
             keep_alives: 0,

@@ -279,12 +279,11 @@ fn sites<R: Read + Seek>(
         of_reads.extend(found.bio.reads);
         if !found.instead.is_empty() {
             fewer = found.instead;
-            let of_fewer_writes = writing::instead(image, &symbols)?;
-            if of_fewer_writes.is_empty() {
-                fewer.extend(&of_writes);
+            fewer.extend(if found.of_writes.is_empty() {
+                &of_writes
             } else {
-                fewer.extend(of_fewer_writes);
-            }
+                &found.of_writes
+            });
             fewer.extend(&sites);
         }
     }

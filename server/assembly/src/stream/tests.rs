@@ -74,6 +74,23 @@ fn a_retransmission_is_dropped_and_an_overlap_trimmed() {
     );
 }
 
+/// What was known of it goes on, where it was in a frame as well.
+#[test]
+fn a_mark_of_what_is_known_already_is_none() {
+    let frame = |offset, bytes, number| Piece {
+        place: Place::Frame,
+        ..piece(offset, bytes, number, false)
+    };
+    check(
+        &[
+            frame(0, b"abc", 0),
+            frame(0, b"abcdef", 1),
+            frame(6, b"gh", 2),
+        ],
+        "# abc def # gh",
+    );
+}
+
 #[test]
 fn the_rest_of_a_turn_was_not_copied() {
     check(

@@ -22,10 +22,11 @@ use iced_x86::{Code, FlowControl, Instruction, Register};
 
 use super::Count;
 use super::methods::{
-    self, APPLICATION_DATA, Word, address_of, addresses_of, called, code_at, of_table, only,
+    self, APPLICATION_DATA, Tables, Word, address_of, addresses_of, called, code_at, of_table, only,
 };
 use super::places::{self, Function, enter_hook};
 use super::values::{self, ARGUMENTS, Going, KEPT, State, To, Value};
+use super::writing;
 use crate::image::{Image, Machine};
 use crate::looked::Saved;
 use crate::symbols::Symbol;
@@ -83,6 +84,8 @@ pub(super) struct Reading {
     pub(super) bio: OfBio,
     /// Do for the sites in `SSL_read` and `SSL_read_ex`; none where it cannot be told.
     pub(super) instead: Vec<Site>,
+    /// Do for those in functions that write, where there are some for reads; none where it cannot be told.
+    pub(super) of_writes: Vec<Site>,
 }
 
 /// The sites in what reads and writes for `BIO_f_ssl`.
@@ -112,7 +115,13 @@ pub(super) fn look<R: Read + Seek>(
         return Ok(found);
     };
     found.bio = bio;
-    found.instead = instead(image, symbols, read)?.unwrap_or_default();
+    let Some(tables) = methods::tables(image, symbols)? else {
+        return Ok(found);
+    };
+    found.instead = instead(image, symbols, &tables, read)?.unwrap_or_default();
+    if !found.instead.is_empty() {
+        found.of_writes = writing::instead(image, &tables, [read, write])?.unwrap_or_default();
+    }
     Ok(found)
 }
 
@@ -216,6 +225,7 @@ fn around(
 fn instead<R: Read + Seek>(
     image: &mut Image<R>,
     symbols: &[Symbol],
+    tables: &Tables,
     read: Word,
 ) -> Result<Option<Vec<Site>>, Error> {
     let Some(peek) = called(image, symbols, &["SSL_peek", "SSL_peek_ex"])? else {
@@ -240,10 +250,7 @@ fn instead<R: Read + Seek>(
     if words.iter().any(|word| word.field != read.field) || read == peek {
         return Ok(None);
     }
-    let Some(tables) = methods::tables(image, symbols)? else {
-        return Ok(None);
-    };
-    let Some(columns) = methods::columns(image, &tables, &words)? else {
+    let Some(columns) = methods::columns(image, tables, &words)? else {
         return Ok(None);
     };
     let [reads, peeks, ends, handshakes @ ..] = columns.as_slice() else {
@@ -263,7 +270,7 @@ fn instead<R: Read + Seek>(
     // A read that finds nothing does not come there.
     if let Some(asked) = reads.first().map(|first| first.asked)
         && reads.iter().all(|read| read.asked == asked)
-        && let Some(copies) = copies::places(image, &tables, known, asked)?
+        && let Some(copies) = copies::places(image, tables, known, asked)?
     {
         sites = copies;
     }
@@ -283,7 +290,7 @@ fn instead<R: Read + Seek>(
     if alerts.iter().any(|word| *word != alert) {
         return Ok(None);
     }
-    let Some(columns) = methods::columns(image, &tables, &[read, peek, alert])? else {
+    let Some(columns) = methods::columns(image, tables, &[read, peek, alert])? else {
         return Ok(None);
     };
     touched.extend(columns.iter().skip(2).flatten());

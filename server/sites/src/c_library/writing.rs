@@ -13,11 +13,10 @@ use std::io::{Read, Seek};
 use iced_x86::Register;
 
 use super::flow::{self, Frame, Going, Held};
-use super::methods::{self, APPLICATION_DATA, Tables, Word, called, code_at, only, word_of};
+use super::methods::{self, APPLICATION_DATA, Tables, Word, code_at, only, word_of};
 use super::places;
 use super::values::{self, ARGUMENTS, State, Value};
-use crate::image::{Image, Machine};
-use crate::symbols::Symbol;
+use crate::image::Image;
 use crate::x86;
 use crate::{Error, Hook, Site};
 
@@ -48,31 +47,43 @@ enum Sends {
     Unknown,
 }
 
-/// The sites that do for those in functions that write; none where it cannot be told.
+/// The sites that do for those in functions that write; nothing where it cannot be told. `read` and `write` are where these go to in
+/// `tables`.
 pub(super) fn instead<R: Read + Seek>(
     image: &mut Image<R>,
-    symbols: &[Symbol],
-) -> Result<Vec<Site>, Error> {
-    if image.machine != Machine::X86 {
-        return Ok(Vec::new());
-    }
-    let Some(write) = called(image, symbols, &["SSL_write"])? else {
-        return Ok(Vec::new());
+    tables: &Tables,
+    [read, write]: [Word; 2],
+) -> Result<Option<Vec<Site>>, Error> {
+    let Some(columns) = methods::columns(image, tables, &[read, write])? else {
+        return Ok(None);
     };
-    let Some(tables) = methods::tables(image, symbols)? else {
-        return Ok(Vec::new());
-    };
-    // A table is known by two words.
-    let Some(columns) = methods::columns(image, &tables, &[write, write])? else {
-        return Ok(Vec::new());
-    };
-    let Some(inner) = columns.first().and_then(only) else {
-        return Ok(Vec::new());
+    let Some(inner) = columns.get(1).and_then(only) else {
+        return Ok(None);
     };
     let Some(bytes) = word_for_bytes(image, inner)? else {
-        return Ok(Vec::new());
+        return Ok(None);
     };
-    Ok(places(image, &tables, [write, bytes])?.unwrap_or_default())
+    let Some(columns) = methods::columns(image, tables, &[read, write, bytes])? else {
+        return Ok(None);
+    };
+    let mut sites: Vec<Site> = Vec::new();
+    for function in columns.iter().skip(2).flatten() {
+        let Some(goings) = flow::goings(image, *function)? else {
+            return Ok(None);
+        };
+        let Some(here) = places_among(image, &goings)? else {
+            return Ok(None);
+        };
+        for site in here {
+            if !sites.contains(&site) {
+                sites.push(site);
+            }
+        }
+    }
+    // Of streams there are always some.
+    let is_for_streams =
+        |sites: &Vec<Site>| sites.iter().any(|site| site.hook == Hook::EncryptsRecords);
+    Ok(Some(sites).filter(is_for_streams))
 }
 
 /// The one word of the methods by which the function at `address` has application data written.
@@ -105,60 +116,21 @@ fn word_for_bytes<R: Read + Seek>(
     Ok(found)
 }
 
-/// The places in all functions that `tables` have for what writes bytes; nothing where one has none that is known.
-fn places<R: Read + Seek>(
-    image: &mut Image<R>,
-    tables: &Tables,
-    [write, bytes]: [Word; 2],
-) -> Result<Option<Vec<Site>>, Error> {
-    let columns = methods::columns(image, tables, &[write, write, bytes])?.unwrap_or_default();
-    let Some(functions) = columns.get(2) else {
-        return Ok(None);
-    };
-    let mut sites: Vec<Site> = Vec::new();
-    for function in functions {
-        let Some(goings) = flow::goings(image, *function)? else {
-            return Ok(None);
-        };
-        let Some(here) = places_among(image, &goings)? else {
-            return Ok(None);
-        };
-        for site in here {
-            if !sites.contains(&site) {
-                sites.push(site);
-            }
-        }
-    }
-    // Of streams there are always some.
-    let is_for_streams =
-        |sites: &Vec<Site>| sites.iter().any(|site| site.hook == Hook::EncryptsRecords);
-    Ok(Some(sites).filter(is_for_streams))
-}
-
 /// The places of a function that goes elsewhere like this.
 fn places_among<R: Read + Seek>(
     image: &mut Image<R>,
     goings: &[Going],
 ) -> Result<Option<Vec<Site>>, Error> {
-    let sending: Vec<(Sends, &Going)> = goings
-        .iter()
-        .filter(|going| is_given_bytes(&going.frame))
-        .map(|going| (sends(&going.frame), going))
-        .collect();
     let of = |wanted: Sends| -> Vec<&Going> {
-        let mut found = Vec::new();
-        found.extend(
-            sending
-                .iter()
-                .filter(|(sends, _)| *sends == wanted)
-                .map(|(_, going)| *going),
-        );
-        found
+        goings
+            .iter()
+            .filter(|going| is_given_bytes(&going.frame) && sends(&going.frame) == wanted)
+            .collect()
     };
     let here = |image: &Image<R>, going: &Going, hook: Hook| {
-        let (offset, _) = image
-            .code(going.from.ip())
-            .filter(|_| x86::is_emulated(&going.from))?;
+        // A jump on a condition would be met where it is not taken.
+        let is_certain = x86::is_emulated(&going.from) && !x86::is_branch(&going.from);
+        let (offset, _) = image.code(going.from.ip()).filter(|_| is_certain)?;
         Some(Site { offset, hook })
     };
     match (
@@ -231,8 +203,8 @@ fn begins<R: Read + Seek>(image: &mut Image<R>, call: &Going) -> Result<Option<S
     let Some((_, code)) = code_at(image, target)? else {
         return Ok(None);
     };
-    let place = places::entry(&code, &GIVEN);
-    let place = place.or_else(|| x86::is_emulated(&call.from).then(|| call.from.ip()));
+    let is_call = x86::is_call(&call.from) && x86::is_emulated(&call.from);
+    let place = places::entry(&code, &GIVEN).or_else(|| is_call.then(|| call.from.ip()));
     Ok(place.and_then(|place| {
         let (offset, _) = image.code(place)?;
         let hook = Hook::EncryptsRecords;
