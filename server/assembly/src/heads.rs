@@ -81,6 +81,8 @@ pub(crate) struct Heads {
     pub(crate) room: http2::Room,
     /// Heads of HTTP/1 seen before, all of them readable as a whole.
     pub(crate) repeats: http1::Repeats<Arc<Asked>, Arc<Answered>>,
+    /// Those of HTTP/2; what is not readable of them is in no block, but in tables of HPACK.
+    http2_repeats: http2::Repeats<Arc<Asked>, Arc<Answered>>,
     pub(crate) found: Found,
     /// What all heads take that were made and are still there.
     pub(crate) gauge: Gauge,
@@ -94,6 +96,7 @@ impl Heads {
             wants_host: false,
             room: http2::Room::default(),
             repeats: http1::Repeats::default(),
+            http2_repeats: http2::Repeats::default(),
             found: Found::default(),
             gauge: Gauge::default(),
         }
@@ -105,12 +108,12 @@ impl Heads {
     }
 
     /// Redacts the fields of a head of HTTP/2 into the block at hand. Of the pseudo-header fields those stay that have no
-    /// place of their own.
+    /// place of their own. Says whether nothing of it was hashed.
     fn fields(
         &mut self,
         pseudo: &[(&'static [u8], Option<hpack::Text<'_>>)],
         fields: http2::Fields<'_>,
-    ) {
+    ) -> bool {
         let pseudo = pseudo
             .iter()
             .filter_map(|(name, value)| Some((Captured::Known(name), captured((*value)?))));
@@ -118,7 +121,7 @@ impl Heads {
             .iter()
             .map(|(name, value, _)| (captured(name), captured(value)));
         self.redactor
-            .headers_partly(pseudo.chain(fields), &mut self.block);
+            .headers_partly(pseudo.chain(fields), &mut self.block)
     }
 
     /// The host of a conversation is that of its first request with one. Targets that a proxy is asked for (RFC 9112, 3.2.2
@@ -182,7 +185,7 @@ impl http2::Observer for Heads {
     }
 
     fn request(&mut self, head: &http2::RequestHead<'_>) -> Self::Request {
-        self.fields(
+        let is_readable = self.fields(
             &[
                 (b":scheme", head.scheme),
                 (b":authority", head.authority),
@@ -219,6 +222,7 @@ impl http2::Observer for Heads {
             Some(hpack::Text::Unknown(_)) | None => None,
         };
         let request = Arc::new(Asked {
+            repeatable: is_readable && method.is_readable() && target.is_readable(),
             method,
             target,
             host,
@@ -228,7 +232,6 @@ impl http2::Observer for Heads {
             timeout_ns,
             asks_http2: false,
             asks_websocket: false,
-            repeatable: false,
             share: self.share(),
         });
         self.note_host(&request);
@@ -236,7 +239,7 @@ impl http2::Observer for Heads {
     }
 
     fn response(&mut self, head: &http2::ResponseHead<'_>) -> Self::Response {
-        self.fields(&[], head.fields);
+        let is_readable = self.fields(&[], head.fields);
         self.found.cut += u64::from(head.cut);
         let mut response = Answered {
             status_code: head.status,
@@ -249,10 +252,12 @@ impl http2::Observer for Heads {
             opens_websocket: None,
             websocket: None,
             events: Streamed::of(known(head.fields), false),
-            repeatable: false,
+            repeatable: is_readable,
             share: self.share(),
         };
         self.grpc_status(head.fields, &mut response);
+        let message = response.grpc_message.as_ref();
+        response.repeatable &= message.is_none_or(Text::is_readable);
         Arc::new(response)
     }
 
@@ -269,6 +274,24 @@ impl http2::Observer for Heads {
         response.share.grow(block_bytes(&trailers));
         response.trailers = Some(trailers);
         self.grpc_status(fields, response);
+    }
+
+    fn repeats(&mut self) -> Option<&mut http2::Repeats<Self::Request, Self::Response>> {
+        Some(&mut self.http2_repeats)
+    }
+
+    // As with HTTP/1 below.
+    fn request_may_repeat(&self, request: &Self::Request, in_clear: bool) -> bool {
+        request.repeatable || !in_clear
+    }
+
+    fn response_may_repeat(&self, response: &Self::Response, in_clear: bool) -> bool {
+        // What passes behind these heads is told with them.
+        response.events.is_none() && (response.repeatable || !in_clear)
+    }
+
+    fn request_repeats(&mut self, request: &Self::Request) {
+        self.note_host(request);
     }
 
     fn exchange(&mut self, exchange: Exchange<Self::Request, Self::Response>) {

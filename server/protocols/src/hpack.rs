@@ -35,6 +35,14 @@ pub struct Summary {
     pub left_out_fields: usize,
     /// Their size.
     pub left_out_bytes: usize,
+    /// Fields with a text in the block itself. The others are there by their indexes alone.
+    pub literals: usize,
+    /// Fields that were inserted into the table.
+    pub insertions: usize,
+    /// What the fields are depends on what the table held.
+    pub refers: bool,
+    /// It has a size update.
+    pub resizes: bool,
 }
 
 /// The element of a block that was not as HPACK wants it.

@@ -27,6 +27,7 @@ mod frames;
 mod lane;
 mod losses;
 mod messages;
+mod repeats;
 mod streams;
 mod table_sizes;
 mod window;
@@ -35,16 +36,17 @@ pub use connection::Connection;
 pub use facts::{Facts, GoAway, Settings, StreamError, StreamFacts};
 pub use fields::{Fields, RequestHead, ResponseHead, Room};
 pub use frame::{error_name, may_begin};
+pub use repeats::Repeats;
 
 use crate::exchange::Exchange;
 use crate::passive::Direction;
 
 /// What becomes of the things that a [`Connection`] finds.
 pub trait Observer {
-    /// What is kept of a request's head.
-    type Request;
+    /// What is kept of a request's head. Clones are made of those that may repeat only.
+    type Request: Clone;
     /// What is kept of a response's head.
-    type Response;
+    type Response: Clone;
 
     /// Where the fields of a head are laid out; the same each time, so that it need not be allocated again.
     fn room(&mut self) -> &mut Room;
@@ -60,6 +62,21 @@ pub trait Observer {
     fn response_trailers(&mut self, response: &mut Self::Response, fields: Fields<'_>);
     /// An exchange is over. Nothing about it changes afterwards.
     fn exchange(&mut self, exchange: Exchange<Self::Request, Self::Response>);
+    /// Where heads are remembered, so that the same block is not read again; `None` where none are.
+    fn repeats(&mut self) -> Option<&mut Repeats<Self::Request, Self::Response>> {
+        None
+    }
+    /// Whether a request's head and what was made of it may be remembered. `in_clear`: with texts of it as they came; otherwise
+    /// its block has nothing but indexes of the table.
+    fn request_may_repeat(&self, _: &Self::Request, _in_clear: bool) -> bool {
+        false
+    }
+    /// Whether a response's head and what was made of it may be remembered; as above.
+    fn response_may_repeat(&self, _: &Self::Response, _in_clear: bool) -> bool {
+        false
+    }
+    /// A request's head is there that was remembered: called in the place of `request`.
+    fn request_repeats(&mut self, _: &Self::Request) {}
     /// Something in `direction` was not as HTTP/2 wants it. To be counted.
     fn malformed(&mut self, direction: Direction, element: MalformedElement);
 }

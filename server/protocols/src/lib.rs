@@ -21,6 +21,7 @@ pub mod http1;
 pub mod http2;
 mod passive;
 pub mod quic;
+mod repeats;
 pub mod tcp;
 pub mod tls;
 pub mod websocket;

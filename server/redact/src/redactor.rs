@@ -77,7 +77,7 @@ impl Redactor {
         &mut self,
         fields: impl Iterator<Item = (Captured<'a>, Captured<'a>)>,
         out: &mut HeaderBlock,
-    ) {
+    ) -> bool {
         let building = &mut self.building;
         building.clear();
         for field in fields {
@@ -90,6 +90,7 @@ impl Redactor {
             );
         }
         *out = building.block();
+        !building.hashed
     }
     /// What stands for a text that is not known: `{unknown}`, or `{unknown:generation:number}` for an entry of a table.
     pub fn unknown(&self, entry: Option<(u32, i64)>) -> Text {

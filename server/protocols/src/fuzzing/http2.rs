@@ -1,4 +1,4 @@
-//! HTTP/2: cuts change nothing; every head is handed over once, whatever is hidden; nothing counts more bytes than passed,
+//! HTTP/2: cuts change nothing, and neither do heads that are remembered; every head is handed over once, whatever is hidden; nothing counts more bytes than passed,
 //! and no more streams are open than may be.
 //!
 //! The first byte holds switches; what follows are frames, written so that most bytes make some.
@@ -14,7 +14,8 @@ use std::collections::BTreeSet;
 
 use crate::exchange::Exchange;
 use crate::http2::{
-    Connection, Fields, Limits, MalformedElement, Observer, RequestHead, ResponseHead, Room,
+    Connection, Fields, Limits, MalformedElement, Observer, Repeats, RequestHead, ResponseHead,
+    Room,
 };
 use crate::passive::{Direction, End, Skip};
 
@@ -43,16 +44,24 @@ pub(super) fn run(data: &[u8]) {
     while let Some(piece) = Piece::read(&mut rest) {
         pieces.push(piece);
     }
-    let whole = play(switches, &pieces, Play::Whole);
+    let mut repeats = None;
+    let whole = play(switches, &pieces, Play::Whole, &mut repeats);
+    repeats = Some(Repeats::default());
+    for _ in 0..2 {
+        let again = play(switches, &pieces, Play::Whole, &mut repeats);
+        assert!(again == whole, "{again:?} is not {whole:?}");
+    }
     for size in [1, 7] {
-        let cut = play(switches, &pieces, Play::Cut(size));
+        let cut = play(switches, &pieces, Play::Cut(size), &mut None);
         // Where frames are looked for, at the start of pieces, it matters where those are.
         assert!(
             switches & 1 != 0 || cut == whole,
             "{cut:?} is not {whole:?}"
         );
     }
-    play(switches, &pieces, Play::Hidden);
+    let hidden = play(switches, &pieces, Play::Hidden, &mut None);
+    let again = play(switches, &pieces, Play::Hidden, &mut repeats);
+    assert!(again == hidden, "{again:?} is not {hidden:?}");
 }
 
 struct Piece {
@@ -113,9 +122,17 @@ enum Play {
 }
 
 /// All that the connection said.
-fn play(switches: u8, pieces: &[Piece], how: Play) -> Vec<String> {
+fn play(
+    switches: u8,
+    pieces: &[Piece],
+    how: Play,
+    repeats: &mut Option<Repeats<String, String>>,
+) -> Vec<String> {
     let mut connection = Connection::new(LIMITS, switches & 1 != 0);
-    let mut teller = Teller::default();
+    let mut teller = Teller {
+        repeats: repeats.take(),
+        ..Teller::default()
+    };
     let why = if switches & 4 == 0 {
         Skip::RecordsLost
     } else {
@@ -157,9 +174,11 @@ fn play(switches: u8, pieces: &[Piece], how: Play) -> Vec<String> {
     connection.end(last, 0, End::Fin, &mut teller);
     assert_eq!(connection.open().count(), 0);
     assert_eq!(teller.requests, teller.requests_over);
-    assert!(teller.responses_over <= teller.responses);
+    // Those that are remembered are not counted.
+    assert!(teller.repeats.is_some() || teller.responses_over <= teller.responses);
     assert!(teller.bytes <= passed);
     teller.said.push(format!("{facts:?}"));
+    *repeats = teller.repeats;
     teller.said
 }
 
@@ -174,6 +193,7 @@ struct Teller {
     responses: usize,
     responses_over: usize,
     bytes: u64,
+    repeats: Option<Repeats<String, String>>,
 }
 
 fn text(fields: Fields<'_>) -> String {
@@ -214,6 +234,18 @@ impl Observer for Teller {
             self.bytes += part.header_bytes + part.body_bytes;
         }
         self.said.push(format!("{exchange:?}"));
+    }
+    fn repeats(&mut self) -> Option<&mut Repeats<String, String>> {
+        self.repeats.as_mut()
+    }
+    fn request_may_repeat(&self, _: &String, _: bool) -> bool {
+        true
+    }
+    fn response_may_repeat(&self, _: &String, _: bool) -> bool {
+        true
+    }
+    fn request_repeats(&mut self, _: &String) {
+        self.requests += 1;
     }
     fn malformed(&mut self, direction: Direction, element: MalformedElement) {
         self.said.push(format!("{direction:?} {element:?}"));

@@ -94,6 +94,21 @@ impl Decoder {
         self.table.forgotten()
     }
 
+    /// What [`Self::set_mark`] gave to what the table holds, until that changes.
+    pub fn mark(&self) -> Option<u64> {
+        self.table.mark()
+    }
+
+    /// Gives a mark to what the table holds. Under one mark a block that changes nothing stands for the same fields each time.
+    pub fn set_mark(&mut self, mark: u64) {
+        self.table.set_mark(mark);
+    }
+
+    /// Inserts what a block inserted that is known not to be read again.
+    pub fn insert(&mut self, name: &[u8], value: &[u8]) {
+        self.table.insert(NewName::Literal(name), value);
+    }
+
     /// Reads one whole block; `each` gets every field in order, up to the limits.
     ///
     /// # Errors
@@ -128,15 +143,19 @@ impl Decoder {
             if first & 0b1000_0000 != 0 {
                 let index = integer::read(first, 0b0111_1111, &mut rest)?;
                 let (name, value) = self.indexed(index)?;
+                list.summary.refers |= index >= FIRST_DYNAMIC_INDEX;
                 let field = Field {
                     name,
                     value,
                     never_indexed: false,
+                    inserted: false,
                 };
                 list.give(field, each);
             } else if first & 0b0100_0000 != 0 {
                 let literal = self.literal(first, 0b0011_1111, &mut rest)?;
-                list.give(self.field(literal, false), each);
+                list.note(&literal);
+                list.summary.insertions += 1;
+                list.give(self.field(literal, first), each);
                 let value = self.strings.bytes(literal.value);
                 let name = match literal.name {
                     LiteralName::Indexed(name) => NewName::Of(name),
@@ -150,11 +169,13 @@ impl Decoder {
                     return Err(Malformed::SizeUpdate);
                 }
                 let max_size = usize::try_from(max_size).unwrap_or(usize::MAX);
+                list.summary.resizes = true;
                 self.table.update_size(max_size);
                 continue;
             } else {
                 let literal = self.literal(first, 0b0000_1111, &mut rest)?;
-                list.give(self.field(literal, first & 0b0001_0000 != 0), each);
+                list.note(&literal);
+                list.give(self.field(literal, first), each);
             }
             field_read = true;
         }
@@ -191,7 +212,7 @@ impl Decoder {
     }
 
     #[inline]
-    fn field<'a>(&'a self, literal: LiteralField<'a>, never_indexed: bool) -> Field<'a> {
+    fn field<'a>(&'a self, literal: LiteralField<'a>, first: u8) -> Field<'a> {
         let name = match literal.name {
             LiteralName::Indexed(name) => self.table.text(name),
             LiteralName::Literal(name) => Text::Known(self.strings.bytes(name)),
@@ -199,7 +220,8 @@ impl Decoder {
         Field {
             name,
             value: Text::Known(self.strings.bytes(literal.value)),
-            never_indexed,
+            never_indexed: first & 0b1111_0000 == 0b0001_0000,
+            inserted: first & 0b0100_0000 != 0,
         }
     }
 }
@@ -244,6 +266,15 @@ struct List {
 }
 
 impl List {
+    #[inline]
+    fn note(&mut self, literal: &LiteralField<'_>) {
+        self.summary.literals += 1;
+        self.summary.refers |= matches!(
+            literal.name,
+            LiteralName::Indexed(Name::Held(_) | Name::Unknown(_))
+        );
+    }
+
     /// Gives `field` out, unless it or one before it is beyond the limits: a list has no holes.
     #[inline]
     fn give(&mut self, field: Field<'_>, each: &mut impl FnMut(Field<'_>)) {

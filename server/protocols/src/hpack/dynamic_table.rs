@@ -54,6 +54,8 @@ pub(super) struct DynamicTable {
     generation: u32,
     /// Entries that had to go for `max_held_bytes`.
     forgotten: u64,
+    /// The caller's, for what it holds now.
+    mark: Option<u64>,
 }
 
 #[derive(Clone, Copy)]
@@ -99,6 +101,7 @@ impl DynamicTable {
             inserted: 0,
             generation: 0,
             forgotten: 0,
+            mark: None,
         }
     }
 
@@ -139,6 +142,7 @@ impl DynamicTable {
             NewName::Of(Name::Unknown(_)) => 0,
         };
         let size = name_bytes + value.len() + ENTRY_OVERHEAD;
+        self.mark = None;
         if size > self.max_size {
             self.clear();
             self.has_older = false;
@@ -167,6 +171,7 @@ impl DynamicTable {
 
     /// A size update (6.3).
     pub(super) fn update_size(&mut self, max_size: usize) {
+        self.mark = None;
         self.max_size = max_size;
         self.limit = self.limit.max(max_size);
         self.settle();
@@ -174,6 +179,7 @@ impl DynamicTable {
 
     /// The encoder keeps to this from here on, and says so by a size update if its maximum was above (4.2).
     pub(super) fn set_limit(&mut self, limit: usize) {
+        self.mark = None;
         self.limit = limit;
         self.max_size = self.max_size.min(limit);
         self.settle();
@@ -181,12 +187,22 @@ impl DynamicTable {
 
     /// Any number of insertions and size updates was not seen.
     pub(super) fn lost(&mut self) {
+        self.mark = None;
         self.clear();
         self.generation = self.generation.wrapping_add(1);
         self.inserted = 0;
         self.max_size = self.limit;
         self.has_older = true;
         self.settle();
+    }
+
+    /// The caller's mark for what it holds, until that changes.
+    pub(super) fn mark(&self) -> Option<u64> {
+        self.mark
+    }
+
+    pub(super) fn set_mark(&mut self, mark: u64) {
+        self.mark = Some(mark);
     }
 
     /// Whether everything that the encoder may refer to is known.
@@ -196,6 +212,7 @@ impl DynamicTable {
 
     /// Forgets the older half, and gives back its memory.
     pub(super) fn halve(&mut self) {
+        self.mark = None;
         self.forget_beyond(self.size / 2);
         self.compact(self.size);
         self.entries.shrink_to_fit();

@@ -11,6 +11,8 @@ pub struct Field<'a> {
     pub value: Text<'a>,
     /// Its sender wants that no intermediary indexes it: it is likely to be a secret (RFC 7541, 7.1.3).
     pub never_indexed: bool,
+    /// It was inserted into the table.
+    pub inserted: bool,
 }
 
 /// A name or a value.

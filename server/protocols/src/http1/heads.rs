@@ -8,9 +8,10 @@ use super::fields::head_end;
 use super::framing::{self, Announcement, Method};
 use super::head::{self, Reading};
 use super::lane::{Began, State};
-use super::repeats::{RequestFacts, Spot};
+use super::repeats::RequestFacts;
 use super::{Connection, Direction, Gaps, MalformedElement, Observer, Outcome};
 use crate::held::append;
+use crate::repeats::Spot;
 
 /// While a head was shorter than this, the next piece is checked for not being one. Later the check costs too much for what it
 /// saves; a head that is none is then found at its end, or at the limit.
@@ -137,16 +138,16 @@ impl<O: Observer> Connection<O> {
     ) -> Came {
         let spot = observer.repeats().and_then(|repeats| repeats.spot(bytes));
         if let Some(spot) = spot
-            && self.repeated_head(direction, began, (spot, bytes), observer)
+            && self.repeated_head(direction, began, spot, observer)
         {
-            return Came::Whole(spot.length);
+            return Came::Whole(spot.head.len());
         }
         let mut room = head::room();
         let (length, flaw) = match direction {
             Direction::ToServer => match head::request(bytes, &mut room) {
                 Reading::Whole { head, length, flaw } => {
                     let facts = facts(&head);
-                    let spot = spot.filter(|spot| spot.length == length && flaw.is_none());
+                    let spot = spot.filter(|spot| spot.head.len() == length && flaw.is_none());
                     let gaps = Gaps::default();
                     self.begin_request(began, facts, length, gaps, observer, |observer| {
                         let value = observer.request(&head);
@@ -154,7 +155,7 @@ impl<O: Observer> Connection<O> {
                             && observer.request_may_repeat(&value)
                             && let Some(repeats) = observer.repeats()
                         {
-                            repeats.keep_request(spot, bytes, &value, facts);
+                            repeats.keep_request(spot, &value, facts);
                         }
                         value
                     });
@@ -169,7 +170,7 @@ impl<O: Observer> Connection<O> {
             Direction::ToClient => match head::response(bytes, &mut room) {
                 Reading::Whole { head, length, flaw } => {
                     let announcement = Announcement::of(&head);
-                    let spot = spot.filter(|spot| spot.length == length && flaw.is_none());
+                    let spot = spot.filter(|spot| spot.head.len() == length && flaw.is_none());
                     let gaps = Gaps::default();
                     self.begin_response(began, announcement, length, gaps, observer, |observer| {
                         let value = observer.response(&head);
@@ -177,7 +178,7 @@ impl<O: Observer> Connection<O> {
                             && observer.response_may_repeat(&value)
                             && let Some(repeats) = observer.repeats()
                         {
-                            repeats.keep_response(spot, bytes, &value, announcement);
+                            repeats.keep_response(spot, &value, announcement);
                         }
                         value
                     });
@@ -220,16 +221,16 @@ impl<O: Observer> Connection<O> {
         &mut self,
         direction: Direction,
         began: Began,
-        (spot, bytes): (Spot, &[u8]),
+        spot: Spot<'_>,
         observer: &mut O,
     ) -> bool {
         let Some(repeats) = observer.repeats() else {
             return false;
         };
-        let (length, gaps) = (spot.length, Gaps::default());
+        let (length, gaps) = (spot.head.len(), Gaps::default());
         match direction {
             Direction::ToServer => {
-                let Some((value, facts)) = repeats.request(spot, bytes) else {
+                let Some((value, facts)) = repeats.request(spot) else {
                     return false;
                 };
                 self.begin_request(began, facts, length, gaps, observer, |observer| {
@@ -238,7 +239,7 @@ impl<O: Observer> Connection<O> {
                 });
             }
             Direction::ToClient => {
-                let Some((value, announcement)) = repeats.response(spot, bytes) else {
+                let Some((value, announcement)) = repeats.response(spot) else {
                     return false;
                 };
                 self.begin_response(began, announcement, length, gaps, observer, |_| value);

@@ -3,9 +3,11 @@
 //! Owns: the block in the making. Of one that is cut, the fields before the cut are read, for the first ones tell most;
 //! the table of HPACK is joined anew behind it.
 
+use super::fields::Traits;
 use super::frame::{FrameHeader, flag};
 use super::lane::{Began, Block};
-use super::{Connection, MalformedElement, Observer};
+use super::repeats::{Keep, Known};
+use super::{Connection, Fields, MalformedElement, Observer};
 use crate::exchange::Gaps;
 use crate::held::append;
 use crate::passive::Direction;
@@ -194,15 +196,24 @@ impl<O: Observer> Connection<O> {
 
     /// Reads a block and gives it to its stream.
     fn read(&mut self, direction: Direction, mut about: About, block: &[u8], observer: &mut O) {
+        if !about.cut && self.read_before(direction, about, block, observer) {
+            return;
+        }
         let mut room = std::mem::take(observer.room());
         room.clear();
         let was_cut = about.cut;
         let lane = self.lane(direction);
         let end = lane.hpack.decode(block, |field| room.push(&field));
+        let mut keep = None;
         if let (Ok(summary), false) = (end, was_cut) {
             about.cut = summary.left_out_fields > 0;
             let left_out = u32::try_from(summary.left_out_fields).unwrap_or(u32::MAX);
             lane.facts.fields_left_out = lane.facts.fields_left_out.saturating_add(left_out);
+            if !about.cut
+                && let Some(repeats) = observer.repeats()
+            {
+                keep = repeats.may_keep(&mut lane.hpack, block, summary);
+            }
         } else {
             about.cut = true;
             lane.lose_block();
@@ -210,9 +221,57 @@ impl<O: Observer> Connection<O> {
         if end.is_err() && !was_cut {
             observer.malformed(self.meant(direction), MalformedElement::HeaderBlock);
         }
-        self.head(direction, about, room.fields(), observer);
+        let fields = room.fields();
+        let head = Head::New(fields, keep);
+        self.head(direction, about, Traits::of(fields), head, observer);
         *observer.room() = room;
     }
+
+    /// Gives to its stream what was made of the same block before. Says whether that was done: not where the block is no head
+    /// this time.
+    fn read_before(
+        &mut self,
+        direction: Direction,
+        about: About,
+        block: &[u8],
+        observer: &mut O,
+    ) -> bool {
+        if !self.roles_known || about.promised.is_some() {
+            return false;
+        }
+        let meant = self.meant(direction);
+        let Some(repeats) = observer.repeats() else {
+            return false;
+        };
+        let Some(seen) = repeats.get(&self.lane(direction).hpack, block) else {
+            return false;
+        };
+        let stream = self.streams.get(about.stream);
+        let is_head = match seen.known {
+            Known::Request(_) if meant == Direction::ToServer => {
+                stream.is_none_or(|stream| stream.request.is_none())
+            }
+            Known::Response(_) if meant == Direction::ToClient => {
+                stream.is_none_or(|stream| stream.response.is_none())
+            }
+            Known::Request(_) | Known::Response(_) => false,
+        };
+        if !is_head {
+            return false;
+        }
+        seen.pass(&mut self.lane(direction).hpack);
+        let (known, traits) = (seen.known.clone(), seen.traits);
+        self.head(direction, about, traits, Head::Known(known), observer);
+        true
+    }
+}
+
+/// A block as it is given to its stream.
+pub(super) enum Head<'a, Q, S> {
+    /// Read for the first time, and whether to remember what becomes of it.
+    New(Fields<'a>, Option<Keep<'a>>),
+    /// A head that was made before.
+    Known(Known<Q, S>),
 }
 
 /// The payload, or its beginning, without the padding (RFC 9113, 6.1); `None` when that is longer than the frame.

@@ -3,6 +3,8 @@
 //! Owns: the room in which a block is laid out while it is looked at. Refuses: to keep it: the room is the observer's, and
 //! is overwritten by the next block.
 
+use crate::decimal::decimal;
+use crate::grpc;
 use crate::hpack::{self, Text, Unknown};
 use crate::passive::Direction;
 
@@ -18,6 +20,7 @@ struct Entry {
     name: Span,
     value: Span,
     never_indexed: bool,
+    inserted: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +42,7 @@ impl Room {
             name,
             value,
             never_indexed: field.never_indexed,
+            inserted: field.inserted,
         });
     }
 
@@ -67,6 +71,31 @@ impl Room {
 
     pub(super) fn fields(&self) -> Fields<'_> {
         Fields { room: self }
+    }
+}
+
+/// Fields that a block inserted into the table of HPACK.
+#[derive(Debug, Default)]
+pub(super) struct Inserted {
+    bytes: Vec<u8>,
+    /// Of names and values.
+    lengths: Vec<(usize, usize)>,
+}
+
+impl Inserted {
+    /// Inserts them again.
+    pub(super) fn insert(&self, hpack: &mut hpack::Decoder) {
+        let mut rest = self.bytes.as_slice();
+        for (name_length, value_length) in &self.lengths {
+            let Some((name, behind)) = rest.split_at_checked(*name_length) else {
+                return;
+            };
+            let Some((value, behind)) = behind.split_at_checked(*value_length) else {
+                return;
+            };
+            hpack.insert(name, value);
+            rest = behind;
+        }
     }
 }
 
@@ -99,29 +128,19 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// Whether a name or a value is not known.
-    pub fn has_unknown(self) -> bool {
-        let unknown = |text| matches!(text, Text::Unknown(_));
-        self.all()
-            .any(|(name, value, _)| unknown(name) || unknown(value))
-    }
-
-    /// Whether these can only be trailers: pseudo-header fields, which every head has, come first (RFC 9113, 8.1 and 8.3).
-    pub(super) fn are_trailers(self) -> bool {
-        match self.all().next() {
-            Some((Text::Known(name), _, _)) => !name.starts_with(b":"),
-            Some((Text::Unknown(_), _, _)) | None => false,
+    /// Those that were inserted into the table of HPACK, if each is known.
+    pub(super) fn inserted(self) -> Option<Inserted> {
+        let mut inserted = Inserted::default();
+        for entry in self.room.entries.iter().filter(|entry| entry.inserted) {
+            let (name, value) = (
+                self.room.text(entry.name).known()?,
+                self.room.text(entry.value).known()?,
+            );
+            inserted.bytes.extend_from_slice(name);
+            inserted.bytes.extend_from_slice(value);
+            inserted.lengths.push((name.len(), value.len()));
         }
-    }
-
-    /// The direction that these go in, as far as they tell.
-    pub(super) fn direction(self) -> Option<Direction> {
-        let has = |name: &[u8]| self.find(name).is_some();
-        if has(b":status") || (self.are_trailers() && has(b"grpc-status")) {
-            return Some(Direction::ToClient);
-        }
-        let asks = has(b":method") || has(b":path") || has(b":scheme") || has(b":authority");
-        asks.then_some(Direction::ToServer)
+        Some(inserted)
     }
 
     fn all(self) -> impl Iterator<Item = (Text<'a>, Text<'a>, bool)> {
@@ -168,26 +187,125 @@ pub struct ResponseHead<'a> {
 
 impl<'a> RequestHead<'a> {
     pub(super) fn new(fields: Fields<'a>, cut: bool) -> Self {
-        Self {
-            method: fields.find(b":method"),
-            scheme: fields.find(b":scheme"),
-            authority: fields.find(b":authority"),
-            path: fields.find(b":path"),
-            protocol: fields.find(b":protocol"),
+        let mut head = Self {
+            method: None,
+            scheme: None,
+            authority: None,
+            path: None,
+            protocol: None,
             fields,
             cut,
+        };
+        for (name, value, _) in fields.all() {
+            let Text::Known([b':', name @ ..]) = name else {
+                continue;
+            };
+            let place = match name {
+                b"method" => &mut head.method,
+                b"scheme" => &mut head.scheme,
+                b"authority" => &mut head.authority,
+                b"path" => &mut head.path,
+                b"protocol" => &mut head.protocol,
+                _ => continue,
+            };
+            place.get_or_insert(value);
+        }
+        head
+    }
+}
+
+/// What the parser itself needs of a block's fields.
+#[derive(Debug, Clone, Copy, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, true or false by itself"
+)]
+pub(super) struct Traits {
+    /// The direction that they go in, as far as they tell.
+    pub(super) direction: Option<Direction>,
+    /// They can only be trailers: pseudo-header fields, which every head has, come first (RFC 9113, 8.1 and 8.3).
+    pub(super) are_trailers: bool,
+    /// A name or a value is not known.
+    pub(super) has_unknown: bool,
+    pub(super) has_method: bool,
+    pub(super) has_status: bool,
+    /// Of three digits.
+    pub(super) status: Option<u16>,
+    /// Whether the content is gRPC, when that is known.
+    pub(super) is_grpc: Option<bool>,
+    /// Content-Length; `None` where it is absent, no number, or told in two ways.
+    pub(super) content_length: Option<u64>,
+}
+
+impl Traits {
+    /// Of a field that comes more than once, but for Content-Length, the first counts.
+    pub(super) fn of(fields: Fields<'_>) -> Self {
+        let mut traits = Self::default();
+        let (mut asks, mut has_grpc_status) = (false, false);
+        let (mut content_type, mut length) = (None, Length::Absent);
+        for (place, (name, value, _)) in fields.all().enumerate() {
+            traits.has_unknown |= matches!(value, Text::Unknown(_));
+            let Text::Known(name) = name else {
+                traits.has_unknown = true;
+                continue;
+            };
+            traits.are_trailers |= place == 0 && !name.starts_with(b":");
+            match name {
+                b":status" if !traits.has_status => {
+                    traits.has_status = true;
+                    traits.status = value.known().and_then(status);
+                }
+                b":method" => (asks, traits.has_method) = (true, true),
+                b":path" | b":scheme" | b":authority" => asks = true,
+                b"content-type" => {
+                    content_type.get_or_insert(value);
+                }
+                b"content-length" => length = length.and(value),
+                b"grpc-status" => has_grpc_status = true,
+                _ => {}
+            }
+        }
+        traits.direction = if traits.has_status || (traits.are_trailers && has_grpc_status) {
+            Some(Direction::ToClient)
+        } else {
+            asks.then_some(Direction::ToServer)
+        };
+        traits.is_grpc = content_type.and_then(Text::known).map(|value| {
+            grpc::content_type(value).is_some_and(|kind| kind.protocol == grpc::Protocol::Grpc)
+        });
+        if let Length::Told(told) = length {
+            traits.content_length = Some(told);
+        }
+        traits
+    }
+}
+
+/// What the fields so far say of the content's length.
+#[derive(Clone, Copy)]
+enum Length {
+    Absent,
+    Told(u64),
+    Unclear,
+}
+
+impl Length {
+    fn and(self, value: Text<'_>) -> Self {
+        match (self, value.known().and_then(decimal)) {
+            (Self::Absent, Some(told)) => Self::Told(told),
+            (Self::Told(before), Some(told)) if before == told => self,
+            _ => Self::Unclear,
         }
     }
 }
 
 /// Three digits.
-pub(super) fn status(fields: Fields<'_>) -> Option<u16> {
-    match fields.find(b":status")? {
-        Text::Known(digits) if digits.len() == 3 => digits.iter().try_fold(0, |number, digit| {
-            digit
-                .is_ascii_digit()
-                .then(|| number * 10 + u16::from(digit - b'0'))
-        }),
-        Text::Known(_) | Text::Unknown(_) => None,
+fn status(digits: &[u8]) -> Option<u16> {
+    if digits.len() != 3 {
+        return None;
     }
+    digits.iter().try_fold(0, |number, digit| {
+        digit
+            .is_ascii_digit()
+            .then(|| number * 10 + u16::from(digit - b'0'))
+    })
 }

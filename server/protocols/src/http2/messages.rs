@@ -3,15 +3,17 @@
 //! Owns: what a block is. With everything in sight, its place in the stream says so; where something may have been
 //! missed, the fields do: a head begins with pseudo-header fields, trailers have none (RFC 9113, 8.1 and 8.3).
 
-use super::blocks::About;
-use super::fields::{RequestHead, ResponseHead, Room, status};
+use super::blocks::{About, Head};
+use super::fields::{RequestHead, ResponseHead, Room, Traits};
+use super::repeats::Known;
 use super::streams::Stream;
-use super::{Connection, Fields, MalformedElement, Observer};
-use crate::decimal::decimal;
+use super::{Connection, MalformedElement, Observer};
 use crate::exchange::{Gaps, RequestPart, ResponsePart};
-use crate::grpc::{self, Messages};
-use crate::hpack::Text;
+use crate::grpc::Messages;
 use crate::passive::{Direction, Verdict};
+
+/// A block for this observer.
+type HeadFor<'a, O> = Head<'a, <O as Observer>::Request, <O as Observer>::Response>;
 
 impl<O: Observer> Connection<O> {
     /// A block was read.
@@ -19,13 +21,14 @@ impl<O: Observer> Connection<O> {
         &mut self,
         direction: Direction,
         about: About,
-        fields: Fields<'_>,
+        traits: Traits,
+        head: HeadFor<'_, O>,
         observer: &mut O,
     ) {
         let told = match about.promised {
             // RFC 9113, 8.4: only servers promise.
             Some(_) => Some(Direction::ToClient),
-            None => fields.direction(),
+            None => traits.direction,
         };
         if let Some(told) = told {
             self.verdict = Verdict::Yes;
@@ -40,18 +43,25 @@ impl<O: Observer> Connection<O> {
         }
         match (self.meant(direction), about.promised) {
             (Direction::ToServer, None) if !about.stream.is_multiple_of(2) => {
-                self.request(about.stream, about, fields, observer);
+                self.request(about.stream, about, traits, head, observer);
             }
             (Direction::ToClient, Some(promised)) if promised.is_multiple_of(2) && promised > 0 => {
-                self.request(promised, about, fields, observer);
+                self.request(promised, about, traits, head, observer);
             }
-            (Direction::ToClient, None) => self.response(about, fields, observer),
+            (Direction::ToClient, None) => self.response(about, traits, head, observer),
             // RFC 9113, 5.1.1: clients begin odd streams, servers promise even ones.
             (meant, _) => observer.malformed(meant, MalformedElement::FrameHeader),
         }
     }
 
-    fn request(&mut self, stream_id: u32, about: About, fields: Fields<'_>, observer: &mut O) {
+    fn request(
+        &mut self,
+        stream_id: u32,
+        about: About,
+        traits: Traits,
+        head: HeadFor<'_, O>,
+        observer: &mut O,
+    ) {
         if let Some(stream) = self.streams.get(stream_id)
             && let Some(request) = &mut stream.request
         {
@@ -59,8 +69,10 @@ impl<O: Observer> Connection<O> {
                 return;
             }
             request.header_bytes = request.header_bytes.saturating_add(about.bytes);
-            observer.request_trailers(&mut request.value, fields);
-            stream.gaps.add(trailer_gaps(about, fields));
+            if let Head::New(fields, _) = head {
+                observer.request_trailers(&mut request.value, fields);
+            }
+            stream.gaps.add(trailer_gaps(about, traits));
             if about.end_stream {
                 self.end_message(Direction::ToServer, stream_id, about.at_ns, observer);
             }
@@ -71,7 +83,7 @@ impl<O: Observer> Connection<O> {
             None => Direction::ToServer,
         };
         let may_lack = self.lane_of(sender).may_lack();
-        if may_lack && fields.are_trailers() {
+        if may_lack && traits.are_trailers {
             // Of a request that was not seen.
             return self.end_message(Direction::ToServer, stream_id, about.at_ns, observer);
         }
@@ -83,18 +95,19 @@ impl<O: Observer> Connection<O> {
             self.begin(stream_id);
         }
         self.streams.reach(stream_id);
-        let head = RequestHead::new(fields, about.cut);
-        if head.method.is_none() && !about.cut && !fields.has_unknown() {
+        if !traits.has_method && !about.cut && !traits.has_unknown {
             observer.malformed(sender, MalformedElement::PseudoHeader);
         }
-        let value = observer.request(&head);
+        let Some(value) = request(about, traits, head, observer) else {
+            return;
+        };
         let Some(stream) = self.streams.get(stream_id) else {
             return;
         };
         stream
             .gaps
-            .add(head_gaps(about, fields, Gaps::REQUEST_HEAD_CUT));
-        if is_grpc(fields) == Some(true) {
+            .add(head_gaps(about, traits, Gaps::REQUEST_HEAD_CUT));
+        if traits.is_grpc == Some(true) {
             stream.facts.request_messages = Some(Messages::default());
             let response = &mut stream.facts.response_messages;
             if stream.response.is_none() && response.is_none() {
@@ -117,7 +130,7 @@ impl<O: Observer> Connection<O> {
         self.refuse(stream_id, about.at_ns, observer);
     }
 
-    fn response(&mut self, about: About, fields: Fields<'_>, observer: &mut O) {
+    fn response(&mut self, about: About, traits: Traits, head: HeadFor<'_, O>, observer: &mut O) {
         // Where the request was: those of pushed streams are promised by the server.
         let asker = if about.stream.is_multiple_of(2) {
             Direction::ToClient
@@ -140,15 +153,15 @@ impl<O: Observer> Connection<O> {
             return;
         };
         stream.may_have_ended = false;
-        if stream.takes_for_trailers(about, fields, may_lack) {
-            stream.trailers(about, fields, observer);
-        } else if let Some(interim @ 100..=199) = status(fields)
+        if stream.takes_for_trailers(about, traits, may_lack) {
+            stream.trailers(about, traits, &head, observer);
+        } else if let Some(interim @ 100..=199) = traits.status
             && !about.end_stream
         {
             stream.response = None;
             return stream.interim.push(interim);
         } else {
-            stream.respond(about, fields, observer);
+            stream.respond(about, traits, head, observer);
         }
         if about.end_stream {
             self.end_message(Direction::ToClient, about.stream, about.at_ns, observer);
@@ -156,19 +169,71 @@ impl<O: Observer> Connection<O> {
     }
 }
 
-impl<Q, S> Stream<Q, S> {
+/// What the observer makes of a request's head, or made of it before. `None` for a response's.
+fn request<O: Observer>(
+    about: About,
+    traits: Traits,
+    head: HeadFor<'_, O>,
+    observer: &mut O,
+) -> Option<O::Request> {
+    let (fields, keep) = match head {
+        Head::New(fields, keep) => (fields, keep),
+        Head::Known(Known::Request(value)) => {
+            observer.request_repeats(&value);
+            return Some(value);
+        }
+        Head::Known(Known::Response(_)) => return None,
+    };
+    let value = observer.request(&RequestHead::new(fields, about.cut));
+    if let Some(keep) = keep
+        && about.promised.is_none()
+        && observer.request_may_repeat(&value, keep.in_clear)
+        && let Some(repeats) = observer.repeats()
+    {
+        repeats.keep(keep, fields, Known::Request(value.clone()), traits);
+    }
+    Some(value)
+}
+
+/// As above of a response's.
+fn response<O: Observer>(
+    about: About,
+    traits: Traits,
+    head: HeadFor<'_, O>,
+    observer: &mut O,
+) -> Option<O::Response> {
+    let (fields, keep) = match head {
+        Head::New(fields, keep) => (fields, keep),
+        Head::Known(Known::Response(value)) => return Some(value),
+        Head::Known(Known::Request(_)) => return None,
+    };
+    let value = observer.response(&ResponseHead {
+        status: traits.status,
+        fields,
+        cut: about.cut,
+    });
+    if let Some(keep) = keep
+        && observer.response_may_repeat(&value, keep.in_clear)
+        && let Some(repeats) = observer.repeats()
+    {
+        repeats.keep(keep, fields, Known::Response(value.clone()), traits);
+    }
+    Some(value)
+}
+
+impl<Q: Clone, S: Clone> Stream<Q, S> {
     /// Whether a block of the server's is trailers.
-    fn takes_for_trailers(&self, about: About, fields: Fields<'_>, may_lack: bool) -> bool {
+    fn takes_for_trailers(&self, about: About, traits: Traits, may_lack: bool) -> bool {
         let Some(response) = &self.response else {
-            return may_lack && fields.are_trailers();
+            return may_lack && traits.are_trailers;
         };
         // What was taken for the final head may have been an interim one.
-        let may_be_head = fields.find(b":status").is_some() || !about.end_stream;
-        !self.may_be_interim || response.body_bytes > 0 || fields.are_trailers() || !may_be_head
+        let may_be_head = traits.has_status || !about.end_stream;
+        !self.may_be_interim || response.body_bytes > 0 || traits.are_trailers || !may_be_head
     }
 
     /// The response's trailers; its head may not have been seen.
-    fn trailers<O>(&mut self, about: About, fields: Fields<'_>, observer: &mut O)
+    fn trailers<O>(&mut self, about: About, traits: Traits, head: &HeadFor<'_, O>, observer: &mut O)
     where
         O: Observer<Request = Q, Response = S>,
     {
@@ -185,27 +250,27 @@ impl<Q, S> Stream<Q, S> {
             part(About { bytes: 0, ..about }, observer.response(&head))
         });
         response.header_bytes = response.header_bytes.saturating_add(about.bytes);
-        observer.response_trailers(&mut response.value, fields);
-        self.gaps.add(trailer_gaps(about, fields));
+        if let Head::New(fields, _) = head {
+            observer.response_trailers(&mut response.value, *fields);
+        }
+        self.gaps.add(trailer_gaps(about, traits));
     }
 
     /// The head of the final response.
-    fn respond<O>(&mut self, about: About, fields: Fields<'_>, observer: &mut O)
+    fn respond<O>(&mut self, about: About, traits: Traits, head: HeadFor<'_, O>, observer: &mut O)
     where
         O: Observer<Request = Q, Response = S>,
     {
-        let head = ResponseHead {
-            status: status(fields),
-            fields,
-            cut: about.cut,
-        };
-        if head.status.is_none() && !about.cut && !fields.has_unknown() {
+        if traits.status.is_none() && !about.cut && !traits.has_unknown {
             observer.malformed(Direction::ToClient, MalformedElement::PseudoHeader);
         }
+        let Some(value) = response(about, traits, head, observer) else {
+            return;
+        };
         self.gaps
-            .add(head_gaps(about, fields, Gaps::RESPONSE_HEAD_CUT));
-        self.may_be_interim = head.status.is_none();
-        match is_grpc(fields) {
+            .add(head_gaps(about, traits, Gaps::RESPONSE_HEAD_CUT));
+        self.may_be_interim = traits.status.is_none();
+        match traits.is_grpc {
             Some(true) if self.facts.response_messages.is_none() => {
                 self.facts.response_messages = Some(Messages::default());
             }
@@ -213,27 +278,9 @@ impl<Q, S> Stream<Q, S> {
             Some(false) => self.facts.response_messages = None,
             Some(true) | None => {}
         }
-        self.response_length = content_length(fields);
-        self.response = Some(part(about, observer.response(&head)));
+        self.response_length = traits.content_length;
+        self.response = Some(part(about, value));
     }
-}
-
-/// `None` where it is absent, no number, or told in two ways.
-fn content_length(fields: Fields<'_>) -> Option<u64> {
-    let mut told = None;
-    for (_, value, _) in fields
-        .iter()
-        .filter(|(name, _, _)| matches!(name, Text::Known(b"content-length")))
-    {
-        let Text::Known(digits) = value else {
-            return None;
-        };
-        let length = decimal(digits)?;
-        if told.replace(length).is_some_and(|before| before != length) {
-            return None;
-        }
-    }
-    told
 }
 
 fn part<S>(about: About, value: S) -> ResponsePart<S> {
@@ -247,29 +294,16 @@ fn part<S>(about: About, value: S) -> ResponsePart<S> {
     }
 }
 
-fn head_gaps(about: About, fields: Fields<'_>, cut: Gaps) -> Gaps {
+fn head_gaps(about: About, traits: Traits, cut: Gaps) -> Gaps {
     let cut = if about.cut { cut } else { Gaps::default() };
-    cut.with(unknown(fields)).with(about.gaps)
-}
-
-fn trailer_gaps(about: About, fields: Fields<'_>) -> Gaps {
-    head_gaps(about, fields, Gaps::TRAILERS_UNSEEN)
-}
-
-fn unknown(fields: Fields<'_>) -> Gaps {
-    if fields.has_unknown() {
+    let unknown = if traits.has_unknown {
         Gaps::FIELDS_UNKNOWN
     } else {
         Gaps::default()
-    }
+    };
+    cut.with(unknown).with(about.gaps)
 }
 
-/// Whether the content is gRPC, when that is known.
-fn is_grpc(fields: Fields<'_>) -> Option<bool> {
-    match fields.find(b"content-type")? {
-        Text::Known(value) => Some(
-            grpc::content_type(value).is_some_and(|kind| kind.protocol == grpc::Protocol::Grpc),
-        ),
-        Text::Unknown(_) => None,
-    }
+fn trailer_gaps(about: About, traits: Traits) -> Gaps {
+    head_gaps(about, traits, Gaps::TRAILERS_UNSEEN)
 }

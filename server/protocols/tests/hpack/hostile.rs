@@ -93,6 +93,10 @@ fn a_bomb_of_references_is_counted_and_not_given_out() {
         list_bytes: 16 * 4033,
         left_out_fields: 100_001 - 16 + 1,
         left_out_bytes: (100_001 - 16) * 4033 + 34,
+        literals: 2,
+        insertions: 2,
+        refers: true,
+        resizes: false,
     };
     assert_eq!((given, end), (16, Ok(expected)));
     let mut last = Vec::new();

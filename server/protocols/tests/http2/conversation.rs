@@ -10,7 +10,8 @@ use headwater_protocols::hpack::Text;
 use headwater_protocols::http1::{Direction, End, Skip};
 use headwater_protocols::http1::{Exchange, Gaps, OpenExchange};
 use headwater_protocols::http2::{
-    Connection, Fields, Limits, MalformedElement, Observer, RequestHead, ResponseHead, Room,
+    Connection, Fields, Limits, MalformedElement, Observer, Repeats, RequestHead, ResponseHead,
+    Room,
 };
 
 use crate::frames::{PREFACE, settings};
@@ -59,6 +60,8 @@ pub(crate) struct Recorder {
     pub(crate) malformed: Vec<(Direction, MalformedElement)>,
     pub(crate) requests: usize,
     pub(crate) responses: usize,
+    /// Where it remembers heads, if it does.
+    pub(crate) repeats: Option<Repeats<Head, Head>>,
 }
 
 impl Observer for Recorder {
@@ -114,6 +117,15 @@ impl Observer for Recorder {
     fn exchange(&mut self, exchange: Exchange<Head, Head>) {
         self.exchanges.push(exchange);
     }
+    fn repeats(&mut self) -> Option<&mut Repeats<Head, Head>> {
+        self.repeats.as_mut()
+    }
+    fn request_may_repeat(&self, _: &Head, _: bool) -> bool {
+        true
+    }
+    fn response_may_repeat(&self, _: &Head, _: bool) -> bool {
+        true
+    }
     fn malformed(&mut self, direction: Direction, element: MalformedElement) {
         self.malformed.push((direction, element));
     }
@@ -156,8 +168,35 @@ pub(crate) fn play(
     joined_midstream: bool,
     steps: &[(u64, Step)],
 ) -> (Connection<Recorder>, Recorder) {
+    let (connection, recorder) = once(limits, joined_midstream, steps, None);
+    let facts = |connection: &Connection<Recorder>| {
+        let facts = [Direction::ToServer, Direction::ToClient].map(|to| connection.facts(to));
+        format!("{facts:?}")
+    };
+    // With heads that are remembered, the second time all that can be, the same is told.
+    let mut repeats = Some(Repeats::default());
+    for _ in 0..2 {
+        let (again, other) = once(limits, joined_midstream, steps, repeats);
+        let (told, expected) = (&other.exchanges, &recorder.exchanges);
+        assert_eq!(format!("{told:?}"), format!("{expected:?}"));
+        assert_eq!(other.malformed, recorder.malformed);
+        assert_eq!(facts(&again), facts(&connection));
+        repeats = other.repeats;
+    }
+    (connection, recorder)
+}
+
+pub(crate) fn once(
+    limits: Limits,
+    joined_midstream: bool,
+    steps: &[(u64, Step)],
+    repeats: Option<Repeats<Head, Head>>,
+) -> (Connection<Recorder>, Recorder) {
     let mut connection = Connection::new(limits, joined_midstream);
-    let mut recorder = Recorder::default();
+    let mut recorder = Recorder {
+        repeats,
+        ..Recorder::default()
+    };
     for (at_ns, each) in steps {
         step(&mut connection, &mut recorder, *at_ns, each);
     }

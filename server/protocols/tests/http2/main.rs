@@ -22,6 +22,7 @@ mod grpc;
 mod hostile;
 mod joins;
 mod losses;
+mod repeats;
 mod samples;
 mod splits;
 mod tables;

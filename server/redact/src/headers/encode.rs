@@ -86,7 +86,9 @@ pub(crate) fn encode_partly(
             encode(hasher, rules, (name, value), scratch, out);
         }
         (Captured::Known(name), Captured::Unknown(generation, number)) => {
-            write_name(hasher, rules.of(name), name, scratch, out);
+            let rule = rules.of(name);
+            write_name(hasher, rule, name, scratch, out);
+            out.hashed |= rule.is_unlisted();
             write_unknown(generation, number, out);
         }
         (Captured::Unknown(generation, number), value) => {
@@ -99,6 +101,7 @@ pub(crate) fn encode_partly(
                     // Nothing says that it is harmless.
                     fields::value(hasher, Rule::Unknown, value, &mut sink);
                     sink.end_value();
+                    out.hashed = true;
                 }
                 Captured::Unknown(generation, number) => write_unknown(generation, number, out),
             }
