@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use headwater_model::{Evidence, Message, Outcome, WebSocket};
+use headwater_model::{Evidence, Outcome, WebSocket};
 use headwater_protocols::{
     grpc,
     hpack::{self, Text::Known},
@@ -457,19 +457,14 @@ pub(crate) fn tag(thread_id: u32, owned: Option<bool>, new_turn: bool) -> u64 {
     u64::from(thread_id) | evidence << 32
 }
 
-/// Puts a tag's thread and evidence into a message.
-pub(crate) fn untag(tag: u64, message: &mut Message) {
-    let (thread_id, evidence) = match tag >> 32 {
-        1 => (true, Evidence::SocketLock),
-        2 => (true, Evidence::TurnStart),
-        _ => (false, Evidence::None),
+/// A tag's thread and evidence.
+pub(crate) fn untag(tag: u64) -> (Option<u32>, Evidence) {
+    let evidence = match tag >> 32 {
+        1 => Evidence::SocketLock,
+        2 => Evidence::TurnStart,
+        _ => return (None, Evidence::None),
     };
-    message.thread_evidence = evidence;
-    message.thread_id = if thread_id {
-        u32::try_from(tag & u64::from(u32::MAX)).ok()
-    } else {
-        None
-    };
+    (u32::try_from(tag & u64::from(u32::MAX)).ok(), evidence)
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ mod static_table;
 mod strings;
 mod text;
 
-pub use decoder::Decoder;
+pub use decoder::{Decoder, InsertedName};
 pub use text::{Field, Text, Unknown};
 
 /// What was given out of a block.

@@ -4,8 +4,9 @@
 //! fill a disk with a thousandth of the bytes. A connection may store four bytes for each that passed, and some in advance;
 //! beyond, exchanges go without their heads, and then altogether, and both are counted.
 
-use std::hash::{DefaultHasher, Hasher};
+use std::hash::BuildHasher;
 
+use foldhash::fast::RandomState;
 use headwater_model::{Exchange, Gaps, Message, Outcome};
 use headwater_redact::HeaderBlock;
 
@@ -16,6 +17,7 @@ pub(crate) struct Expansion {
     /// Templates of header blocks stored last, each of which is stored once; by their hashes.
     templates: [u64; MOST_TEMPLATES],
     next: usize,
+    hash: RandomState,
 }
 
 /// What may be stored of an exchange.
@@ -49,7 +51,7 @@ impl Expansion {
         let mut new = [None; MOST_BLOCKS];
         for (block, new) in blocks(exchange).zip(&mut new) {
             heads += block.holes().len();
-            let template = hash(block.template());
+            let template = self.hash.hash_one(block.template());
             if !self.templates.contains(&template) {
                 heads += block.template().len();
                 *new = Some(template);
@@ -125,9 +127,3 @@ fn blocks(exchange: &Exchange) -> impl Iterator<Item = &HeaderBlock> {
         .flatten()
 }
 const MOST_BLOCKS: usize = 4;
-
-fn hash(template: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(template);
-    hasher.finish()
-}

@@ -14,7 +14,7 @@ use headwater_redact::{Redactor, Text};
 use super::{Conversation, Party};
 use crate::{
     dialect::{Open, Parsed},
-    heads::untag,
+    heads::{Answered, Asked, untag},
 };
 
 impl Conversation {
@@ -148,51 +148,91 @@ impl Conversation {
             grpc,
             websocket,
             event_stream,
-            request: exchange.request.map(|part| {
-                let head = Arc::unwrap_or_clone(part.value);
-                let mut message = Message {
-                    headers: head.headers,
-                    minor_version: head.minor_version,
-                    header_bytes: part.header_bytes,
-                    body_bytes: part.body_bytes,
-                    first_byte_ns: part.first_byte_ns,
-                    last_byte_ns: part.last_byte_ns,
-                    trailers: head.trailers,
-                    ..Message::default()
-                };
-                untag(part.first_tag, &mut message);
-                Request {
-                    message,
-                    method: head.method,
-                    target: head.target,
-                    host: head.host,
-                }
-            }),
-            response: exchange.response.map(|part| {
-                let head = Arc::unwrap_or_clone(part.value);
-                let mut message = Message {
-                    headers: head.headers,
-                    minor_version: head.minor_version,
-                    header_bytes: part.header_bytes,
-                    body_bytes: part.body_bytes,
-                    first_byte_ns: part.first_byte_ns,
-                    last_byte_ns: part.last_byte_ns,
-                    trailers: head.trailers,
-                    ..Message::default()
-                };
-                untag(part.first_tag, &mut message);
-                Response {
-                    message,
-                    status_code: head.status_code,
-                    reason: head.reason,
-                }
-            }),
+            request: exchange.request.map(request),
+            response: exchange.response.map(response),
             interim: exchange.interim.as_slice().to_vec(),
             outcome: crate::heads::outcome(exchange.outcome),
             end_ns: exchange.end_ns,
             gaps,
             ordinal: exchange.ordinal,
         }
+    }
+}
+
+/// Most heads are nobody else's, or shared with a table of those that repeat: of these no more is copied than is told.
+fn request(part: http1::RequestPart<Arc<Asked>>) -> Request {
+    let (headers, trailers, method, target, host, minor_version) = match Arc::try_unwrap(part.value)
+    {
+        Ok(head) => (
+            head.headers,
+            head.trailers,
+            head.method,
+            head.target,
+            head.host,
+            head.minor_version,
+        ),
+        Err(head) => (
+            head.headers.clone(),
+            head.trailers.clone(),
+            head.method.clone(),
+            head.target.clone(),
+            head.host.clone(),
+            head.minor_version,
+        ),
+    };
+    let (thread_id, thread_evidence) = untag(part.first_tag);
+    Request {
+        message: Message {
+            headers,
+            minor_version,
+            header_bytes: part.header_bytes,
+            body_bytes: part.body_bytes,
+            first_byte_ns: part.first_byte_ns,
+            last_byte_ns: part.last_byte_ns,
+            thread_id,
+            thread_evidence,
+            trailers,
+        },
+        method,
+        target,
+        host,
+    }
+}
+
+/// As above.
+fn response(part: http1::ResponsePart<Arc<Answered>>) -> Response {
+    let (headers, trailers, reason, status_code, minor_version) = match Arc::try_unwrap(part.value)
+    {
+        Ok(head) => (
+            head.headers,
+            head.trailers,
+            head.reason,
+            head.status_code,
+            head.minor_version,
+        ),
+        Err(head) => (
+            head.headers.clone(),
+            head.trailers.clone(),
+            head.reason.clone(),
+            head.status_code,
+            head.minor_version,
+        ),
+    };
+    let (thread_id, thread_evidence) = untag(part.first_tag);
+    Response {
+        message: Message {
+            headers,
+            minor_version,
+            header_bytes: part.header_bytes,
+            body_bytes: part.body_bytes,
+            first_byte_ns: part.first_byte_ns,
+            last_byte_ns: part.last_byte_ns,
+            thread_id,
+            thread_evidence,
+            trailers,
+        },
+        status_code,
+        reason,
     }
 }
 

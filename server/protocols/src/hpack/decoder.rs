@@ -104,9 +104,13 @@ impl Decoder {
         self.table.set_mark(mark);
     }
 
-    /// Inserts what a block inserted that is known not to be read again.
-    pub fn insert(&mut self, name: &[u8], value: &[u8]) {
-        self.table.insert(NewName::Literal(name), value);
+    /// Inserts a field of a block that is not read again.
+    pub fn insert(&mut self, name: InsertedName<'_>, value: &[u8]) {
+        let name = match name {
+            InsertedName::Static(name) => NewName::Of(Name::Static(name)),
+            InsertedName::Literal(name) => NewName::Literal(name),
+        };
+        self.table.insert(name, value);
     }
 
     /// Reads one whole block; `each` gets every field in order, up to the limits.
@@ -223,6 +227,22 @@ impl Decoder {
             never_indexed: first & 0b1111_0000 == 0b0001_0000,
             inserted: first & 0b0100_0000 != 0,
         }
+    }
+}
+
+/// The name of a field that is inserted.
+#[derive(Debug, Clone, Copy)]
+pub enum InsertedName<'a> {
+    /// One of the static table, of which the dynamic one keeps no copy.
+    Static(&'static [u8]),
+    /// Another.
+    Literal(&'a [u8]),
+}
+
+impl<'a> InsertedName<'a> {
+    /// For a name.
+    pub fn of(name: &'a [u8]) -> Self {
+        static_table::name(name).map_or(Self::Literal(name), Self::Static)
     }
 }
 

@@ -7,6 +7,12 @@ pub(super) fn entry(index: u32) -> Option<(&'static [u8], &'static [u8])> {
     ENTRIES.get(at).copied()
 }
 
+/// This name, if the table has it.
+pub(super) fn name(name: &[u8]) -> Option<&'static [u8]> {
+    let entry = ENTRIES.iter().find(|(other, _)| *other == name)?;
+    Some(entry.0)
+}
+
 /// The index of the newest entry of the dynamic table, the one behind the last of this table (RFC 7541, 2.3.3).
 pub(super) const FIRST_DYNAMIC_INDEX: u32 = 62;
 

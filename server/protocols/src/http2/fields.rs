@@ -5,7 +5,7 @@
 
 use crate::decimal::decimal;
 use crate::grpc;
-use crate::hpack::{self, Text, Unknown};
+use crate::hpack::{self, InsertedName, Text, Unknown};
 use crate::passive::Direction;
 
 /// Room for the fields of one block.
@@ -77,24 +77,48 @@ impl Room {
 /// Fields that a block inserted into the table of HPACK.
 #[derive(Debug, Default)]
 pub(super) struct Inserted {
-    bytes: Vec<u8>,
-    /// Of names and values.
-    lengths: Vec<(usize, usize)>,
+    /// Names that are not the static table's, and values.
+    texts: Vec<u8>,
+    fields: Vec<InsertedField>,
+}
+
+#[derive(Debug)]
+struct InsertedField {
+    static_name: Option<&'static [u8]>,
+    /// Bytes of a name that is not.
+    name_length: usize,
+    value_length: usize,
 }
 
 impl Inserted {
+    fn push(&mut self, name: &[u8], value: &[u8]) {
+        let (static_name, name) = match InsertedName::of(name) {
+            InsertedName::Static(name) => (Some(name), &[][..]),
+            InsertedName::Literal(name) => (None, name),
+        };
+        self.texts.extend_from_slice(name);
+        self.texts.extend_from_slice(value);
+        self.fields.push(InsertedField {
+            static_name,
+            name_length: name.len(),
+            value_length: value.len(),
+        });
+    }
+
     /// Inserts them again.
     pub(super) fn insert(&self, hpack: &mut hpack::Decoder) {
-        let mut rest = self.bytes.as_slice();
-        for (name_length, value_length) in &self.lengths {
-            let Some((name, behind)) = rest.split_at_checked(*name_length) else {
-                return;
-            };
-            let Some((value, behind)) = behind.split_at_checked(*value_length) else {
-                return;
-            };
-            hpack.insert(name, value);
+        let mut rest = self.texts.as_slice();
+        let mut take = |length| {
+            let (taken, behind) = rest.split_at_checked(length).unwrap_or_default();
             rest = behind;
+            taken
+        };
+        for field in &self.fields {
+            let name = take(field.name_length);
+            let name = field
+                .static_name
+                .map_or(InsertedName::Literal(name), InsertedName::Static);
+            hpack.insert(name, take(field.value_length));
         }
     }
 }
@@ -136,9 +160,7 @@ impl<'a> Fields<'a> {
                 self.room.text(entry.name).known()?,
                 self.room.text(entry.value).known()?,
             );
-            inserted.bytes.extend_from_slice(name);
-            inserted.bytes.extend_from_slice(value);
-            inserted.lengths.push((name.len(), value.len()));
+            inserted.push(name, value);
         }
         Some(inserted)
     }
