@@ -31,8 +31,8 @@ pub use netns::{Namespace, joined, sh};
 pub use program::{Program, run, said};
 pub use scratch::Scratch;
 pub use servers::{
-    Nginx, certificate, certificate_of, free_port, node_folder, node_server, python, python_server,
-    serve_once,
+    Front, Nginx, certificate, certificate_of, free_port, node_folder, node_server, python,
+    python_server, serve_once,
 };
 pub use store::{Store, address_of, column, headwater, reachable};
 pub use stranger::stranger;

@@ -97,9 +97,25 @@ impl Nginx {
         Self::listening(locations, "ssl http2")
     }
     fn listening(locations: &str, how: &str) -> Self {
+        let port = free_port();
+        let listen = format!("listen 127.0.0.1:{port} {how}; listen [::1]:{port} {how};");
+        Self::configured(port, &listen, "$remote_port", locations)
+    }
+    /// Without TLS, HTTP/1 at `port` and HTTP/2 at the other port that is given, for a proxy that tells whose each
+    /// connection is by the PROXY protocol. Answers as [`Self::start_sized`] does.
+    pub fn start_behind_proxy() -> (Self, u16) {
+        let (port, http2_port) = (free_port(), free_port());
+        let listen = format!(
+            "listen 127.0.0.1:{port} proxy_protocol; listen 127.0.0.1:{http2_port} http2 proxy_protocol;"
+        );
+        let nginx = Self::configured(port, &listen, "$proxy_protocol_port", SIZED);
+        nginx.file("large.bin", vec![b'x'; 1 << 20]);
+        (nginx, http2_port)
+    }
+    fn configured(port: u16, listen: &str, client_port: &str, locations: &str) -> Self {
         let scratch = Scratch::new();
         std::fs::create_dir(scratch.file("files")).expect("a folder of files");
-        let locations = if how.contains("ssl") {
+        let locations = if listen.contains("ssl") {
             let (certificate, key) = certificate(&scratch);
             format!(
                 "ssl_certificate {}; ssl_certificate_key {}; ssl_protocols TLSv1.2 TLSv1.3; {locations}",
@@ -109,17 +125,16 @@ impl Nginx {
         } else {
             locations.to_owned()
         };
-        let port = free_port();
         let folder = scratch.path().display();
         let configuration = format!(
             "daemon off; worker_processes 2; user root; pid {folder}/pid; error_log {folder}/error.log;
              events {{ worker_connections 512; }}
              http {{
-               log_format plain '$request_method $request_uri $status $remote_port'; access_log {folder}/access.log plain;
+               log_format plain '$request_method $request_uri $status {client_port}'; access_log {folder}/access.log plain;
                client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
                uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi; client_max_body_size 64m;
                keepalive_requests 100000;
-               server {{ listen 127.0.0.1:{port} {how}; listen [::1]:{port} {how}; root {folder}/files; {locations} }}
+               server {{ {listen} root {folder}/files; {locations} }}
              }}"
         );
         let configuration = scratch.write("nginx.conf", configuration);
@@ -148,10 +163,7 @@ impl Nginx {
     }
     /// Over TLS, with a small and a large answer for any path, and what is put is taken.
     pub fn start_sized() -> Self {
-        let nginx = Self::start_tls(
-            "location /small/ { return 200 'hello\n'; } location /large/ { try_files /large.bin =404; }
-             location /put/ { dav_methods PUT; create_full_put_path on; }",
-        );
+        let nginx = Self::start_tls(SIZED);
         nginx.file("large.bin", vec![b'x'; 1 << 20]);
         nginx
     }
@@ -197,6 +209,48 @@ impl Nginx {
             )
         };
         self.access_log().lines().map(words).collect()
+    }
+}
+
+/// A small and a large answer for any path, and what is put is taken.
+const SIZED: &str =
+    "location /small/ { return 200 'hello\n'; } location /large/ { try_files /large.bin =404; }
+     location /put/ { dav_methods PUT; create_full_put_path on; }";
+
+/// A program that takes TLS off in front of a server, by a library that is not read: OpenSSL, linked into it and stripped.
+#[derive(Debug)]
+pub struct Front {
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+    _program: Program,
+    _scratch: Scratch,
+}
+
+impl Front {
+    /// Its file's name.
+    pub const NAME: &'static str = "unread-front";
+
+    /// Before what listens at these ports ([`Nginx::start_behind_proxy`]).
+    pub fn start(http1_port: u16, http2_port: u16) -> Self {
+        let scratch = Scratch::new();
+        let (source, program) = (
+            scratch.write("front.c", include_str!("front.c")),
+            scratch.file(Self::NAME),
+        );
+        said(
+            Command::new("cc")
+                .args(["-O1", "-s", "-o"])
+                .args([&program, &source])
+                .args(["-l:libssl.a", "-l:libcrypto.a", "-ldl", "-lpthread"]),
+        );
+        let (certificate, key) = certificate(&scratch);
+        let ports = [http1_port, http2_port].map(|port| port.to_string());
+        let program = Program::start(Command::new(program).args([certificate, key]).args(ports));
+        Self {
+            port: program.await_port(),
+            _program: program,
+            _scratch: scratch,
+        }
     }
 }
 
