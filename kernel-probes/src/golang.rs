@@ -4,7 +4,7 @@
 use aya_ebpf::programs::ProbeContext;
 use headwater_schema::{
     record::direction,
-    session::{GoroutineKey, TlsCall},
+    session::{GoroutineKey, TlsCall, pending},
 };
 
 use crate::{
@@ -118,7 +118,7 @@ pub fn send(ctx: &ProbeContext) {
         }
     } else if let Some(thread) = session::thread(tgid, tid) {
         // What another goroutine was about to send in this thread.
-        thread.is_pending = 0;
+        thread.is_pending = pending::NONE;
     }
 }
 

@@ -2,7 +2,10 @@
 //! for links of many places).
 
 use aya_ebpf::{EbpfContext, helpers::generated::bpf_get_attach_cookie, programs::ProbeContext};
-use headwater_schema::{record::direction, session::TlsCall};
+use headwater_schema::{
+    record::direction,
+    session::{TlsCall, pending},
+};
 
 use crate::{
     packet::zero,
@@ -105,13 +108,15 @@ pub fn read_record(ctx: &ProbeContext) {
     tls::pass(ctx, thread, call);
 }
 
-/// A thread works on a session.
+/// A thread encrypts what is not the program's. That of a handshake of TLS 1.3 is for a cipher of its own, whose place in memory
+/// another connection's has soon after: only what is sent as data says whose a socket is.
 #[inline(always)]
 pub fn touch(ctx: &ProbeContext) {
     let (tgid, tid) = tls::ids();
     let address = session_of(ctx);
     if let Some(thread) = session::thread_or_new(tgid, tid) {
         tls::set_pending(thread, address);
+        thread.is_pending = pending::WITH_DATA;
     }
 }
 

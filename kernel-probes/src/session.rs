@@ -10,8 +10,8 @@ use aya_ebpf::{
 };
 use headwater_schema::{
     flow::{DirectionState, counter, direction_flag},
-    record::{Header, SessionRecord, VERSION, direction, kind, owned, place},
-    session::{Goroutine, GoroutineKey, SessionKey, SessionState, TlsThread},
+    record::{Header, SessionRecord, VERSION, direction, kind, owned, place, session_fact},
+    session::{Goroutine, GoroutineKey, SessionKey, SessionState, TlsThread, pending},
 };
 
 use crate::{
@@ -190,12 +190,12 @@ pub fn is_known(
     // Whether the thread sends it does not matter where its session has this socket already.
     if packet.direction == direction::EGRESS
         && let Some(thread) = thread(tgid, tid)
-        && thread.is_pending != 0
+        && thread.is_pending != pending::NONE
     {
         if thread.bound_to != packet.cookie {
             return false;
         }
-        thread.is_pending = 0;
+        thread.is_pending = pending::NONE;
     }
     if is_turn {
         side.flags &= !direction_flag::COPYING;
@@ -255,10 +255,14 @@ fn bind(scene: &Scene, side: &DirectionState, record: u8) {
     let Some(thread) = thread(tgid, tid) else {
         return;
     };
-    if thread.is_pending == 0 {
+    if thread.is_pending == pending::NONE {
         return;
     }
-    thread.is_pending = 0;
+    let is_only_with_data = thread.is_pending == pending::WITH_DATA;
+    thread.is_pending = pending::NONE;
+    if is_only_with_data && record != DATA {
+        return;
+    }
     if record == ALERT || thread.pending == 0 {
         // Sent by calls that are not looked at, perhaps for another session.
         return;
@@ -289,8 +293,9 @@ fn bind(scene: &Scene, side: &DirectionState, record: u8) {
         return;
     };
     session.cookie = scene.cookie;
-    let is_new = u32::from(record == HANDSHAKE && side.flags & direction_flag::TLS_DATA == 0);
-    tell(kind::SESSION, session, scene.at_ns, &key, tid, is_new);
+    let is_new = record == HANDSHAKE && side.flags & direction_flag::TLS_DATA == 0;
+    let facts = if is_new { session_fact::NEW } else { 0 };
+    tell(kind::SESSION, session, scene.at_ns, &key, tid, facts);
 }
 
 /// Tells of a session.
@@ -301,11 +306,18 @@ pub fn tell(
     at_ns: u64,
     key: &SessionKey,
     tid: u32,
-    is_new: u32,
+    mut facts: u32,
 ) {
     let Some(mut entry) = ring::reserve::<SessionRecord>() else {
         return;
     };
+    let [egress, ingress] = &session.flow.directions;
+    if egress.flags & direction_flag::LAST_CHUNK != 0 {
+        facts |= session_fact::EGRESS_LAST_CHUNK;
+    }
+    if ingress.flags & direction_flag::LAST_CHUNK != 0 {
+        facts |= session_fact::INGRESS_LAST_CHUNK;
+    }
     let current = task::current();
     let record = SessionRecord {
         header: Header {
@@ -322,7 +334,7 @@ pub fn tell(
         start_ns: task::start_ns(current),
         comm: task::read(current, settings::task_comm()),
         ancestors: task::ancestors(current),
-        is_new,
+        facts,
         egress_bytes: session.flow.directions[0].bytes,
         egress_last_ns: session.flow.directions[0].last_ns,
         ingress_bytes: session.flow.directions[1].bytes,

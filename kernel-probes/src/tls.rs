@@ -17,7 +17,7 @@ use aya_ebpf::{
 use headwater_schema::{
     flow::{DirectionState, counter, direction_flag, go_on},
     record::{direction, kind, owned},
-    session::{SessionKey, SessionState, TlsCall, TlsThread, copied, first, read_done},
+    session::{SessionKey, SessionState, TlsCall, TlsThread, copied, first, pending, read_done},
 };
 
 use crate::{
@@ -82,7 +82,7 @@ pub fn key_of(address: u64, tgid: u32) -> SessionKey {
 #[inline(always)]
 pub fn set_pending(thread: &mut TlsThread, session: u64) {
     thread.pending = session;
-    thread.is_pending = 1;
+    thread.is_pending = pending::YES;
     thread.bound_to = 0;
 }
 
@@ -554,7 +554,7 @@ pub fn free(ctx: &ProbeContext) {
     if let Some(thread) = session::thread(tgid, tid)
         && thread.pending == key.address
     {
-        thread.is_pending = 0;
+        thread.is_pending = pending::NONE;
     }
     forget(&key, tid);
 }
@@ -596,7 +596,7 @@ pub fn plaintext(ctx: &ProbeContext) {
                 set_pending(thread, key.address);
             } else if thread.pending != key.address {
                 // The thread has gone on to this one.
-                thread.is_pending = 0;
+                thread.is_pending = pending::NONE;
             }
         }
         thread.is_first = 0;

@@ -73,6 +73,16 @@ pub mod owned {
     pub const UNKNOWN: u8 = 2;
 }
 
+/// Bits of a session's `facts`.
+pub mod session_fact {
+    /// Its socket had sent nothing but a handshake when it became known: nothing of the session passed before.
+    pub const NEW: u32 = 1;
+    /// What was written ends with the last chunk of a chunked body (RFC 9112, section 7.1) that was not copied.
+    pub const EGRESS_LAST_CHUNK: u32 = 1 << 1;
+    /// The same of what was read.
+    pub const INGRESS_LAST_CHUNK: u32 = 1 << 2;
+}
+
 /// `place` of a turn record: what its bytes begin.
 pub mod place {
     /// They go on with a turn.
@@ -387,8 +397,8 @@ record! {
         comm: [u8; 16],
         /// Parent, grandparent and so on; 0 ends the list.
         ancestors: [u32; 7],
-        /// 1 when its socket had sent nothing but a handshake when it became known: nothing of the session passed before.
-        is_new: u32,
+        /// Of [`session_fact`].
+        facts: u32,
         /// Plaintext bytes written.
         egress_bytes: u64,
         /// When the last of them passed; 0 when none did.

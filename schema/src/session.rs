@@ -105,6 +105,16 @@ pub mod first {
     pub const OF_READ: u32 = 2;
 }
 
+/// Whether a thread's session has yet to be seen to send.
+pub mod pending {
+    /// No.
+    pub const NONE: u32 = 0;
+    /// It has.
+    pub const YES: u32 = 1;
+    /// It has, and only what begins with a record of data is its.
+    pub const WITH_DATA: u32 = 2;
+}
+
 /// One thread.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -113,7 +123,7 @@ pub struct TlsThread {
     pub calls: [TlsCall; 2],
     /// How many.
     pub depth: u32,
-    /// 1 when `pending` has yet to be seen to send.
+    /// Whether `pending` has yet to be seen to send: one of [`pending`].
     pub is_pending: u32,
     /// The session last worked on: what leaves next, with the socket's lock held, is its.
     pub pending: u64,
@@ -193,7 +203,7 @@ impl TlsThread {
         Self {
             calls: [none; 2],
             depth: 0,
-            is_pending: 0,
+            is_pending: pending::NONE,
             pending: 0,
             now: none,
             now_ns: 0,

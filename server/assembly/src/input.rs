@@ -7,6 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use headwater_model::{Handshake, IcmpError, IpHeader, Side, SocketStats};
 
+use crate::Passed;
+
 /// Which way a packet went, seen from the socket that the cookie names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Way {
@@ -135,10 +137,10 @@ pub struct Session {
     pub is_new: bool,
     /// Who uses it, as an owner of that socket would be told.
     pub owner: Owner,
-    /// Plaintext written and read so far: bytes, and when the last of them passed.
-    pub written: (u64, u64),
-    /// As above.
-    pub read: (u64, u64),
+    /// Plaintext written so far.
+    pub written: Passed,
+    /// Plaintext read so far.
+    pub read: Passed,
 }
 
 /// The owner of a socket.

@@ -89,6 +89,7 @@ const GNUTLS: &[(&str, Role)] = &[
     ("gnutls_alert_send", Role::Touch),
     ("gnutls_alert_send_appropriate", Role::Touch),
     ("gnutls_reauth", Role::Touch),
+    ("gnutls_rehandshake", Role::Touch),
     ("gnutls_record_uncork", Role::Touch),
     ("gnutls_session_key_update", Role::Touch),
     ("gnutls_deinit", Role::Free),

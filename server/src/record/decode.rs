@@ -8,14 +8,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use etherparse::{LaxSlicedPacket, TcpSlice, TransportSlice};
 use headwater_assembly::{
-    Datagram, End, Idle, IdleCounts, Input, Look, Owner, Place, Session, SocketEnd, TcpFlags, Turn,
-    Way,
+    Datagram, End, Idle, IdleCounts, Input, Look, Owner, Passed, Place, Session, SocketEnd,
+    TcpFlags, Turn, Way,
 };
 use headwater_model::{ExitStatus, Extensions, Handshake, IpHeader, Negotiated, SocketStats};
 use headwater_schema::record::{
     DatagramRecord, DropRecord, EXEC_NAME, EXEC_PATH, EndRecord, ExecRecord, ExitRecord, Header,
     IdleRecord, OwnerRecord, SessionRecord, SocketRecord, SynRecord, TurnRecord, VERSION,
-    direction, kind, look, negotiated, owned, place, socket_field, tcp_flag,
+    direction, kind, look, negotiated, owned, place, session_fact, socket_field, tcp_flag,
 };
 
 use crate::headers::{extensions, handshake, ip_header};
@@ -258,7 +258,7 @@ fn session(bytes: &[u8]) -> Option<Session> {
         id: record.session,
         address: record.address,
         cookie: (cookie != 0).then_some(cookie),
-        is_new: record.is_new == 1,
+        is_new: record.facts & session_fact::NEW != 0,
         owner: Owner {
             at_ns: record.header.at_ns,
             cookie,
@@ -269,8 +269,16 @@ fn session(bytes: &[u8]) -> Option<Session> {
             ancestors: record.ancestors,
             certain: true,
         },
-        written: (record.egress_bytes, record.egress_last_ns),
-        read: (record.ingress_bytes, record.ingress_last_ns),
+        written: Passed {
+            bytes: record.egress_bytes,
+            last_ns: record.egress_last_ns,
+            last_chunk: record.facts & session_fact::EGRESS_LAST_CHUNK != 0,
+        },
+        read: Passed {
+            bytes: record.ingress_bytes,
+            last_ns: record.ingress_last_ns,
+            last_chunk: record.facts & session_fact::INGRESS_LAST_CHUNK != 0,
+        },
     })
 }
 

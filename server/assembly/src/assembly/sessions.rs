@@ -111,15 +111,10 @@ impl<I: Identities> Assembly<I> {
                 if source != session.id && !conversation.counts_alike() {
                     continue;
                 }
-                let (bytes, last_ns) = if sender == party {
+                let passed = if sender == party {
                     session.written
                 } else {
                     session.read
-                };
-                let passed = Passed {
-                    bytes,
-                    last_ns,
-                    last_chunk: false,
                 };
                 conversation.advance_plaintext(sender, passed, &mut self.heads);
             }

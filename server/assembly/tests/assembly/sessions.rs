@@ -1,13 +1,21 @@
 //! Plaintext of TLS libraries: which connection it is told of, in which order, and when it is over.
 
-use headwater_assembly::{End, Input, Limits, Owner, Session, Turn, Way};
+use headwater_assembly::{End, Input, Limits, Owner, Passed, Session, Turn, Way};
 use headwater_model::{Exchange, Outcome};
 
-use crate::support::{FIN, GET, OK, SYN, Subject, end, live, results, socket, subject, turn};
+use crate::support::{FIN, GET, OK, RST, SYN, Subject, end, live, results, socket, subject, turn};
 
 const SECOND: u64 = 1_000_000_000;
 /// A record of application data.
 const RECORD: &[u8] = b"\x17\x03\x03\x00\x10................";
+
+fn passed(bytes: u64, last_ns: u64) -> Passed {
+    Passed {
+        bytes,
+        last_ns,
+        last_chunk: false,
+    }
+}
 
 fn session(id: u64, cookie: Option<u64>, at_ns: u64) -> Session {
     Session {
@@ -26,8 +34,8 @@ fn session(id: u64, cookie: Option<u64>, at_ns: u64) -> Session {
             ancestors: [0; 7],
             certain: true,
         },
-        written: (0, 0),
-        read: (0, 0),
+        written: passed(0, 0),
+        read: passed(0, 0),
     }
 }
 
@@ -172,8 +180,8 @@ fn who_closes_first_knows_what_the_other_wrote() {
         subject.take(&said(writer, Way::Egress, 2_000, PUT));
         subject.take(&said(12, Way::Egress, 3_000, OK));
         subject.take(&Input::SessionEnd(Session {
-            read: (whole, 2_900),
-            written: (OK.len() as u64, 3_000),
+            read: passed(whole, 2_900),
+            written: passed(OK.len() as u64, 3_000),
             ..session(12, Some(2), 3_100)
         }));
         let server = end(2, "127.0.0.1:443", "127.0.0.1:5000", Way::Egress);
@@ -194,6 +202,39 @@ fn who_closes_first_knows_what_the_other_wrote() {
             request.message.body_bytes, body,
             "{restarted}: {exchanges:#?}"
         );
+    }
+}
+
+/// A response in chunks, of which the beginning was copied; its client has it, and resets the connection since nothing else is wanted.
+#[test]
+fn the_last_word_tells_that_a_body_is_whole() {
+    const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4000\r\n";
+    for (last_chunk, outcome) in [(true, Outcome::Complete), (false, Outcome::ClientGaveUp)] {
+        let mut subject = subject(Limits {
+            linger_ns: SECOND,
+            ..Limits::default()
+        });
+        both_connected(&mut subject);
+        subject.take(&said(12, Way::Ingress, 2_000, GET));
+        subject.take(&said(12, Way::Egress, 2_100, CHUNKED));
+        let client = end(1, "127.0.0.1:5000", "127.0.0.1:443", Way::Egress);
+        subject.take(&Input::Close(End {
+            flags: RST,
+            at_ns: 3_000,
+            ..client
+        }));
+        subject.take(&Input::SessionEnd(Session {
+            read: passed(GET.len() as u64, 2_000),
+            written: Passed {
+                bytes: CHUNKED.len() as u64 + 0x4000 + 7,
+                last_ns: 2_200,
+                last_chunk,
+            },
+            ..session(12, Some(2), 3_100)
+        }));
+        let exchanges = results(&mut subject).1;
+        let outcomes: Vec<_> = exchanges.iter().map(|exchange| exchange.outcome).collect();
+        assert_eq!(outcomes, [outcome]);
     }
 }
 
@@ -220,8 +261,8 @@ fn the_end_of_a_connection_is_not_that_of_its_plaintext() {
     subject.take(&said(9, Way::Ingress, 4_000, OK));
     subject.take(&Input::Socket(socket(1, 5_000, 0)));
     subject.take(&Input::SessionEnd(Session {
-        written: (GET.len() as u64, 2_000),
-        read: (OK.len() as u64, 4_000),
+        written: passed(GET.len() as u64, 2_000),
+        read: passed(OK.len() as u64, 4_000),
         ..session(9, Some(1), 6_000)
     }));
     let (connections, exchanges) = results(&mut subject);

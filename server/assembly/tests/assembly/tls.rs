@@ -1,10 +1,16 @@
 //! Handshakes of TLS as conversations see them: in the order of turns, behind a CONNECT, and in the place of an answer.
 
-use headwater_assembly::{End, Input, Place, Session, Turn, Way};
+use headwater_assembly::{End, Input, Passed, Place, Session, Turn, Way};
 use headwater_model::{CloseReason, Connection, Outcome, Side, TlsFailure};
 
 use crate::support::{
     FIN, GET, OWNER, RST, SYN, Subject, begin_file, end, file, live, packet, results, turn,
+};
+
+const NONE: Passed = Passed {
+    bytes: 0,
+    last_ns: 0,
+    last_chunk: false,
 };
 
 /// A ClientHello that offers TLS 1.3 and 1.2, `h2` and a name that is no name, and asks for `Shop.example`.
@@ -186,8 +192,8 @@ fn session() -> Session {
         cookie: Some(1),
         is_new: true,
         owner: OWNER,
-        written: (0, 0),
-        read: (0, 0),
+        written: NONE,
+        read: NONE,
     }
 }
 

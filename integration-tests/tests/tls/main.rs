@@ -4,147 +4,22 @@
 #![allow(clippy::expect_used, reason = "tests")]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    hash::{BuildHasher, RandomState},
     process::{Child, Command},
+    time::{Duration, Instant},
 };
+
+mod programs;
 
 use headwater_integration_tests::{
     Front, Nginx, Program, Scratch, Store, certificate, column, free_port, python, said, until,
 };
 
-/// Sixteen at a time over `http.client`, which reads and writes by `SSL_read_ex` and `SSL_write_ex`; every answer is
-/// looked at.
-const PYTHON: &str = r#"
-import http.client, ssl, sys, threading
-count, port, name = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-context = ssl._create_unverified_context()
-wrong = []
-def client(thread):
-    connection = http.client.HTTPSConnection("127.0.0.1", port, context=context)
-    for k in range(thread, count, 16):
-        if k % 50 == 49: connection.close()
-        connection.request("GET", ("/large/" if k % 10 == 5 else "/small/") + f"{name}-{k}", headers={"x-marker": f"{name}-{k}"})
-        response = connection.getresponse()
-        body = response.read()
-        if response.status != 200 or len(body) != (1 << 20 if k % 10 == 5 else 6): wrong.append(k)
-    connection.close()
-threads = [threading.Thread(target=client, args=(i,)) for i in range(16)]
-for thread in threads: thread.start()
-for thread in threads: thread.join()
-assert not wrong, wrong
-"#;
-
-/// The same with asyncio, whose TLS has no socket of its own but a buffer in memory.
-const AIOHTTP: &str = r#"
-import asyncio, aiohttp, ssl, sys
-count, port, name = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-async def main():
-    connector = aiohttp.TCPConnector(ssl=ssl._create_unverified_context(), limit=16)
-    async with aiohttp.ClientSession(connector=connector) as session:
-        numbers = iter(range(count))
-        async def client():
-            for k in numbers:
-                path = ("/large/" if k % 10 == 5 else "/small/") + f"{name}-{k}"
-                async with session.get(f"https://127.0.0.1:{port}{path}") as response:
-                    body = await response.read()
-                    assert response.status == 200 and len(body) == (1 << 20 if k % 10 == 5 else 6), (k, response.status, len(body))
-        await asyncio.gather(*[client() for _ in range(16)])
-asyncio.run(main())
-"#;
-
-/// The same in Node, all on one thread.
-const NODE: &str = r"
-const https = require('https');
-const [count, port, name] = [+process.argv[1], +process.argv[2], process.argv[3]];
-const agent = new https.Agent({ keepAlive: true, maxSockets: 16, rejectUnauthorized: false });
-let next = 0, done = 0;
-function one() {
-  if (next >= count) return;
-  const k = next++, large = k % 10 == 5;
-  https.get({ host: '127.0.0.1', port, path: (large ? '/large/' : '/small/') + name + '-' + k, agent }, response => {
-    let length = 0;
-    response.on('data', data => length += data.length);
-    response.on('end', () => {
-      if (response.statusCode != 200 || length != (large ? 1 << 20 : 6)) throw new Error(k + ': ' + length);
-      if (++done == count) agent.destroy(); else one();
-    });
-  });
-}
-for (let i = 0; i < 16; i++) one();
-";
-
-/// The same in Go, over HTTP/1 or HTTP/2.
-const GO: &str = r#"
-package main
-import ("crypto/tls"; "fmt"; "io"; "net/http"; "os"; "strconv"; "sync")
-func main() {
-  count, _ := strconv.Atoi(os.Args[1])
-  port, name, version := os.Args[2], os.Args[3], os.Args[4]
-  transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: version == "2", MaxIdleConnsPerHost: 16}
-  if version != "2" { transport.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{} }
-  client, numbers := &http.Client{Transport: transport}, make(chan int)
-  var group sync.WaitGroup
-  for i := 0; i < 16; i++ {
-    group.Add(1)
-    go func() {
-      defer group.Done()
-      for k := range numbers {
-        path, wanted := "/small/", 6
-        if k%10 == 5 { path, wanted = "/large/", 1<<20 }
-        response, err := client.Get(fmt.Sprintf("https://127.0.0.1:%s%s%s-%d", port, path, name, k))
-        if err != nil { panic(err) }
-        length, err := io.Copy(io.Discard, response.Body)
-        response.Body.Close()
-        if err != nil || response.StatusCode != 200 || length != int64(wanted) { panic(fmt.Sprint(k, response.StatusCode, length, err)) }
-      }
-    }()
-  }
-  for k := 0; k < count; k++ { numbers <- k }
-  close(numbers)
-  group.Wait()
-}
-"#;
-
-/// A program of Go, built without symbols.
-fn go(scratch: &Scratch) -> std::path::PathBuf {
-    let (source, program) = (scratch.write("client.go", GO), scratch.file("go-client"));
-    said(
-        Command::new("go")
-            .env("GOFLAGS", "-mod=mod")
-            .env("GO111MODULE", "off")
-            .args(["build", "-ldflags", "-s -w", "-o"])
-            .arg(&program)
-            .arg(source),
-    );
-    program
-}
-
-/// A program of Rust's, built for release.
-fn rust() -> std::path::PathBuf {
-    let workspace = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    // Where the tests of `headwater-sites` build it too.
-    let target = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("rustls/release");
-    said(
-        Command::new(env!("CARGO"))
-            .current_dir(workspace)
-            .env("CARGO_TARGET_DIR", &target)
-            .env("CARGO_INCREMENTAL", "0")
-            .env_remove("RUSTFLAGS")
-            .args(["build", "--release", "--locked", "-p", "headwater-sites"])
-            .args(["--example", "rustls_program"]),
-    );
-    target.join("release/examples/rustls_program")
-}
-
-fn script(program: impl AsRef<std::ffi::OsStr>, flag: &str, text: &str) -> Command {
-    let mut command = Command::new(program);
-    command.args([flag, text]);
-    command
-}
-
-fn with<'c>(command: &'c mut Command, count: usize, port: u16, name: &str) -> &'c mut Command {
-    command.args([&count.to_string(), &port.to_string(), name])
-}
+use programs::{
+    AIOHTTP, GO_SERVER, NODE, NODE_SERVER, PYTHON, asking_rust, go, go_program, rust, rust_web,
+    script, with,
+};
 
 /// What was recorded at a port: path and status of all exchanges that ended well, and how often.
 fn recorded(store: &Store, port: u16) -> BTreeMap<(String, String), usize> {
@@ -207,7 +82,8 @@ fn libraries_of_clients_alone_tell_the_same() {
 }
 
 fn ask_with_programs_of_every_kind(store: &Store, nginx: &Nginx, (port, server): (u16, &str)) {
-    let go = go(store.scratch());
+    let (go, rust) = (go(store.scratch()), rust_web());
+    let (rust1, rust2) = (asking_rust(&rust, "1"), asking_rust(&rust, "2"));
     let _recorder = store.record(&[]);
     let at = |path: &str| format!("https://127.0.0.1:{port}{path}");
     for version in ["--http1.1", "--http2"] {
@@ -253,6 +129,14 @@ fn ask_with_programs_of_every_kind(store: &Store, nginx: &Nginx, (port, server):
         port,
         "python",
     ));
+    said(&mut script(
+        python(),
+        "-c",
+        &format!(
+            "import requests, urllib3; urllib3.disable_warnings(); session = requests.Session()
+for i in range(3): assert session.get(f'https://127.0.0.1:{port}/small/requests-{{i}}', verify=False).text == 'hello\\n'"
+        ),
+    ));
     said(with(
         &mut script("/usr/bin/python3", "-c", AIOHTTP),
         160,
@@ -260,21 +144,45 @@ fn ask_with_programs_of_every_kind(store: &Store, nginx: &Nginx, (port, server):
         "aiohttp",
     ));
     said(with(&mut script("node", "-e", NODE), 160, port, "node"));
-    // A file that nobody has run before is looked at while it runs.
-    until("a known program", || {
-        let name = format!("new-{}", nginx.log().len());
-        said(with(&mut Command::new(&go), 1, port, &name).arg("1"));
-        store.settle();
-        let path = (format!("/small/{name}-0"), "200".to_owned());
-        recorded(store, port)
-            .contains_key(&path)
-            .then_some(())
-            .ok_or(path)
-    });
+    are_known(store, nginx, port, &go, &rust1);
     said(with(&mut Command::new(&go), 160, port, "go1").arg("1"));
     said(with(&mut Command::new(&go), 160, port, "go2").arg("2"));
+    said(&mut rust1(160, port, "rust1"));
+    said(&mut rust2(160, port, "rust2"));
     browse(store, port);
     as_logged(store, nginx, port);
+    check_samples(store, port, server);
+}
+
+/// A file that nobody has run before is looked at while it runs: waits until these have been.
+fn are_known(
+    store: &Store,
+    nginx: &Nginx,
+    port: u16,
+    go: &std::path::Path,
+    rust: &impl Fn(usize, u16, &str) -> Command,
+) {
+    for program in ["go", "rust"] {
+        until("a known program", || {
+            let name = format!("new-{}", nginx.log().len());
+            let mut ask = if program == "go" {
+                let mut go = Command::new(go);
+                with(&mut go, 1, port, &name).arg("1");
+                go
+            } else {
+                rust(1, port, &name)
+            };
+            said(&mut ask);
+            store.settle();
+            let path = (format!("/small/{name}-0"), "200".to_owned());
+            let is_told = recorded(store, port).contains_key(&path);
+            is_told.then_some(()).ok_or(path)
+        });
+    }
+}
+
+/// Who says what to whom, and how long it is.
+fn check_samples(store: &Store, port: u16, server: &str) {
     for (path, client, version) in [
         ("/small/curl--http1.1-3", "curl", "HTTP/1.1"),
         ("/large/curl--http2-2", "curl", "HTTP/2"),
@@ -283,10 +191,13 @@ fn ask_with_programs_of_every_kind(store: &Store, nginx: &Nginx, (port, server):
         ("/small/ruby-2", "ruby", "HTTP/1.1"),
         ("/small/php-curl-1", "php", "HTTP/"),
         ("/large/python-5", "python", "HTTP/1.1"),
+        ("/small/requests-2", "python", "HTTP/1.1"),
         ("/large/aiohttp-5", "python", "HTTP/1.1"),
         ("/small/node-3", "node", "HTTP/1.1"),
         ("/small/go1-150", "go-client", "HTTP/1.1"),
         ("/large/go2-155", "go-client", "HTTP/2"),
+        ("/small/rust1-150", "rust-web", "HTTP/1.1"),
+        ("/large/rust2-155", "rust-web", "HTTP/2"),
         ("/small/browser", "chrom", "HTTP/2"),
     ] {
         let exchange = exchange_at(store, port, path);
@@ -387,8 +298,10 @@ fn each_session_is_bound_to_its_own_connection() {
     let (store, nginx) = (Store::new(), Nginx::start_sized());
     let (behind, http2_port) = Nginx::start_behind_proxy();
     let front = Front::start(behind.port, http2_port);
-    let go = go(store.scratch());
+    let (go, rust) = (go(store.scratch()), rust_web());
+    let rust = asking_rust(&rust, "1");
     let _recorder = store.record(&["--ring-size", "32MiB"]);
+    are_known(&store, &nginx, nginx.port, &go, &rust);
     let mut clients: Vec<Child> = Vec::new();
     for port in [nginx.port, front.port] {
         for (name, mut command) in [
@@ -397,54 +310,140 @@ fn each_session_is_bound_to_its_own_connection() {
             ("node", script("node", "-e", NODE)),
             ("go", Command::new(&go)),
         ] {
-            with(&mut command, 1_250, port, name);
+            with(&mut command, 1_000, port, name);
             if name == "go" {
                 command.arg("1");
             }
             clients.push(command.spawn().expect("a client"));
         }
+        let mut command = rust(1_000, port, "rust");
+        clients.push(command.spawn().expect("a client"));
     }
     for client in &mut clients {
         assert!(client.wait().expect("its end").success());
     }
     store.settle();
     for (truth, port) in [(&nginx, nginx.port), (&behind, front.port)] {
-        let truth = truth.client_ports();
+        let mut truth = truth.client_ports();
+        truth.retain(|path, _| !path.starts_with("/small/new-"));
         assert_eq!(truth.len(), 5_000);
-        let sql = format!(
-            "SELECT e.path, c.client_port FROM exchanges e JOIN connections c ON c.id = e.connection_id \
-             WHERE e.outcome = 'complete' AND c.server_port = {port} ORDER BY e.id"
-        );
-        let mut bound = std::collections::BTreeSet::new();
-        for row in store.sql(&sql) {
-            let (path, port) = (row[0].as_str().expect("a path"), row[1].to_string());
-            assert_eq!(
-                truth.get(path),
-                Some(&port),
-                "{path} is bound to another connection"
-            );
-            assert!(bound.insert(path.to_owned()), "{path} is told twice");
-        }
-        let right = bound.len();
+        let right = bound(&store, port, &truth);
         assert!(right >= 4_950, "{right} of 5000 are bound");
+    }
+}
+
+/// How many exchanges with the server at a port are recorded of the connection that `truth` tells by their paths: all that
+/// are recorded, each once.
+fn bound(store: &Store, port: u16, truth: &BTreeMap<String, String>) -> usize {
+    let sql = format!(
+        "SELECT e.path, c.client_port FROM exchanges e JOIN connections c ON c.id = e.connection_id \
+         WHERE e.outcome = 'complete' AND c.server_port = {port} AND e.path NOT LIKE '/small/new-%' ORDER BY e.id"
+    );
+    let mut bound = BTreeSet::new();
+    for row in store.sql(&sql) {
+        let (path, port) = (row[0].as_str().expect("a path"), row[1].to_string());
+        assert_eq!(
+            truth.get(path),
+            Some(&port),
+            "{path} is bound to another connection"
+        );
+        assert!(bound.insert(path.to_owned()), "{path} is told twice");
+    }
+    bound.len()
+}
+
+/// Nothing that a client's library tells can stand for what the server's does not.
+#[test]
+fn libraries_of_servers_alone_tell_what_they_logged() {
+    let (store, scratch) = (Store::new(), Scratch::new());
+    let (certificate, key) = certificate(&scratch);
+    let client = go(&scratch);
+    let servers = [
+        ("node", script("node", "-e", NODE_SERVER)),
+        (
+            "go-server",
+            Command::new(go_program(&scratch, "go-server", GO_SERVER)),
+        ),
+        ("rust-web", {
+            let mut rust = Command::new(rust_web());
+            rust.arg("server");
+            rust
+        }),
+    ]
+    .map(|(name, mut command)| {
+        let log = scratch.file(&format!("{name}.log"));
+        let server = Program::start(command.args([&certificate, &key, &log]));
+        (name, server.await_port(), log, server)
+    });
+    let narrowed: Vec<&str> = servers
+        .iter()
+        .flat_map(|(name, ..)| ["--tls-program", name])
+        .collect();
+    let _recorder = store.record(&narrowed);
+    for (name, port, ..) in &servers {
+        let client = client.as_os_str();
+        for (by, mut command) in [
+            ("python", script(python(), "-c", PYTHON)),
+            ("go1", Command::new(client)),
+            ("go2", Command::new(client)),
+        ] {
+            with(&mut command, 160, *port, &format!("{name}-{by}"));
+            if let Some(version) = by.strip_prefix("go") {
+                command.arg(version);
+            }
+            said(&mut command);
+        }
+    }
+    for (name, port, log, _) in &servers {
+        let log = std::fs::read_to_string(log).expect("its log");
+        let truth: BTreeMap<String, String> = log
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .map(|(path, port)| (path.to_owned(), port.to_owned()))
+            .collect();
+        assert_eq!(truth.len(), 480, "{name}");
+        until(name, || match bound(&store, *port, &truth) {
+            480 => Ok(()),
+            fewer => Err(fewer),
+        });
+        for (by, version) in [("python", "HTTP/1.1"), ("go2", "HTTP/2")] {
+            let exchange = store.exchange(&format!("/large/{name}-{by}-5"));
+            let server = exchange["server"]["service"].as_str().unwrap_or_default();
+            assert!(server.starts_with(name), "{exchange:#}");
+            assert_eq!(exchange["request"]["version"], version, "{exchange:#}");
+            // With what its chunks have around them.
+            let length = exchange["response"]["body_bytes"].as_u64();
+            assert!(
+                length.is_some_and(|length| (1 << 20..1 << 21).contains(&length)),
+                "{exchange:#}"
+            );
+        }
     }
 }
 
 #[test]
 fn a_recorder_that_is_killed_and_comes_again_harms_nobody() {
-    const KILLS: usize = 6;
+    const KILLS: usize = 12;
     let (store, nginx) = (Store::new(), Nginx::start_sized());
-    let start = |name: &str, mut command: Command| {
-        let command = with(&mut command, 1_000, nginx.port, name);
-        (name.to_owned(), command.spawn().expect("a client"))
+    let go = go(store.scratch());
+    let start = |name: &str| {
+        let mut command = match name {
+            "python" => script(python(), "-c", PYTHON),
+            "node" => script("node", "-e", NODE),
+            _ => Command::new(&go),
+        };
+        with(&mut command, 1_000, nginx.port, name);
+        if name == "go" {
+            command.arg("2");
+        }
+        command.spawn().expect("a client")
     };
-    let client = |name: &str| match name {
-        "python" => start(name, script(python(), "-c", PYTHON)),
-        _ => start(name, script("node", "-e", NODE)),
-    };
-    let mut clients = [client("python"), client("node")];
+    let mut clients = ["python", "node", "go"].map(|name| (name, start(name)));
     let (mut kills, mut runs) = (0, 0);
-    let mut recorder = Some(store.record(&[]));
+    let begin = || Program::start(&mut store.command(&["record"]));
+    // From before it has attached to well after: it takes about a second.
+    let life = || Duration::from_millis(RandomState::new().hash_one(0) % 2_500);
+    let mut recorder = Some((begin(), Instant::now() + life()));
     // Each client looks at all of its answers, and there is one at any time of a recorder's life and end.
     while kills < KILLS || runs < 10 {
         for (name, running) in &mut clients {
@@ -454,16 +453,15 @@ fn a_recorder_that_is_killed_and_comes_again_harms_nobody() {
                     "{name} after {kills} recorders were killed"
                 );
                 runs += 1;
-                (*name, *running) = client(name);
+                *running = start(name);
             }
         }
-        if kills < KILLS
-            && let Some(running) = recorder.take()
-        {
+        if let Some((running, _)) = recorder.take_if(|(_, end)| Instant::now() >= *end) {
             running.end("KILL");
             kills += 1;
-            recorder = Some(store.record(&[]));
+            recorder = (kills < KILLS).then(|| (begin(), Instant::now() + life()));
         }
+        std::thread::yield_now();
     }
     for (name, mut running) in clients {
         assert!(running.wait().expect("its end").success(), "{name}");
