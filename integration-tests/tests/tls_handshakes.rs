@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use headwater_integration_tests::{Store, column, python, said};
+use headwater_integration_tests::{Scratch, Store, certificate, column, python, said};
 use serde_json::Value;
 
 /// Where those of `server/protocols/tests/tls/make_captures.py` are.
@@ -197,8 +197,10 @@ fn suite(number: u64) -> &'static str {
     }
 }
 
-/// Two clients of TLS: one that is too old for its server, and one that is not answered. Says the ports.
-const FAILING: &str = "import socket, ssl, threading
+/// Clients of TLS: one that is too old for its server, one that is not answered, and three that do not take the certificate: from
+/// nobody they know, expired, for another name. Says the ports.
+const FAILING: &str = "import socket, ssl, sys, threading
+certificate, key, expired = sys.argv[1:]
 
 def serve(act):
     listener = socket.create_server(('127.0.0.1', 0))
@@ -216,27 +218,63 @@ def only_new(connection):
     try: context.wrap_socket(connection, server_side=True)
     except ssl.SSLError: pass
 
-def ask(port):
-    context = ssl.create_default_context()
+def shows(file):
+    def act(connection):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(file, key)
+        try: context.wrap_socket(connection, server_side=True)
+        except ssl.SSLError: pass
+    return act
+
+def ask(port, trusted, name):
+    context = ssl.create_default_context(cafile=trusted)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    try: context.wrap_socket(socket.create_connection(('127.0.0.1', port)), server_hostname='live.example.test')
+    try: context.wrap_socket(socket.create_connection(('127.0.0.1', port)), server_hostname=name)
     except OSError: pass
 
 ports = []
-for act in only_new, lambda connection: connection.recv(65536):
+for act, trusted, name in [
+    (only_new, certificate, 'live.example.test'),
+    (lambda connection: connection.recv(65536), certificate, 'live.example.test'),
+    (shows(certificate), expired, 'localhost'),
+    (shows(expired), expired, 'localhost'),
+    (shows(certificate), certificate, 'other.example.test'),
+]:
     port, thread = serve(act)
-    ask(port)
+    ask(port, trusted, name)
     thread.join()
     ports.append(port)
 print(*ports)";
 
 #[test]
 fn a_handshake_that_fails_is_told() {
-    let store = Store::new();
+    let (store, scratch) = (Store::new(), Scratch::new());
+    let (certificate, key) = certificate(&scratch);
+    let (asked, expired) = (scratch.file("asked.pem"), scratch.file("expired.pem"));
+    said(
+        Command::new("openssl")
+            .args(["req", "-new", "-subj", "/CN=localhost", "-key"])
+            .arg(&key)
+            .arg("-out")
+            .arg(&asked),
+    );
+    said(
+        Command::new("openssl")
+            .args(["x509", "-req", "-days", "-1", "-in"])
+            .arg(&asked)
+            .arg("-signkey")
+            .arg(&key)
+            .arg("-out")
+            .arg(&expired),
+    );
     let recorder = store.record(&[]);
-    let ports = said(Command::new(python()).args(["-c", FAILING]));
+    let mut fail = Command::new(python());
+    let ports = said(
+        fail.args(["-c", FAILING])
+            .args([&certificate, &key, &expired]),
+    );
     let ports: Vec<&str> = ports.split_whitespace().collect();
-    let [old, silent] = ports[..] else {
+    let [old, silent, unknown, late, other] = ports[..] else {
         panic!("{ports:?}");
     };
     for (port, kind, words) in [
@@ -249,6 +287,21 @@ fn a_handshake_that_fails_is_told() {
             silent,
             "tls_handshake not_answered",
             "the connection ended before the server answered",
+        ),
+        (
+            unknown,
+            "tls_handshake unknown_ca",
+            "it does not trust who issued the server's certificate",
+        ),
+        (
+            late,
+            "tls_handshake certificate_expired",
+            "the server's certificate is expired or not yet valid",
+        ),
+        (
+            other,
+            "tls_handshake bad_certificate",
+            "as when that is for another name",
         ),
     ] {
         let place = format!(":{port}");

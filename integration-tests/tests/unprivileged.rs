@@ -214,6 +214,9 @@ fn all_mistakes_are_told_at_once() {
 /// users, capabilities themselves, the network's settings, modules, ports of devices, root folders, booting, the clock, devices.
 const GIVEN_UP: [u32; 10] = [6, 7, 8, 12, 16, 17, 18, 22, 25, 27];
 
+/// linux/capability.h
+const CAP_SYS_ADMIN: u32 = 21;
+
 /// Of each thread: its capabilities, and whether it can never have more.
 fn capabilities_of(pid: u32) -> Vec<(u32, u64, bool)> {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("threads");
@@ -250,6 +253,11 @@ fn a_recorder_of_root_s_keeps_what_later_programs_need_and_no_more() {
         }
     });
     assert!(threads.len() >= 5, "{threads:?}");
+    // One enters other network namespaces (setns(2)); to attach needs it only before Linux 6.6.
+    let administer = threads
+        .iter()
+        .filter(|(_, permitted, _)| permitted >> CAP_SYS_ADMIN & 1 == 1);
+    assert!(administer.count() <= 1, "{threads:?}");
     let main = threads.iter().find(|(tid, ..)| *tid == recorder.pid());
     assert_eq!(main.map(|(_, permitted, _)| *permitted), Some(0));
 

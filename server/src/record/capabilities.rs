@@ -36,7 +36,20 @@ pub(super) const RECORDER: CapabilitySet = STORE
     .union(CapabilitySet::SYS_NICE);
 
 /// What the thread needs that attaches to libraries.
-pub(super) const LIBRARIES: CapabilitySet = PROCESSES.union(PROBES);
+const LIBRARIES: CapabilitySet = PROCESSES.union(PROBES);
+
+/// The same where the kernel links many places at once (Linux 6.6), which does not ask for CAP_SYS_ADMIN: where nothing of what it
+/// would stand for is lacking.
+pub(super) fn for_libraries(is_multi: bool) -> CapabilitySet {
+    let narrower = LIBRARIES.difference(CapabilitySet::SYS_ADMIN);
+    let instead = CapabilitySet::BPF
+        .union(CapabilitySet::PERFMON)
+        .union(CapabilitySet::CHECKPOINT_RESTORE);
+    match capabilities(None) {
+        Ok(now) if is_multi && now.effective.contains(instead) => narrower,
+        Ok(_) | Err(_) => LIBRARIES,
+    }
+}
 
 /// Gives up, for the calling thread, all that is not in `kept`; no program that it may start gets anything back.
 ///

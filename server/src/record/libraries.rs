@@ -128,7 +128,7 @@ impl Libraries {
         });
         let about = Arc::clone(&busy);
         let thread = std::thread::spawn(move || {
-            capabilities::keep(capabilities::LIBRARIES);
+            capabilities::keep(capabilities::for_libraries(uprobes.is_multi()));
             let mut table = Table::new(&uprobes, filter, changes, tell.clone());
             table.look_into_folders();
             if !table.look_through_proc() {
