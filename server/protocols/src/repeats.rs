@@ -28,10 +28,21 @@ struct Entry<T> {
 /// A head's place in the table.
 #[derive(Clone, Copy)]
 pub(crate) struct Spot<'a> {
-    place: usize,
-    /// What the meaning of its bytes depends on.
+    hash: u64,
+    /// What the meaning of its bytes depends on; 0 where that is nothing.
     context: u64,
     pub(crate) head: &'a [u8],
+}
+
+impl Spot<'_> {
+    /// The place of the same head where it means something else.
+    pub(crate) fn within(self, context: u64) -> Self {
+        Self { context, ..self }
+    }
+
+    fn place(self) -> Option<usize> {
+        usize::try_from(self.hash.wrapping_add(self.context) % PLACES as u64).ok()
+    }
 }
 
 impl<T> Default for Table<T> {
@@ -45,27 +56,22 @@ impl<T> Default for Table<T> {
 
 impl<T> Table<T> {
     /// Where `head` belongs, of no more than [`LONGEST`] bytes.
-    pub(crate) fn spot<'a>(&self, context: u64, head: &'a [u8]) -> Option<Spot<'a>> {
-        if head.len() > LONGEST {
-            return None;
-        }
-        let hash = self.hash.hash_one((context, head));
-        let place = usize::try_from(hash % PLACES as u64).ok()?;
-        Some(Spot {
-            place,
-            context,
+    pub(crate) fn spot<'a>(&self, head: &'a [u8]) -> Option<Spot<'a>> {
+        (head.len() <= LONGEST).then(|| Spot {
+            hash: self.hash.hash_one(head),
+            context: 0,
             head,
         })
     }
 
     pub(crate) fn get(&self, spot: Spot<'_>) -> Option<&T> {
-        let entry = self.entries.get(spot.place)?.as_ref()?;
+        let entry = self.entries.get(spot.place()?)?.as_ref()?;
         (entry.context == spot.context && entry.head == spot.head).then_some(&entry.known)
     }
 
     /// In the place of another.
     pub(crate) fn keep(&mut self, spot: Spot<'_>, known: T) {
-        let Some(entry) = self.entries.get_mut(spot.place) else {
+        let Some(entry) = spot.place().and_then(|place| self.entries.get_mut(place)) else {
             return;
         };
         let mut head = entry.take().map_or_else(Vec::new, |entry| entry.head);

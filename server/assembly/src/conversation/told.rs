@@ -159,80 +159,44 @@ impl Conversation {
     }
 }
 
-/// Most heads are nobody else's, or shared with a table of those that repeat: of these no more is copied than is told.
 fn request(part: http1::RequestPart<Arc<Asked>>) -> Request {
-    let (headers, trailers, method, target, host, minor_version) = match Arc::try_unwrap(part.value)
-    {
-        Ok(head) => (
-            head.headers,
-            head.trailers,
-            head.method,
-            head.target,
-            head.host,
-            head.minor_version,
-        ),
-        Err(head) => (
-            head.headers.clone(),
-            head.trailers.clone(),
-            head.method.clone(),
-            head.target.clone(),
-            head.host.clone(),
-            head.minor_version,
-        ),
-    };
     let (thread_id, thread_evidence) = untag(part.first_tag);
+    let head = Arc::unwrap_or_clone(part.value);
     Request {
         message: Message {
-            headers,
-            minor_version,
+            headers: head.headers,
+            minor_version: head.minor_version,
             header_bytes: part.header_bytes,
             body_bytes: part.body_bytes,
             first_byte_ns: part.first_byte_ns,
             last_byte_ns: part.last_byte_ns,
             thread_id,
             thread_evidence,
-            trailers,
+            trailers: head.trailers,
         },
-        method,
-        target,
-        host,
+        method: head.method,
+        target: head.target,
+        host: head.host,
     }
 }
 
-/// As above.
 fn response(part: http1::ResponsePart<Arc<Answered>>) -> Response {
-    let (headers, trailers, reason, status_code, minor_version) = match Arc::try_unwrap(part.value)
-    {
-        Ok(head) => (
-            head.headers,
-            head.trailers,
-            head.reason,
-            head.status_code,
-            head.minor_version,
-        ),
-        Err(head) => (
-            head.headers.clone(),
-            head.trailers.clone(),
-            head.reason.clone(),
-            head.status_code,
-            head.minor_version,
-        ),
-    };
     let (thread_id, thread_evidence) = untag(part.first_tag);
+    let head = Arc::unwrap_or_clone(part.value);
     Response {
         message: Message {
-            headers,
-            minor_version,
+            headers: head.headers,
+            minor_version: head.minor_version,
             header_bytes: part.header_bytes,
             body_bytes: part.body_bytes,
             first_byte_ns: part.first_byte_ns,
             last_byte_ns: part.last_byte_ns,
             thread_id,
             thread_evidence,
-            trailers,
+            trailers: head.trailers,
         },
-        status_code,
-        reason,
+        status_code: head.status_code,
+        reason: head.reason,
     }
 }
 

@@ -41,7 +41,7 @@ impl<Q: Clone, S: Clone> Repeats<Q, S> {
         let window = bytes.get(..LONGEST).unwrap_or(bytes);
         let length = self.end.find(window)? + 4;
         // A head of HTTP/1 depends on its bytes alone.
-        self.heads.spot(0, window.get(..length)?)
+        self.heads.spot(window.get(..length)?)
     }
 
     pub(super) fn request(&self, spot: Spot<'_>) -> Option<(Q, RequestFacts)> {

@@ -8,9 +8,6 @@ use super::fields::{Fields, Inserted, Traits};
 use crate::hpack::{self, Summary};
 use crate::repeats::{Spot, Table};
 
-/// The context of blocks that refer to nothing. Marks of tables are other numbers.
-const ANYWHERE: u64 = 0;
-
 /// A table of heads.
 pub struct Repeats<Q, S> {
     heads: Table<Seen<Q, S>>,
@@ -35,8 +32,7 @@ pub(super) enum Known<Q, S> {
 /// A block that may be remembered.
 #[derive(Clone, Copy)]
 pub(super) struct Keep<'a> {
-    block: &'a [u8],
-    context: u64,
+    spot: Spot<'a>,
     /// It has texts, not indexes alone.
     pub(super) in_clear: bool,
 }
@@ -45,7 +41,7 @@ impl<Q, S> Default for Repeats<Q, S> {
     fn default() -> Self {
         Self {
             heads: Table::default(),
-            last_mark: ANYWHERE,
+            last_mark: 0,
         }
     }
 }
@@ -53,11 +49,9 @@ impl<Q, S> Default for Repeats<Q, S> {
 impl<Q, S> Repeats<Q, S> {
     /// What is known of a block that `hpack` is about to read.
     pub(super) fn get(&self, hpack: &hpack::Decoder, block: &[u8]) -> Option<&Seen<Q, S>> {
-        let at = |context| {
-            let spot: Spot<'_> = self.heads.spot(context, block)?;
-            self.heads.get(spot)
-        };
-        at(ANYWHERE).or_else(|| at(hpack.mark()?))
+        let spot = self.heads.spot(block)?;
+        let anywhere = self.heads.get(spot);
+        anywhere.or_else(|| self.heads.get(spot.within(hpack.mark()?)))
     }
 
     /// Whether and how a block may be remembered that `hpack` has read as a whole.
@@ -70,18 +64,17 @@ impl<Q, S> Repeats<Q, S> {
         if summary.resizes || (summary.refers && summary.insertions > 0) {
             return None;
         }
-        let context = if summary.refers {
-            hpack.mark().unwrap_or_else(|| {
+        let mut spot = self.heads.spot(block)?;
+        if summary.refers {
+            // Marks begin with 1.
+            spot = spot.within(hpack.mark().unwrap_or_else(|| {
                 self.last_mark += 1;
                 hpack.set_mark(self.last_mark);
                 self.last_mark
-            })
-        } else {
-            ANYWHERE
-        };
+            }));
+        }
         Some(Keep {
-            block,
-            context,
+            spot,
             in_clear: summary.literals > 0,
         })
     }
@@ -94,15 +87,13 @@ impl<Q, S> Repeats<Q, S> {
         known: Known<Q, S>,
         traits: Traits,
     ) {
-        if let Some(spot) = self.heads.spot(keep.context, keep.block)
-            && let Some(inserted) = fields.inserted()
-        {
+        if let Some(inserted) = fields.inserted() {
             let seen = Seen {
                 known,
                 traits,
                 inserted,
             };
-            self.heads.keep(spot, seen);
+            self.heads.keep(keep.spot, seen);
         }
     }
 }
