@@ -1,5 +1,5 @@
 /* Takes TLS off, and hands what is in it to a server of HTTP/1 or of HTTP/2 with the client's address (PROXY protocol, version 1).
-   Linked with OpenSSL's archive and stripped: a library that is not read. Usage: front CERTIFICATE KEY HTTP1_PORT HTTP2_PORT */
+   Linked with OpenSSL's archive and stripped. Usage: front CERTIFICATE KEY HTTP1_PORT HTTP2_PORT */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>

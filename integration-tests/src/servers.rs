@@ -217,7 +217,7 @@ const SIZED: &str =
     "location /small/ { return 200 'hello\n'; } location /large/ { try_files /large.bin =404; }
      location /put/ { dav_methods PUT; create_full_put_path on; }";
 
-/// A program that takes TLS off in front of a server, by a library that is not read: OpenSSL, linked into it and stripped.
+/// A program that takes TLS off in front of a server, by OpenSSL that is linked into it, stripped.
 #[derive(Debug)]
 pub struct Front {
     /// Where it listens, on 127.0.0.1.
@@ -227,15 +227,17 @@ pub struct Front {
 }
 
 impl Front {
-    /// Its file's name.
-    pub const NAME: &'static str = "unread-front";
+    /// The file's name of one that is read: its errors tell its functions.
+    pub const STRIPPED: &'static str = "stripped-front";
+    /// That of one that is not: what tells where its functions begin was taken out too.
+    pub const UNREAD: &'static str = "unread-front";
 
-    /// Before what listens at these ports ([`Nginx::start_behind_proxy`]).
-    pub fn start(http1_port: u16, http2_port: u16) -> Self {
+    /// Starts the one with the file's name `name`, before what listens at these ports ([`Nginx::start_behind_proxy`]).
+    pub fn start(name: &str, http1_port: u16, http2_port: u16) -> Self {
         let scratch = Scratch::new();
         let (source, program) = (
             scratch.write("front.c", include_str!("front.c")),
-            scratch.file(Self::NAME),
+            scratch.file(name),
         );
         said(
             Command::new("cc")
@@ -243,6 +245,13 @@ impl Front {
                 .args([&program, &source])
                 .args(["-l:libssl.a", "-l:libcrypto.a", "-ldl", "-lpthread"]),
         );
+        if name == Self::UNREAD {
+            let tables = [
+                "--remove-section=.eh_frame",
+                "--remove-section=.eh_frame_hdr",
+            ];
+            said(Command::new("objcopy").args(tables).arg(&program));
+        }
         let (certificate, key) = certificate(&scratch);
         let ports = [http1_port, http2_port].map(|port| port.to_string());
         let program = Program::start(Command::new(program).args([certificate, key]).args(ports));

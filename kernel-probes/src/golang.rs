@@ -115,6 +115,7 @@ pub fn send(ctx: &ProbeContext) {
     if pending != 0 {
         if let Some(thread) = session::thread_or_new(tgid, tid) {
             tls::set_pending(thread, pending);
+            thread.is_pending = pending::SENDS;
         }
     } else if let Some(thread) = session::thread(tgid, tid) {
         // What another goroutine was about to send in this thread.

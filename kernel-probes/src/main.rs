@@ -341,6 +341,13 @@ pub fn tls_free(ctx: ProbeContext) -> u32 {
     0
 }
 
+/// A session was made: the result.
+#[uprobe]
+pub fn tls_made(ctx: ProbeContext) -> u32 {
+    tls::made(&ctx);
+    0
+}
+
 /// Looks at plaintext.
 #[uprobe]
 pub fn tls_plaintext(ctx: ProbeContext) -> u32 {

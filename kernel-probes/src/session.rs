@@ -17,6 +17,7 @@ use headwater_schema::{
 use crate::{
     bytes::Bytes,
     counters::count,
+    flow,
     packet::Packet,
     ring, settings, task,
     turn::{self, Scene, Step},
@@ -258,9 +259,9 @@ fn bind(scene: &Scene, side: &DirectionState, record: u8) {
     if thread.is_pending == pending::NONE {
         return;
     }
-    let is_only_with_data = thread.is_pending == pending::WITH_DATA;
+    let how = thread.is_pending;
     thread.is_pending = pending::NONE;
-    if is_only_with_data && record != DATA {
+    if how == pending::WITH_DATA && record != DATA {
         return;
     }
     if record == ALERT || thread.pending == 0 {
@@ -270,31 +271,39 @@ fn bind(scene: &Scene, side: &DirectionState, record: u8) {
     if thread.bound_to == scene.cookie {
         return;
     }
+    // What is written first may go behind the end of the handshake.
+    let is_sure =
+        how == pending::SENDS || how == pending::WRITTEN && (record == DATA || record == CHANGE);
     let key = SessionKey {
         address: thread.pending,
         tgid,
         reserved: 0,
     };
-    let Some(known) = find_or_make(&key) else {
+    let Some(mut session) = find_or_make(&key) else {
         return;
     };
-    if known.cookie == scene.cookie {
-        return;
-    }
-    if known.cookie != 0 {
-        if record != HANDSHAKE {
+    let mut facts = 0;
+    if session.cookie != 0 && (session.is_sure != 0 || !is_sure) {
+        if session.cookie == scene.cookie
+            || record != HANDSHAKE
+            || flow::find(session.cookie).is_some()
+        {
             // A session keeps its socket.
             return;
         }
-        // Its place in memory has been used again.
+        // Its place in memory has been used again, and nobody saw it freed.
         forget(&key);
+        let Some(made) = make(&key) else {
+            return;
+        };
+        session = made;
     }
-    let Some(session) = find_or_make(&key) else {
-        return;
-    };
+    if session.cookie == 0 && record == HANDSHAKE && side.flags & direction_flag::TLS_DATA == 0 {
+        facts = session_fact::NEW;
+    }
+    // Another thread may have sent what a handshake made of it, and this one something else: what is written is sent by who wrote it.
     session.cookie = scene.cookie;
-    let is_new = record == HANDSHAKE && side.flags & direction_flag::TLS_DATA == 0;
-    let facts = if is_new { session_fact::NEW } else { 0 };
+    session.is_sure = u64::from(is_sure);
     tell(kind::SESSION, session, scene.at_ns, &key, tid, facts);
 }
 
@@ -317,6 +326,9 @@ pub fn tell(
     }
     if ingress.flags & direction_flag::LAST_CHUNK != 0 {
         facts |= session_fact::INGRESS_LAST_CHUNK;
+    }
+    if session.is_sure != 0 {
+        facts |= session_fact::SURE;
     }
     let current = task::current();
     let record = SessionRecord {

@@ -548,9 +548,21 @@ pub fn touch(ctx: &ProbeContext) {
 /// The session that is the first argument is freed.
 #[inline(always)]
 pub fn free(ctx: &ProbeContext) {
-    let (tgid, tid) = ids();
     // SAFETY: as above.
-    let key = key_of(unsafe { (*ctx.regs).rdi }, tgid);
+    ends(unsafe { (*ctx.regs).rdi });
+}
+
+/// The session that is the result is new: who was at its place has ended.
+#[inline(always)]
+pub fn made(ctx: &ProbeContext) {
+    // SAFETY: as above.
+    ends(unsafe { (*ctx.regs).rax });
+}
+
+#[inline(always)]
+fn ends(address: u64) {
+    let (tgid, tid) = ids();
+    let key = key_of(address, tgid);
     if let Some(thread) = session::thread(tgid, tid)
         && thread.pending == key.address
     {
@@ -606,7 +618,15 @@ pub fn plaintext(ctx: &ProbeContext) {
             // What leaves next, and the end of this call, need not look for the session again.
             thread.even = if session.owed == 0 { key.address } else { 0 };
             if thread.pending == key.address {
-                thread.bound_to = session.cookie;
+                if thread.is_pending == pending::YES {
+                    thread.is_pending = pending::WRITTEN;
+                }
+                // One that is not sure is looked at again.
+                thread.bound_to = if session.is_sure != 0 {
+                    session.cookie
+                } else {
+                    0
+                };
             }
         }
     }

@@ -27,6 +27,8 @@ pub struct SessionState {
     pub id: u64,
     /// The socket that it sends by; 0 while that is not known.
     pub cookie: u64,
+    /// Not 0 where that was seen as it sent what had been written, and not only as its thread sent something.
+    pub is_sure: u64,
     /// Bytes that a write was told of and did not take: the next write begins with them again.
     pub owed: u64,
     /// Bytes each way, by `record::direction`, of which all that is told has been: a program that looks at plaintext can be
@@ -113,6 +115,10 @@ pub mod pending {
     pub const YES: u32 = 1;
     /// It has, and only what begins with a record of data is its.
     pub const WITH_DATA: u32 = 2;
+    /// It was written to: what begins with a record of data is its for sure.
+    pub const WRITTEN: u32 = 3;
+    /// What is sent next is its for sure.
+    pub const SENDS: u32 = 4;
 }
 
 /// One thread.
@@ -172,7 +178,7 @@ pub struct Goroutine {
 }
 
 const _: () = assert!(size_of::<SessionKey>() == 16);
-const _: () = assert!(size_of::<SessionState>() == 304);
+const _: () = assert!(size_of::<SessionState>() == 312);
 const _: () = assert!(size_of::<TlsCall>() == 40);
 const _: () = assert!(size_of::<TlsThread>() == 200);
 const _: () = assert!(size_of::<GoroutineKey>() == 16);
@@ -184,6 +190,7 @@ impl SessionState {
         flow: FlowState::NEW,
         id: 0,
         cookie: 0,
+        is_sure: 0,
         owed: 0,
         done: [0; 2],
     };

@@ -76,11 +76,11 @@ fn programs_of_every_kind_are_what_nginx_logged() {
 fn libraries_of_clients_alone_tell_the_same() {
     let store = Store::new();
     let (nginx, http2_port) = Nginx::start_behind_proxy();
-    let front = Front::start(nginx.port, http2_port);
-    ask_with_programs_of_every_kind(&store, &nginx, (front.port, Front::NAME));
+    let front = Front::start(Front::UNREAD, nginx.port, http2_port);
+    ask_with_programs_of_every_kind(&store, &nginx, (front.port, Front::UNREAD));
     let told = store.ask(&["status"]).to_string();
     assert!(told.contains("tls_library_not_read"), "{told}");
-    assert!(told.contains(Front::NAME), "{told}");
+    assert!(told.contains(Front::UNREAD), "{told}");
 }
 
 fn ask_with_programs_of_every_kind(store: &Store, nginx: &Nginx, (port, server): (u16, &str)) {
@@ -301,7 +301,7 @@ fn exchange_at(store: &Store, port: u16, path: &str) -> serde_json::Value {
 fn each_session_is_bound_to_its_own_connection() {
     let (store, nginx) = (Store::new(), Nginx::start_sized());
     let (behind, http2_port) = Nginx::start_behind_proxy();
-    let front = Front::start(behind.port, http2_port);
+    let front = Front::start(Front::UNREAD, behind.port, http2_port);
     let (go, rust) = (go(store.scratch()), rust_web());
     let rust = asking_rust(&rust, "1");
     let _recorder = store.record(&["--ring-size", "32MiB"]);
@@ -327,9 +327,7 @@ fn each_session_is_bound_to_its_own_connection() {
         assert!(client.wait().expect("its end").success());
     }
     store.settle();
-    // Where clients' libraries alone are read, 98 to 100 of 100 were seen to be bound on a machine that has no time left: Python's first
-    // connections are missing then, and why is not known.
-    for (truth, port, least) in [(&nginx, nginx.port, 4_950), (&behind, front.port, 4_750)] {
+    for (truth, port) in [(&nginx, nginx.port), (&behind, front.port)] {
         let mut truth = truth.client_ports();
         truth.retain(|path, _| !path.starts_with("/small/new-"));
         assert_eq!(truth.len(), 5_000);
@@ -340,8 +338,9 @@ fn each_session_is_bound_to_its_own_connection() {
             *missing.entry((name, client)).or_default() += 1;
         }
         let right = bound.len();
+        println!("{right} of 5000 are bound");
         assert!(
-            right >= least,
+            right >= 4_950,
             "{right} of 5000 are bound, not these, by name and client's port: {missing:?}"
         );
     }
@@ -350,8 +349,9 @@ fn each_session_is_bound_to_its_own_connection() {
 /// Paths of the exchanges with the server at a port: each is recorded once, and of the connection that `truth` tells.
 fn bound(store: &Store, port: u16, truth: &BTreeMap<String, String>) -> BTreeSet<String> {
     let sql = format!(
-        "SELECT e.path, c.client_port FROM exchanges e JOIN connections c ON c.id = e.connection_id \
-         WHERE e.outcome = 'complete' AND c.server_port = {port} AND e.path NOT LIKE '/small/new-%' ORDER BY e.id"
+        "SELECT e.path, c.client_port, count(*) FROM exchanges e JOIN connections c ON c.id = e.connection_id \
+         WHERE e.outcome = 'complete' AND c.server_port = {port} AND e.path NOT LIKE '/small/new-%' \
+         GROUP BY e.path, c.client_port ORDER BY e.path"
     );
     let mut bound = BTreeSet::new();
     for row in store.sql(&sql) {
@@ -361,7 +361,8 @@ fn bound(store: &Store, port: u16, truth: &BTreeMap<String, String>) -> BTreeSet
             Some(&port),
             "{path} is bound to another connection"
         );
-        assert!(bound.insert(path.to_owned()), "{path} is told twice");
+        assert_eq!(row[2], 1, "{path} is told more than once");
+        bound.insert(path.to_owned());
     }
     bound
 }

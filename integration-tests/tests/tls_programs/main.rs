@@ -7,8 +7,11 @@ mod caddy;
 mod java;
 mod openssl;
 mod served;
+mod stripped;
 
-use headwater_integration_tests::{Store, until};
+use std::{path::Path, process::Command};
+
+use headwater_integration_tests::{Program, Store, until};
 use serde_json::Value;
 
 /// How names begin that count for nothing.
@@ -50,6 +53,26 @@ fn with_sizes(log: &str) -> Vec<String> {
     let mut lines: Vec<_> = counted.map(line).collect();
     lines.sort();
     lines
+}
+
+/// Runs a client once it is read: of a file that was never met before it is a few milliseconds after a program mapped it, and of
+/// programs that are asked for by their names after each began. Until `go` is there, it asks for what `before` chooses by its path. Gives
+/// what it says.
+fn once_read(store: &Store, client: &mut Command, go: &Path, before: &str) -> String {
+    let client = Program::start(client);
+    let known = || store.rows(&["search-exchanges", "--path", before]).len();
+    let others = known();
+    until("library that is read", || {
+        if known() == others {
+            Err(client.said())
+        } else {
+            Ok(())
+        }
+    });
+    std::fs::write(go, "").expect("a file");
+    let (status, told) = client.wait();
+    assert!(status.success(), "{told}");
+    told
 }
 
 /// Waits until what is recorded at a port is what the log says, so many requests.

@@ -2,9 +2,9 @@
 
 use std::process::Command;
 
-use headwater_integration_tests::{Nginx, Program, Scratch, Store, certificate, python, until};
+use headwater_integration_tests::{Nginx, Program, Scratch, Store, certificate, python};
 
-use crate::{BEFORE, as_logged};
+use crate::{BEFORE, as_logged, once_read};
 
 /// Requests over OpenSSL's own calls, of the version that the first argument names. The others: port, what is
 /// in all paths, and a file: until that is there, what the library does is not yet looked at.
@@ -238,38 +238,27 @@ server.serve_forever()
 "#;
 
 /// The name of the file that Python runs from, by which `--tls-program` knows it.
-fn python_program() -> String {
+pub(crate) fn python_program() -> String {
     let file = std::fs::canonicalize(python()).expect("Python; ./test installs it");
     let name = file.file_name().expect("a name");
     name.to_string_lossy().into_owned()
 }
 
-/// Runs a client over one version of OpenSSL, once that is read: of a file that was never met before it is a few milliseconds after a
-/// program mapped it. Gives what the library says of its version.
+/// Runs a client over one version of OpenSSL, once that is read. Gives what the library says of its version.
 fn openssl(store: &Store, version: &str, work: (&str, &str), port: u16, name: &str) -> String {
     let (work, argument) = work;
     let script = format!("{OPENSSL}{work}");
     let go = store.scratch().file(&format!("go-{name}"));
-    let client = Program::start(
+    once_read(
+        store,
         Command::new(python())
             .args(["-c", &script, version])
             .args([&port.to_string(), name])
             .arg(&go)
             .arg(argument),
-    );
-    let path = format!("=/small/{BEFORE}{name}");
-    until("library that is read", || {
-        let rows = store.rows(&["search-exchanges", "--path", &path]);
-        if rows.is_empty() {
-            Err(client.said())
-        } else {
-            Ok(())
-        }
-    });
-    std::fs::write(go, "").expect("a file");
-    let (status, told) = client.wait();
-    assert!(status.success(), "{told}");
-    told
+        &go,
+        &format!("=/small/{BEFORE}{name}"),
+    )
 }
 
 /// nginx's TLS is not looked at: all is from what the client gave to its library and got from it.

@@ -135,6 +135,9 @@ pub struct Session {
     pub cookie: Option<u64>,
     /// Whether its socket became known by a record of the handshake, so that nothing of it passed before.
     pub is_new: bool,
+    /// Whether it was seen to send by its socket what was written to it; else its thread only sent something there, which may have
+    /// been another's.
+    pub is_sure: bool,
     /// Who uses it, as an owner of that socket would be told.
     pub owner: Owner,
     /// Plaintext written so far.

@@ -5,17 +5,19 @@
 
 mod boringssl;
 mod calls;
+mod errors;
 mod flow;
 mod methods;
 pub(crate) mod places;
 mod reading;
+mod unnamed;
 mod values;
 mod ways;
 mod writing;
 
 use std::io::{Read, Seek};
 
-use crate::constants::{Constants, Maker};
+use crate::constants::{Constants, Maker, Source};
 use crate::image::Image;
 use crate::symbols::{self, Symbol, Wanted};
 use crate::{Error, Hook, Library, Looked, Site};
@@ -182,16 +184,26 @@ pub(crate) fn look<R: Read + Seek>(
         if !sources.iter().any(|source| source.maker == maker) {
             continue;
         }
-        let sites = if maker == Maker::BoringSsl {
-            boringssl::sites(image, sources)?
-        } else {
-            Vec::new()
+        let found = match maker {
+            Maker::OpenSsl => unnamed(image, sources)?,
+            Maker::BoringSsl => {
+                let all = boringssl::sites(image, sources)?;
+                let fewer = Vec::new();
+                Sites { all, fewer }
+            }
+            Maker::Relative => Sites::default(),
         };
-        if sites.is_empty() {
-            let why = "the names of its functions are not in the file";
+        if found.all.is_empty() {
+            let why =
+                "the names of its functions are not in the file, and its errors do not tell them";
             looked.unsupported(library, why);
         } else {
-            looked.found(Library::BoringSsl, sites, Vec::new());
+            let library = if maker == Maker::OpenSsl {
+                Library::OpenSsl
+            } else {
+                Library::BoringSsl
+            };
+            looked.found(library, found.all, found.fewer);
         }
     }
     Ok(())
@@ -210,7 +222,21 @@ fn is_bytes(hook: Hook) -> bool {
     )
 }
 
+/// The sites in OpenSSL whose functions are told by their errors; none where they are not.
+fn unnamed<R: Read + Seek>(image: &mut Image<R>, sources: &[Source]) -> Result<Sites, Error> {
+    let Some(told) = unnamed::look(image, sources)? else {
+        return Ok(Sites::default());
+    };
+    let Some(mut sites) = sites(image, &told.symbols, OPENSSL, &[])? else {
+        return Ok(Sites::default());
+    };
+    sites.all.extend(told.sites);
+    sites.all.sort_by_key(|site| site.offset);
+    Ok(sites)
+}
+
 /// The sites of one library; see [`crate::Found`].
+#[derive(Default)]
 struct Sites {
     all: Vec<Site>,
     fewer: Vec<Site>,

@@ -3,6 +3,7 @@
 //! Owns: the headers, where an address is in the file, and reads whose length the caller bounds.
 
 mod dynamic;
+mod unwind;
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -11,6 +12,8 @@ use object::elf::{self, FileHeader64, ProgramHeader64, SectionHeader64};
 use object::pod::{self, Pod};
 
 use crate::Error;
+
+pub(crate) use unwind::{Extent, Extents};
 
 /// The endianness of each file that is looked into.
 pub(crate) const ENDIAN: LittleEndian = LittleEndian;

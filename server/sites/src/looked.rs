@@ -5,7 +5,7 @@
 pub enum Library {
     /// OpenSSL 1.1 and 3, and what has its functions, such as LibreSSL.
     OpenSsl,
-    /// BoringSSL, with names, or as Chromium has it; there no site tells the end of a session.
+    /// BoringSSL, with names or without.
     BoringSsl,
     /// GnuTLS.
     GnuTls,
@@ -127,6 +127,9 @@ pub enum Hook {
     Touch,
     /// The session rdi ends, or one of those who hold it lets go of it. It may be null.
     Free,
+    /// A session was made, which rax is where the function returns: a return probe at the offset. What was known of its place is of
+    /// another, which has ended.
+    Made,
     /// A write of Go begins: rax is the session, rbx points to the bytes, rcx says how many, r14 is the goroutine, which
     /// may go on in another thread; registers on `aarch64` are x0, x1, x2 and x28.
     GoWriteEnter,
@@ -175,7 +178,7 @@ pub enum Hook {
 impl Hook {
     /// Whether a return probe goes here.
     pub fn is_return(self) -> bool {
-        self == Self::LeaveReturn
+        matches!(self, Self::LeaveReturn | Self::Made)
     }
 }
 

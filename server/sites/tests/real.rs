@@ -21,3 +21,5 @@ mod others;
 mod rustls;
 #[path = "real/tools.rs"]
 mod tools;
+#[path = "real/unnamed.rs"]
+mod unnamed;

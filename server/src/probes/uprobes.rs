@@ -25,7 +25,7 @@ use headwater_sites::{Found, Hook, Kept, Saved, Site};
 use super::attach::{OBJECT, ProbeError};
 
 /// Programs without which nothing of TLS is seen.
-const NEEDED: [&str; 11] = [
+const NEEDED: [&str; 12] = [
     "tls_write",
     "tls_read",
     "tls_write_out",
@@ -37,6 +37,7 @@ const NEEDED: [&str; 11] = [
     "tls_leave",
     "tls_touch",
     "tls_free",
+    "tls_made",
 ];
 /// The program that sees a read at its end alone.
 const READ_DONE: &str = "tls_read_done";
@@ -106,6 +107,7 @@ fn program_for(hook: Hook) -> (&'static str, u64) {
         Hook::EncryptsRecords => ("tls_in_records", 0),
         Hook::Touch => ("tls_touch", 0),
         Hook::Free => ("tls_free", 0),
+        Hook::Made => ("tls_made", 0),
         Hook::GoWriteEnter => ("go_write", 0),
         Hook::GoReadEnter => ("go_read", 0),
         Hook::GoLeave => ("go_leave", 0),

@@ -259,6 +259,7 @@ fn session(bytes: &[u8]) -> Option<Session> {
         address: record.address,
         cookie: (cookie != 0).then_some(cookie),
         is_new: record.facts & session_fact::NEW != 0,
+        is_sure: record.facts & session_fact::SURE != 0,
         owner: Owner {
             at_ns: record.header.at_ns,
             cookie,

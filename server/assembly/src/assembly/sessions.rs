@@ -13,10 +13,13 @@ use crate::{Identities, Identity, Session, Turn, conversation::Party, table::Fas
 
 /// How long a session may say something before its socket is known. It sends soon, or never.
 const WAIT_NS: u64 = 1_000_000_000;
+/// How long one whose socket is not sure waits for that, which it is as soon as it writes: not as long as an exchange is open before
+/// it is shown.
+const UNSURE_NS: u64 = 400_000_000;
 /// Bytes held of one session that waits.
 const MOST_WAITING_BYTES: usize = 32 << 10;
 /// Sessions that wait with something to say.
-const MOST_WAITING: usize = 64;
+const MOST_WAITING: usize = 256;
 /// So many that those that are over are looked for.
 const MANY_SESSIONS: usize = 1_024;
 /// What has not been heard of for so long, and has no connection, is over.
@@ -28,6 +31,8 @@ const MOST_SESSIONS: usize = 16_384;
 #[derive(Default)]
 pub(super) struct Sessions {
     known: FastMap<u64, Known>,
+    /// Whose a socket is for sure.
+    owners: FastMap<u64, u64>,
     /// Of those that wait.
     waiting: usize,
 }
@@ -40,6 +45,10 @@ struct Known {
     identity: Option<Identity>,
     /// Its socket.
     cookie: Option<u64>,
+    /// As in [`Session`].
+    is_sure: bool,
+    /// Whether it has waited for that for long enough.
+    is_believed: bool,
     is_new: bool,
     /// The conversation without addresses that it has been given, with its generation.
     alone: Option<(usize, u64)>,
@@ -51,7 +60,7 @@ struct Known {
 impl Known {
     /// Whether its socket is known, or it has been given up that it will be.
     fn is_tied(&self) -> bool {
-        self.cookie.is_some() || self.alone.is_some()
+        self.cookie.is_some() && (self.is_sure || self.is_believed) || self.alone.is_some()
     }
 }
 
@@ -76,16 +85,50 @@ impl<I: Identities> Assembly<I> {
         if identity.is_some() {
             known.identity = identity;
         }
-        if session.cookie.is_some() && known.cookie.is_none() {
-            known.cookie = session.cookie;
+        let Some(cookie) = session.cookie else {
+            return;
+        };
+        if known.cookie.is_some() && (known.is_sure || !session.is_sure) {
+            return;
+        }
+        let before = known.cookie.replace(cookie);
+        known.is_sure = session.is_sure;
+        if before != Some(cookie) {
             // What is held was written before the handshake that it began.
             known.is_new = session.is_new;
-            self.say_what_was_held(session.id);
+        }
+        if session.is_sure {
+            self.sessions.owners.insert(cookie, session.id);
+        }
+        let is_new = known.is_new;
+        if let Some(before) = before.filter(|before| *before != cookie) {
+            self.take_from(before, session.id);
+        }
+        // What it says may come when all packets have passed.
+        if let Some((place, party)) = self.table.flows.get(&cookie).and_then(|flow| flow.place)
+            && let Some(conversation) = self.table.get_mut(place)
+        {
+            conversation.has_session(party, session.id, is_new);
+        }
+        self.say_what_was_held(session.id);
+    }
+
+    /// A session was not that of this socket, whose conversation may have waited for its last word.
+    fn take_from(&mut self, cookie: u64, id: u64) {
+        if let Some((place, _)) = self.table.flows.get(&cookie).and_then(|flow| flow.place)
+            && let Some(conversation) = self.table.get_mut(place)
+        {
+            conversation.has_lost_session(id, &mut self.heads);
+            self.deliver(place);
         }
     }
 
     pub(super) fn session_end(&mut self, session: &Session) {
         // What it said last, and then no more.
+        let is_waiting = |known: &Known| !known.held.is_empty() && !known.is_tied();
+        if self.sessions.known.get(&session.id).is_some_and(is_waiting) {
+            self.wait_no_longer(session.id);
+        }
         self.say_what_was_held(session.id);
         let has_more = self
             .sessions
@@ -98,6 +141,11 @@ impl<I: Identities> Assembly<I> {
         let Some(known) = self.sessions.known.remove(&session.id) else {
             return;
         };
+        if let Some(cookie) = known.cookie
+            && self.sessions.owners.get(&cookie) == Some(&session.id)
+        {
+            self.sessions.owners.remove(&cookie);
+        }
         if let Some((place, party)) = self.place_of_session(&known) {
             for sender in 0..2 {
                 let Some(conversation) = self.table.get_mut(place) else {
@@ -200,7 +248,7 @@ impl<I: Identities> Assembly<I> {
     /// Gives what was held, once there is a conversation for it. The record that ties a session to its socket comes before that of the
     /// packet by which a connection is met that is older than the recorder.
     fn say_what_was_held(&mut self, id: u64) {
-        let Some(known) = self.sessions.known.get(&id) else {
+        let Some(known) = self.sessions.known.get(&id).filter(|known| known.is_tied()) else {
             return;
         };
         let is_new = known.is_new;
@@ -231,16 +279,21 @@ impl<I: Identities> Assembly<I> {
         held
     }
 
-    /// What a session said is not held any longer: it is given a conversation without addresses, or, where its socket is known
-    /// and no connection of that, nothing is told.
+    /// What a session said is not held any longer: it is given a conversation without addresses where its socket is not known, or is
+    /// another's for sure; where it is known and no connection of that, nothing is told.
     fn wait_no_longer(&mut self, id: u64) {
-        if self
-            .sessions
-            .known
-            .get(&id)
-            .is_some_and(|known| !known.is_tied())
-        {
-            return self.leave_alone(id);
+        let Some(known) = self.sessions.known.get_mut(&id) else {
+            return;
+        };
+        if !known.is_tied() {
+            let owner = known.cookie.map(|cookie| self.sessions.owners.get(&cookie));
+            if owner.is_none_or(|owner| owner.is_some_and(|owner| *owner != id)) {
+                if let Some(cookie) = known.cookie {
+                    self.take_from(cookie, id);
+                }
+                return self.leave_alone(id);
+            }
+            known.is_believed = true;
         }
         self.say_what_was_held(id);
         self.tally.plaintext_unfollowed += self.take_held(id).len() as u64;
@@ -283,10 +336,15 @@ impl<I: Identities> Assembly<I> {
             .known
             .iter()
             .filter(|(_, known)| {
+                let wait_ns = if known.cookie.is_some() && !known.is_tied() {
+                    UNSURE_NS
+                } else {
+                    WAIT_NS
+                };
                 known
                     .held
                     .first()
-                    .is_some_and(|held| now_ns.saturating_sub(held.turn.at_ns) > WAIT_NS)
+                    .is_some_and(|held| now_ns.saturating_sub(held.turn.at_ns) > wait_ns)
             })
             .map(|(id, _)| *id)
             .collect();
@@ -309,6 +367,7 @@ impl<I: Identities> Assembly<I> {
             };
             has_place || !known.held.is_empty() || now_ns.saturating_sub(known.at_ns) < DEAD_NS
         });
+        self.forget_owners();
     }
 
     /// What the probes know of the sessions that tell a conversation's plaintext. Says whether the looks before are believed.
@@ -364,5 +423,11 @@ impl<I: Identities> Assembly<I> {
             .known
             .retain(|_, known| known.at_ns > older || !known.held.is_empty());
         self.tally.sessions_forgotten += (before - self.sessions.known.len()) as u64;
+        self.forget_owners();
+    }
+
+    fn forget_owners(&mut self) {
+        let Sessions { known, owners, .. } = &mut self.sessions;
+        owners.retain(|_, id| known.contains_key(id));
     }
 }

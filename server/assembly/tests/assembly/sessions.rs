@@ -24,6 +24,7 @@ fn session(id: u64, cookie: Option<u64>, at_ns: u64) -> Session {
         address: 0x7000 + id,
         cookie,
         is_new: true,
+        is_sure: true,
         owner: Owner {
             at_ns,
             cookie: cookie.unwrap_or(0),
@@ -99,6 +100,83 @@ fn a_connection_that_is_older_than_the_recorder() {
     only(exchanges);
     assert_eq!(connections[0].client.port, 5000);
     assert_eq!(subject.tally().plaintext_unfollowed, 0);
+}
+
+/// Two sockets of clients, 1 and 2, have connected.
+fn two_connected(subject: &mut Subject) {
+    connected(subject);
+    let client = end(2, "10.0.0.1:6000", "192.0.2.1:443", Way::Egress);
+    subject.take(&Input::Syn(End {
+        flags: SYN,
+        ..client
+    }));
+    subject.take(&Input::Open(client));
+}
+
+/// A thread sent what another had made of a handshake.
+fn unsure(id: u64, cookie: u64, at_ns: u64) -> Input<'static> {
+    Input::Session(Session {
+        is_sure: false,
+        ..session(id, Some(cookie), at_ns)
+    })
+}
+
+/// The own port of the connection that has an exchange, whichever end is taken for the client.
+fn port_of_exchange(subject: &mut Subject) -> u16 {
+    let (connections, exchanges) = results(subject);
+    let exchange = only(exchanges);
+    let of = |connection: &&headwater_model::Connection| connection.key == exchange.connection;
+    let connection = connections.iter().find(of).unwrap();
+    match connection.client.port {
+        443 => connection.server.port,
+        port => port,
+    }
+}
+
+#[test]
+fn what_is_written_is_sent_by_the_socket_that_is_sure() {
+    let mut subject = live();
+    two_connected(&mut subject);
+    subject.take(&unsure(9, 2, 2_000));
+    subject.take(&said(9, Way::Egress, 2_100, GET));
+    subject.take(&Input::Session(Session {
+        is_new: false,
+        ..session(9, Some(1), 2_200)
+    }));
+    // Nothing is surer.
+    subject.take(&Input::Session(session(9, Some(2), 2_300)));
+    subject.take(&said(9, Way::Ingress, 3_000, OK));
+    assert_eq!(port_of_exchange(&mut subject), 5000);
+}
+
+#[test]
+fn what_is_only_read_waits_a_little_for_a_surer_socket() {
+    let mut subject = live();
+    two_connected(&mut subject);
+    subject.take(&unsure(9, 2, 2_000));
+    subject.take(&said(9, Way::Ingress, 2_100, GET));
+    subject.tick(SECOND / 4, |_| None);
+    assert!(results(&mut subject).1.is_empty());
+    subject.tick(SECOND / 2, |_| None);
+    subject.take(&said(9, Way::Egress, SECOND / 2, OK));
+    assert_eq!(port_of_exchange(&mut subject), 6000);
+}
+
+#[test]
+fn a_socket_that_is_another_sessions_for_sure_is_not_believed() {
+    let mut subject = live();
+    two_connected(&mut subject);
+    subject.take(&unsure(9, 2, 2_000));
+    subject.take(&said(9, Way::Ingress, 2_100, GET));
+    subject.take(&Input::Session(session(10, Some(2), 2_200)));
+    subject.tick(SECOND / 2, |_| None);
+    subject.take(&said(9, Way::Egress, SECOND / 2, OK));
+    let (connections, exchanges) = results(&mut subject);
+    let exchange = only(exchanges);
+    let of = |connection: &&headwater_model::Connection| connection.key == exchange.connection;
+    let connection = connections.iter().find(of).unwrap();
+    assert!(connection.client.address.is_unspecified());
+    assert_eq!(subject.tally().sessions_unbound, 1);
 }
 
 #[test]

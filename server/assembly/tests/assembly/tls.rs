@@ -191,6 +191,7 @@ fn session() -> Session {
         address: 0x7009,
         cookie: Some(1),
         is_new: true,
+        is_sure: true,
         owner: OWNER,
         written: NONE,
         read: NONE,

@@ -10,17 +10,14 @@ use std::io::{Read, Seek};
 
 use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register};
 
+use super::errors;
 use super::places::{self, Function};
 use super::{Count, Role};
-use crate::constants::Source;
-use crate::image::{Image, Machine};
+use crate::constants::{Maker, Source};
+use crate::image::{Extents, Image, Machine};
 use crate::x86;
 use crate::{Error, Site};
 
-/// The largest part of the program that is gone through.
-const LARGEST: u64 = 1 << 30;
-/// The most places with an error that are told; there are some forty.
-const MOST: usize = 1024;
 /// The most of them for which a function is looked for: one in each function.
 const MOST_LOOKS: usize = 128;
 /// The longest function that is looked at.
@@ -36,6 +33,17 @@ const UNINITIALIZED: u64 = 226;
 const BAD_LENGTH: u64 = 111;
 /// `SSL_R_SSL_HANDSHAKE_FAILURE`
 const HANDSHAKE_FAILURE: u64 = 215;
+
+/// `SSL_R_NULL_SSL_CTX`
+const NULL_SSL_CTX: u64 = 185;
+/// `SSL_R_CONNECTION_TYPE_NOT_SET`
+const CONNECTION_TYPE_NOT_SET: u64 = 134;
+/// `SSL_R_BAD_HELLO_REQUEST`
+const BAD_HELLO_REQUEST: u64 = 110;
+/// `SSL_R_NO_RENEGOTIATION`
+const NO_RENEGOTIATION: u64 = 182;
+/// No reason has this number.
+const UNKNOWN: u64 = 0;
 
 /// A function that puts errors.
 struct Candidate {
@@ -56,10 +64,11 @@ pub(super) fn sites<R: Read + Seek>(
     let Some(source) = only(sources) else {
         return Ok(Vec::new());
     };
+    let extents = Extents::read(image)?;
     let mut candidates: Vec<Candidate> = Vec::new();
     let mut looks = MOST_LOOKS;
     // Of one function they are one after the other.
-    for place in references(image, source)? {
+    for place in errors::references(image, source)? {
         if candidates.last().is_some_and(|last| place < last.end) {
             continue;
         }
@@ -67,12 +76,18 @@ pub(super) fn sites<R: Read + Seek>(
             return Ok(Vec::new());
         };
         looks = fewer;
-        candidates.extend(candidate(image, place, source)?);
+        candidates.extend(candidate(image, &extents, place, source)?);
     }
-    let Some((read, write, handshake)) = tell(&candidates) else {
+    let Some(Told {
+        made,
+        read,
+        write,
+        handshakes,
+    }) = tell(&candidates)
+    else {
         return Ok(Vec::new());
     };
-    let mut sites = Vec::new();
+    let mut sites = vec![places::made(made.offset)];
     places::choose(image.machine, read, super::read(Count::Result), &mut sites);
     places::choose(
         image.machine,
@@ -80,18 +95,26 @@ pub(super) fn sites<R: Read + Seek>(
         super::write(Count::Result),
         &mut sites,
     );
-    if let Some((offset, _)) = handshake.and_then(|address| image.code(address)) {
-        let length = usize::try_from(super::UNSIZED_FUNCTION).unwrap_or(0);
-        let bytes = image.some(offset, length)?;
-        let function = Function::new(image.machine, &bytes, handshake.unwrap_or(0), offset);
-        places::choose(image.machine, &function, Role::Touch, &mut sites);
+    for function in handshakes {
+        places::choose(image.machine, function, Role::Touch, &mut sites);
     }
     sites.sort_by_key(|site: &Site| site.offset);
     Ok(sites)
 }
 
-/// `SSL_read`, `SSL_write` and where `SSL_do_handshake` begins.
-fn tell(candidates: &[Candidate]) -> Option<(&Function, &Function, Option<u64>)> {
+/// The functions that are told.
+struct Told<'c> {
+    /// `SSL_new`
+    made: &'c Function,
+    /// `SSL_read`
+    read: &'c Function,
+    /// `SSL_write`
+    write: &'c Function,
+    /// `SSL_do_handshake`, and those that a compiler made it a part of.
+    handshakes: Vec<&'c Function>,
+}
+
+fn tell(candidates: &[Candidate]) -> Option<Told<'_>> {
     let only = |reasons: &[u64], is: &dyn Fn(&Function) -> bool| {
         let reasons: BTreeSet<u64> = reasons.iter().copied().collect();
         let mut fitting = candidates
@@ -105,7 +128,22 @@ fn tell(candidates: &[Candidate]) -> Option<(&Function, &Function, Option<u64>)>
         &|_| true,
     )?;
     // SSL_read and SSL_peek do the same with what this one has read; the first takes it out.
-    let inner = only(&[UNINITIALIZED, HANDSHAKE_FAILURE], &|_| true)?;
+    // Some compilers make a part of it of what it has messages after the handshake done by.
+    let inner = [
+        &[UNINITIALIZED, HANDSHAKE_FAILURE][..],
+        &[
+            UNINITIALIZED,
+            HANDSHAKE_FAILURE,
+            BAD_HELLO_REQUEST,
+            NO_RENEGOTIATION,
+        ],
+    ];
+    let mut inner = inner
+        .into_iter()
+        .filter_map(|reasons| only(reasons, &|_| true));
+    let (inner, None) = (inner.next()?, inner.next()) else {
+        return None;
+    };
     let reads = |function: &Function| {
         function.code.iter().any(|instruction| {
             instruction.code() == Code::Call_rel32_64
@@ -116,7 +154,7 @@ fn tell(candidates: &[Candidate]) -> Option<(&Function, &Function, Option<u64>)>
     let read = only(&[NOT_HERE], &|function| reads(function) && takes(function))?;
     only(&[NOT_HERE], &|function| reads(function) && !takes(function))?;
     // Both of them do a handshake first, and put an error when nothing came of it.
-    let handshakes = |function: &Function| -> BTreeSet<u64> {
+    let common_of = |function: &Function| -> BTreeSet<u64> {
         function
             .code
             .windows(3)
@@ -132,11 +170,26 @@ fn tell(candidates: &[Candidate]) -> Option<(&Function, &Function, Option<u64>)>
             })
             .collect()
     };
-    let common = handshakes(write);
-    let handshake = (common.len() == 1 && common == handshakes(inner))
-        .then(|| common.first().copied())
-        .flatten();
-    Some((read, write, handshake))
+    let common = common_of(write);
+    let mut handshakes: Vec<&Function> = candidates
+        .iter()
+        .filter(|candidate| candidate.reasons == BTreeSet::from([CONNECTION_TYPE_NOT_SET]))
+        .map(|candidate| &candidate.function)
+        .collect();
+    let is_known = common.len() == 1
+        && common == common_of(inner)
+        && handshakes
+            .iter()
+            .any(|function| common.contains(&function.address));
+    if !is_known {
+        handshakes.clear();
+    }
+    Some(Told {
+        made: only(&[NULL_SSL_CTX], &|_| true)?,
+        read,
+        write,
+        handshakes,
+    })
 }
 
 /// Whether it writes to what is not its own stack.
@@ -153,62 +206,56 @@ fn is_store(instruction: &Instruction) -> bool {
 
 /// Where the file's path is loaded, if it is there once.
 fn only(sources: &[Source]) -> Option<u64> {
-    let mut fitting = sources.iter().filter(|source| source.is_in_chromium);
+    let mut fitting = sources
+        .iter()
+        .filter(|source| source.maker == Maker::BoringSsl);
     let address = fitting.next()?.address;
     address.filter(|_| fitting.next().is_none())
-}
-
-/// Where `lea` takes this address.
-fn references<R: Read + Seek>(image: &mut Image<R>, address: u64) -> Result<Vec<u64>, Error> {
-    let segments: Vec<_> = image
-        .segments
-        .iter()
-        .filter(|segment| segment.executable)
-        .map(|segment| (segment.offset, segment.size.min(LARGEST), segment.address))
-        .collect();
-    let mut found = BTreeSet::new();
-    for (offset, size, start) in segments {
-        image.pieces(offset, size, 8, |place, bytes| {
-            for at in memchr::memchr_iter(0x8d, bytes) {
-                // A prefix for 64 bits; the address from the next instruction on, in 32 bits.
-                let Some([prefix, _, form, distance @ ..]) =
-                    at.checked_sub(1).and_then(|at| bytes.get(at..at + 7))
-                else {
-                    continue;
-                };
-                if prefix & 0xfb != 0x48 || form & 0xc7 != 5 {
-                    continue;
-                }
-                let Some(distance) = distance
-                    .first_chunk()
-                    .map(|bytes| i32::from_le_bytes(*bytes))
-                else {
-                    continue;
-                };
-                let next = u64::try_from(at + 6)
-                    .ok()
-                    .and_then(|at| start.checked_add(place)?.checked_add(at));
-                if let Some(next) = next
-                    && next.wrapping_add_signed(i64::from(distance)) == address
-                    && found.len() < MOST
-                {
-                    found.insert(next.saturating_sub(7));
-                }
-            }
-            true
-        })?;
-    }
-    Ok(found.into_iter().collect())
 }
 
 /// The function that the instruction at `place` is in, with the reasons of the errors that it puts.
 fn candidate<R: Read + Seek>(
     image: &mut Image<R>,
+    extents: &Extents,
     place: u64,
     source: u64,
 ) -> Result<Option<Candidate>, Error> {
+    let there = match extents.around(place) {
+        Some(extent) => {
+            let length = extent.size.min(super::LONGEST_FUNCTION);
+            let length = usize::try_from(length).unwrap_or(0);
+            let bytes = image.loaded(extent.address, length)?;
+            bytes.map(|bytes| (extent.address, bytes))
+        }
+        None => between_breaks(image, place)?,
+    };
+    let Some((address, bytes)) = there else {
+        return Ok(None);
+    };
+    let Some((offset, _)) = image.code(address) else {
+        return Ok(None);
+    };
+    let function = Function::new(image.machine, &bytes, address, offset);
+    let code = &function.code;
+    if !code.iter().any(|instruction| instruction.ip() == place) {
+        return Ok(None);
+    }
+    let reasons = reasons(code, source);
+    let end = address.saturating_add(u64::try_from(bytes.len()).unwrap_or(0));
+    Ok(Some(Candidate {
+        function,
+        end,
+        reasons,
+    }))
+}
+
+/// Where the function begins that the instruction at `place` is in, and its bytes, where no table tells: functions begin at
+/// multiples of sixteen with the same two instructions, with breakpoints between them.
+fn between_breaks<R: Read + Seek>(
+    image: &mut Image<R>,
+    place: u64,
+) -> Result<Option<(u64, Vec<u8>)>, Error> {
     let before = u64::try_from(LONGEST_FUNCTION).unwrap_or(0);
-    // Functions begin at multiples of sixteen, with breakpoints between them.
     let start = image
         .segments
         .iter()
@@ -234,51 +281,24 @@ fn candidate<R: Read + Seek>(
     };
     let into = u64::try_from(start).unwrap_or(0);
     let address = first.saturating_add(into);
-    let offset = offset.saturating_add(into);
     let bytes = bytes.get(start..).unwrap_or_default();
-    let Some(bytes) = x86::until_break(bytes, address).and_then(|length| bytes.get(..length))
-    else {
-        return Ok(None);
-    };
-    let function = Function::new(image.machine, bytes, address, offset);
-    let code = &function.code;
-    if !code.iter().any(|instruction| instruction.ip() == place) {
-        return Ok(None);
-    }
-    let reasons = reasons(code, source);
-    let end = address.saturating_add(u64::try_from(bytes.len()).unwrap_or(0));
-    Ok(Some(Candidate {
-        function,
-        end,
-        reasons,
-    }))
+    let length = x86::until_break(bytes, address);
+    Ok(length
+        .and_then(|length| bytes.get(..length))
+        .map(|bytes| (address, bytes.to_vec())))
 }
 
 /// The reasons that are given with this source.
 fn reasons(code: &[Instruction], source: u64) -> BTreeSet<u64> {
-    let mut found = BTreeSet::new();
-    for (index, instruction) in code.iter().enumerate() {
-        if instruction.code() != Code::Lea_r64_m
-            || instruction.memory_base() != Register::RIP
-            || instruction.ip_rel_memory_address() != source
-        {
-            continue;
-        }
-        let (mut library, mut reason) = (None, None);
-        for behind in code.iter().skip(index + 1).take(6) {
-            if x86::ends_line(behind) {
-                break;
-            }
-            if behind.code() == Code::Mov_r32_imm32 {
-                match behind.op0_register() {
-                    Register::EDI => library = Some(behind.immediate(1)),
-                    Register::EDX => reason = Some(behind.immediate(1)),
-                    _ => {}
-                }
-            }
-        }
-        // An error that is put in another way makes the set another one.
-        found.insert(reason.filter(|_| library == Some(LIBRARY)).unwrap_or(0));
+    let puts = errors::puts(code, source);
+    let reason = |given: &errors::Given| {
+        let is_plain = given.rdi == Some(LIBRARY) && given.rcx == Some(source);
+        given.rdx.filter(|_| is_plain).unwrap_or(UNKNOWN)
+    };
+    let mut reasons: BTreeSet<u64> = puts.calls.iter().map(reason).collect();
+    // An error that is put in another way makes the set another one.
+    if puts.are_more {
+        reasons.insert(UNKNOWN);
     }
-    found
+    reasons
 }

@@ -64,6 +64,12 @@ impl Function {
     }
 }
 
+/// The site at a function that begins at `offset` and makes sessions.
+pub(super) fn made(offset: u64) -> Site {
+    let hook = Hook::Made;
+    Site { offset, hook }
+}
+
 /// Adds the sites of `function` to `sites`.
 pub(super) fn choose(machine: Machine, function: &Function, role: Role, sites: &mut Vec<Site>) {
     let start = function.address;

@@ -192,7 +192,7 @@ fn bio<R: Read + Seek>(
 }
 
 /// The two sites around a call with the place for the count that was given, of a function that is at `offset` of the file.
-fn around(
+pub(super) fn around(
     code: &[Instruction],
     going: &Going,
     is_write: bool,

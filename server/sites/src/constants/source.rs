@@ -28,8 +28,6 @@ pub(crate) enum Maker {
 /// A path of that file.
 pub(crate) struct Source {
     pub(crate) maker: Maker,
-    /// Whether the folder is that in which Chromium has it.
-    pub(crate) is_in_chromium: bool,
     /// Where the path is loaded, if nothing is before it that could belong to it.
     pub(crate) address: Option<u64>,
 }
@@ -61,7 +59,6 @@ impl Source {
                 (false, true) => Maker::BoringSsl,
                 (false, false) => Maker::Relative,
             },
-            is_in_chromium: !is_c && folder.ends_with(b"boringssl/src/ssl/"),
             address: u64::try_from(start)
                 .ok()
                 .filter(|_| is_alone)

@@ -6,11 +6,12 @@ use std::process::Command;
 
 use headwater_sites::Library;
 
-use crate::tools::{folder, found, packaged, run, sorted, why};
+use crate::tools::{folder, found, packaged, run, sorted, touches, why};
 
-const SITES: [&str; 4] = [
+const SITES: [&str; 5] = [
     "LeaveReturn push",
     "LeaveReturn push",
+    "Made push",
     "ReadEnter push",
     "WriteEnter push",
 ];
@@ -22,11 +23,14 @@ fn in_chromium() {
     assert_eq!(sorted(path, &found), SITES);
 }
 
-/// Another compiler made it, and nothing marks where its functions begin.
+/// Another compiler made it, to whose functions the tables lead by which stacks are unwound.
 #[test]
-fn in_another_program_it_is_named() {
+fn in_grpc_for_python() {
     let path = packaged("grpc/_cython", "cygrpc", ".so");
-    assert_eq!(why(&path).0, "BoringSSL");
+    let found = found(&path, Library::BoringSsl);
+    assert_eq!(sorted(&path, &found), SITES);
+    // `SSL_do_handshake`, and what it is a part of: `SSL_connect` and `SSL_accept`.
+    assert_eq!(touches(&found), 3);
 }
 
 /// What each function is like, in the fewest instructions.
@@ -64,6 +68,10 @@ source: .asciz "../../third_party/boringssl/src/ssl/ssl_lib.cc"
     function put
     end
     function handshake
+    error 134
+    end
+    function makes
+    error 185
     end
 "#;
 const WRITE: &str = "
@@ -117,8 +125,10 @@ fn only_what_is_there_once() {
     assert_eq!(sorted(&whole, &found(&whole, Library::BoringSsl)), SITES);
     let twice = WRITE.replace("writes", "writes_too");
     let unlike = WRITE.replace("error 111", "error 112");
+    let no_maker = START.replace("error 185", "error 186");
     let foreign = WRITE.replace("error 111", "error 111\n    lea source(%rip), %rcx");
     for (name, parts) in [
+        ("no-maker", [&no_maker, WRITE, INNER, READ, PEEK, END]),
         ("no-write", [START, "", INNER, READ, PEEK, END]),
         ("no-inner", [START, WRITE, "inner:", READ, PEEK, END]),
         ("no-read", [START, WRITE, INNER, "", PEEK, END]),
