@@ -296,3 +296,54 @@ fn a_recorder_of_root_s_keeps_what_later_programs_need_and_no_more() {
     server.end("TERM");
     assert!(recorder.end("INT").0.success());
 }
+
+/// A user whose file of the program has the capabilities that `doctor` names, and nothing else: on Linux 6.6 and later these do for
+/// TLS.
+#[test]
+fn capabilities_of_a_file_do_for_tls() {
+    let (store, nginx) = (Store::new(), Nginx::start_sized());
+    let program = reachable(store.scratch());
+    let folder = store.scratch().file("own");
+    std::fs::create_dir(&folder).expect("a folder");
+    chown(&folder, Some(UID), Some(GID)).expect("the user's folder");
+    let as_user = |arguments: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid", &UID.to_string(), "--regid", &GID.to_string()])
+            .arg("--clear-groups")
+            .arg(&program)
+            .env("HEADWATER_DB", folder.join("own.db"))
+            .env_remove("SUDO_UID")
+            .env_remove("SUDO_GID")
+            .args(arguments);
+        command
+    };
+    let advised = told(&run(&mut as_user(&["record"])));
+    let capabilities = advised
+        .split_whitespace()
+        .find(|word| word.starts_with("cap_"))
+        .expect("what to give the file");
+    let given = run(Command::new("setcap").arg(capabilities).arg(&program));
+    assert!(given.status.success(), "{}", told(&given));
+    let recorder = Program::start(&mut as_user(&["record"]));
+    recorder.await_line("(probes attached)");
+    let url = format!("https://127.0.0.1:{}/small/by-a-user", nginx.port);
+    assert!(
+        run(Command::new("curl").args(["-skf", &url]))
+            .status
+            .success()
+    );
+    let question = ["search-exchanges", "--path", "=/small/by-a-user", "--json"];
+    until("an exchange inside TLS", || {
+        let answer = run(&mut as_user(&question));
+        let text = String::from_utf8_lossy(&answer.stdout).into_owned();
+        let value: Value = serde_json::from_str(&text).unwrap_or_default();
+        let row = value["rows"][0].to_string();
+        if row.contains("\"nginx:") && row.contains("curl") {
+            Ok(())
+        } else {
+            Err((text, told(&answer)))
+        }
+    });
+    assert!(recorder.end("INT").0.success());
+}

@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, reason = "tests")]
 
 mod caddy;
+mod gnutls;
 mod java;
 mod openssl;
 mod served;

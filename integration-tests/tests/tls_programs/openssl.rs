@@ -205,7 +205,7 @@ at_once([run] * 8)
 "#;
 
 /// A server that lets its clients negotiate again, which nginx does not. Logs as nginx does here, to standard output.
-const SERVER: &str = r#"
+pub(crate) const SERVER: &str = r#"
 import http.server, ssl, sys
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -236,6 +236,13 @@ sys.stderr.write(f"listening on port {server.server_address[1]}\n")
 sys.stderr.flush()
 server.serve_forever()
 "#;
+
+/// What that server logged.
+pub(crate) fn log_of(server: &Program) -> String {
+    let said = server.said();
+    let requests = said.lines().filter(|line| line.contains(" /"));
+    requests.fold(String::new(), |log, line| log + line + "\n")
+}
 
 /// The name of the file that Python runs from, by which `--tls-program` knows it.
 pub(crate) fn python_program() -> String {
@@ -312,10 +319,6 @@ fn new_keys_in_the_middle_of_a_connection() {
         as_logged(&store, nginx.port, runs * 8 * 3 * 3, || nginx.access_log());
         let name = format!("negotiated-{version}");
         openssl(&store, version, (REKEY, "1.2"), port, &name);
-        as_logged(&store, port, runs * 8 * 3 * 3, || {
-            let said = server.said();
-            let requests = said.lines().filter(|line| line.contains(" /"));
-            requests.fold(String::new(), |log, line| log + line + "\n")
-        });
+        as_logged(&store, port, runs * 8 * 3 * 3, || log_of(&server));
     }
 }

@@ -222,8 +222,10 @@ fn candidate<R: Read + Seek>(
 ) -> Result<Option<Candidate>, Error> {
     let there = match extents.around(place) {
         Some(extent) => {
-            let length = extent.size.min(super::LONGEST_FUNCTION);
-            let length = usize::try_from(length).unwrap_or(0);
+            let length = usize::try_from(extent.size).unwrap_or(usize::MAX);
+            if length > LONGEST_FUNCTION {
+                return Ok(None);
+            }
             let bytes = image.loaded(extent.address, length)?;
             bytes.map(|bytes| (extent.address, bytes))
         }
@@ -237,11 +239,12 @@ fn candidate<R: Read + Seek>(
     };
     let function = Function::new(image.machine, &bytes, address, offset);
     let code = &function.code;
-    if !code.iter().any(|instruction| instruction.ip() == place) {
+    let end = address.saturating_add(u64::try_from(bytes.len()).unwrap_or(0));
+    let is_whole = code.last().map(Instruction::next_ip) == Some(end);
+    if !is_whole || !code.iter().any(|instruction| instruction.ip() == place) {
         return Ok(None);
     }
     let reasons = reasons(code, source);
-    let end = address.saturating_add(u64::try_from(bytes.len()).unwrap_or(0));
     Ok(Some(Candidate {
         function,
         end,

@@ -12,7 +12,7 @@ use iced_x86::{Code, Instruction, Register};
 
 use super::errors::Caller;
 use super::values::{self, Going, State, To, Value};
-use super::{LONGEST_FUNCTION, errors, places, reading};
+use super::{LONGEST_FUNCTION, LONGEST_TOGETHER, errors, places, reading};
 use crate::constants::{Maker, Source};
 use crate::image::{Extent, Extents, Image, Machine};
 use crate::symbols::Symbol;
@@ -177,22 +177,30 @@ fn symbol(name: &str, extent: Extent) -> Symbol {
     }
 }
 
-/// The functions that refer to the file at `source`.
+/// The functions that refer to the file at `source`; none where they are more code than is looked at.
 fn candidates<R: Read + Seek>(
     image: &mut Image<R>,
     extents: &Extents,
     source: u64,
 ) -> Result<Vec<Candidate>, Error> {
     let mut candidates: Vec<Candidate> = Vec::new();
+    let mut left = LONGEST_TOGETHER;
     // Of one function they are one after the other.
     for place in errors::references(image, source)? {
         let last = candidates.last();
         if last.is_some_and(|last| last.extent.contains(place)) {
             continue;
         }
-        let Some((extent, code)) = function(image, extents, place)? else {
+        let Some(extent) = extents.around(place) else {
             continue;
         };
+        let Some(code) = code_of(image, extent)? else {
+            continue;
+        };
+        let Some(fewer) = left.checked_sub(extent.size) else {
+            return Ok(Vec::new());
+        };
+        left = fewer;
         let puts = errors::puts(&code, source);
         let mut names = BTreeSet::new();
         // What is not understood is a name by itself.
@@ -226,30 +234,31 @@ fn candidates<R: Read + Seek>(
     Ok(candidates)
 }
 
-/// The function that the instruction at `place` is in, if it is one.
-fn function<R: Read + Seek>(
+/// All instructions of a function; nothing where it is longer than is looked at, or has something else in it.
+fn code_of<R: Read + Seek>(
     image: &mut Image<R>,
-    extents: &Extents,
-    place: u64,
-) -> Result<Option<(Extent, Vec<Instruction>)>, Error> {
-    let Some(extent) = extents.around(place) else {
-        return Ok(None);
-    };
+    extent: Extent,
+) -> Result<Option<Vec<Instruction>>, Error> {
     let Some((offset, left)) = image.code(extent.address) else {
         return Ok(None);
     };
-    let size = extent.size.min(LONGEST_FUNCTION).min(left);
-    let Some(bytes) = image.at(offset, usize::try_from(size).unwrap_or(0))? else {
+    if extent.size > LONGEST_FUNCTION.min(left) {
+        return Ok(None);
+    }
+    let Some(bytes) = image.at(offset, usize::try_from(extent.size).unwrap_or(0))? else {
         return Ok(None);
     };
     let mut code = x86::decode(&bytes, extent.address);
+    let behind = extent.address.saturating_add(extent.size);
+    if code.last().map(Instruction::next_ip) != Some(behind) {
+        return Ok(None);
+    }
     // A call at the end does not return.
     let mut end = Instruction::default();
     end.set_code(Code::Int3);
-    end.set_ip(extent.address.saturating_add(size));
+    end.set_ip(behind);
     code.push(end);
-    let is_there = code.iter().any(|instruction| instruction.ip() == place);
-    Ok(is_there.then_some((extent, code)))
+    Ok(Some(code))
 }
 
 /// The text that a function's name may be.
@@ -310,19 +319,25 @@ fn outer<R: Read + Seek>(
         symbols: Vec::new(),
         sites: Vec::new(),
     };
+    let mut left = LONGEST_TOGETHER;
     for (place, Caller { target, .. }) in callers {
         let is_write = *target == known.writes;
         let is_named = known.named.iter().any(|named| named.contains(*place));
         if is_named || (*target != known.reads && !is_write) {
             continue;
         }
-        // Bytes that look like a call.
-        let Some((extent, code)) = function(image, extents, *place)? else {
+        // Bytes that look like a call are in no function, or none of its instructions.
+        let Some(extent) = extents.around(*place) else {
             continue;
         };
-        let Some((offset, _)) = image.code(extent.address) else {
+        let (Some(code), Some((offset, _)), Some(fewer)) = (
+            code_of(image, extent)?,
+            image.code(extent.address),
+            left.checked_sub(extent.size),
+        ) else {
             return Ok(None);
         };
+        left = fewer;
         let Some(walk) = values::walk(&code, State::new()) else {
             return Ok(None);
         };
