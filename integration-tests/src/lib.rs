@@ -31,7 +31,7 @@ pub use netns::{Namespace, joined, sh};
 pub use program::{Program, run, said};
 pub use scratch::Scratch;
 pub use servers::{
-    Front, Nginx, certificate, certificate_of, free_port, node_folder, node_server, python,
+    Front, Nginx, REKEY, certificate, certificate_of, free_port, node_folder, node_server, python,
     python_server, serve_once,
 };
 pub use store::{Store, address_of, column, headwater, reachable};

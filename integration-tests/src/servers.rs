@@ -212,6 +212,9 @@ impl Nginx {
     }
 }
 
+/// Asks one of these servers over `gnutls-cli`, in Python: see its own words.
+pub const REKEY: &str = include_str!("rekey.py");
+
 /// A small and a large answer for any path, and what is put is taken.
 const SIZED: &str =
     "location /small/ { return 200 'hello\n'; } location /large/ { try_files /large.bin =404; }

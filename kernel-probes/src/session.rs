@@ -272,8 +272,11 @@ fn bind(scene: &Scene, side: &DirectionState, record: u8) {
         return;
     }
     // What is written first may go behind the end of the handshake.
-    let is_sure =
-        how == pending::SENDS || how == pending::WRITTEN && (record == DATA || record == CHANGE);
+    let is_sure = match how {
+        pending::WITH_DATA | pending::SENDS => true,
+        pending::WRITTEN => record == DATA || record == CHANGE,
+        _ => false,
+    };
     let key = SessionKey {
         address: thread.pending,
         tgid,

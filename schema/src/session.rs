@@ -113,7 +113,7 @@ pub mod pending {
     pub const NONE: u32 = 0;
     /// It has.
     pub const YES: u32 = 1;
-    /// It has, and only what begins with a record of data is its.
+    /// It has, and only what begins with a record of data is its, for sure.
     pub const WITH_DATA: u32 = 2;
     /// It was written to: what begins with a record of data is its for sure.
     pub const WRITTEN: u32 = 3;

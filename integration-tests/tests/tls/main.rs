@@ -14,7 +14,8 @@ use std::{
 mod programs;
 
 use headwater_integration_tests::{
-    Front, Nginx, Program, Scratch, Store, certificate, column, free_port, python, said, until,
+    Front, Nginx, Program, REKEY, Scratch, Store, certificate, column, free_port, python, said,
+    until,
 };
 
 use programs::{
@@ -410,6 +411,16 @@ fn libraries_of_servers_alone_tell_what_they_logged() {
             said(&mut command);
         }
     }
+    // New keys in the middle of a connection.
+    let go = scratch.write("go", "");
+    for (name, port, ..) in &servers {
+        said(
+            Command::new(python())
+                .args(["-c", REKEY, "NORMAL", "^rekey^", "Rekey was completed"])
+                .args([&port.to_string(), &format!("{name}-rekey")])
+                .arg(&go),
+        );
+    }
     for (name, port, log, _) in &servers {
         let log = std::fs::read_to_string(log).expect("its log");
         let truth: BTreeMap<String, String> = log
@@ -417,9 +428,9 @@ fn libraries_of_servers_alone_tell_what_they_logged() {
             .filter_map(|line| line.split_once(' '))
             .map(|(path, port)| (path.to_owned(), port.to_owned()))
             .collect();
-        assert_eq!(truth.len(), 480, "{name}");
+        assert_eq!(truth.len(), 483, "{name}");
         until(name, || match bound(&store, *port, &truth).len() {
-            480 => Ok(()),
+            483 => Ok(()),
             fewer => Err(fewer),
         });
         for (by, version) in [("python", "HTTP/1.1"), ("go2", "HTTP/2")] {
