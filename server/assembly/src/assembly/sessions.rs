@@ -279,15 +279,19 @@ impl<I: Identities> Assembly<I> {
         held
     }
 
-    /// What a session said is not held any longer: it is given a conversation without addresses where its socket is not known, or is
-    /// another's for sure; where it is known and no connection of that, nothing is told.
+    /// What a session said is not held any longer: it is given a conversation without addresses where its socket is not known, or not
+    /// sure and another's or closed; where it is known and no connection of that, nothing is told.
     fn wait_no_longer(&mut self, id: u64) {
         let Some(known) = self.sessions.known.get_mut(&id) else {
             return;
         };
         if !known.is_tied() {
-            let owner = known.cookie.map(|cookie| self.sessions.owners.get(&cookie));
-            if owner.is_none_or(|owner| owner.is_some_and(|owner| *owner != id)) {
+            let is_anothers = known.cookie.is_none_or(|cookie| {
+                let owner = self.sessions.owners.get(&cookie);
+                // Nor is one believed whose connection is over.
+                owner.is_some_and(|owner| *owner != id) || !self.table.flows.contains_key(&cookie)
+            });
+            if is_anothers {
                 if let Some(cookie) = known.cookie {
                     self.take_from(cookie, id);
                 }

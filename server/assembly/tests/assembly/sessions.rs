@@ -180,6 +180,24 @@ fn a_socket_that_is_another_sessions_for_sure_is_not_believed() {
 }
 
 #[test]
+fn what_was_read_of_a_socket_that_is_not_sure_outlives_it() {
+    let mut subject = live();
+    two_connected(&mut subject);
+    subject.take(&unsure(9, 2, 2_000));
+    subject.take(&said(9, Way::Ingress, 2_100, GET));
+    subject.take(&said(9, Way::Egress, 2_200, OK));
+    subject.take(&Input::Close(End {
+        flags: RST,
+        at_ns: 3_000,
+        ..end(2, "10.0.0.1:6000", "192.0.2.1:443", Way::Egress)
+    }));
+    subject.take(&Input::Socket(socket(2, 3_100, 104)));
+    subject.tick(2 * SECOND, |_| None);
+    subject.tick(4 * SECOND, |_| None);
+    only(results(&mut subject).1);
+}
+
+#[test]
 fn a_session_whose_socket_does_not_become_known_has_its_exchanges() {
     let mut subject = live();
     subject.take(&Input::Session(session(9, None, 2_000)));
