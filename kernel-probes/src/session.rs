@@ -285,7 +285,6 @@ fn bind(scene: &Scene, side: &DirectionState, record: u8) {
     let Some(mut session) = find_or_make(&key) else {
         return;
     };
-    let mut facts = 0;
     if session.cookie != 0 && (session.is_sure != 0 || !is_sure) {
         if session.cookie == scene.cookie
             || record != HANDSHAKE
@@ -301,9 +300,9 @@ fn bind(scene: &Scene, side: &DirectionState, record: u8) {
         };
         session = made;
     }
-    if session.cookie == 0 && record == HANDSHAKE && side.flags & direction_flag::TLS_DATA == 0 {
-        facts = session_fact::NEW;
-    }
+    let is_new =
+        session.cookie == 0 && record == HANDSHAKE && side.flags & direction_flag::TLS_DATA == 0;
+    let facts = if is_new { session_fact::NEW } else { 0 };
     // Another thread may have sent what a handshake made of it, and this one something else: what is written is sent by who wrote it.
     session.cookie = scene.cookie;
     session.is_sure = u64::from(is_sure);

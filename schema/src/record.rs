@@ -81,7 +81,7 @@ pub mod session_fact {
     pub const EGRESS_LAST_CHUNK: u32 = 1 << 1;
     /// The same of what was read.
     pub const INGRESS_LAST_CHUNK: u32 = 1 << 2;
-    /// It sent by its socket what had been written to it. Without this its thread only sent something there.
+    /// Its socket is sure: it sent there what had been written to it. Without this its thread only sent something there.
     pub const SURE: u32 = 1 << 3;
 }
 

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use headwater_integration_tests::{Nginx, Program, REKEY, Scratch, Store, certificate, python};
+use headwater_integration_tests::{Nginx, REKEY, Scratch, Store, python};
 
 use crate::{as_logged, once_read, openssl};
 
@@ -10,14 +10,7 @@ use crate::{as_logged, once_read, openssl};
 #[test]
 fn new_keys_in_the_middle_of_a_connection() {
     let (store, nginx, scratch) = (Store::new(), Nginx::start_sized(), Scratch::new());
-    let (certificate, key) = certificate(&scratch);
-    let server = Program::start(
-        Command::new(python())
-            .args(["-c", openssl::SERVER])
-            .arg(certificate)
-            .arg(key),
-    );
-    let port = server.await_port();
+    let (server, port) = openssl::server(&scratch);
     let _recorder = store.record(&["--tls-program", "gnutls-cli"]);
     let ask = |port: u16, name: &str, [priority, rekey, done]: [&str; 3]| {
         let go = store.scratch().file(name);

@@ -205,7 +205,7 @@ at_once([run] * 8)
 "#;
 
 /// A server that lets its clients negotiate again, which nginx does not. Logs as nginx does here, to standard output.
-pub(crate) const SERVER: &str = r#"
+const SERVER: &str = r#"
 import http.server, ssl, sys
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -236,6 +236,19 @@ sys.stderr.write(f"listening on port {server.server_address[1]}\n")
 sys.stderr.flush()
 server.serve_forever()
 "#;
+
+/// Starts that server; gives its port.
+pub(crate) fn server(scratch: &Scratch) -> (Program, u16) {
+    let (certificate, key) = certificate(scratch);
+    let server = Program::start(
+        Command::new(python())
+            .args(["-c", SERVER])
+            .arg(certificate)
+            .arg(key),
+    );
+    let port = server.await_port();
+    (server, port)
+}
 
 /// What that server logged.
 pub(crate) fn log_of(server: &Program) -> String {
@@ -304,14 +317,7 @@ fn handshakes_within_calls_looks_and_filters() {
 #[test]
 fn new_keys_in_the_middle_of_a_connection() {
     let (store, nginx, scratch) = (Store::new(), Nginx::start_sized(), Scratch::new());
-    let (certificate, key) = certificate(&scratch);
-    let server = Program::start(
-        Command::new(python())
-            .args(["-c", SERVER])
-            .arg(certificate)
-            .arg(key),
-    );
-    let port = server.await_port();
+    let (server, port) = server(&scratch);
     let _recorder = store.record(&["--ring-size", "32MiB"]);
     for (runs, version) in [(1, "system"), (2, "3.5"), (3, "1.1")] {
         let name = format!("updated-{version}");

@@ -2,7 +2,7 @@
 
 use iced_x86::{
     Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, OpAccess,
-    Register,
+    OpKind, Register,
 };
 
 /// The most instructions that a function is decoded to.
@@ -66,6 +66,11 @@ pub(crate) fn is_mark(instruction: &Instruction) -> bool {
 /// Whether it jumps, on a condition, to a place that it states.
 pub(crate) fn is_branch(instruction: &Instruction) -> bool {
     instruction.is_jcc_short_or_near()
+}
+
+/// Whether both of its operands are registers.
+pub(crate) fn is_between_registers(instruction: &Instruction) -> bool {
+    instruction.op0_kind() == OpKind::Register && instruction.op1_kind() == OpKind::Register
 }
 
 /// Whether it calls a function.

@@ -125,10 +125,6 @@ impl<I: Identities> Assembly<I> {
 
     pub(super) fn session_end(&mut self, session: &Session) {
         // What it said last, and then no more.
-        let is_waiting = |known: &Known| !known.held.is_empty() && !known.is_tied();
-        if self.sessions.known.get(&session.id).is_some_and(is_waiting) {
-            self.wait_no_longer(session.id);
-        }
         self.say_what_was_held(session.id);
         let has_more = self
             .sessions

@@ -1,7 +1,7 @@
 //! Plaintext of TLS libraries: which connection it is told of, in which order, and when it is over.
 
 use headwater_assembly::{End, Input, Limits, Owner, Passed, Session, Turn, Way};
-use headwater_model::{Exchange, Outcome};
+use headwater_model::{Connection, Exchange, Outcome};
 
 use crate::support::{FIN, GET, OK, RST, SYN, Subject, end, live, results, socket, subject, turn};
 
@@ -121,12 +121,18 @@ fn unsure(id: u64, cookie: u64, at_ns: u64) -> Input<'static> {
     })
 }
 
-/// The own port of the connection that has an exchange, whichever end is taken for the client.
-fn port_of_exchange(subject: &mut Subject) -> u16 {
+/// The connection that has the exchange.
+fn connection_of_exchange(subject: &mut Subject) -> Connection {
     let (connections, exchanges) = results(subject);
     let exchange = only(exchanges);
-    let of = |connection: &&headwater_model::Connection| connection.key == exchange.connection;
-    let connection = connections.iter().find(of).unwrap();
+    let mut connections = connections.into_iter();
+    let of = |connection: &Connection| connection.key == exchange.connection;
+    connections.find(of).unwrap()
+}
+
+/// Its own port, whichever end is taken for the client.
+fn port_of_exchange(subject: &mut Subject) -> u16 {
+    let connection = connection_of_exchange(subject);
     match connection.client.port {
         443 => connection.server.port,
         port => port,
@@ -171,10 +177,7 @@ fn a_socket_that_is_another_sessions_for_sure_is_not_believed() {
     subject.take(&Input::Session(session(10, Some(2), 2_200)));
     subject.tick(SECOND / 2, |_| None);
     subject.take(&said(9, Way::Egress, SECOND / 2, OK));
-    let (connections, exchanges) = results(&mut subject);
-    let exchange = only(exchanges);
-    let of = |connection: &&headwater_model::Connection| connection.key == exchange.connection;
-    let connection = connections.iter().find(of).unwrap();
+    let connection = connection_of_exchange(&mut subject);
     assert!(connection.client.address.is_unspecified());
     assert_eq!(subject.tally().sessions_unbound, 1);
 }

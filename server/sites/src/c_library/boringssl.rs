@@ -1,4 +1,4 @@
-//! BoringSSL in a program that has no names, as Chromium's makers build it.
+//! BoringSSL in a program that has no names, such as Chromium and gRPC for Python.
 //!
 //! Owns: to tell its functions by the errors that they put. Each such place gives the name of the source file, of which
 //! there is one copy, the library's number and the reason's, all of which are the same in every version. A function is
@@ -33,7 +33,6 @@ const UNINITIALIZED: u64 = 226;
 const BAD_LENGTH: u64 = 111;
 /// `SSL_R_SSL_HANDSHAKE_FAILURE`
 const HANDSHAKE_FAILURE: u64 = 215;
-
 /// `SSL_R_NULL_SSL_CTX`
 const NULL_SSL_CTX: u64 = 185;
 /// `SSL_R_CONNECTION_TYPE_NOT_SET`
@@ -53,7 +52,7 @@ struct Candidate {
     reasons: BTreeSet<u64>,
 }
 
-/// The sites of `SSL_read`, `SSL_write` and `SSL_do_handshake`, if they are told for sure.
+/// The sites of `SSL_new`, `SSL_read`, `SSL_write` and `SSL_do_handshake`, if they are told for sure.
 pub(super) fn sites<R: Read + Seek>(
     image: &mut Image<R>,
     sources: &[Source],
@@ -61,7 +60,7 @@ pub(super) fn sites<R: Read + Seek>(
     if image.machine != Machine::X86 {
         return Ok(Vec::new());
     }
-    let Some(source) = only(sources) else {
+    let Some(source) = Source::only(sources, Maker::BoringSsl) else {
         return Ok(Vec::new());
     };
     let extents = Extents::read(image)?;
@@ -128,7 +127,7 @@ fn tell(candidates: &[Candidate]) -> Option<Told<'_>> {
         &|_| true,
     )?;
     // SSL_read and SSL_peek do the same with what this one has read; the first takes it out.
-    // Some compilers make a part of it of what it has messages after the handshake done by.
+    // What handles messages after the handshake is a part of it where a compiler made it so.
     let inner = [
         &[UNINITIALIZED, HANDSHAKE_FAILURE][..],
         &[
@@ -202,15 +201,6 @@ fn is_store(instruction: &Instruction) -> bool {
             instruction.memory_base(),
             Register::RSP | Register::RBP | Register::None
         )
-}
-
-/// Where the file's path is loaded, if it is there once.
-fn only(sources: &[Source]) -> Option<u64> {
-    let mut fitting = sources
-        .iter()
-        .filter(|source| source.maker == Maker::BoringSsl);
-    let address = fitting.next()?.address;
-    address.filter(|_| fitting.next().is_none())
 }
 
 /// The function that the instruction at `place` is in, with the reasons of the errors that it puts.

@@ -19,7 +19,6 @@ const LARGEST: u64 = 1 << 30;
 const MOST: usize = 1024;
 /// The longest instruction that is looked for.
 const LONGEST: usize = 8;
-
 /// How often a function is gone through until all its ways are known.
 const MOST_PASSES: usize = 8;
 
@@ -224,7 +223,7 @@ fn pass(
             constants.remove(&register);
         }
         if let Some(put) = put {
-            taken += usize::from(put == source && !is_between_registers(instruction));
+            taken += usize::from(put == source && !x86::is_between_registers(instruction));
             constants.insert(instruction.op0_register().full_register(), put);
         }
     }
@@ -269,22 +268,18 @@ fn constant(instruction: &Instruction, constants: &Constants) -> Option<u64> {
         Code::Mov_r32_imm32 | Code::Mov_rm32_imm32 | Code::Mov_r64_imm64 => {
             Some(instruction.immediate(1))
         }
-        Code::Mov_r64_rm64 | Code::Mov_rm64_r64 if is_between_registers(instruction) => {
+        Code::Mov_r64_rm64 | Code::Mov_rm64_r64 if x86::is_between_registers(instruction) => {
             of(instruction.op1_register())
         }
-        Code::Mov_r32_rm32 | Code::Mov_rm32_r32 if is_between_registers(instruction) => {
+        Code::Mov_r32_rm32 | Code::Mov_rm32_r32 if x86::is_between_registers(instruction) => {
             of(instruction.op1_register()).map(|number| number & 0xffff_ffff)
         }
         Code::Xor_r32_rm32 | Code::Xor_rm32_r32
-            if is_between_registers(instruction)
+            if x86::is_between_registers(instruction)
                 && instruction.op0_register() == instruction.op1_register() =>
         {
             Some(0)
         }
         _ => None,
     }
-}
-
-fn is_between_registers(instruction: &Instruction) -> bool {
-    instruction.op0_kind() == OpKind::Register && instruction.op1_kind() == OpKind::Register
 }

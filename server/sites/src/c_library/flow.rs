@@ -251,7 +251,7 @@ impl Frame {
                 self.depth = self.depth.checked_sub(by)?;
             }
             Code::Lea_r64_m if to == Register::RSP => self.depth = self.place(instruction)?,
-            _ if is_between_registers(instruction)
+            _ if x86::is_between_registers(instruction)
                 && instruction.op1_register() == Register::RSP =>
             {
                 return None;
@@ -264,7 +264,7 @@ impl Frame {
     /// What an instruction puts into the register that is its first operand.
     fn put_by(&self, instruction: &Instruction) -> Option<Held> {
         let (to, from) = (instruction.op0_register(), instruction.op1_register());
-        let is_between = is_between_registers(instruction);
+        let is_between = x86::is_between_registers(instruction);
         match instruction.code() {
             Code::Mov_r64_rm64 | Code::Mov_rm64_r64 if is_between => self.register(from),
             Code::Mov_r32_rm32 | Code::Mov_rm32_r32 if is_between => self.lower_of(from),
@@ -348,10 +348,6 @@ impl Frame {
         let depth = self.depth;
         self.words.retain(|place, _| *place <= depth);
     }
-}
-
-fn is_between_registers(instruction: &Instruction) -> bool {
-    instruction.op0_kind() == OpKind::Register && instruction.op1_kind() == OpKind::Register
 }
 
 /// Whether it may write what the stack pointer leads to.

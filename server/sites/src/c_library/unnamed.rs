@@ -78,7 +78,7 @@ pub(super) fn look<R: Read + Seek>(
     if image.machine != Machine::X86 {
         return Ok(None);
     }
-    let Some(source) = only(sources) else {
+    let Some(source) = Source::only(sources, Maker::OpenSsl) else {
         return Ok(None);
     };
     let extents = Extents::read(image)?;
@@ -156,15 +156,6 @@ pub(super) fn look<R: Read + Seek>(
     told.symbols.extend(outer.symbols);
     told.sites.extend(outer.sites);
     Ok(Some(told))
-}
-
-/// Where the file's path is loaded, if it is there once.
-fn only(sources: &[Source]) -> Option<u64> {
-    let mut fitting = sources
-        .iter()
-        .filter(|source| source.maker == Maker::OpenSsl);
-    let address = fitting.next()?.address;
-    address.filter(|_| fitting.next().is_none())
 }
 
 fn symbol(name: &str, extent: Extent) -> Symbol {

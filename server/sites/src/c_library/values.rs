@@ -119,11 +119,11 @@ impl State {
     /// Says what is put into a register, where that is known.
     fn step(&mut self, writes: &mut Writes, instruction: &Instruction) -> Option<Value> {
         let put = match instruction.code() {
-            Code::Mov_r64_rm64 | Code::Mov_rm64_r64 if is_between_registers(instruction) => {
+            Code::Mov_r64_rm64 | Code::Mov_rm64_r64 if x86::is_between_registers(instruction) => {
                 Some(self.of(instruction.op1_register()))
             }
             // Of a number all is known.
-            Code::Mov_r32_rm32 | Code::Mov_rm32_r32 if is_between_registers(instruction) => {
+            Code::Mov_r32_rm32 | Code::Mov_rm32_r32 if x86::is_between_registers(instruction) => {
                 match self.of(instruction.op1_register().full_register()) {
                     Value::Number(number) => Some(Value::Number(number & 0xffff_ffff)),
                     _ => None,
@@ -134,7 +134,7 @@ impl State {
                 Some(Value::Number(instruction.immediate(1)))
             }
             Code::Xor_r32_rm32 | Code::Xor_rm32_r32
-                if is_between_registers(instruction)
+                if x86::is_between_registers(instruction)
                     && instruction.op0_register() == instruction.op1_register() =>
             {
                 Some(Value::Number(0))
@@ -196,10 +196,6 @@ fn may_write_memory(instruction: &Instruction) -> bool {
                 | OpKind::Immediate8to64
                 | OpKind::Immediate32to64
         )
-}
-
-fn is_between_registers(instruction: &Instruction) -> bool {
-    instruction.op0_kind() == OpKind::Register && instruction.op1_kind() == OpKind::Register
 }
 
 /// Where control goes.

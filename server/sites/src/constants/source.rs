@@ -33,6 +33,13 @@ pub(crate) struct Source {
 }
 
 impl Source {
+    /// Where the path of this maker's file is loaded, if it is there once.
+    pub(crate) fn only(sources: &[Self], maker: Maker) -> Option<u64> {
+        let mut fitting = sources.iter().filter(|source| source.maker == maker);
+        let address = fitting.next()?.address;
+        address.filter(|_| fitting.next().is_none())
+    }
+
     /// The path with the stem at `stem` of `bytes`, which are loaded at `address`; nothing where it is no such path.
     pub(super) fn at(bytes: &[u8], stem: usize, address: u64) -> Option<Self> {
         let is_c = match bytes.get(stem + STEM.len()..)? {
