@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use crate::{Program, Scratch, said, wait::until};
+use crate::{Program, Scratch, Store, column, said, wait::until};
 
 /// A port that nothing listens on.
 pub fn free_port() -> u16 {
@@ -111,6 +111,14 @@ impl Nginx {
         let nginx = Self::configured(port, &listen, "$proxy_protocol_port", SIZED);
         nginx.file("large.bin", vec![b'x'; 1 << 20]);
         (nginx, http2_port)
+    }
+    /// The same over TLS, behind such a proxy.
+    pub fn start_tls_behind_proxy() -> Self {
+        let port = free_port();
+        let listen = format!("listen 127.0.0.1:{port} ssl http2 proxy_protocol;");
+        let nginx = Self::configured(port, &listen, "$proxy_protocol_port", SIZED);
+        nginx.file("large.bin", vec![b'x'; 1 << 20]);
+        nginx
     }
     fn configured(port: u16, listen: &str, client_port: &str, locations: &str) -> Self {
         let scratch = Scratch::new();
@@ -263,6 +271,25 @@ impl Front {
             _program: program,
             _scratch: scratch,
         }
+    }
+}
+
+impl Front {
+    /// Asks over TLS, for `/small/` and this name, until a recorder that runs tells another such exchange: it reads the library then. Of a
+    /// client whose library is read too it tells nothing.
+    pub fn await_known(&self, store: &Store, name: &str) {
+        let (end, path) = (format!(":{}", self.port), format!("=/small/{name}"));
+        let told = || {
+            let rows = store.rows(&["search-exchanges", "--path", &path]);
+            let here = |row: &&_| column(row, "server").ends_with(&end);
+            rows.iter().filter(here).count()
+        };
+        let before = told();
+        until("known library", || {
+            let url = format!("https://127.0.0.1:{}/small/{name}", self.port);
+            said(Command::new("curl").args(["-skf", &url]));
+            if told() > before { Ok(()) } else { Err(before) }
+        });
     }
 }
 

@@ -98,12 +98,7 @@ fn a_server_with_openssl_in_it() {
     let front = Front::start(Front::STRIPPED, nginx.port, http2_port);
     let _recorder = store.record(&["--tls-program", Front::STRIPPED, "--ring-size", "32MiB"]);
     let at = |path: &str| format!("https://127.0.0.1:{}/{path}", front.port);
-    until("a known library", || {
-        said(Command::new("curl").args(["-skf", &at(&format!("small/{BEFORE}"))]));
-        let path = format!("=/small/{BEFORE}");
-        let rows = store.rows(&["search-exchanges", "--path", &path]);
-        if rows.is_empty() { Err(rows) } else { Ok(()) }
-    });
+    front.await_known(&store, BEFORE);
     let body = store.scratch().write("body", "x".repeat(1 << 20));
     for version in ["--http1.1", "--http2"] {
         let name = |kind: &str, numbers: &str| at(&format!("{kind}/{version}-{kind}-[{numbers}]"));

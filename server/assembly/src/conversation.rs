@@ -23,11 +23,13 @@ mod drops;
 mod expansion;
 mod feed;
 mod plaintext;
+mod proxied;
 mod tls;
 mod told;
 
 pub(crate) use expansion::Allowance;
 use plaintext::Plaintext;
+use proxied::Preamble;
 
 /// One party.
 pub(crate) struct Party {
@@ -141,6 +143,8 @@ pub(crate) struct Conversation {
     pub(crate) drops: Option<Box<drops::Drops>>,
     /// Its handshake of TLS.
     tls: tls::Watch,
+    /// What stands before all that the client says.
+    preamble: Preamble,
 }
 
 /// Bytes of memory that one connection may hold in pieces, heads and tables.
@@ -190,6 +194,7 @@ impl Conversation {
             drops: None,
             expansion: None,
             tls: tls::Watch::default(),
+            preamble: Preamble::new(joined_midstream),
         }
     }
 
@@ -263,7 +268,11 @@ impl Conversation {
             .plaintext
             .as_ref()
             .map_or(0, |plaintext| plaintext.held_bytes());
-        streams + plaintext + self.dialect.held_bytes() + self.tls.held_bytes()
+        streams
+            + plaintext
+            + self.dialect.held_bytes()
+            + self.tls.held_bytes()
+            + self.preamble.held_bytes()
     }
 
     /// It holds too much. Gaps are given up first, for what comes behind them is told then; heads are cut when that was not

@@ -1,6 +1,6 @@
 //! Connections: two ends, one life.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::{Evidence, Http2Connection, IcmpErrors, ProcessKey, Resolution, Service, TcpEnd, Tls};
 
@@ -117,4 +117,18 @@ pub struct Connection {
     pub resolution: Option<Box<Resolution>>,
     /// What its handshake of TLS said in clear, where it has one.
     pub tls: Option<Box<Tls>>,
+    /// Whom its client says it stands for, where it begins with a header of the PROXY protocol.
+    pub proxied: Option<Proxied>,
+}
+
+/// What the header of the PROXY protocol said with which a connection begins (HAProxy's `proxy-protocol.txt`). Whoever connects may
+/// say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proxied {
+    /// When it was sent.
+    pub at_ns: u64,
+    /// 1 or 2.
+    pub version: u8,
+    /// Whom the proxy stands for, and where that one had connected to. None where it speaks for itself, or does not tell.
+    pub addresses: Option<(SocketAddr, SocketAddr)>,
 }

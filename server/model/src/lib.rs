@@ -21,7 +21,9 @@ mod tls;
 mod udp_flow;
 mod websocket;
 
-pub use connection::{CloseReason, Connection, ConnectionEnd, ConnectionKey, PacketDrop, Side};
+pub use connection::{
+    CloseReason, Connection, ConnectionEnd, ConnectionKey, PacketDrop, Proxied, Side,
+};
 pub use coverage::{Coverage, CoverageKind};
 pub use dns::{
     AskedBy, DnsAnswer, DnsExchange, DnsKey, DnsOutcome, DnsQuestion, Resolution, Transport,

@@ -13,6 +13,7 @@ mod grpc;
 mod hpack;
 mod http1;
 mod http2;
+mod proxy;
 mod quic;
 mod script;
 mod tcp;
@@ -30,6 +31,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("hpack", hpack::run),
     ("http1", http1::run),
     ("http2", http2::run),
+    ("proxy", proxy::run),
     ("quic", quic::run),
     ("tcp", tcp::run),
     ("tls", tls::run),

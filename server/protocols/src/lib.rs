@@ -20,6 +20,7 @@ pub mod hpack;
 pub mod http1;
 pub mod http2;
 mod passive;
+pub mod proxy;
 pub mod quic;
 mod repeats;
 pub mod tcp;

@@ -9,6 +9,7 @@ mod exchanges;
 mod explained;
 mod http2;
 mod icmp;
+mod proxied;
 mod story;
 mod tcp;
 mod tls;
@@ -102,6 +103,7 @@ struct View {
     bytes: [u64; 2],
     local: [bool; 2],
     tls: Option<Tls>,
+    proxied: Option<proxied::Proxied>,
     /// When the processes at the ends ended, and how.
     exits: [Option<(i64, String)>; 2],
     /// How they had begun.
@@ -134,6 +136,7 @@ impl View {
             bytes: [number("client_bytes")?, number("server_bytes")?],
             local: [row.try_get("client_local")?, row.try_get("server_local")?],
             tls: None,
+            proxied: None,
             exits: [None, None],
             begins: [ProcessBegin::default(); 2],
             replaces: None,
@@ -202,6 +205,7 @@ pub(crate) fn answer(
         .fetch_optional(snapshot.connection())?;
     let mut view = View::of(&row, is_live.as_deref() != Some("replay"))?;
     view.tls = Tls::load(snapshot, number, view.start_ns)?;
+    view.proxied = proxied::Proxied::load(snapshot, number)?;
     let services = (
         row.try_get("client_service_id")?,
         row.try_get("server_service_id")?,

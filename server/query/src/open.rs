@@ -199,9 +199,9 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
 /// `SQLITE_CANTOPEN`.
 const CANTOPEN: i32 = 14;
 /// The newest migration.
-const KNOWN: i64 = 3;
+const KNOWN: i64 = 4;
 /// Since this version every migration only added tables and columns that these queries do not need.
-const OLDEST_READABLE: i64 = 3;
+const OLDEST_READABLE: i64 = 4;
 
 #[cfg(test)]
 mod tests {
@@ -240,15 +240,15 @@ mod tests {
     #[test]
     fn an_older_store_is_read_and_a_newer_one_is_not() {
         let folder = tempfile::tempdir().unwrap();
-        let path = store(folder.path(), 3);
-        for (known, expected) in [(3, Some(false)), (4, Some(true)), (2, None)] {
+        let path = store(folder.path(), 4);
+        for (known, expected) in [(4, Some(false)), (5, Some(true)), (3, None)] {
             let opened = open_knowing(&path, known);
             let older = opened.as_ref().map(|opened| opened.older);
             assert_eq!(older.ok(), expected, "{known}");
             if let Err(problem) = opened {
-                assert!(matches!(problem, Unopened::Newer { found: 3, known: 2 }));
+                assert!(matches!(problem, Unopened::Newer { found: 4, known: 3 }));
                 assert!(
-                    problem.why().contains("newer Headwater (schema 3"),
+                    problem.why().contains("newer Headwater (schema 4"),
                     "{}",
                     problem.why()
                 );

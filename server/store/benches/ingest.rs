@@ -246,6 +246,7 @@ fn connection(redactor: &mut Redactor) -> Event {
         icmp: None,
         resolution: None,
         tls: None,
+        proxied: None,
     }))
 }
 

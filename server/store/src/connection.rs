@@ -4,7 +4,8 @@
 
 use std::net::IpAddr;
 
-use headwater_model::{CloseReason, Connection, ConnectionEnd, ProcessKey, TlsFailure};
+use headwater_model::{CloseReason, Connection, ConnectionEnd, ProcessKey, Proxied, TlsFailure};
+use rusqlite::params;
 
 use crate::codes::{close_reason, connection_kind, evidence_name, tls_kind};
 use crate::drops::packet_drops;
@@ -60,6 +61,14 @@ impl State {
         }
         if let Some(tls) = &connection.tls {
             tls::write(statements.connection, known.id, tls, connection.start_ns)?;
+        }
+        if let Some(proxied) = &connection.proxied {
+            write_proxied(
+                statements.connection,
+                known.id,
+                proxied,
+                connection.start_ns,
+            )?;
         }
         if before.is_none() {
             self.ids.connection += 1;
@@ -160,6 +169,27 @@ impl State {
         self.rollups
             .add(key, signed(connection.start_ns), None, None);
     }
+}
+
+fn write_proxied(
+    connection: &rusqlite::Connection,
+    id: i64,
+    proxied: &Proxied,
+    start_ns: u64,
+) -> rusqlite::Result<()> {
+    let (source, destination) = proxied.addresses.unzip();
+    connection
+        .prepare_cached("REPLACE INTO connection_proxied VALUES (?, ?, ?, ?, ?, ?, ?)")?
+        .execute(params![
+            id,
+            proxied.version,
+            signed(proxied.at_ns.saturating_sub(start_ns)),
+            source.map(|source| printed(source.ip())),
+            source.map(|source| source.port()),
+            destination.map(|destination| printed(destination.ip())),
+            destination.map(|destination| destination.port()),
+        ])?;
+    Ok(())
 }
 
 fn printed(address: IpAddr) -> String {

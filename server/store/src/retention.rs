@@ -185,6 +185,10 @@ fn drop_segment(
         [],
     )?;
     connection.execute(
+        "DELETE FROM connection_proxied WHERE connection_id NOT IN (SELECT id FROM connection)",
+        [],
+    )?;
+    connection.execute(
         "DELETE FROM connection_tls WHERE connection_id NOT IN (SELECT id FROM connection)",
         [],
     )?;

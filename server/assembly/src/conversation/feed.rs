@@ -27,6 +27,12 @@ impl Conversation {
         };
         // Back when both are through with it.
         let mut watch = std::mem::take(&mut self.tls);
+        let mut preamble = std::mem::take(&mut self.preamble);
+        let act = |stream: &mut Stream, give: &mut dyn FnMut(Stretch<'_>)| {
+            act(stream, &mut |stretch| {
+                preamble.pass(direction, stretch, give);
+            });
+        };
         let act = watch.seeing(direction, &self.dialect, act);
         if is_read {
             self.feed(party, joined, heads, |give| act(&mut stream, give));
@@ -38,6 +44,8 @@ impl Conversation {
         }
         self.tls = watch;
         self.changed |= self.tls.has_news();
+        self.changed |= self.preamble.told().is_none() && preamble.told().is_some();
+        self.preamble = preamble;
     }
 
     /// Feeds the dialect with what `party` said. `joined`: the beginning was not seen.

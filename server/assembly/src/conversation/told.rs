@@ -44,6 +44,7 @@ impl Conversation {
             icmp: self.icmp.clone(),
             resolution: self.resolution.clone(),
             tls: self.tls_told(redactor),
+            proxied: self.preamble.told().copied(),
         }
     }
 

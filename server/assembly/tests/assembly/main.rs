@@ -14,6 +14,7 @@ mod other_end;
 mod outcomes;
 mod pairing;
 mod property;
+mod proxied;
 mod reassembly;
 mod roles;
 mod segments;

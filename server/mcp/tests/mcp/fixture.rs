@@ -13,13 +13,14 @@ use tokio_util::sync::CancellationToken;
 const MIGRATION: &str = concat!(
     include_str!("../../../../schema/migrations/0001_store.sql"),
     include_str!("../../../../schema/migrations/0002_identifier_run.sql"),
-    include_str!("../../../../schema/migrations/0003_connection_tls.sql")
+    include_str!("../../../../schema/migrations/0003_connection_tls.sql"),
+    include_str!("../../../../schema/migrations/0004_connection_proxied.sql")
 );
 const SEGMENT: &str = include_str!("../../../../schema/migrations/segment.sql");
 const MIGRATED: &str = "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, \
      installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, checksum BLOB NOT NULL, \
      execution_time BIGINT NOT NULL); \
-     INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (3, 'store', 1, x'00', 1)";
+     INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (4, 'store', 1, x'00', 1)";
 const ROWS: &str =
     "INSERT INTO service VALUES (1, 'unit', 'nginx.service', 80), (2, 'program', 'curl', 0), (3, 'host', 'api.example.com', 443);
      INSERT INTO route VALUES (1, 1, '/items/{}');

@@ -81,6 +81,7 @@ pub(crate) fn connection(redactor: &mut Redactor, number: u64) -> Event {
         icmp: None,
         resolution: None,
         tls: None,
+        proxied: None,
     }))
 }
 

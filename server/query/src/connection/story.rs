@@ -3,6 +3,7 @@
 use super::exchanges::Exchanges;
 use super::http2::Http2Numbers;
 use super::icmp::IcmpNumbers;
+use super::proxied::Proxied;
 use super::tcp::{Handshake, error, state};
 use super::{StoryLine, View, drops, explained};
 use crate::exchange::{Replaced, ResolutionDetail, span};
@@ -43,6 +44,7 @@ pub(super) fn story(
     }
     lines.extend(drops::story(view));
     lines.extend(view.http2.iter().flat_map(Http2Numbers::story));
+    lines.extend(view.proxied.iter().map(Proxied::story));
     lines.extend(view.tls.iter().flat_map(Tls::story));
     lines.extend(view.icmp.iter().flat_map(IcmpNumbers::story));
     told(view, exchanges, &mut lines);

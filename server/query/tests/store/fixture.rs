@@ -52,7 +52,7 @@ impl Fixture {
             .execute_batch("PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0")
             .unwrap();
         writer.execute_batch(MIGRATION).unwrap();
-        migrated(&writer, 3);
+        migrated(&writer, 4);
         let now_ns = now_ns() / (10 * SECOND) * (10 * SECOND);
         let fingerprint = format!("{:016x}", u64::from_be_bytes(key.fingerprint()));
         for (key, value) in [

@@ -55,7 +55,7 @@ async fn what_is_no_readable_store_says_so_with_a_cure() {
 
     let newer = Connection::open(file("newer.db")).unwrap();
     newer.execute_batch(MIGRATION).unwrap();
-    migrated(&newer, 3);
+    migrated(&newer, 4);
     migrated(&newer, 9_999);
     check(&file("newer.db"), StoreState::Newer, "restart this program").await;
 }

@@ -5,7 +5,8 @@ use rusqlite::Connection;
 pub(crate) const MIGRATION: &str = concat!(
     include_str!("../../../../schema/migrations/0001_store.sql"),
     include_str!("../../../../schema/migrations/0002_identifier_run.sql"),
-    include_str!("../../../../schema/migrations/0003_connection_tls.sql")
+    include_str!("../../../../schema/migrations/0003_connection_tls.sql"),
+    include_str!("../../../../schema/migrations/0004_connection_proxied.sql")
 );
 pub(crate) const SEGMENT: &str = include_str!("../../../../schema/migrations/segment.sql");
 

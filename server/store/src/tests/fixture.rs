@@ -103,6 +103,7 @@ impl Fixture {
             icmp: None,
             resolution: None,
             tls: None,
+            proxied: None,
         }))
     }
 
