@@ -37,4 +37,4 @@ pub use servers::{
 pub use store::{Store, address_of, column, headwater, reachable};
 pub use stranger::stranger;
 pub use tshark::tshark_on_loopback;
-pub use wait::{DEADLINE, until};
+pub use wait::{DEADLINE, until, until_within};

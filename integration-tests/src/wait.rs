@@ -6,14 +6,23 @@ use std::time::{Duration, Instant};
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Asks until there is an answer; panics with `what` and the last thing seen when the deadline passes.
-pub fn until<T, S: std::fmt::Debug>(what: &str, mut ask: impl FnMut() -> Result<T, S>) -> T {
-    let deadline = Instant::now() + DEADLINE;
+pub fn until<T, S: std::fmt::Debug>(what: &str, ask: impl FnMut() -> Result<T, S>) -> T {
+    until_within(DEADLINE, what, ask)
+}
+
+/// The same for what takes longer by its nature.
+pub fn until_within<T, S: std::fmt::Debug>(
+    most: Duration,
+    what: &str,
+    mut ask: impl FnMut() -> Result<T, S>,
+) -> T {
+    let deadline = Instant::now() + most;
     loop {
         match ask() {
             Ok(answer) => return answer,
             Err(seen) => assert!(
                 Instant::now() < deadline,
-                "no {what} within {DEADLINE:?}; last seen: {seen:#?}"
+                "no {what} within {most:?}; last seen: {seen:#?}"
             ),
         }
         std::thread::sleep(Duration::from_millis(50));

@@ -4,7 +4,9 @@
 
 use std::process::Command;
 
-use headwater_integration_tests::{Nginx, Program, Store, column, said, until};
+use headwater_integration_tests::{
+    DEADLINE, Front, Nginx, Program, Store, column, said, until, until_within,
+};
 use serde_json::Value;
 
 fn nginx() -> Nginx {
@@ -146,6 +148,41 @@ fn a_call_of_openssl_has_one_probe_where_it_can() {
             "{what}: {one} where bytes are encrypted or copied, {two} at beginnings"
         );
     }
+}
+
+/// They stay while anybody runs it, and for twenty seconds after: whoever starts it then is seen from the beginning.
+#[test]
+fn probes_leave_a_file_that_nobody_runs_any_more() {
+    let store = Store::new();
+    let (nginx, http2_port) = Nginx::start_behind_proxy();
+    let _recorder = store.record(&[]);
+    let links = || in_the_kernel().1;
+    // Files that are alike, so that as many links are in each.
+    let start = || {
+        let before = links();
+        let front = Front::start(Front::STRIPPED, nginx.port, http2_port);
+        let with_it = until("file with probes", || {
+            let now = links();
+            store.settle();
+            if now > before && now == links() {
+                Ok(now)
+            } else {
+                Err((before, now))
+            }
+        });
+        (front, with_it)
+    };
+    let (_first, with_one) = start();
+    let (second, with_two) = start();
+    assert!(with_two > with_one, "{with_one} links, then {with_two}");
+    drop(second);
+    until_within(3 * DEADLINE, "file without probes", || {
+        let now = links();
+        if now == with_one { Ok(()) } else { Err(now) }
+    });
+    // That of another is as it was, and one that comes anew is read again.
+    let (_third, with_two_again) = start();
+    assert_eq!(with_two_again, with_two);
 }
 
 #[test]
