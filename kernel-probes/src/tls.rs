@@ -515,16 +515,27 @@ pub fn took(key: &SessionKey, offered: u32, taken: u32) {
     session.owed = told.saturating_sub(u64::from(taken));
 }
 
-/// A write took bytes of which nothing was told when it began: those of a file, or more than one call is believed to pass.
-/// They are counted, as those of a body are that are not copied.
+/// A write took bytes of which nothing was told when it began: what an earlier one was given, where GnuTLS is called again without
+/// anything (`gnutls_record_send`); those of a file; or more than one call is believed to pass. What was not told by an earlier one
+/// is counted, as that of a body is that is not copied.
 #[inline(always)]
 fn took_unread(key: &SessionKey, taken: u32) {
+    let Some(session) = session::find(key) else {
+        if taken > 0 {
+            count_unread();
+        }
+        return;
+    };
+    let told = if session.owed < u64::from(taken) {
+        session.owed
+    } else {
+        u64::from(taken)
+    };
+    session.owed -= told;
+    let taken = taken - told as u32;
     if taken == 0 {
         return;
     }
-    let Some(session) = session::find(key) else {
-        return count_unread();
-    };
     let ack = session.flow.directions[1].bytes as u32;
     let side = &mut session.flow.directions[0];
     let seq = side.bytes as u32;
